@@ -1,0 +1,38 @@
+import type { MultimodalChatError } from './errors.js';
+import type { KeyEvent } from './keys/key-pool.js';
+import type { Attempt, Failure, MediaProgress, Reply } from './types.js';
+
+/** What `MultimodalChat` emits. A listener that throws never breaks a call. */
+export interface ChatEvents {
+  /** A call to the model begins. */
+  attempt: (event: {
+    sessionId: string;
+    turnId: string;
+    model: string;
+    keyId: string;
+    attempt: number;
+  }) => void;
+  /** An attempt failed and another follows after `delayMs`. */
+  retry: (event: {
+    sessionId: string;
+    turnId: string;
+    failed: Attempt;
+    failure: Failure;
+    delayMs: number;
+    model: string;
+  }) => void;
+  /** A key was cooled, disabled, recovered, or a limit was learned. */
+  key: (event: KeyEvent) => void;
+  media: (event: { sessionId: string; turnId: string; index: number; progress: MediaProgress }) => void;
+  /** Memory was read or written. */
+  memory: (event: {
+    sessionId: string;
+    turnId: string;
+    action: 'recall' | 'append' | 'forget';
+    turns: number;
+    durationMs: number;
+  }) => void;
+  reply: (event: { tenant: string; reply: Reply }) => void;
+  /** A call failed for good, or memory failed beside a call that succeeded. */
+  failure: (event: { sessionId: string; turnId: string; error: MultimodalChatError }) => void;
+}

@@ -1,0 +1,52 @@
+import type { CallOptions, Conversation, RecalledTurn, Turn } from '../types.js';
+
+/** Which turns to drop: one conversation, all of a tenant, or all that are older than a date. */
+export type ForgetTarget = Conversation | { readonly tenant: string } | { readonly before: Date };
+
+export interface MemoryStats {
+  /** Stored turns, where the store can tell cheaply. */
+  readonly turns?: number | undefined;
+  readonly sessions?: number | undefined;
+  /** Embeddings held in the cache. */
+  readonly cacheSize: number;
+  /** Turns whose embedding is still to be made or written. */
+  readonly pending: number;
+  /** Bytes on disk, where the store can tell. */
+  readonly diskBytes?: number | undefined;
+}
+
+/**
+ * Keeps every turn of a conversation and finds the ones that matter now.
+ *
+ * An implementer owes:
+ * - `append` resolves when the turn is durable: it survives a killed process. Turns of one
+ *   conversation keep the order in which they were appended. A known id changes nothing.
+ * - a turn is found by `recent` as soon as `append` has resolved, and by the words of its text in
+ *   `recall`; what is derived (an embedding) may lag or fail without losing anything.
+ * - nothing is ever read across conversations or tenants, whatever the names contain.
+ * - `forget` removes the turns and everything that was derived from them, and resolves with how many
+ *   turns went.
+ * - any number of concurrent calls; failures are `MemoryError`.
+ *
+ * Shipped: `EmbeddedMemoryStore`, and `ChromaMemoryStore` from `multimodal-chat/chroma`. Both pass
+ * `memoryStoreContract` from `multimodal-chat/testing`.
+ */
+export interface MemoryStore {
+  append(turn: Turn, options?: CallOptions): Promise<void>;
+  /** The last `limit` turns, oldest first. */
+  recent(
+    conversation: Conversation,
+    options: CallOptions & { readonly limit: number },
+  ): Promise<readonly Turn[]>;
+  /** At most `limit` turns that bear on the query, best first. */
+  recall(
+    conversation: Conversation,
+    query: string,
+    options: CallOptions & { readonly limit: number },
+  ): Promise<readonly RecalledTurn[]>;
+  forget(target: ForgetTarget, options?: CallOptions): Promise<number>;
+  stats(): Promise<MemoryStats>;
+  /** Resolves when everything derived is written too. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
