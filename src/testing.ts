@@ -1,0 +1,2 @@
+/** What helps to test an app or an own part: the Gemini emulator, fakes and contract suites. */
+export type { ContractCase } from './testing/contracts/contract-case.js';
