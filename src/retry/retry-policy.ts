@@ -8,8 +8,8 @@ export interface RetryContext {
   /** Models that were used so far in this call, the failed one included. */
   readonly triedModels: readonly string[];
   /**
-   * Failed attempts so far that count, this one included. Attempts that the pool itself routes
-   * around (a bad key, a spent quota) do not count.
+   * Failed attempts at this model so far that count, this one included. Attempts that the pool
+   * itself routes around (a bad key, a spent quota) do not count.
    */
   readonly attempt: number;
   /** Since the call began. */

@@ -1,0 +1,100 @@
+import type { ModelContent, ModelPart } from '../model/chat-model.js';
+import type { PreparedMedia, RecalledTurn, Turn } from '../types.js';
+import { estimateTextTokens } from './budget.js';
+import { mediaParts, mentionMedia, quoteTurns } from './describe.js';
+
+/** Tokens that a message costs beside its text: role and separators. */
+const tokensPerMessage = 4;
+
+/** How much of memory may go into a request, in tokens. */
+export interface ContextBudget {
+  readonly recentTokens: number;
+  readonly recallTokens: number;
+}
+
+export interface ContextInput {
+  readonly prompt: string;
+  readonly media: readonly PreparedMedia[];
+  /** Oldest first. */
+  readonly recent: readonly Turn[];
+  /** Best first; turns that are also recent are left out. */
+  readonly recalled: readonly RecalledTurn[];
+  readonly budget: ContextBudget;
+}
+
+export interface ComposedContext {
+  readonly contents: readonly ModelContent[];
+  readonly estimatedTokens: number;
+  /** The recalled turns that fitted, oldest first. */
+  readonly recalled: readonly RecalledTurn[];
+  readonly recentTurns: number;
+}
+
+/** Tokens of a turn as it is sent. */
+function estimateTurnTokens(turn: Turn): number {
+  return estimateTextTokens(turn.prompt) + estimateTextTokens(turn.reply) + 2 * tokensPerMessage;
+}
+
+/** The latest turns that fit the budget, oldest first. The latest one always goes along, whole. */
+export function fitRecent(recent: readonly Turn[], tokens: number): readonly Turn[] {
+  let left = tokens;
+  let first = recent.length;
+  for (const [index, turn] of [...recent.entries()].reverse()) {
+    left -= estimateTurnTokens(turn);
+    if (left < 0 && first < recent.length) break;
+    first = index;
+  }
+  return recent.slice(first);
+}
+
+/** Takes recalled turns in rank order as long as they fit; returns them oldest first. */
+function fitRecalled(
+  recalled: readonly RecalledTurn[],
+  recent: readonly Turn[],
+  tokens: number,
+): readonly RecalledTurn[] {
+  const shown = new Set(recent.map((turn) => turn.id));
+  let left = tokens;
+  const fitting = recalled.filter(({ turn }) => {
+    if (shown.has(turn.id)) return false;
+    const cost = estimateTurnTokens(turn);
+    if (cost > left) return false;
+    left -= cost;
+    return true;
+  });
+  return fitting.sort((a, b) => a.turn.createdAt - b.turn.createdAt);
+}
+
+function recentContents(turn: Turn): ModelContent[] {
+  const said: ModelContent = {
+    role: 'user',
+    parts: [{ type: 'text', text: `${mentionMedia(turn)}${turn.prompt}` }],
+  };
+  if (turn.reply === '') return [said];
+  const verbatim =
+    turn.replyParts !== undefined && turn.model !== undefined
+      ? { model: turn.model, parts: turn.replyParts }
+      : undefined;
+  return [said, { role: 'model', parts: [{ type: 'text', text: turn.reply }], verbatim }];
+}
+
+/**
+ * Builds the messages of one request: recent turns in their own roles, then one user message that
+ * holds the recalled turns as a quotation, the media with their timestamps, and last the prompt.
+ */
+export function composeContext(input: ContextInput): ComposedContext {
+  const recent = fitRecent(input.recent, input.budget.recentTokens);
+  const recalled = fitRecalled(input.recalled, recent, input.budget.recallTokens);
+  const lastParts: ModelPart[] = [];
+  if (recalled.length > 0) lastParts.push({ type: 'text', text: quoteTurns(recalled) });
+  for (const media of input.media) lastParts.push(...mediaParts(media));
+  lastParts.push({ type: 'text', text: input.prompt });
+
+  const contents: ModelContent[] = [...recent.flatMap(recentContents), { role: 'user', parts: lastParts }];
+  let estimatedTokens = input.media.reduce((sum, media) => sum + media.estimatedTokens, 0);
+  for (const content of contents) {
+    estimatedTokens += tokensPerMessage;
+    for (const part of content.parts) if (part.type === 'text') estimatedTokens += estimateTextTokens(part.text);
+  }
+  return { contents, estimatedTokens, recalled, recentTurns: recent.length };
+}
