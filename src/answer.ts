@@ -1,0 +1,97 @@
+import { attemptAnswer } from './attempts.js';
+import type { Call } from './call.js';
+import { composeContext } from './context/compose.js';
+import type { ChatParts } from './defaults.js';
+import type { Emitter } from './emitter.js';
+import type { ChatEvents } from './events.js';
+import { gatherInputs } from './gather-inputs.js';
+import type { ResolvedOptions } from './resolve-options.js';
+import { storeTurn, summariseMedia } from './store-turn.js';
+import type { ChatPart, Reply } from './types.js';
+
+export interface AnswerParts extends ChatParts {
+  readonly events: Emitter<ChatEvents>;
+  readonly options: ResolvedOptions;
+}
+
+/** One call from the prompt to the stored turn; the last part is `done`. */
+export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<ChatPart, void, undefined> {
+  const { events, memory } = parts;
+  const { clock, context: budget, generation, systemInstruction } = parts.options;
+  const { conversation, request, signal, turnId } = call;
+  const { sessionId } = conversation;
+  const elapsedMs = () => clock.now() - call.startedAt;
+  signal.throwIfAborted();
+
+  const inputs = yield* gatherInputs({ ...parts, clock, context: budget }, call);
+  const context = composeContext({ ...inputs, prompt: request.prompt, budget });
+  if (memory !== undefined) {
+    yield { type: 'recall', turns: context.recalled, recentTurns: context.recentTurns };
+  }
+
+  const answering = attemptAnswer(
+    { ...parts, clock },
+    {
+      request: {
+        model: request.model ?? parts.modelName,
+        systemInstruction: request.systemInstruction ?? systemInstruction,
+        contents: context.contents,
+        generation: request.generation ? { ...generation, ...request.generation } : generation,
+      },
+      estimatedTokens: context.estimatedTokens,
+      tenant: conversation.tenant,
+      priority: request.priority,
+      startedAt: call.startedAt,
+      deadline: call.deadline,
+      signal,
+      onRetry: (event) => events.emit('retry', { sessionId, turnId, ...event }),
+    },
+  );
+  let firstTokenMs: number | undefined;
+  for await (const part of answering) {
+    if (part.type === 'text') firstTokenMs ??= elapsedMs();
+    if (part.type === 'attempt') {
+      const { attempt, keyId, model } = part;
+      events.emit('attempt', { sessionId, turnId, attempt, keyId, model });
+    }
+    if (part.type !== 'answered') {
+      yield part;
+      continue;
+    }
+    const { attempts, finish, model, queueMs, text, thoughts } = part;
+    const remembered = await storeTurn({ memory, clock, events }, call, {
+      ...conversation,
+      id: turnId,
+      createdAt: call.startedAt,
+      prompt: request.prompt,
+      reply: text,
+      media: inputs.media.length > 0 ? inputs.media.map(summariseMedia) : undefined,
+      model,
+      replyParts: finish.parts,
+      usage: finish.usage,
+    });
+    const reply: Reply = {
+      text,
+      thoughts,
+      sessionId,
+      turnId,
+      model,
+      usage: finish.usage,
+      finishReason: finish.finishReason,
+      media: inputs.media,
+      recalled: context.recalled,
+      recentTurns: context.recentTurns,
+      attempts,
+      timings: {
+        totalMs: elapsedMs(),
+        mediaMs: inputs.mediaMs,
+        memoryMs: inputs.memoryMs,
+        queueMs,
+        firstTokenMs,
+      },
+      remembered,
+    };
+    events.emit('reply', { tenant: conversation.tenant, reply });
+    yield { type: 'done', reply };
+  }
+}

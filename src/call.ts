@@ -1,0 +1,57 @@
+import type { Clock } from './clock.js';
+import { TimeoutError } from './errors.js';
+import type { ResolvedRequest } from './resolve-options.js';
+import type { Conversation } from './types.js';
+
+/** The life of one call: its deadline and everything that can cut it short. */
+export interface CallScope {
+  readonly startedAt: number;
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Aborts with the caller's reason, a `TimeoutError`, or what `abort` was given. */
+  readonly signal: AbortSignal;
+  abort(reason: unknown): void;
+  /** Ends the scope: whatever still runs in it is aborted and every listener removed. */
+  end(): void;
+}
+
+/** One call: its scope and what it was asked. */
+export interface Call extends CallScope {
+  readonly request: ResolvedRequest;
+  readonly conversation: Conversation;
+  readonly turnId: string;
+}
+
+const ended = new DOMException('The call has ended.', 'AbortError');
+
+/**
+ * Opens the scope of a call. The caller's signal is linked by hand, since `AbortSignal.any` on a
+ * long-lived signal leaks.
+ */
+export function openCall(clock: Clock, timeoutMs: number, callerSignal: AbortSignal | undefined): CallScope {
+  const controller = new AbortController();
+  const startedAt = clock.now();
+  const timer = clock.setTimeout(() => {
+    const seconds = Math.round(timeoutMs / 100) / 10;
+    controller.abort(
+      new TimeoutError(
+        `The call took longer than ${seconds} s. Raise \`timeoutMs\` or \`timeouts.callMs\`, or attach less.`,
+        timeoutMs,
+      ),
+    );
+  }, timeoutMs);
+  const onAbort = () => controller.abort(callerSignal?.reason);
+  if (callerSignal?.aborted) onAbort();
+  else callerSignal?.addEventListener('abort', onAbort, { once: true });
+  return {
+    startedAt,
+    deadline: startedAt + timeoutMs,
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+    end: () => {
+      clock.clearTimeout(timer);
+      callerSignal?.removeEventListener('abort', onAbort);
+      controller.abort(ended);
+    },
+  };
+}

@@ -1,0 +1,228 @@
+import { randomUUID } from 'node:crypto';
+import type { AnswerParts } from './answer.js';
+import { answer } from './answer.js';
+import type { Call } from './call.js';
+import { openCall } from './call.js';
+import type { ChatParts } from './defaults.js';
+import { makeParts } from './defaults.js';
+import { Emitter } from './emitter.js';
+import { ConfigurationError, InvalidInputError, MultimodalChatError } from './errors.js';
+import type { ChatEvents } from './events.js';
+import type { KeyPoolStats } from './keys/key-pool.js';
+import type { ForgetTarget, MemoryStats } from './memory/memory-store.js';
+import type { ChatRequest, MultimodalChatOptions } from './options.js';
+import type { ResolvedOptions } from './resolve-options.js';
+import { resolveOptions, resolveRequest } from './resolve-options.js';
+import type { CallOptions, ChatPart, Conversation, Reply, Turn } from './types.js';
+
+const defaultTenant = 'default';
+const defaultHistoryTurns = 100;
+
+/** A conversation whose tenant may be left out. */
+export interface ConversationName {
+  readonly sessionId: string;
+  /** Default `default`. */
+  readonly tenant?: string | undefined;
+}
+
+/** Counters since the chat was made, and the state of its parts. */
+export interface ChatStats {
+  readonly keys: KeyPoolStats;
+  /** Absent with memory off. */
+  readonly memory?: MemoryStats | undefined;
+  readonly calls: {
+    readonly total: number;
+    readonly inFlight: number;
+    readonly succeeded: number;
+    readonly failed: number;
+  };
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+}
+
+/**
+ * Multimodal Gemini chat: a prompt with pictures, clips, recordings or documents goes in, an answer
+ * comes back as a stream. Composes a `KeyPool`, a `MemoryStore`, a `MediaProcessor` and a
+ * `RetryPolicy`, each of which can be injected.
+ *
+ * Any number of calls may run at once. Close it when done, or declare it with `await using`.
+ *
+ * @example
+ * ```ts
+ * const chat = new MultimodalChat();
+ * const reply = await chat.send({ sessionId: 'trip', prompt: 'What happens here?', media: ['clip.mp4'] });
+ * console.log(reply.text);
+ * await chat.close();
+ * ```
+ */
+export class MultimodalChat implements AsyncDisposable {
+  readonly #options: ResolvedOptions;
+  readonly #parts: ChatParts;
+  readonly #answerParts: AnswerParts;
+  readonly #events = new Emitter<ChatEvents>();
+  readonly #running = new Set<Call>();
+  readonly #startedAt: number;
+  readonly #unsubscribe: (() => void) | undefined;
+  #total = 0;
+  #succeeded = 0;
+  #failed = 0;
+  #idle: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  /**
+   * @throws ConfigurationError when an option is not valid, or when there is neither a key nor an
+   * injected key pool or model.
+   */
+  constructor(options: MultimodalChatOptions = {}) {
+    this.#options = resolveOptions(options);
+    this.#parts = makeParts(this.#options);
+    this.#answerParts = { ...this.#parts, events: this.#events, options: this.#options };
+    this.#startedAt = this.#options.clock.now();
+    this.#unsubscribe = this.#parts.keyPool.onEvent?.((event) => this.#events.emit('key', event));
+  }
+
+  /** Calls `listener` on every such event. What it throws becomes a process warning. */
+  on<Name extends keyof ChatEvents>(event: Name, listener: ChatEvents[Name]): this {
+    this.#events.on(event, listener);
+    return this;
+  }
+
+  /** Like `on`, for the next event only. */
+  once<Name extends keyof ChatEvents>(event: Name, listener: ChatEvents[Name]): this {
+    this.#events.once(event, listener);
+    return this;
+  }
+
+  off<Name extends keyof ChatEvents>(event: Name, listener: ChatEvents[Name]): this {
+    this.#events.off(event, listener);
+    return this;
+  }
+
+  /**
+   * Asks and resolves with the whole answer. An answer that broke off is begun anew without a trace.
+   *
+   * @throws InvalidInputError, MediaError: the request cannot be served as it is.
+   * @throws BlockedError: the prompt or the answer was refused.
+   * @throws KeyPoolExhaustedError, ModelCallError, IncompleteReplyError, TimeoutError: no answer could
+   * be had, after everything that could be ridden out.
+   * @throws MemoryError: the conversation so far could not be read.
+   * The reason of the caller's `signal` is rethrown untouched.
+   */
+  async send(request: ChatRequest): Promise<Reply> {
+    for await (const part of this.stream(request)) if (part.type === 'done') return part.reply;
+    throw new ConfigurationError('The stream ended without a reply: the injected model is broken.');
+  }
+
+  /**
+   * Asks and yields the answer as it comes. `done` is yielded once the turn is durably stored.
+   * Leaving the loop early cancels the request and stores nothing.
+   *
+   * @throws The same as `send`, from the iteration.
+   */
+  async *stream(request: ChatRequest): AsyncGenerator<ChatPart, void, undefined> {
+    const call = this.#open(request);
+    let outcome: 'succeeded' | 'failed' | 'left' = 'left';
+    try {
+      yield* answer(this.#answerParts, call);
+      outcome = 'succeeded';
+    } catch (error) {
+      outcome = 'failed';
+      if (MultimodalChatError.isInstance(error)) this.#emitFailure(call, error);
+      throw error;
+    } finally {
+      call.end();
+      this.#running.delete(call);
+      if (outcome === 'succeeded') this.#succeeded += 1;
+      if (outcome === 'failed') this.#failed += 1;
+      if (this.#running.size === 0) this.#idle?.();
+    }
+  }
+
+  /** The turns of a conversation, oldest first; at most the last `limit` (default 100). Empty with memory off. */
+  async history(
+    conversation: ConversationName,
+    options: CallOptions & { readonly limit?: number | undefined } = {},
+  ): Promise<readonly Turn[]> {
+    const { memory } = this.#parts;
+    if (memory === undefined) return [];
+    const { limit = defaultHistoryTurns, signal } = options;
+    return memory.recent(withTenant(conversation), { limit, signal });
+  }
+
+  /**
+   * Removes a conversation, a tenant, or everything before a date, for good. Resolves with how many
+   * turns went.
+   */
+  async forget(
+    target: ConversationName | { readonly tenant: string } | { readonly before: Date },
+  ): Promise<number> {
+    const { memory } = this.#parts;
+    if (memory === undefined) return 0;
+    const resolved: ForgetTarget = 'sessionId' in target ? withTenant(target) : target;
+    return memory.forget(resolved);
+  }
+
+  async stats(): Promise<ChatStats> {
+    const [keys, memory] = await Promise.all([this.#parts.keyPool.stats(), this.#parts.memory?.stats()]);
+    const calls = {
+      total: this.#total,
+      inFlight: this.#running.size,
+      succeeded: this.#succeeded,
+      failed: this.#failed,
+    };
+    return { keys, memory, calls, startedAt: this.#startedAt };
+  }
+
+  /**
+   * Cancels running calls, writes what is pending, and closes the parts that this chat made; injected
+   * parts stay open. Calling it again waits for the same closing.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #shutDown(): Promise<void> {
+    for (const call of this.#running) {
+      call.abort(new ConfigurationError('The chat was closed while the call was running.'));
+    }
+    if (this.#running.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    }
+    this.#unsubscribe?.();
+    await this.#parts.memory?.flush();
+    for (const part of this.#parts.owned) await part.close();
+    await this.#parts.model.close?.();
+  }
+
+  #open(request: ChatRequest): Call {
+    if (this.#closing) throw new ConfigurationError('This chat is closed. Make a new MultimodalChat.');
+    const resolved = resolveRequest(request);
+    const { callMs } = this.#options.timeouts;
+    const scope = openCall(this.#options.clock, resolved.timeoutMs ?? callMs, resolved.signal);
+    const call: Call = {
+      ...scope,
+      request: resolved,
+      conversation: { tenant: resolved.tenant, sessionId: resolved.sessionId ?? randomUUID() },
+      turnId: resolved.turnId ?? randomUUID(),
+    };
+    this.#running.add(call);
+    this.#total += 1;
+    return call;
+  }
+
+  #emitFailure(call: Call, error: MultimodalChatError): void {
+    this.#events.emit('failure', { sessionId: call.conversation.sessionId, turnId: call.turnId, error });
+  }
+}
+
+function withTenant({ sessionId, tenant }: ConversationName): Conversation {
+  if (sessionId === '') throw new InvalidInputError('`sessionId` must not be empty.');
+  return { sessionId, tenant: tenant ?? defaultTenant };
+}

@@ -1,0 +1,134 @@
+import type { Call } from './call.js';
+import { Channel } from './channel.js';
+import type { Clock } from './clock.js';
+import { fitRecent } from './context/compose.js';
+import type { Emitter } from './emitter.js';
+import { MemoryError } from './errors.js';
+import type { ChatEvents } from './events.js';
+import type { MediaProcessor } from './media/media-processor.js';
+import type { MemoryStore } from './memory/memory-store.js';
+import type { ResolvedOptions } from './resolve-options.js';
+import type { ChatPart, MediaProgress, PreparedMedia, RecalledTurn, Turn } from './types.js';
+
+/** What the preparation of a call works with. */
+export interface InputParts {
+  readonly media: MediaProcessor;
+  readonly memory: MemoryStore | undefined;
+  readonly clock: Clock;
+  readonly events: Emitter<ChatEvents>;
+  readonly context: ResolvedOptions['context'];
+}
+
+/** Everything beside the prompt that goes into a request. */
+export interface GatheredInputs {
+  readonly media: readonly PreparedMedia[];
+  /** The latest turns, oldest first. */
+  readonly recent: readonly Turn[];
+  /** Older turns that bear on the prompt, best first. */
+  readonly recalled: readonly RecalledTurn[];
+  readonly mediaMs: number;
+  readonly memoryMs: number;
+}
+
+type Push = (part: ChatPart) => void;
+
+/** Prepares all attachments at once; the first that fails stops the others. */
+async function prepareMedia(parts: InputParts, call: Call, push: Push): Promise<readonly PreparedMedia[]> {
+  const { sessionId } = call.conversation;
+  const { signal, turnId } = call;
+  const report = (index: number, progress: MediaProgress, media?: PreparedMedia) => {
+    push({ type: 'media', index, progress, media });
+    parts.events.emit('media', { sessionId, turnId, index, progress });
+  };
+  return Promise.all(
+    call.request.media.map(async (source, index) => {
+      const media = await parts.media.prepare(source, {
+        signal,
+        onProgress: (progress) => {
+          // `ready` is reported below, together with what was prepared.
+          if (progress.stage !== 'ready') report(index, progress);
+        },
+      });
+      report(index, { name: media.name, stage: 'ready', fraction: 1 }, media);
+      return media;
+    }),
+  );
+}
+
+/** Reads the latest turns, and finds older ones where the latest are not the whole conversation. */
+async function readMemory(
+  parts: InputParts,
+  memory: MemoryStore,
+  call: Call,
+): Promise<Pick<GatheredInputs, 'recent' | 'recalled'>> {
+  const { recallTurns, recentTokens, recentTurns } = parts.context;
+  const { conversation, request, signal, turnId } = call;
+  const { sessionId } = conversation;
+  const latest = await memory.recent(conversation, { limit: recentTurns, signal });
+  const recent = fitRecent(latest, recentTokens);
+  const isWhole = latest.length < recentTurns && recent.length === latest.length;
+  if (isWhole || recallTurns === 0) return { recent, recalled: [] };
+
+  const startedAt = parts.clock.now();
+  try {
+    // Recent turns are left out of what was recalled, so as many more are asked for.
+    const limit = recallTurns + recent.length;
+    const found = await memory.recall(conversation, request.prompt, { limit, signal });
+    const shown = new Set(recent.map((turn) => turn.id));
+    const recalled = found.filter(({ turn }) => !shown.has(turn.id)).slice(0, recallTurns);
+    const durationMs = parts.clock.now() - startedAt;
+    parts.events.emit('memory', { sessionId, turnId, action: 'recall', turns: recalled.length, durationMs });
+    return { recent, recalled };
+  } catch (error) {
+    // Recall improves an answer; only the recent turns are needed for one.
+    if (!MemoryError.isInstance(error)) throw error;
+    parts.events.emit('failure', { sessionId, turnId, error });
+    return { recent, recalled: [] };
+  }
+}
+
+/** Prepares the media and reads memory at the same time; yields how the media come along. */
+export async function* gatherInputs(
+  parts: InputParts,
+  call: Call,
+): AsyncGenerator<ChatPart, GatheredInputs, undefined> {
+  const { clock, memory } = parts;
+  const elapsedMs = () => clock.now() - call.startedAt;
+  let mediaMs = 0;
+  let memoryMs = 0;
+  const remember = async () => {
+    if (memory === undefined) return { recent: [], recalled: [] };
+    const remembered = await readMemory(parts, memory, call);
+    memoryMs = elapsedMs();
+    return remembered;
+  };
+  if (call.request.media.length === 0) {
+    const remembered = await remember();
+    return { media: [], ...remembered, mediaMs, memoryMs };
+  }
+
+  const channel = new Channel<ChatPart>();
+  const prepare = async () => {
+    const media = await prepareMedia(parts, call, (part) => channel.push(part));
+    mediaMs = elapsedMs();
+    return media;
+  };
+  const work = Promise.all([prepare(), remember()]);
+  work.then(
+    () => channel.end(),
+    (error: unknown) => {
+      channel.fail(error);
+      // One input that cannot be had makes the others useless.
+      call.abort(error);
+    },
+  );
+  const onAbort = () => channel.fail(call.signal.reason);
+  call.signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    yield* channel.read();
+  } finally {
+    call.signal.removeEventListener('abort', onAbort);
+  }
+  const [media, remembered] = await work;
+  return { media, ...remembered, mediaMs, memoryMs };
+}

@@ -1,0 +1,48 @@
+export type { ChatStats, ConversationName } from './chat.js';
+export { MultimodalChat } from './chat.js';
+export type { Clock } from './clock.js';
+export { systemClock } from './clock.js';
+export type { MediaErrorReason } from './errors.js';
+export {
+  BlockedError,
+  ConfigurationError,
+  IncompleteReplyError,
+  InvalidInputError,
+  KeyPoolExhaustedError,
+  MediaError,
+  MemoryError,
+  ModelCallError,
+  MultimodalChatError,
+  TimeoutError,
+} from './errors.js';
+export type { ChatEvents } from './events.js';
+export type {
+  KeyEvent,
+  KeyLease,
+  KeyNeed,
+  KeyPool,
+  KeyPoolStats,
+  KeyStats,
+  LeaseOutcome,
+} from './keys/key-pool.js';
+export { keysFromEnv } from './keys/keys-from-env.js';
+export { ScheduledKeyPool } from './keys/scheduled-key-pool.js';
+export { DefaultMediaProcessor } from './media/default-media-processor.js';
+export type { MediaProcessor, PrepareOptions } from './media/media-processor.js';
+export { EmbeddedMemoryStore } from './memory/embedded/embedded-memory-store.js';
+export type { Embedder } from './memory/embedder.js';
+export type { ForgetTarget, MemoryStats, MemoryStore } from './memory/memory-store.js';
+export type {
+  ChatModel,
+  GenerationOptions,
+  ModelContent,
+  ModelEvent,
+  ModelPart,
+  ModelRequest,
+} from './model/chat-model.js';
+export { GeminiEmbedder } from './model/gemini-embedder.js';
+export { GeminiModel } from './model/gemini-model.js';
+export type { ChatRequest, MediaOptions, MultimodalChatOptions, QuotaLimits } from './options.js';
+export { BackoffRetryPolicy } from './retry/backoff-retry-policy.js';
+export type { RetryContext, RetryDecision, RetryPolicy } from './retry/retry-policy.js';
+export type * from './types.js';
