@@ -1,0 +1,152 @@
+/** One quota that was exceeded, as `google.rpc.QuotaFailure` or the sentence names it. */
+export interface QuotaViolation {
+  readonly perDay: boolean;
+  readonly unit: 'requests' | 'tokens' | 'unknown';
+  /** The limit itself: Gemini sends the quota's value, not how much of it was used. */
+  readonly limit?: number | undefined;
+}
+
+/** What an error reply says, whatever its shape. */
+export interface ErrorFacts {
+  readonly status: number | undefined;
+  /** Whether the reply had Google's error envelope. */
+  readonly isApiError: boolean;
+  /** Whether the reply was something else than JSON, such as a proxy's error page. */
+  readonly isForeign: boolean;
+  readonly message: string;
+  /** `google.rpc.Status`, such as `PERMISSION_DENIED`. */
+  readonly rpcStatus: string | undefined;
+  /** `google.rpc.ErrorInfo.reason`, such as `API_KEY_INVALID`. */
+  readonly reason: string | undefined;
+  /** Number of the project that the key belongs to. */
+  readonly project: string | undefined;
+  readonly violations: readonly QuotaViolation[];
+  readonly retryAfterMs: number | undefined;
+}
+
+type Json = Readonly<Record<string, unknown>>;
+
+const isObject = (value: unknown): value is Json =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+
+/** Parses JSON; `undefined` for what is none. */
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The error inside a reply: Google's envelope, or a list of one as an unframed stream sends it. */
+export function findApiError(body: unknown): Json | undefined {
+  const reply = Array.isArray(body) ? body.find((item) => isObject(item) && 'error' in item) : body;
+  return isObject(reply) && isObject(reply.error) ? reply.error : undefined;
+}
+
+/** A `google.protobuf.Duration` in JSON: seconds with up to nine decimals, such as `36s` or `34.4s`. */
+export function parseDurationMs(value: unknown): number | undefined {
+  const seconds = /^(\d+(?:\.\d{1,9})?)s$/.exec(textOf(value) ?? '')?.[1];
+  return seconds === undefined ? undefined : Math.ceil(Number(seconds) * 1000);
+}
+
+const millisecondsOf: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
+
+/** `Please retry in 36.429760048s.`: the same delay as RetryInfo, but not cut to whole seconds. */
+export function parseRetrySentenceMs(message: string): number | undefined {
+  const delay = /Please retry in ((?:\d+(?:\.\d+)?(?:h|ms|m|s))+)/.exec(message)?.[1];
+  if (delay === undefined) return undefined;
+  let total = 0;
+  for (const [, amount, unit] of delay.matchAll(/(\d+(?:\.\d+)?)(h|ms|m|s)/g)) {
+    total += Number(amount) * (millisecondsOf[unit ?? ''] ?? 0);
+  }
+  return Math.ceil(total);
+}
+
+/** The header that proxies set (Gemini itself sends none): seconds, or a date. */
+function parseRetryAfterMs(value: string | null | undefined, nowMs: number): number | undefined {
+  if (value === null || value === undefined || value === '') return undefined;
+  if (/^\d+$/.test(value)) return Number(value) * 1000;
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - nowMs);
+}
+
+function violationOf(quotaId: string, quotaMetric: string, value: unknown): QuotaViolation {
+  const name = `${quotaId} ${quotaMetric}`;
+  const limit = /^\d+$/.test(String(value)) ? Number(value) : undefined;
+  return {
+    perDay: /PerDay/i.test(quotaId),
+    unit: /token/i.test(name) ? 'tokens' : /requests/i.test(name) ? 'requests' : 'unknown',
+    ...(limit === undefined ? {} : { limit }),
+  };
+}
+
+function findViolations(message: string, info: Json | undefined, quota: Json | undefined): QuotaViolation[] {
+  const listed = Array.isArray(quota?.violations) ? quota.violations.filter(isObject) : [];
+  const violations = listed.map((violation) =>
+    violationOf(textOf(violation.quotaId) ?? '', textOf(violation.quotaMetric) ?? '', violation.quotaValue),
+  );
+  const metadata = isObject(info?.metadata) ? info.metadata : undefined;
+  if (metadata?.quota_limit !== undefined || metadata?.quota_limit_value !== undefined) {
+    violations.push(
+      violationOf(
+        textOf(metadata.quota_limit) ?? '',
+        textOf(metadata.quota_metric) ?? '',
+        metadata.quota_limit_value,
+      ),
+    );
+  }
+  // The sentence names the metric but not the window, so it only tells that there is no quota at all.
+  for (const [, metric] of message.matchAll(/metric: (\S+), limit: 0(?![\d.])/g)) {
+    violations.push(violationOf('', metric ?? '', 0));
+  }
+  return violations;
+}
+
+function findProject(message: string, info: Json | undefined): string | undefined {
+  const metadata = isObject(info?.metadata) ? info.metadata : undefined;
+  const consumer = textOf(metadata?.consumer) ?? '';
+  return (
+    /^projects\/(\d+)$/.exec(consumer)?.[1] ??
+    /\bproject_number:(\d+)/.exec(message)?.[1] ??
+    /\bproject[ =#]+(\d{6,})\b/.exec(message)?.[1]
+  );
+}
+
+/**
+ * Reads an error reply. The content type is not consulted: Gemini labels the JSON error of a stream
+ * `text/event-stream`.
+ */
+export function readErrorFacts(reply: {
+  readonly status?: number | undefined;
+  /** Raw text, or parsed JSON. */
+  readonly body?: unknown;
+  readonly retryAfter?: string | null | undefined;
+  readonly nowMs: number;
+}): ErrorFacts {
+  const parsed = typeof reply.body === 'string' ? parseJson(reply.body) : reply.body;
+  const error = findApiError(parsed);
+  const details = Array.isArray(error?.details) ? error.details.filter(isObject) : [];
+  const detail = (type: string) =>
+    details.find((item) => String(item['@type']).endsWith(`google.rpc.${type}`));
+  const message = textOf(error?.message) ?? '';
+  const info = detail('ErrorInfo');
+  const code = typeof error?.code === 'number' ? error.code : undefined;
+  // Inside a 200 stream the error's own code is the status.
+  const status = reply.status === undefined || reply.status < 400 ? (code ?? reply.status) : reply.status;
+  return {
+    status,
+    isApiError: error !== undefined,
+    isForeign: typeof reply.body === 'string' && reply.body.trim() !== '' && parsed === undefined,
+    message,
+    rpcStatus: textOf(error?.status),
+    reason: textOf(info?.reason),
+    project: findProject(message, info),
+    violations: findViolations(message, info, detail('QuotaFailure')),
+    retryAfterMs:
+      parseRetrySentenceMs(message) ??
+      parseDurationMs(detail('RetryInfo')?.retryDelay) ??
+      parseRetryAfterMs(reply.retryAfter, reply.nowMs),
+  };
+}

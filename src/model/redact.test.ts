@@ -1,0 +1,84 @@
+import { inspect } from 'node:util';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { Redactor } from './redact.js';
+
+/** Everything that could be shown of a value, hidden properties of errors included. */
+const shown = (value: unknown) =>
+  `${inspect(value, { depth: 20, showHidden: true })}${JSON.stringify(value)}`;
+
+const secretValues = fc.stringMatching(/^[A-Za-z0-9_.~+/-]{8,40}$/);
+const shortTexts = fc.string({ maxLength: 12 });
+
+describe('Redactor', () => {
+  it.each([
+    ["Consumer 'api_key:AIzaSyABCDEF123' has been suspended.", "Consumer 'api_key:***' has been suspended."],
+    ['GET https://host/v1?key=secret-value&alt=sse failed', 'GET https://host/v1?key=***&alt=sse failed'],
+    ['x-goog-api-key: abc.def is not a legal header', 'x-goog-api-key: *** is not a legal header'],
+    ['token AQ.Ab8RN6KsdfHq0_1-x9 refused', 'token *** refused'],
+    ['the monkey=banana stays', 'the monkey=banana stays'],
+    ['no secret here', 'no secret here'],
+  ])('knows what a key looks like: %s', (given, expected) => {
+    expect(new Redactor().text(given)).toBe(expected);
+  });
+
+  it('removes the longer of two keys first, so that no tail stays', () => {
+    expect(new Redactor(['abcdefgh', 'abcdefgh-tail']).text('saw abcdefgh-tail')).toBe('saw ***');
+  });
+
+  it('finds the planted key anywhere: nested, as a name, in JSON, in a URL, in a chain of causes', () => {
+    const textWith = (secret: string) =>
+      fc
+        .tuple(
+          shortTexts,
+          shortTexts,
+          fc.constantFrom(secret, encodeURIComponent(secret), JSON.stringify({ secret })),
+        )
+        .map(([before, after, form]) => `${before}${form}${after}`);
+    const planted = secretValues.chain((secret) => {
+      const text = textWith(secret);
+      const value = fc.letrec((tie) => ({
+        any: fc.oneof(
+          { maxDepth: 4 },
+          text,
+          fc.array(tie('any'), { maxLength: 3 }),
+          fc.dictionary(text, tie('any'), { maxKeys: 3 }),
+          fc.tuple(text, tie('any')).map(([name, item]) => new Map([[name, item]])),
+          fc.tuple(text, tie('any')).map(([message, cause]) => new TypeError(message, { cause })),
+          fc.tuple(text, tie('any')).map(([message, cause]) => new AggregateError([cause], message)),
+        ),
+      })).any;
+      return fc.tuple(fc.constant(secret), value);
+    });
+    fc.assert(
+      fc.property(planted, ([secret, value]) => {
+        const clean = new Redactor([secret]).value(value);
+        expect(shown(clean)).not.toContain(secret);
+        expect(shown(clean)).not.toContain(encodeURIComponent(secret));
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it('keeps what an error says: name, message, code and causes', () => {
+    const cause = Object.assign(new Error('read ECONNRESET by key-12345678'), { code: 'ECONNRESET' });
+    const clean = new Redactor(['key-12345678']).error(new TypeError('fetch failed', { cause }));
+    expect(clean).toMatchObject({
+      name: 'TypeError',
+      message: 'fetch failed',
+      cause: { code: 'ECONNRESET', message: 'read ECONNRESET by ***' },
+    });
+  });
+
+  it('survives circular values', () => {
+    const loop: Record<string, unknown> = { key: 'key-12345678' };
+    loop.self = loop;
+    const clean = new Redactor(['key-12345678']).value(loop) as Record<string, unknown>;
+    expect(clean.self).toBe(clean);
+    expect(clean.key).toBe('***');
+  });
+
+  it('makes an error of anything that was thrown', () => {
+    expect(new Redactor(['key-12345678']).error('bad key-12345678').message).toBe('bad ***');
+  });
+});
