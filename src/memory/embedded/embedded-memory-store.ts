@@ -1,0 +1,250 @@
+import { type Clock, systemClock } from '../../clock.js';
+import { MemoryError } from '../../errors.js';
+import type { CallOptions, Conversation, RecalledTurn, Turn } from '../../types.js';
+import type { Embedder } from '../embedder.js';
+import { EmbeddingBacklog } from '../embedding-backlog.js';
+import type { ForgetTarget, MemoryStats, MemoryStore } from '../memory-store.js';
+import { embedQuery } from '../query-vector.js';
+import { closedError, MemoryDatabase } from './memory-database.js';
+import { SessionIndexes } from './session-indexes.js';
+import { deleteTurns, findSession, insertTurn, lastTurns, turnAt } from './turn-records.js';
+import { countUnembedded, registerModel, unembeddedTurns } from './vector-records.js';
+
+export interface EmbeddedMemoryStoreOptions {
+  /**
+   * The SQLite file, created with its directory on the first write; `:memory:` keeps everything in the
+   * process. Any number of processes may use one file on a local disk.
+   */
+  readonly path: string;
+  /** Adds meaning to the ranking; without one the words alone decide. */
+  readonly embedder?: Embedder | undefined;
+  /** Memory for the indexes of the sessions used last, in bytes. Default 96 MiB. */
+  readonly maxCacheBytes?: number | undefined;
+  /** How long a recall waits for the query's embedding before the words alone decide. Default 300. */
+  readonly queryEmbeddingTimeoutMs?: number | undefined;
+  readonly clock?: Clock | undefined;
+}
+
+interface PendingAppend {
+  readonly turn: Turn;
+  readonly body: string;
+  readonly signal: AbortSignal | undefined;
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface OpenStore {
+  readonly database: MemoryDatabase;
+  /** 0 without an embedder. */
+  readonly model: number;
+  readonly backlog: EmbeddingBacklog<number> | undefined;
+}
+
+/**
+ * The default memory: one SQLite file, no server. A turn is on disk, flushed, when `append` resolves;
+ * a recall scores every turn of the session.
+ *
+ * @example
+ * ```ts
+ * const memory = new EmbeddedMemoryStore({ path: './data/memory.db' });
+ * ```
+ */
+export class EmbeddedMemoryStore implements MemoryStore {
+  readonly #path: string;
+  readonly #embedder: Embedder | undefined;
+  readonly #queryEmbeddingTimeoutMs: number;
+  readonly #clock: Clock;
+  readonly #indexes: SessionIndexes;
+  readonly #appends: PendingAppend[] = [];
+  #appending: Promise<void> | undefined;
+  #opening: Promise<OpenStore> | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: EmbeddedMemoryStoreOptions) {
+    this.#path = options.path;
+    this.#embedder = options.embedder;
+    this.#queryEmbeddingTimeoutMs = options.queryEmbeddingTimeoutMs ?? 300;
+    this.#clock = options.clock ?? systemClock;
+    this.#indexes = new SessionIndexes({
+      maxBytes: options.maxCacheBytes ?? 96 * 1024 * 1024,
+      dimensions: options.embedder?.dimensions,
+    });
+  }
+
+  async append(turn: Turn, { signal }: CallOptions = {}): Promise<void> {
+    this.#assertOpen();
+    signal?.throwIfAborted();
+    const body = serialise(turn);
+    await new Promise<void>((resolve, reject) => {
+      this.#appends.push({ turn, body, signal, resolve, reject });
+      this.#appending ??= this.#writeAppends();
+    });
+  }
+
+  async recent(
+    conversation: Conversation,
+    { limit, signal }: CallOptions & { readonly limit: number },
+  ): Promise<readonly Turn[]> {
+    const database = await this.#existing(signal);
+    return (
+      database?.read(() => {
+        const session = findSession(database, conversation);
+        return session ? lastTurns(database, session.id, Math.max(0, limit)) : [];
+      }) ?? []
+    );
+  }
+
+  async recall(
+    conversation: Conversation,
+    query: string,
+    { limit, signal }: CallOptions & { readonly limit: number },
+  ): Promise<readonly RecalledTurn[]> {
+    const database = await this.#existing(signal);
+    if (!database) return [];
+    const { model } = await this.#open();
+    const state = () => findSession(database, conversation);
+    const [loaded, vector] = await Promise.all([
+      this.#indexes.load(database, model, state, signal),
+      this.#queryVector(query, signal),
+    ]);
+    if (!loaded) return [];
+    const ranked = loaded.index.search(query, Math.max(0, limit), vector);
+    return database.read(() =>
+      ranked.flatMap(({ sequence, score }) => {
+        const turn = turnAt(database, loaded.session, sequence);
+        return turn ? [{ turn, score }] : [];
+      }),
+    );
+  }
+
+  async forget(target: ForgetTarget, { signal }: CallOptions = {}): Promise<number> {
+    const database = await this.#existing(signal);
+    if (!database) return 0;
+    const count = await database.write(() => deleteTurns(database, target), signal);
+    this.#indexes.clear();
+    database.checkpoint();
+    return count;
+  }
+
+  async stats(): Promise<MemoryStats> {
+    const database = await this.#existing();
+    if (!database) return { turns: 0, sessions: 0, cacheSize: 0, pending: 0, diskBytes: 0 };
+    const { model } = await this.#open();
+    return database.read(() => {
+      const row = database.first('SELECT count(*) AS sessions, sum(turns) AS turns FROM sessions');
+      return {
+        turns: (row?.turns as number | null) ?? 0,
+        sessions: (row?.sessions as number) ?? 0,
+        cacheSize: this.#indexes.vectors,
+        pending: model === 0 ? 0 : countUnembedded(database, model),
+        diskBytes: database.diskBytes(),
+      };
+    });
+  }
+
+  async flush(): Promise<void> {
+    this.#assertOpen();
+    await this.#appending;
+    if (await this.#existing()) await (await this.#open()).backlog?.drain();
+  }
+
+  /** Waits for appends under way. Embeddings that are still to be made are made at the next start. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    await this.#appending;
+    this.#indexes.clear();
+    const open = await this.#opening?.catch(() => undefined);
+    await open?.backlog?.close();
+    open?.database.close();
+  }
+
+  /** The database, or nothing where no turn was ever written: reading must not create files. */
+  async #existing(signal?: AbortSignal): Promise<MemoryDatabase | undefined> {
+    this.#assertOpen();
+    signal?.throwIfAborted();
+    if (!this.#opening && !MemoryDatabase.exists(this.#path)) return undefined;
+    const { database } = await this.#open();
+    this.#assertOpen();
+    return database;
+  }
+
+  #open(): Promise<OpenStore> {
+    this.#opening ??= this.#openNow().catch((error: unknown) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  async #openNow(): Promise<OpenStore> {
+    const database = await MemoryDatabase.open(this.#path, this.#clock);
+    const embedder = this.#embedder;
+    if (!embedder) return { database, model: 0, backlog: undefined };
+    const model = await registerModel(database, embedder);
+    const backlog = new EmbeddingBacklog(embedder, unembeddedTurns(database, model), this.#clock);
+    backlog.wake();
+    return { database, model, backlog };
+  }
+
+  /** Writes what has gathered, again and again: appends that arrive together share one flush of the disk. */
+  async #writeAppends(): Promise<void> {
+    while (this.#appends.length > 0) {
+      // Lets the appends of this tick gather.
+      await Promise.resolve();
+      const batch = this.#appends.splice(0);
+      try {
+        const { database, backlog } = await this.#open();
+        await this.#writeBatch(database, batch);
+        backlog?.wake();
+      } catch (error) {
+        for (const { reject } of batch) reject(error);
+      }
+    }
+    this.#appending = undefined;
+  }
+
+  async #writeBatch(database: MemoryDatabase, batch: readonly PendingAppend[]): Promise<void> {
+    const wanted = batch.filter(({ signal, reject }) => {
+      if (signal?.aborted) reject(signal.reason);
+      return !signal?.aborted;
+    });
+    try {
+      await database.write(() => {
+        for (const { turn, body } of wanted) insertTurn(database, turn, body);
+      });
+    } catch (error) {
+      if (wanted.length <= 1) throw error;
+      // One turn that cannot be written must not take the others with it.
+      for (const append of wanted) await this.#writeBatch(database, [append]).catch(append.reject);
+    }
+    for (const { resolve } of wanted) resolve();
+  }
+
+  async #queryVector(query: string, signal: AbortSignal | undefined): Promise<Float32Array | undefined> {
+    if (!this.#embedder || query.trim() === '') return undefined;
+    const timeoutMs = this.#queryEmbeddingTimeoutMs;
+    return embedQuery(this.#embedder, query, { signal, timeoutMs, clock: this.#clock });
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw closedError();
+  }
+}
+
+function serialise(turn: Turn): string {
+  try {
+    return JSON.stringify(turn);
+  } catch (cause) {
+    throw new MemoryError('The turn cannot be written as JSON; its replyParts must be plain data.', {
+      cause,
+    });
+  }
+}

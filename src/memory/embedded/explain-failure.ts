@@ -1,0 +1,50 @@
+import { MemoryError } from '../../errors.js';
+
+interface CodedError {
+  readonly code?: string;
+  readonly message?: string;
+}
+
+export function isBusy(error: unknown): boolean {
+  return ((error as CodedError | undefined)?.code ?? '').startsWith('SQLITE_BUSY');
+}
+
+/** Causes by the code of SQLite or Node, or by the text where libsql gives no code. First match wins. */
+const explanations: readonly (readonly [RegExp, string])[] = [
+  [
+    /SQLITE_(NOTADB|CORRUPT)/,
+    'it is damaged or not a memory database. Move it away to start afresh, put a backup in its place, or save what is readable with "sqlite3 FILE .recover".',
+  ],
+  [/SQLITE_FULL|ENOSPC/, 'the disk is full. Free some space; nothing that was acknowledged is lost.'],
+  [
+    /SQLITE_(READONLY|PERM|CANTOPEN)|EACCES|EPERM|EROFS|ConnectionFailed/,
+    'the file or its directory cannot be written by this user. Check the permissions, or choose another path.',
+  ],
+  [/ENOTDIR|EEXIST/, 'a part of its path is a file where a directory is needed. Choose another path.'],
+  [
+    /SQLITE_(BUSY|LOCKED)/,
+    'another process has been writing to it for too long. Look for one that hangs with it open.',
+  ],
+  [
+    /MODULE_NOT_FOUND|Cannot find module/,
+    'the native part of "libsql" is not installed for this platform. Run "npm install" again without --omit=optional.',
+  ],
+  [
+    /SQLITE_IOERR|EIO/,
+    'the disk reports an error. Check the disk and whether the file is on a network share.',
+  ],
+];
+
+/** A `MemoryError` with a sentence that says what to do. Errors that are one already pass through. */
+export function explainDatabaseFailure(
+  done: 'opened' | 'read' | 'written',
+  path: string,
+  cause: unknown,
+): MemoryError {
+  if (MemoryError.isInstance(cause)) return cause;
+  const { code = '', message = String(cause) } = (cause ?? {}) as CodedError;
+  const known = explanations.find(([pattern]) => pattern.test(code) || pattern.test(message));
+  return new MemoryError(`The memory file ${path} could not be ${done}: ${known?.[1] ?? `${message}.`}`, {
+    cause,
+  });
+}

@@ -1,0 +1,152 @@
+import { existsSync, statSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { Database, Statement } from 'libsql';
+import { type Clock, sleep, systemClock } from '../../clock.js';
+import { MemoryError } from '../../errors.js';
+import { explainDatabaseFailure, isBusy } from './explain-failure.js';
+import { prepareSchema } from './schema.js';
+
+/** SQLite waits this long with the event loop blocked; longer waits sleep between tries instead. */
+const blockingWaitMs = 20;
+const longestWaitMs = 15_000;
+
+type Row = Readonly<Record<string, unknown>>;
+
+/** One SQLite file: opening, transactions, waiting for other processes, errors as sentences. */
+export class MemoryDatabase {
+  readonly path: string;
+  readonly #clock: Clock;
+  readonly #statements = new Map<string, Statement<unknown[]>>();
+  readonly #database: Database;
+
+  private constructor(path: string, database: Database, clock: Clock) {
+    this.path = path;
+    this.#database = database;
+    this.#clock = clock;
+  }
+
+  static exists(path: string): boolean {
+    return path === ':memory:' || existsSync(path);
+  }
+
+  /** Creates the directory and the file where they do not exist. */
+  static async open(path: string, clock: Clock = systemClock): Promise<MemoryDatabase> {
+    const file = path === ':memory:' ? path : resolve(path);
+    try {
+      if (file !== ':memory:') await mkdir(dirname(file), { recursive: true });
+      const { default: Libsql } = await import('libsql');
+      const database = new MemoryDatabase(file, new Libsql(file), clock);
+      await database.#retryWhileBusy(() => database.#configure());
+      return database;
+    } catch (cause) {
+      throw explainDatabaseFailure('opened', file, cause);
+    }
+  }
+
+  // Parameters go as one array: libsql takes a lone Buffer for an object of named parameters.
+
+  /** Runs a statement that gives no rows; resolves to how many rows it changed. */
+  run(sql: string, ...parameters: unknown[]): number {
+    return this.#statement(sql).run(parameters).changes;
+  }
+
+  first(sql: string, ...parameters: unknown[]): Row | undefined {
+    return this.#statement(sql).get(parameters) as Row | undefined;
+  }
+
+  all(sql: string, ...parameters: unknown[]): Row[] {
+    return this.#statement(sql).all(parameters) as Row[];
+  }
+
+  read<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (cause) {
+      throw explainDatabaseFailure('read', this.path, cause);
+    }
+  }
+
+  /**
+   * Runs the work in one transaction. The commit is on disk when this resolves. Another process that
+   * is writing is waited for, up to 15 s.
+   */
+  async write<T>(work: () => T, signal?: AbortSignal): Promise<T> {
+    try {
+      return await this.#retryWhileBusy(() => this.#transact(work), signal);
+    } catch (cause) {
+      signal?.throwIfAborted();
+      throw explainDatabaseFailure('written', this.path, cause);
+    }
+  }
+
+  /** Moves the log into the file and empties it, so that what was deleted is in neither. */
+  checkpoint(): void {
+    this.read(() => this.#database.pragma('wal_checkpoint(TRUNCATE)'));
+  }
+
+  /** Bytes of the file and its log; 0 in memory. */
+  diskBytes(): number {
+    const files = [this.path, `${this.path}-wal`];
+    return files.reduce((bytes, file) => bytes + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
+  }
+
+  close(): void {
+    try {
+      this.checkpoint();
+    } finally {
+      this.#statements.clear();
+      this.#database.close();
+    }
+  }
+
+  #configure(): void {
+    this.#database.pragma(`busy_timeout = ${blockingWaitMs}`);
+    this.#database.pragma('journal_mode = WAL');
+    // With NORMAL the last commits of a power cut are lost; an acknowledged turn may not be.
+    this.#database.pragma('synchronous = FULL');
+    // What is forgotten is overwritten in the file, not just unlinked.
+    this.#database.pragma('secure_delete = ON');
+    this.#transact(() => prepareSchema(this.#database));
+  }
+
+  #transact<T>(work: () => T): T {
+    this.run('BEGIN IMMEDIATE');
+    try {
+      const result = work();
+      this.run('COMMIT');
+      return result;
+    } catch (error) {
+      // SQLite rolls some failures back by itself; a second rollback would hide the first error.
+      if (this.#database.inTransaction) this.run('ROLLBACK');
+      throw error;
+    }
+  }
+
+  async #retryWhileBusy<T>(work: () => T, signal?: AbortSignal): Promise<T> {
+    const startedAt = this.#clock.now();
+    for (;;) {
+      signal?.throwIfAborted();
+      try {
+        return work();
+      } catch (error) {
+        if (!isBusy(error) || this.#clock.now() - startedAt > longestWaitMs) throw error;
+        await sleep(this.#clock, 2 + Math.random() * 20, signal);
+      }
+    }
+  }
+
+  #statement(sql: string): Statement<unknown[]> {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+}
+
+/** Thrown by every method of a closed store. */
+export function closedError(): MemoryError {
+  return new MemoryError('The memory store is closed. Create another one, or close it later.');
+}

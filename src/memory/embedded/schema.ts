@@ -1,0 +1,81 @@
+import type { Database } from 'libsql';
+import { MemoryError } from '../../errors.js';
+
+/** "MMCM", so that no other program's database is taken for ours. */
+const applicationId = 0x4d4d434d;
+
+/** Each entry brings the schema one version further. Entries are never changed, only added. */
+const migrations: readonly string[] = [
+  `CREATE TABLE sessions (
+     id INTEGER PRIMARY KEY AUTOINCREMENT,
+     tenant BLOB NOT NULL,
+     name BLOB NOT NULL,
+     next_sequence INTEGER NOT NULL DEFAULT 0,
+     turns INTEGER NOT NULL DEFAULT 0,
+     -- Raised when turns go, so that caches of other processes are dropped.
+     epoch INTEGER NOT NULL DEFAULT 0,
+     -- Raised when vectors come.
+     vector_version INTEGER NOT NULL DEFAULT 0,
+     UNIQUE (tenant, name)
+   );
+   CREATE TABLE models (
+     id INTEGER PRIMARY KEY,
+     name TEXT NOT NULL,
+     dimensions INTEGER NOT NULL,
+     UNIQUE (name, dimensions)
+   );
+   -- The key is session and sequence in one number, which keeps the turns of a session side by side.
+   CREATE TABLE turns (
+     key INTEGER PRIMARY KEY,
+     session INTEGER NOT NULL,
+     id BLOB NOT NULL,
+     created_at INTEGER NOT NULL,
+     -- The model of the turn's vector; 0 where it has none.
+     model INTEGER NOT NULL DEFAULT 0,
+     body TEXT NOT NULL,
+     UNIQUE (session, id)
+   );
+   CREATE INDEX turns_by_date ON turns (created_at);
+   CREATE INDEX turns_by_model ON turns (model);
+   CREATE TABLE vectors (
+     key INTEGER PRIMARY KEY,
+     model INTEGER NOT NULL,
+     vector BLOB NOT NULL
+   );`,
+];
+
+/** Creates or migrates the tables. Runs inside a transaction, so that two processes do not both do it. */
+export function prepareSchema(database: Database): void {
+  const pragma = (name: string) =>
+    (database.pragma(name) as readonly Record<string, number>[])[0]?.[name] ?? 0;
+  const version = pragma('user_version');
+  const owner = pragma('application_id');
+  const tables = database.prepare('SELECT count(*) AS count FROM sqlite_schema').get() as { count: number };
+  if (owner !== applicationId && (owner !== 0 || tables.count > 0)) {
+    throw new MemoryError('The memory file belongs to another program. Choose another path.');
+  }
+  if (version > migrations.length) {
+    throw new MemoryError(
+      `The memory file was written by a newer version of multimodal-chat (schema ${version}, known here: ${migrations.length}). Update the package.`,
+    );
+  }
+  if (version === migrations.length) return;
+  for (const migration of migrations.slice(version)) database.exec(migration);
+  database.exec(`PRAGMA application_id = ${applicationId}`);
+  database.exec(`PRAGMA user_version = ${migrations.length}`);
+}
+
+/** Room for 16 million turns in a session and half a thousand million sessions within 2^53. */
+const turnsPerSession = 2 ** 24;
+
+export function turnKey(session: number, sequence: number): number {
+  if (sequence >= turnsPerSession) {
+    throw new MemoryError(`A session holds at most ${turnsPerSession} turns. Start another session.`);
+  }
+  return session * turnsPerSession + sequence;
+}
+
+export const firstKey = (session: number): number => session * turnsPerSession;
+export const lastKey = (session: number): number => (session + 1) * turnsPerSession - 1;
+export const sessionOf = (key: number): number => Math.floor(key / turnsPerSession);
+export const sequenceOf = (key: number): number => key % turnsPerSession;

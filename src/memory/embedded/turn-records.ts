@@ -1,0 +1,89 @@
+import type { Conversation, Turn } from '../../types.js';
+import { nameKey } from '../conversation-key.js';
+import type { ForgetTarget } from '../memory-store.js';
+import type { MemoryDatabase } from './memory-database.js';
+import { firstKey, lastKey, turnKey } from './schema.js';
+import type { SessionState } from './session-indexes.js';
+
+/** The statements on the truth: sessions and turns. Each function runs inside a transaction of its caller. */
+
+export function findSession(database: MemoryDatabase, of: Conversation): SessionState | undefined {
+  return database.first(
+    'SELECT id, next_sequence, epoch, vector_version FROM sessions WHERE tenant = ? AND name = ?',
+    nameKey(of.tenant),
+    nameKey(of.sessionId),
+  ) as SessionState | undefined;
+}
+
+/** `body` is the whole turn as JSON. A known id changes nothing. */
+export function insertTurn(database: MemoryDatabase, turn: Turn, body: string): void {
+  let session = findSession(database, turn);
+  if (!session) {
+    const { tenant, sessionId } = turn;
+    database.run('INSERT INTO sessions (tenant, name) VALUES (?, ?)', nameKey(tenant), nameKey(sessionId));
+    session = findSession(database, turn) as SessionState;
+  }
+  const added = database.run(
+    'INSERT INTO turns (key, session, id, created_at, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (session, id) DO NOTHING',
+    turnKey(session.id, session.next_sequence),
+    session.id,
+    nameKey(turn.id),
+    turn.createdAt,
+    body,
+  );
+  if (added > 0) {
+    database.run(
+      'UPDATE sessions SET next_sequence = next_sequence + 1, turns = turns + 1 WHERE id = ?',
+      session.id,
+    );
+  }
+}
+
+/** The last `limit` turns, oldest first. */
+export function lastTurns(database: MemoryDatabase, session: number, limit: number): Turn[] {
+  const rows = database.all(
+    'SELECT body FROM turns WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?',
+    firstKey(session),
+    lastKey(session),
+    limit,
+  );
+  return rows.reverse().map(({ body }) => JSON.parse(body as string) as Turn);
+}
+
+export function turnAt(database: MemoryDatabase, session: number, sequence: number): Turn | undefined {
+  const row = database.first('SELECT body FROM turns WHERE key = ?', turnKey(session, sequence));
+  return row && (JSON.parse(row.body as string) as Turn);
+}
+
+/** Deletes the turns and their vectors; gives how many turns went. */
+export function deleteTurns(database: MemoryDatabase, target: ForgetTarget): number {
+  if ('before' in target) return deleteBefore(database, target.before.getTime());
+  const parameters = [nameKey(target.tenant)];
+  if ('sessionId' in target) parameters.push(nameKey(target.sessionId));
+  const byName = 'sessionId' in target ? 'tenant = ? AND name = ?' : 'tenant = ?';
+  const sessions = database.all(`SELECT id FROM sessions WHERE ${byName}`, ...parameters);
+  let count = 0;
+  for (const { id } of sessions) {
+    const keys = [firstKey(id as number), lastKey(id as number)];
+    database.run('DELETE FROM vectors WHERE key BETWEEN ? AND ?', ...keys);
+    count += database.run('DELETE FROM turns WHERE key BETWEEN ? AND ?', ...keys);
+    database.run('DELETE FROM sessions WHERE id = ?', id);
+  }
+  return count;
+}
+
+function deleteBefore(database: MemoryDatabase, time: number): number {
+  const sessions = database.all(
+    'SELECT session, count(*) AS count FROM turns WHERE created_at < ? GROUP BY session',
+    time,
+  );
+  database.run('DELETE FROM vectors WHERE key IN (SELECT key FROM turns WHERE created_at < ?)', time);
+  database.run('DELETE FROM turns WHERE created_at < ?', time);
+  let total = 0;
+  for (const { session, count } of sessions) {
+    total += count as number;
+    database.run('UPDATE sessions SET turns = turns - ?, epoch = epoch + 1 WHERE id = ?', count, session);
+    database.run('DELETE FROM sessions WHERE id = ? AND turns = 0', session);
+  }
+  return total;
+}

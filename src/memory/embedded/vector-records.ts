@@ -1,0 +1,71 @@
+import type { Turn } from '../../types.js';
+import type { Embedder } from '../embedder.js';
+import type { EmbeddingSource } from '../embedding-backlog.js';
+import { packVector } from '../rank/vector-table.js';
+import { turnText } from '../turn-text.js';
+import type { MemoryDatabase } from './memory-database.js';
+import { sessionOf } from './schema.js';
+
+/** The number under which the file knows an embedder. */
+export async function registerModel(database: MemoryDatabase, embedder: Embedder): Promise<number> {
+  const find = () =>
+    database.first(
+      'SELECT id FROM models WHERE name = ? AND dimensions = ?',
+      embedder.model,
+      embedder.dimensions,
+    )?.id as number | undefined;
+  const known = database.read(find);
+  if (known !== undefined) return known;
+  return database.write(() => {
+    database.run(
+      'INSERT INTO models (name, dimensions) VALUES (?, ?) ON CONFLICT DO NOTHING',
+      embedder.model,
+      embedder.dimensions,
+    );
+    return find() as number;
+  });
+}
+
+/** How many turns have no vector of this model. */
+export function countUnembedded(database: MemoryDatabase, model: number): number {
+  const row = database.first(
+    'SELECT count(*) AS count FROM turns WHERE model < ? OR model > ?',
+    model,
+    model,
+  );
+  return (row?.count as number | undefined) ?? 0;
+}
+
+/** The file's turns whose vector is missing or of another model, as work for the backlog. */
+export function unembeddedTurns(database: MemoryDatabase, model: number): EmbeddingSource<number> {
+  return {
+    async next(limit) {
+      const rows = database.read(() =>
+        database.all('SELECT key, body FROM turns WHERE model < ? OR model > ? LIMIT ?', model, model, limit),
+      );
+      return rows.map(({ key, body }) => ({
+        key: key as number,
+        text: turnText(JSON.parse(body as string) as Turn),
+      }));
+    },
+
+    async store(vectors) {
+      await database.write(() => {
+        const sessions = new Set<number>();
+        for (const { key, vector } of vectors) {
+          if (database.run('UPDATE turns SET model = ? WHERE key = ?', model, key) === 0) continue;
+          database.run(
+            'INSERT INTO vectors (key, model, vector) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET model = excluded.model, vector = excluded.vector',
+            key,
+            model,
+            packVector(vector),
+          );
+          sessions.add(sessionOf(key));
+        }
+        for (const session of sessions) {
+          database.run('UPDATE sessions SET vector_version = vector_version + 1 WHERE id = ?', session);
+        }
+      });
+    },
+  };
+}

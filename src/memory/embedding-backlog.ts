@@ -1,0 +1,156 @@
+import { type Clock, systemClock } from '../clock.js';
+import { MemoryError } from '../errors.js';
+import type { Embedder } from './embedder.js';
+
+/** A stored turn whose vector is still to be made. */
+export interface Unembedded<Key> {
+  readonly key: Key;
+  readonly text: string;
+}
+
+/** Where a backlog finds its work and puts the result. */
+export interface EmbeddingSource<Key> {
+  /** At most `limit` turns without a vector of the current embedder, oldest first. */
+  next(limit: number): Promise<readonly Unembedded<Key>[]>;
+  /** Turns that were forgotten meanwhile must be left out. */
+  store(vectors: readonly { readonly key: Key; readonly vector: Float32Array }[]): Promise<void>;
+}
+
+const batchSize = 64;
+const firstPauseMs = 1_000;
+const longestPauseMs = 60_000;
+
+/**
+ * Makes the vectors of stored turns in the background. A failing embedder costs nothing but time: the
+ * turns stay in the source and are tried again after a pause that doubles, at the next append after
+ * it, or at once on `drain`.
+ */
+export class EmbeddingBacklog<Key> {
+  readonly #embedder: Embedder;
+  readonly #source: EmbeddingSource<Key>;
+  readonly #clock: Clock;
+  readonly #stop = new AbortController();
+  /** Turns that the embedder refuses although it serves others; left alone until the next start. */
+  readonly #refused = new Set<Key>();
+  #running: Promise<void> | undefined;
+  #wokenWhileRunning = false;
+  #pauseMs = 0;
+  #timer: unknown;
+
+  constructor(embedder: Embedder, source: EmbeddingSource<Key>, clock: Clock = systemClock) {
+    this.#embedder = embedder;
+    this.#source = source;
+    this.#clock = clock;
+  }
+
+  /** Starts working unless a pause after a failure is on. */
+  wake(): void {
+    if (this.#timer !== undefined || this.#stop.signal.aborted) return;
+    if (this.#running) {
+      this.#wokenWhileRunning = true;
+      return;
+    }
+    this.#running = this.#work()
+      .catch(() => this.#pause())
+      .finally(() => {
+        this.#running = undefined;
+        if (this.#wokenWhileRunning) {
+          this.#wokenWhileRunning = false;
+          this.wake();
+        }
+      });
+  }
+
+  /** Resolves when no work is left; rejects when the embedder or the store fails. */
+  async drain(): Promise<void> {
+    this.#clearPause();
+    await this.#running;
+    this.#clearPause();
+    try {
+      await this.#work();
+    } catch (cause) {
+      throw new MemoryError(
+        'Some turns have no embedding yet because the embedder failed; they are stored, are found by their words, and are tried again later.',
+        { cause },
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#clearPause();
+    await this.#running;
+  }
+
+  async #work(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const found = await this.#source.next(batchSize + this.#refused.size);
+      const batch = found.filter(({ key }) => !this.#refused.has(key)).slice(0, batchSize);
+      if (batch.length === 0) break;
+      await this.#embed(batch);
+      this.#pauseMs = 0;
+    }
+  }
+
+  async #embed(batch: readonly Unembedded<Key>[]): Promise<void> {
+    try {
+      await this.#embedTogether(batch);
+    } catch (error) {
+      if (batch.length === 1) throw error;
+      await this.#embedApart(batch, error);
+    }
+  }
+
+  async #embedTogether(batch: readonly Unembedded<Key>[]): Promise<void> {
+    const { signal } = this.#stop;
+    const texts = batch.map(({ text }) => text);
+    const vectors = await this.#embedder.embed(texts, { purpose: 'document', signal });
+    checkVectors(vectors, texts.length, this.#embedder);
+    signal.throwIfAborted();
+    await this.#source.store(batch.map(({ key }, at) => ({ key, vector: vectors[at] as Float32Array })));
+  }
+
+  /** Finds the turns that spoil a batch; when none passes, the embedder itself is down. */
+  async #embedApart(batch: readonly Unembedded<Key>[], batchError: unknown): Promise<void> {
+    const refused: Key[] = [];
+    for (const [at, item] of batch.entries()) {
+      try {
+        await this.#embedTogether([item]);
+      } catch {
+        this.#stop.signal.throwIfAborted();
+        refused.push(item.key);
+        if (at === 1 && refused.length === 2) throw batchError;
+      }
+    }
+    for (const key of refused) this.#refused.add(key);
+  }
+
+  #pause(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 2 || firstPauseMs);
+    this.#timer = this.#clock.setTimeout(() => {
+      this.#timer = undefined;
+      this.wake();
+    }, this.#pauseMs);
+  }
+
+  #clearPause(): void {
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+}
+
+/** Throws a sentence where an embedder breaks its contract. */
+export function checkVectors(vectors: readonly Float32Array[], count: number, embedder: Embedder): void {
+  if (vectors.length !== count) {
+    throw new MemoryError(
+      `The embedder ${embedder.model} gave ${vectors.length} vectors for ${count} texts.`,
+    );
+  }
+  const odd = vectors.find((vector) => vector.length !== embedder.dimensions);
+  if (odd) {
+    throw new MemoryError(
+      `The embedder ${embedder.model} gave a vector of ${odd.length} numbers but declares ${embedder.dimensions} dimensions.`,
+    );
+  }
+}

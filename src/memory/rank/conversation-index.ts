@@ -1,0 +1,99 @@
+import { fuse } from './fuse.js';
+import { TermIndex } from './term-index.js';
+import { VectorTable } from './vector-table.js';
+import { splitWords } from './words.js';
+
+/** A turn that bears on a query, by the number under which it was added. */
+export interface Ranked {
+  readonly sequence: number;
+  /** From 0 to 1. */
+  readonly score: number;
+}
+
+/** `Name: text`, the form in which several speakers are told apart inside prompts. */
+const speakerLabel = /^\s*(\p{Lu}[\p{L}\p{M}'’ .-]{0,40}?):\s/u;
+
+/**
+ * What is needed to rank the turns of one conversation, in memory: term statistics, vectors, speakers.
+ * It is derived from the stored turns, independent of the engine that stores them, and searched
+ * exactly: every turn is scored.
+ */
+export class ConversationIndex {
+  readonly #terms = new TermIndex();
+  readonly #sequences: number[] = [];
+  readonly #speakers: (string | undefined)[] = [];
+  readonly #vectors: VectorTable | undefined;
+
+  constructor(options: { readonly dimensions?: number | undefined } = {}) {
+    this.#vectors = options.dimensions === undefined ? undefined : new VectorTable(options.dimensions);
+  }
+
+  get size(): number {
+    return this.#sequences.length;
+  }
+
+  get vectors(): number {
+    return this.#vectors?.count ?? 0;
+  }
+
+  /** Estimated memory, in bytes. */
+  get bytes(): number {
+    return 1024 + this.#terms.bytes + this.#sequences.length * 24 + (this.#vectors?.bytes ?? 0);
+  }
+
+  /** Sequences must rise; gaps are fine. */
+  add(sequence: number, text: string): void {
+    this.#terms.add(text);
+    this.#sequences.push(sequence);
+    this.#speakers.push(speakerLabel.exec(text)?.[1]?.toLowerCase());
+  }
+
+  setVector(sequence: number, packed: Uint8Array): void {
+    const position = this.#positionOf(sequence);
+    if (position !== undefined) this.#vectors?.set(position, packed);
+  }
+
+  /** The lowest sequence without a vector, where vectors are wanted at all. */
+  firstWithoutVector(): number | undefined {
+    const vectors = this.#vectors;
+    return vectors && this.#sequences.find((_, position) => !vectors.has(position));
+  }
+
+  /** The best `limit` turns, best first; the later one first among equals. */
+  search(query: string, limit: number, vector?: Float32Array): Ranked[] {
+    const scores = fuse({
+      lexical: this.#terms.score(query),
+      dense: vector && this.#vectors?.count ? this.#vectors.score(vector, this.size) : undefined,
+      named: this.#named(query),
+    });
+    const found: number[] = [];
+    for (let position = 0; position < scores.length; position++) {
+      if ((scores[position] as number) > 0) found.push(position);
+    }
+    found.sort((a, b) => (scores[b] as number) - (scores[a] as number) || b - a);
+    return found.slice(0, limit).map((position) => ({
+      sequence: this.#sequences[position] as number,
+      score: scores[position] as number,
+    }));
+  }
+
+  #named(query: string): Uint8Array | undefined {
+    const words = new Set(splitWords(query));
+    const named = new Set(
+      [...new Set(this.#speakers)].filter((name) => name && splitWords(name).some((word) => words.has(word))),
+    );
+    if (named.size === 0) return undefined;
+    return Uint8Array.from(this.#speakers, (speaker) => (named.has(speaker) ? 1 : 0));
+  }
+
+  #positionOf(sequence: number): number | undefined {
+    let low = 0;
+    let high = this.#sequences.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#sequences[middle] as number) < sequence) low = middle + 1;
+      else high = middle;
+    }
+    return this.#sequences[low] === sequence ? low : undefined;
+  }
+}
