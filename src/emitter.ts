@@ -41,9 +41,7 @@ export class Emitter<Events extends object> {
         try {
           (listener as (...values: unknown[]) => void)(...payload);
         } catch (error) {
-          process.emitWarning(error instanceof Error ? error : String(error), {
-            detail: 'A multimodal-chat event listener threw; the call went on.',
-          } as never);
+          process.emitWarning(error instanceof Error ? error : String(error));
         }
       };
       this.#guarded.set(listener, guarded);

@@ -94,7 +94,8 @@ export function composeContext(input: ContextInput): ComposedContext {
   let estimatedTokens = input.media.reduce((sum, media) => sum + media.estimatedTokens, 0);
   for (const content of contents) {
     estimatedTokens += tokensPerMessage;
-    for (const part of content.parts) if (part.type === 'text') estimatedTokens += estimateTextTokens(part.text);
+    for (const part of content.parts)
+      if (part.type === 'text') estimatedTokens += estimateTextTokens(part.text);
   }
   return { contents, estimatedTokens, recalled, recentTurns: recent.length };
 }
