@@ -1,0 +1,159 @@
+import { createRandom } from './random.js';
+import type { GeminiOperation, RecordedCall } from './recorded-call.js';
+import type { WireErrorBody } from './wire.js';
+
+/** What can be made to go wrong, each as the real service (or a proxy before it) does it. */
+export const faultNames = [
+  /** 400 `API_KEY_INVALID`, with the key echoed in clear. */
+  'bad-key',
+  /** 403 without any details, to be told by its sentence. */
+  'leaked-key',
+  /** 403 `CONSUMER_SUSPENDED` of the whole project, with the key echoed in clear. */
+  'suspended',
+  /** 403 `SERVICE_DISABLED` of the whole project. */
+  'service-disabled',
+  /** 429 of the requests per minute, with `QuotaFailure` and `RetryInfo` (`delayMs`, default 30 s). */
+  'rate-limit',
+  /** 429 without any details. */
+  'rate-limit-bare',
+  /** 429 of the requests per day, with a misleading short delay. */
+  'daily-quota',
+  /** 429 with a limit of 0: the project may not use the model at all. */
+  'no-quota',
+  /** 503 */
+  'overloaded',
+  /** 500 */
+  'internal',
+  /** 504 */
+  'deadline',
+  /** 404 */
+  'model-not-found',
+  /** The connection is reset as soon as the request has arrived. */
+  'reset-before-headers',
+  /** The connection is cut after `afterChunks` chunks. */
+  'reset-mid-body',
+  /** Nothing at all for `delayMs` (default 3 s), then the answer. */
+  'slow-first-byte',
+  /** Silence after `afterChunks` chunks, until the client hangs up. */
+  'stall',
+  /** The body arrives 24 bytes at a time, `delayMs` (default 5 ms) apart. */
+  'trickle',
+  /** Writes that end in the middle of each multi-byte character. */
+  'split-utf8',
+  /** Writes that end between the CR and the LF of each line. */
+  'crlf',
+  /** 502 with an HTML page, as a proxy sends it. */
+  'html-error',
+  /** The right answer labelled `text/html`. */
+  'wrong-content-type',
+  /** The body ends, orderly, in the middle of its last JSON object. */
+  'truncated-json',
+  /** The stream ends, orderly, without a `finishReason`. */
+  'no-finish',
+  /** An SSE `event: error` after `afterChunks` chunks. */
+  'event-error',
+  /** A bare JSON error after `afterChunks` chunks, the status being 200. */
+  'error-in-stream',
+  /** Each chunk but the last one arrives twice. */
+  'duplicate-chunks',
+  /** Thoughts, then `STOP`, and no text. */
+  'thoughts-only',
+  /** `candidates` is empty, and nothing says why. */
+  'empty-candidates',
+  /** Status 200 and not one byte. */
+  'empty-body',
+  /** Half an answer, then the finish reason `SAFETY`. */
+  'safety',
+  /** No answer, but `promptFeedback.blockReason`. */
+  'prompt-blocked',
+  /** Half an answer, then the finish reason `RECITATION`. */
+  'recitation',
+  /** Half an answer, then the finish reason `MAX_TOKENS`. */
+  'max-tokens',
+  /** The answer with a finish reason that nobody knows yet. */
+  'unknown-finish',
+  /** One chunk of 10 MB. */
+  'big-chunk',
+] as const;
+
+export type FaultName = (typeof faultNames)[number];
+
+/** A reply sent as it is. An object is sent as JSON. */
+export interface RawReply {
+  /** Default 200. */
+  readonly status?: number | undefined;
+  /** Default `application/json; charset=UTF-8`. */
+  readonly contentType?: string | undefined;
+  readonly body: unknown;
+}
+
+/** What happens to the next matching calls. Give `fault` or `reply`. */
+export interface Injection {
+  readonly fault?: FaultName | undefined;
+  readonly reply?: RawReply | undefined;
+  /** How many calls it strikes. Default 1; `Infinity` until `clearFaults()`. */
+  readonly times?: number | undefined;
+  /** Only calls with this key. */
+  readonly key?: string | undefined;
+  /** Only calls of this model. */
+  readonly model?: string | undefined;
+  /** Only calls of this kind, or `any`. Default `generate`: streamed or not. */
+  readonly operation?: GeminiOperation | 'any' | undefined;
+  /** After how many chunks a fault in the middle strikes. Default 1. */
+  readonly afterChunks?: number | undefined;
+  /** The wait of the slow faults, and the advice of `rate-limit`. In milliseconds. */
+  readonly delayMs?: number | undefined;
+  /** The error of `event-error` and `error-in-stream`. Default: the 503 of an overloaded model. */
+  readonly error?: WireErrorBody | undefined;
+}
+
+/** Decides which call goes wrong: first what was scripted, in that order, then chance. */
+export class FaultScript {
+  readonly #pending: { readonly injection: Injection; left: number }[] = [];
+  readonly #rates: readonly [FaultName, number][];
+  readonly #random: () => number;
+
+  constructor(chaos?: {
+    readonly seed: number;
+    readonly rates: Readonly<Partial<Record<FaultName, number>>>;
+  }) {
+    this.#rates = Object.entries(chaos?.rates ?? {}) as [FaultName, number][];
+    this.#random = createRandom(chaos?.seed ?? 1);
+  }
+
+  add(injection: Injection): void {
+    this.#pending.push({ injection, left: injection.times ?? 1 });
+  }
+
+  clear(): void {
+    this.#pending.length = 0;
+  }
+
+  /** What strikes this call, if anything. */
+  take(call: RecordedCall): Injection | undefined {
+    const index = this.#pending.findIndex(({ injection }) => strikes(injection, call));
+    const scripted = this.#pending[index];
+    if (!scripted) return call.operation === 'generate' ? this.#draw() : undefined;
+    scripted.left--;
+    if (scripted.left <= 0) this.#pending.splice(index, 1);
+    return scripted.injection;
+  }
+
+  #draw(): Injection | undefined {
+    if (this.#rates.length === 0) return undefined;
+    let drawn = this.#random();
+    for (const [fault, rate] of this.#rates) {
+      if (drawn < rate) return { fault };
+      drawn -= rate;
+    }
+    return undefined;
+  }
+}
+
+function strikes({ operation = 'generate', key, model }: Injection, call: RecordedCall): boolean {
+  return (
+    (operation === 'any' || operation === call.operation) &&
+    (key === undefined || key === call.key) &&
+    (model === undefined || model === call.model)
+  );
+}
