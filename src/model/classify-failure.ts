@@ -26,7 +26,8 @@ const longestQuote = 300;
 
 /** The reply's own words, cut to a readable length at a word. */
 function quote(facts: ErrorFacts): string {
-  const status = facts.status === undefined ? '' : `HTTP ${facts.status}`;
+  const isStatusOfError = facts.status !== undefined && !(facts.isApiError && facts.status < 400);
+  const status = isStatusOfError ? `HTTP ${facts.status}` : '';
   const firstLine = facts.message.trim().split('\n', 1)[0] ?? '';
   const words =
     firstLine.length > longestQuote

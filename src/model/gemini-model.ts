@@ -1,0 +1,114 @@
+import type { Clock } from '../clock.js';
+import { systemClock } from '../clock.js';
+import { BlockedError } from '../errors.js';
+import type { CallOptions } from '../types.js';
+import type { AttemptTimeouts } from './attempt-watch.js';
+import { AttemptWatch } from './attempt-watch.js';
+import type { ChatModel, ModelEvent, ModelRequest } from './chat-model.js';
+import type { GeminiEndpoint } from './gemini-clients.js';
+import { GeminiClients } from './gemini-clients.js';
+import { GeminiExchange } from './gemini-exchange.js';
+import { toGeminiParameters } from './gemini-request.js';
+import { ReplyReader } from './read-reply.js';
+import { Redactor } from './redact.js';
+
+export interface GeminiModelOptions extends GeminiEndpoint {
+  /** How long one call may take; each limit has its own default. */
+  readonly timeouts?: Partial<AttemptTimeouts> | undefined;
+  /** Default the machine's. */
+  readonly clock?: Clock | undefined;
+}
+
+/** Given to the SDK in place of a reply that is read here. Only its status is looked at. */
+const handedOver = new Response();
+
+/**
+ * Gemini through `@google/genai`, with `generateContent` and server-sent events.
+ *
+ * The SDK builds and sends the request. The body of the reply is read here and not by the SDK's
+ * stream, which drops `event: error`, takes a stream without a finish reason for a whole answer, and
+ * parses every chunk three times.
+ *
+ * @example
+ * ```ts
+ * const model = new GeminiModel();
+ * const request = { model: 'gemini-3.8-flash', contents, generation: {} };
+ * for await (const event of model.stream(request, { apiKey }))
+ *   if (event.type === 'text') process.stdout.write(event.text);
+ * ```
+ */
+export class GeminiModel implements ChatModel {
+  readonly #clients: GeminiClients;
+  readonly #timeouts: AttemptTimeouts;
+  readonly #clock: Clock;
+
+  /** @throws ConfigurationError when the base URL is not one. */
+  constructor(options: GeminiModelOptions = {}) {
+    this.#clients = new GeminiClients(options);
+    this.#timeouts = {
+      firstTokenMs: options.timeouts?.firstTokenMs ?? 60_000,
+      betweenChunksMs: options.timeouts?.betweenChunksMs ?? 30_000,
+      totalMs: options.timeouts?.totalMs ?? 300_000,
+    };
+    this.#clock = options.clock ?? systemClock;
+  }
+
+  /**
+   * One call with one key.
+   *
+   * @throws ModelCallError with the classified `failure`; time limits have the kind `timeout` and the
+   * reason `FIRST_TOKEN`, `BETWEEN_CHUNKS` or `TOTAL`.
+   * @throws BlockedError when the prompt or the answer was refused.
+   */
+  async *stream(
+    request: ModelRequest,
+    options: CallOptions & { readonly apiKey: string },
+  ): AsyncGenerator<ModelEvent, void, undefined> {
+    options.signal?.throwIfAborted();
+    const watch = new AttemptWatch(this.#clock, this.#timeouts, options.signal);
+    const redactor = new Redactor([options.apiKey]);
+    const exchange = new GeminiExchange(watch.signal, redactor);
+    let isAnswered = false;
+    try {
+      const response = await this.#send(request, options.apiKey, exchange);
+      const reply = new ReplyReader(redactor);
+      const body = response.body?.getReader();
+      while (body && !reply.isOver) {
+        watch.awaitChunk();
+        const { done, value } = await body.read();
+        if (done) {
+          isAnswered = true;
+          break;
+        }
+        const events = reply.push(value);
+        watch.gotChunk(events.length > 0);
+        for (const event of events) yield event;
+      }
+      for (const event of reply.end()) yield event;
+    } catch (error) {
+      const explained = watch.explain();
+      if (explained) throw explained.thrown;
+      throw BlockedError.isInstance(error) ? error : exchange.toPublicError(error);
+    } finally {
+      watch.close(isAnswered);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#clients.clear();
+  }
+
+  async #send(request: ModelRequest, apiKey: string, exchange: GeminiExchange): Promise<Response> {
+    const client = await this.#clients.get(apiKey);
+    const parameters = toGeminiParameters(request);
+    let response = handedOver;
+    parameters.config.httpOptions = {
+      fetch: async (url, init) => {
+        response = await exchange.fetch(url, init);
+        return handedOver;
+      },
+    };
+    await client.models.generateContentStream(parameters);
+    return response;
+  }
+}

@@ -1,0 +1,53 @@
+import type { Content, GenerateContentConfig, GenerateContentParameters, Part } from '@google/genai';
+import type { GenerationOptions, ModelContent, ModelPart, ModelRequest } from './chat-model.js';
+
+function toPart(part: ModelPart): Part {
+  switch (part.type) {
+    case 'text':
+      return { text: part.text };
+    case 'data': {
+      const { buffer, byteLength, byteOffset } = part.data;
+      const data = Buffer.from(buffer, byteOffset, byteLength).toString('base64');
+      return { inlineData: { mimeType: part.mimeType, data } };
+    }
+    case 'file':
+      return { fileData: { mimeType: part.mimeType, fileUri: part.uri } };
+  }
+}
+
+function toContent(content: ModelContent, model: string): Content {
+  const { verbatim } = content;
+  // Signatures are only valid for the model that gave them.
+  const isOwn = verbatim !== undefined && verbatim.model === model && verbatim.parts.length > 0;
+  return { role: content.role, parts: isOwn ? (verbatim.parts as Part[]) : content.parts.map(toPart) };
+}
+
+function toConfig(generation: GenerationOptions): GenerateContentConfig {
+  const { includeThoughts, safetySettings, stopSequences, thinkingLevel, ...plain } = generation;
+  const config: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(plain)) if (value !== undefined) config[name] = value;
+  if (stopSequences !== undefined) config.stopSequences = [...stopSequences];
+  if (safetySettings !== undefined) config.safetySettings = [...safetySettings];
+  if (thinkingLevel !== undefined || includeThoughts === true) {
+    config.thinkingConfig = {
+      ...(thinkingLevel === undefined ? {} : { thinkingLevel: thinkingLevel.toUpperCase() }),
+      ...(includeThoughts === true ? { includeThoughts } : {}),
+    };
+  }
+  return config;
+}
+
+/** The request as `@google/genai` takes it. Holds only what was set. */
+export function toGeminiParameters(
+  request: ModelRequest,
+): GenerateContentParameters & { config: GenerateContentConfig } {
+  const config = toConfig(request.generation);
+  if (request.systemInstruction !== undefined) config.systemInstruction = request.systemInstruction;
+  // Continuing a cut answer by itself would be a second call that no lease covers.
+  config.automaticContinuation = false;
+  return {
+    model: request.model,
+    contents: request.contents.map((content) => toContent(content, request.model)),
+    config,
+  };
+}
