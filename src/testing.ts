@@ -1,5 +1,16 @@
 /** What helps to test an app or an own part: the Gemini emulator, fakes and contract suites. */
+export {
+  type ChatModelFixture,
+  type ChatModelScenario,
+  chatModelContract,
+} from './testing/contracts/chat-model-contract.js';
 export type { ContractCase } from './testing/contracts/contract-case.js';
+export { geminiModelFixture } from './testing/contracts/gemini-model-fixture.js';
+export { mediaProcessorContract } from './testing/contracts/media-processor-contract.js';
+export { type FakeAnswer, FakeChatModel, type FakeModelCall } from './testing/fake-chat-model.js';
+export { FakeEmbedder } from './testing/fake-embedder.js';
+export { FakeKeyPool, type FakeLease } from './testing/fake-key-pool.js';
+export { FakeMediaProcessor } from './testing/fake-media-processor.js';
 export {
   type FaultName,
   faultNames,
@@ -20,3 +31,6 @@ export type {
 } from './testing/gemini-emulator/recorded-call.js';
 export type { WireErrorBody } from './testing/gemini-emulator/wire.js';
 export { embedByHashing } from './testing/hashed-embedding.js';
+export { InMemoryStore } from './testing/in-memory-store.js';
+export { makeFailure } from './testing/make-failure.js';
+export { VirtualClock } from './testing/virtual-clock.js';

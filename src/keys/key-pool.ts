@@ -13,6 +13,11 @@ export interface KeyNeed {
   readonly priority?: 'interactive' | 'batch' | undefined;
   /** When the caller stops waiting, in milliseconds since the epoch by the pool's clock. */
   readonly deadline?: number | undefined;
+  /**
+   * When the whole call began, by the pool's clock: one that failed and asks again keeps its place
+   * among the calls of its tenant. Default: now.
+   */
+  readonly since?: number | undefined;
 }
 
 /** How a call ended. */
@@ -38,6 +43,30 @@ export interface KeyLease {
   settle(outcome: LeaseOutcome): void;
 }
 
+/** A limit of one project and model, and where it is known from; `null` when it is unknown. */
+export interface LimitStats {
+  readonly value: number | null;
+  /** Given in the options, named by a refusal, estimated from refusals that named none, or unknown. */
+  readonly origin: 'configured' | 'learned' | 'estimated' | 'unknown';
+}
+
+/** How far the quotas of one project for one model are used. */
+export interface WindowStats {
+  readonly model: string;
+  /** Requests of the last minute. */
+  readonly requests: number;
+  /** Input tokens of the last minute, reserved estimates included. */
+  readonly inputTokens: number;
+  /** Requests since midnight in Los Angeles. */
+  readonly requestsToday: number;
+  readonly rpm: LimitStats;
+  readonly tpm: LimitStats;
+  readonly rpd: LimitStats;
+  readonly inFlight: number;
+  /** When the next call may start, in milliseconds since the epoch; `null` when none ever may. */
+  readonly nextFreeAt: number | null;
+}
+
 /** What is known of one key. */
 export interface KeyStats {
   readonly id: string;
@@ -57,6 +86,16 @@ export interface KeyStats {
   readonly reason?: string | undefined;
   /** When it will be tried again, in milliseconds since the epoch. */
   readonly until?: number | undefined;
+  /** Quotas of the key's project, shared with the other keys of the project, one entry a model. */
+  readonly windows?: readonly WindowStats[] | undefined;
+  /** Refused calls by the quota that refused them. */
+  readonly rejections?:
+    | { readonly rpm: number; readonly tpm: number; readonly rpd: number; readonly unknown: number }
+    | undefined;
+  /** Calls that failed for the service's sake (5xx). */
+  readonly serverErrors?: number | undefined;
+  /** Calls that were sent and gave no answer. */
+  readonly wastedCalls?: number | undefined;
 }
 
 export interface KeyPoolStats {
@@ -64,6 +103,12 @@ export interface KeyPoolStats {
   /** Calls that wait for a key. */
   readonly queued: number;
   readonly inFlight: number;
+  /** How long the latest calls (up to 1,024) waited for a key, in milliseconds. */
+  readonly waitMs?: { readonly p50: number; readonly p99: number; readonly max: number } | undefined;
+  /** Models that are parked because they failed on every key. */
+  readonly parkedModels?:
+    | readonly { readonly model: string; readonly until: number; readonly reason: string }[]
+    | undefined;
 }
 
 /** Something that happened to a key. */

@@ -1,0 +1,80 @@
+const minuteMs = 60_000;
+/** Share of the full limit that is taken back in the first minute after a cut; later minutes give more. */
+const regainedFirst = 0.01;
+const regainedSquared = 0.002;
+/** Kept below what was admitted when the server refused more. */
+const cutFactor = 0.98;
+/** A ledger fuller than this explains a refusal by itself: nobody else is using the quota. */
+const fullShare = 0.95;
+/** However little was admitted, this share stays usable, so that the unit can find out that it recovered. */
+const smallestShare = 0.05;
+
+export type LimitOrigin = 'configured' | 'learned' | 'estimated' | 'unknown';
+
+/**
+ * One limit of one unit: configured, learned from a refusal that named it, estimated from refusals
+ * that did not, or unknown. The lower of configured and learned counts: a user may leave room for
+ * another application. A refusal below the limit cuts the share that is used, which then grows back
+ * slowly (additive increase, multiplicative decrease).
+ */
+export class AdaptiveLimit {
+  readonly #configured: number;
+  #learned = Number.POSITIVE_INFINITY;
+  #estimate = Number.POSITIVE_INFINITY;
+  #share = 1;
+  #cutAt = 0;
+
+  constructor(configured: number | undefined) {
+    this.#configured = configured ?? Number.POSITIVE_INFINITY;
+  }
+
+  get origin(): LimitOrigin {
+    if (this.#learned < this.#configured) return 'learned';
+    if (this.#configured < Number.POSITIVE_INFINITY) return 'configured';
+    return this.#estimate < Number.POSITIVE_INFINITY ? 'estimated' : 'unknown';
+  }
+
+  /** The limit itself; `Infinity` when unknown. */
+  get nominal(): number {
+    return Math.min(this.#configured, this.#learned);
+  }
+
+  /** What may be used at `now`; `Infinity` when nothing is known. */
+  usable(now: number): number {
+    const minutes = Math.max(0, now - this.#cutAt) / minuteMs;
+    const nominal = this.nominal;
+    if (nominal === 0) return 0;
+    if (nominal < Number.POSITIVE_INFINITY) {
+      return Math.max(1, Math.floor(nominal * Math.min(1, this.#share + regained(minutes))));
+    }
+    if (this.#estimate === Number.POSITIVE_INFINITY) return this.#estimate;
+    return Math.floor(this.#estimate * (1 + regained(minutes)) + minutes);
+  }
+
+  /** The server named the limit. Returns whether that is news. */
+  learn(limit: number): boolean {
+    if (limit === this.#learned) return false;
+    this.#learned = limit;
+    this.#estimate = Number.POSITIVE_INFINITY;
+    return true;
+  }
+
+  /** The server refused although only `used` had been admitted. */
+  cut(used: number, now: number): void {
+    const nominal = this.nominal;
+    if (nominal === Number.POSITIVE_INFINITY) {
+      this.#estimate = Math.max(1, Math.floor(used * cutFactor));
+    } else if (used < nominal * fullShare) {
+      // One refusal never takes more than half: the others who use the quota may stop at any time.
+      const share = this.usable(now) / nominal;
+      this.#share = Math.max(smallestShare, share / 2, Math.min(share, used / nominal) * cutFactor);
+    } else {
+      return;
+    }
+    this.#cutAt = now;
+  }
+}
+
+function regained(minutes: number): number {
+  return regainedFirst * minutes + regainedSquared * minutes ** 2;
+}

@@ -1,0 +1,79 @@
+import { KeyPoolExhaustedError } from '../errors.js';
+import type { KeyNeed } from './key-pool.js';
+import type { ModelLane } from './model-lane.js';
+import type { Unit } from './unit.js';
+
+/** What is in the way of each key, told as one sentence with the number of keys that it concerns. */
+export function explainExhaustion(
+  lane: ModelLane,
+  need: KeyNeed,
+  project: string | undefined,
+  now: number,
+): string {
+  const units = lane.units.filter(
+    (unit) => unit.project.keys.length > 0 && (project === undefined || unit.project.name === project),
+  );
+  if (units.length === 0) {
+    return need.project === undefined
+      ? 'The key pool has no keys. Add one with addKeys().'
+      : `No key belongs to project "${need.project}", which owns a resource that the request names.`;
+  }
+  const breaker = lane.breaker.gate;
+  if (breaker.opensAt(now) > now) {
+    return `${need.model} cannot be used with any key until ${timeOfDay(breaker.opensAt(now))}: ${breaker.reason ?? ''}`;
+  }
+  const causes = new Map<string, number>();
+  let total = 0;
+  for (const unit of units) {
+    for (const key of unit.project.keys) {
+      const cause =
+        key.gate.opensAt(now) > now
+          ? `rejected by Gemini: ${key.gate.reason ?? ''}`
+          : unitCause(unit, need, now);
+      causes.set(cause, (causes.get(cause) ?? 0) + 1);
+      total += 1;
+    }
+  }
+  if (causes.size === 1) {
+    const [cause = ''] = causes.keys();
+    const whose = total === 1 ? 'The only key is' : `All ${total} keys are`;
+    return sentence(`${whose} ${cause}`);
+  }
+  const parts = [...causes].map(([cause, count]) => `${count} ${count === 1 ? 'is' : 'are'} ${cause}`);
+  return sentence(`None of the ${total} keys can take a call to ${need.model} in time: ${parts.join('; ')}`);
+}
+
+function unitCause(unit: Unit, need: KeyNeed, now: number): string {
+  const { gate } = unit.project;
+  if (gate.opensAt(now) > now) return `of a project that Gemini rejects: ${gate.reason ?? ''}`;
+  if (!unit.couldFit(need.estimatedTokens)) {
+    return (
+      `limited to ${unit.tpm.nominal} input tokens a minute for ${unit.model}, ` +
+      `and the request needs about ${need.estimatedTokens}; send less or use a key with a higher limit`
+    );
+  }
+  if (unit.isOverDay(now)) return `over their daily quota until ${timeOfDay(unit.dayEnd(now))}`;
+  if (unit.gate.opensAt(now) > now) {
+    return `cooling until ${timeOfDay(unit.gate.opensAt(now))}: ${unit.gate.reason ?? ''}`;
+  }
+  return `at their limit for ${unit.model}`;
+}
+
+/** When the call could start, in milliseconds from now; `undefined` when no wait helps. */
+export function retryAfter(at: number, now: number): number | undefined {
+  return at === Number.POSITIVE_INFINITY ? undefined : Math.max(0, Math.ceil(at - now));
+}
+
+export function exhausted(message: string, at: number, now: number): KeyPoolExhaustedError {
+  return new KeyPoolExhaustedError(message, { retryAfterMs: retryAfter(at, now) });
+}
+
+function timeOfDay(at: number): string {
+  if (at === Number.POSITIVE_INFINITY) return 'further notice';
+  return `${new Date(at).toISOString().slice(11, 16)} UTC`;
+}
+
+function sentence(text: string): string {
+  const trimmed = text.trim().replace(/:$/, '');
+  return /[.!?]$/.test(trimmed) ? trimmed : `${trimmed}.`;
+}

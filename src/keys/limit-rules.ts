@@ -1,0 +1,32 @@
+/** Quotas of one project for one model. What is left out is learned from refusals. */
+export interface QuotaLimits {
+  /** Requests a minute. */
+  readonly rpm?: number | undefined;
+  /** Input tokens a minute. */
+  readonly tpm?: number | undefined;
+  /** Requests a day, counted from midnight in Los Angeles. */
+  readonly rpd?: number | undefined;
+}
+
+/** Limits, and what they hold for: everything, unless a project or a model is named. */
+export interface LimitRule extends QuotaLimits {
+  readonly project?: string | undefined;
+  readonly model?: string | undefined;
+}
+
+/** The limits of one unit: of all rules that match, the most specific one decides each number. */
+export function limitsFor(rules: readonly LimitRule[], project: string, model: string): QuotaLimits {
+  const specificity = (rule: LimitRule) =>
+    (rule.project === undefined ? 0 : 2) + (rule.model === undefined ? 0 : 1);
+  const limits: { rpm?: number | undefined; tpm?: number | undefined; rpd?: number | undefined } = {};
+  const matching = rules
+    .filter((rule) => rule.project === undefined || rule.project === project)
+    .filter((rule) => rule.model === undefined || rule.model === model)
+    .sort((a, b) => specificity(a) - specificity(b));
+  for (const { rpm, tpm, rpd } of matching) {
+    if (rpm !== undefined) limits.rpm = rpm;
+    if (tpm !== undefined) limits.tpm = tpm;
+    if (rpd !== undefined) limits.rpd = rpd;
+  }
+  return limits;
+}

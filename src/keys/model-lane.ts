@@ -1,0 +1,116 @@
+import type { KeyNeed } from './key-pool.js';
+import { ModelBreaker } from './model-breaker.js';
+import type { Unit } from './unit.js';
+import { WaitQueue } from './wait-queue.js';
+
+/** Estimates are booked so much too high until the real usage is known. */
+const overestimate = 1.05;
+/** How fast the estimates follow the real usage. */
+const correctionRate = 0.05;
+const longestForecastMs = 3_600_000;
+
+export interface Slot {
+  readonly unit: Unit;
+  /** When the unit is free; in the past when it only waits for a call to end. */
+  readonly at: number;
+}
+
+/** Everything about the calls to one model: where they can go and who waits. */
+export class ModelLane {
+  readonly model: string;
+  readonly breaker = new ModelBreaker();
+  readonly queue = new WaitQueue();
+  units: readonly Unit[] = [];
+  /** The earliest slot that somebody waits for. */
+  wakeAt = Number.POSITIVE_INFINITY;
+  #tokenScale = 1;
+
+  constructor(model: string) {
+    this.model = model;
+  }
+
+  /** What to book for a call. */
+  tokensFor(estimatedTokens: number): number {
+    return Math.ceil(estimatedTokens * this.#tokenScale * overestimate);
+  }
+
+  /** Learns from what a call really cost. */
+  correct(estimatedTokens: number, inputTokens: number): void {
+    if (estimatedTokens <= 0 || inputTokens <= 0) return;
+    const ratio = Math.min(4, Math.max(0.25, inputTokens / estimatedTokens));
+    this.#tokenScale += correctionRate * (ratio - this.#tokenScale);
+  }
+
+  /** Units that could ever take the call. */
+  eligible(need: KeyNeed, project: string | undefined): readonly Unit[] {
+    return this.units.filter((unit) => isEligible(unit, need, project));
+  }
+
+  /** The free unit with most slack. */
+  choose(
+    need: KeyNeed,
+    project: string | undefined,
+    tokens: number,
+    now: number,
+    reserved?: ReadonlySet<Unit>,
+  ): Unit | undefined {
+    if (this.breaker.gate.opensAt(now) > now) return undefined;
+    let best: Unit | undefined;
+    let mostSlack = Number.NEGATIVE_INFINITY;
+    for (const unit of this.units) {
+      if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
+      if (unit.isFull || unit.freeAt(tokens, now) > now) continue;
+      const slack = unit.slack(now);
+      if (slack > mostSlack) {
+        mostSlack = slack;
+        best = unit;
+      }
+    }
+    return best;
+  }
+
+  /** Where and when the call can go first, if nobody else wanted to; in-flight caps not considered. */
+  earliest(
+    need: KeyNeed,
+    project: string | undefined,
+    tokens: number,
+    now: number,
+    reserved?: ReadonlySet<Unit>,
+  ): Slot | undefined {
+    const opensAt = this.breaker.gate.opensAt(now);
+    let best: Slot | undefined;
+    for (const unit of this.units) {
+      if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
+      const at = Math.max(opensAt, unit.freeAt(tokens, now));
+      if (best === undefined || at < best.at) best = { unit, at };
+    }
+    return best;
+  }
+
+  /** When a call with `ahead` others before it can be expected to start, from the quotas alone. */
+  forecast(need: KeyNeed, project: string | undefined, tokens: number, ahead: number, now: number): number {
+    const meanTokens = (this.queue.meanTokens * this.queue.size + tokens) / (this.queue.size + 1);
+    const opensAt = this.breaker.gate.opensAt(now);
+    const units = this.eligible(need, project);
+    const enoughBy = (at: number) => {
+      let starts = 0;
+      for (const unit of units) starts += unit.startsBy(at, meanTokens, now);
+      return at >= opensAt && starts > ahead;
+    };
+    if (enoughBy(now)) return now;
+    let early = now;
+    let late = now + longestForecastMs;
+    if (!enoughBy(late)) return Number.POSITIVE_INFINITY;
+    while (late - early > 1) {
+      const middle = Math.floor((early + late) / 2);
+      if (enoughBy(middle)) late = middle;
+      else early = middle;
+    }
+    return late;
+  }
+}
+
+function isEligible(unit: Unit, need: KeyNeed, project: string | undefined): boolean {
+  if (unit.project.keys.length === 0) return false;
+  return (project === undefined || unit.project.name === project) && unit.couldFit(need.estimatedTokens);
+}

@@ -1,0 +1,285 @@
+import { type Clock, systemClock } from '../clock.js';
+import { KeyPoolExhaustedError } from '../errors.js';
+import type { CallOptions } from '../types.js';
+import { exhausted, explainExhaustion } from './exhaustion.js';
+import { KeyEvents } from './key-events.js';
+import type { KeyEvent, KeyLease, KeyNeed, KeyPool, KeyPoolStats, LeaseOutcome } from './key-pool.js';
+import { KeyRing } from './key-ring.js';
+import type { KeySpec } from './key-spec.js';
+import type { LimitRule } from './limit-rules.js';
+import type { ModelLane } from './model-lane.js';
+import { describePool, QueueWaits } from './pool-stats.js';
+import type { PooledKey } from './pooled-key.js';
+import { type Grant, Settlement } from './settlement.js';
+import type { Unit } from './unit.js';
+import type { Waiter } from './wait-queue.js';
+
+export interface ScheduledKeyPoolOptions {
+  /** The keys, with their projects where known. Gemini counts quotas per project. */
+  readonly keys: readonly KeySpec[];
+  /** Known quotas. What is left out is learned from refusals, at the cost of a few of them. */
+  readonly limits?: readonly LimitRule[] | undefined;
+  /** How long a call without a deadline of its own waits for a key. Default 60,000. */
+  readonly maxWaitMs?: number | undefined;
+  /** Calls that may wait for one model. Default 10,000. */
+  readonly maxQueueLength?: number | undefined;
+  /** Calls that may run at once in one project with one model. Default 256. */
+  readonly maxInFlightPerUnit?: number | undefined;
+  /** Calls that may run at once altogether. Default 512. */
+  readonly maxInFlight?: number | undefined;
+  /** Default: the machine's clock. */
+  readonly clock?: Clock | undefined;
+  /** Source of jitter, from 0 to 1. Default `Math.random`. */
+  readonly random?: (() => number) | undefined;
+}
+
+/**
+ * Schedules calls over keys by the quotas behind them: requests and input tokens a minute and requests
+ * a day, per project and model, configured or learned from refusals. Calls that no quota admits yet
+ * wait in a fair queue instead of being refused by the service.
+ *
+ * @example
+ * ```ts
+ * const keyPool = new ScheduledKeyPool({
+ *   keys: [{ key: process.env.KEY_A ?? '', project: 'alpha' }, { key: process.env.KEY_B ?? '', project: 'beta' }],
+ *   limits: [{ rpm: 10, tpm: 250_000 }, { project: 'beta', rpm: 1_000 }],
+ * });
+ * const lease = await keyPool.acquire({ model: 'gemini-3.8-flash', estimatedTokens: 500 });
+ * ```
+ */
+export class ScheduledKeyPool implements KeyPool {
+  readonly #clock: Clock;
+  readonly #ring: KeyRing;
+  readonly #settlement: Settlement;
+  readonly #events = new KeyEvents();
+  readonly #waits = new QueueWaits();
+  readonly #maxWaitMs: number;
+  readonly #maxQueueLength: number;
+  readonly #maxInFlight: number;
+  #inFlight = 0;
+  #current: PooledKey | undefined;
+  #closed = false;
+  #timer: unknown;
+  #timerAt = Number.POSITIVE_INFINITY;
+
+  constructor(options: ScheduledKeyPoolOptions) {
+    this.#clock = options.clock ?? systemClock;
+    this.#maxWaitMs = options.maxWaitMs ?? 60_000;
+    this.#maxQueueLength = options.maxQueueLength ?? 10_000;
+    this.#maxInFlight = options.maxInFlight ?? 512;
+    this.#ring = new KeyRing(options.limits ?? [], options.maxInFlightPerUnit ?? 256);
+    this.#settlement = new Settlement(this.#ring, this.#events, options.random ?? Math.random);
+    this.#ring.add(options.keys);
+  }
+
+  acquire(need: KeyNeed, options?: CallOptions): Promise<KeyLease> {
+    if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
+    if (this.#closed) return Promise.reject(closedError());
+    const now = this.#clock.now();
+    const lane = this.#ring.lane(need.model);
+    const tokens = lane.tokensFor(need.estimatedTokens);
+    if (lane.queue.size === 0 && this.#inFlight < this.#maxInFlight) {
+      const unit = lane.choose(need, this.#ring.projectName(need.project), tokens, now);
+      if (unit !== undefined) {
+        this.#waits.add(0);
+        return Promise.resolve(this.#grant(lane, unit, need, tokens, now));
+      }
+    }
+    return this.#wait(lane, need, tokens, now, options?.signal);
+  }
+
+  stats(): Promise<KeyPoolStats> {
+    return Promise.resolve(
+      describePool(this.#ring, this.#waits, this.#current, this.#inFlight, this.#clock.now()),
+    );
+  }
+
+  onEvent(listener: (event: KeyEvent) => void): () => void {
+    return this.#events.subscribe(listener);
+  }
+
+  /** Adds keys while calls run. Keys that are already there are left as they are. */
+  addKeys(keys: readonly KeySpec[]): void {
+    this.#ring.add(keys);
+    this.#pump();
+  }
+
+  /** Takes out the key with this masked id. Its calls in flight may finish. Returns whether it was there. */
+  removeKey(id: string): boolean {
+    const removed = this.#ring.remove(id);
+    this.#pump();
+    return removed;
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    for (const lane of this.#ring.lanes()) {
+      for (const waiter of [...lane.queue.inTurn()]) {
+        lane.queue.remove(waiter);
+        waiter.reject(closedError());
+      }
+    }
+    this.#arm();
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #wait(
+    lane: ModelLane,
+    need: KeyNeed,
+    tokens: number,
+    now: number,
+    signal: AbortSignal | undefined,
+  ): Promise<KeyLease> {
+    const deadline = need.deadline ?? now + this.#maxWaitMs;
+    const since = need.since ?? now;
+    const project = this.#ring.projectName(need.project);
+    const earliest = lane.earliest(need, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
+    if (earliest > deadline || earliest === Number.POSITIVE_INFINITY) {
+      return Promise.reject(this.#refuse(lane, need, earliest, now));
+    }
+    const ahead = lane.queue.ahead(need, since);
+    const startAt = Math.max(earliest, lane.forecast(need, project, tokens, ahead, now));
+    if (startAt > deadline) {
+      const message = `${ahead} calls wait for ${need.model} already, more than its quotas admit before the deadline. Retry later, or add keys of further projects.`;
+      return Promise.reject(exhausted(message, startAt, now));
+    }
+    if (lane.queue.size >= this.#maxQueueLength) {
+      const victim = lane.queue.victimFor(need);
+      const error = exhausted(`The queue for ${need.model} is full. Retry later.`, startAt, now);
+      if (victim === undefined) return Promise.reject(error);
+      lane.queue.remove(victim);
+      victim.reject(error);
+    }
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        lane.queue.remove(waiter);
+        reject(signal?.reason);
+        this.#pump();
+      };
+      const waiter: Waiter = {
+        need,
+        tokens,
+        since,
+        enqueuedAt: now,
+        deadline,
+        grant: (lease) => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve(lease);
+        },
+        reject: (error) => {
+          signal?.removeEventListener('abort', onAbort);
+          reject(error);
+        },
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      lane.queue.push(waiter);
+      this.#pump();
+    });
+  }
+
+  #grant(lane: ModelLane, unit: Unit, need: KeyNeed, tokens: number, now: number): KeyLease {
+    const key = unit.project.pick(now);
+    // `choose` returns only units whose project has a usable key.
+    if (key === undefined) throw new KeyPoolExhaustedError('The project has no usable key.');
+    const booking = unit.book(tokens, now);
+    key.gate.enter(now);
+    unit.project.gate.enter(now);
+    lane.breaker.gate.enter(now);
+    key.inFlight += 1;
+    this.#inFlight += 1;
+    this.#current = key;
+    const grant: Grant = { lane, unit, key, booking, estimatedTokens: need.estimatedTokens, at: now };
+    let settled = false;
+    return {
+      key: key.leased,
+      settle: (outcome: LeaseOutcome) => {
+        if (settled) return;
+        settled = true;
+        this.#inFlight -= 1;
+        this.#settlement.settle(grant, outcome, this.#clock.now());
+        this.#pump();
+      },
+    };
+  }
+
+  /** Gives out what is free, in turn, and sets the timer for the next slot or deadline. */
+  #pump(): void {
+    const now = this.#clock.now();
+    for (const lane of this.#ring.lanes()) {
+      if (lane.queue.size === 0) continue;
+      if (lane.queue.earliestDeadline <= now) this.#expire(lane, now);
+      this.#serve(lane, now);
+    }
+    this.#arm();
+  }
+
+  #serve(lane: ModelLane, now: number): void {
+    // Who is first in turn but blocked keeps its unit; others may pass it on the remaining ones.
+    const reserved = new Set<Unit>();
+    lane.wakeAt = Number.POSITIVE_INFINITY;
+    for (const waiter of lane.queue.inTurn()) {
+      if (this.#inFlight >= this.#maxInFlight) return;
+      const { need, tokens } = waiter;
+      const project = this.#ring.projectName(need.project);
+      const unit = lane.choose(need, project, tokens, now, reserved);
+      if (unit !== undefined) {
+        lane.queue.take(waiter);
+        this.#waits.add(now - waiter.enqueuedAt);
+        waiter.grant(this.#grant(lane, unit, need, tokens, now));
+        continue;
+      }
+      const earliest = lane.earliest(need, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
+      if (earliest > waiter.deadline || earliest === Number.POSITIVE_INFINITY) {
+        lane.queue.remove(waiter);
+        waiter.reject(this.#refuse(lane, need, earliest, now));
+        continue;
+      }
+      const slot = lane.earliest(need, project, tokens, now, reserved);
+      if (slot === undefined) continue;
+      reserved.add(slot.unit);
+      if (slot.at > now) lane.wakeAt = Math.min(lane.wakeAt, slot.at);
+      if (reserved.size === lane.units.length) return;
+    }
+  }
+
+  #expire(lane: ModelLane, now: number): void {
+    for (const waiter of lane.queue.expired(now)) {
+      lane.queue.remove(waiter);
+      const { need, tokens } = waiter;
+      const ahead = lane.queue.ahead(need, now);
+      const at = lane.forecast(need, this.#ring.projectName(need.project), tokens, ahead, now);
+      waiter.reject(this.#refuse(lane, need, at, now));
+    }
+  }
+
+  #refuse(lane: ModelLane, need: KeyNeed, at: number, now: number): KeyPoolExhaustedError {
+    const message = explainExhaustion(lane, need, this.#ring.projectName(need.project), now);
+    return exhausted(message, at, now);
+  }
+
+  #arm(): void {
+    let wakeAt = Number.POSITIVE_INFINITY;
+    for (const lane of this.#ring.lanes()) {
+      if (lane.queue.size > 0) wakeAt = Math.min(wakeAt, lane.wakeAt, lane.queue.earliestDeadline);
+    }
+    if (wakeAt === this.#timerAt) return;
+    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
+    this.#timerAt = wakeAt;
+    this.#timer = undefined;
+    if (wakeAt === Number.POSITIVE_INFINITY) return;
+    const delayMs = Math.max(1, Math.ceil(wakeAt - this.#clock.now()));
+    this.#timer = this.#clock.setTimeout(() => {
+      this.#timer = undefined;
+      this.#timerAt = Number.POSITIVE_INFINITY;
+      this.#pump();
+    }, delayMs);
+  }
+}
+
+function closedError(): KeyPoolExhaustedError {
+  return new KeyPoolExhaustedError('The key pool is closed and grants no more keys.');
+}

@@ -1,0 +1,220 @@
+import type { Failure, FailureKind } from '../types.js';
+import { AdaptiveLimit } from './adaptive-limit.js';
+import { Gate } from './gate.js';
+import type { QuotaLimits } from './limit-rules.js';
+import { pacificDayEnd } from './pacific-day.js';
+import type { KeyProject } from './pooled-key.js';
+import { type LogEntry, SlidingLog } from './sliding-log.js';
+
+const minuteMs = 60_000;
+/** Requests reach the server a little after they are booked here, and not all equally late. */
+const initialMarginMs = 300;
+const largestMarginMs = 3_000;
+/** A refusal comes within this time; a probe that is still running then was admitted. */
+const refusalArrivesWithinMs = 3_000;
+const firstInFlight = 4;
+const slowStartEndsAt = 64;
+const bareCoolingMs = [5_000, 10_000, 20_000, 40_000, 60_000] as const;
+
+/** What a call has booked on a unit. */
+export interface Booking {
+  readonly entry: LogEntry;
+  readonly dayEnd: number;
+}
+
+/** One model in one project: what Gemini counts quotas by. */
+export class Unit {
+  readonly model: string;
+  readonly project: KeyProject;
+  readonly rpm: AdaptiveLimit;
+  readonly tpm: AdaptiveLimit;
+  readonly rpd: AdaptiveLimit;
+  readonly gate = new Gate(refusalArrivesWithinMs);
+  readonly log = new SlidingLog(minuteMs + initialMarginMs);
+  inFlight = 0;
+  /** Which quota closed the gate. */
+  blockedBy: FailureKind | undefined;
+  #dayEnd = 0;
+  #dayCount = 0;
+  #inFlightCap = firstInFlight;
+  #bareRefusals = 0;
+  /** Since when the ledger is kept. */
+  #openedAt: number | undefined;
+  readonly #maxInFlight: number;
+  /** The unit that this one turned out to be. */
+  #absorbedBy: Unit | undefined;
+
+  constructor(model: string, project: KeyProject, limits: QuotaLimits, maxInFlight: number) {
+    this.model = model;
+    this.project = project;
+    this.rpm = new AdaptiveLimit(limits.rpm);
+    this.tpm = new AdaptiveLimit(limits.tpm);
+    this.rpd = new AdaptiveLimit(limits.rpd);
+    this.#maxInFlight = maxInFlight;
+  }
+
+  /** Where the ledger is kept now. */
+  get current(): Unit {
+    return this.#absorbedBy?.current ?? this;
+  }
+
+  /** Calls that may run at once. Unknown limits are approached carefully, known ones guard themselves. */
+  get inFlightCap(): number {
+    const known = this.rpm.origin !== 'unknown' && this.tpm.origin !== 'unknown';
+    return known ? this.#maxInFlight : Math.min(this.#inFlightCap, this.#maxInFlight);
+  }
+
+  get isFull(): boolean {
+    return this.inFlight >= this.inFlightCap;
+  }
+
+  requestsToday(now: number): number {
+    this.#roll(now);
+    return this.#dayCount;
+  }
+
+  /** Whether the unit's whole minute could ever hold so many tokens. */
+  couldFit(tokens: number): boolean {
+    return tokens <= this.tpm.nominal;
+  }
+
+  /** When the quota day ends. */
+  dayEnd(now: number): number {
+    this.#roll(now);
+    return this.#dayEnd;
+  }
+
+  /** Whether the daily quota is used up, by our own count or by what the service said. */
+  isOverDay(now: number): boolean {
+    return this.#dayFreeAt(now) > now || (this.blockedBy === 'daily-quota' && this.gate.opensAt(now) > now);
+  }
+
+  /**
+   * When keys, quotas and cooling allow a call with so many tokens; `Infinity` when they never do.
+   */
+  freeAt(tokens: number, now: number): number {
+    const maxTokens = this.tpm.usable(now);
+    // A request above the usable share but within the limit may go when it goes alone.
+    const windowAt = this.log.freeAt(Math.min(tokens, maxTokens), this.rpm.usable(now), maxTokens, now);
+    return Math.max(this.#passableAt(now), windowAt);
+  }
+
+  /** The part of the tightest limit that is unused: 1 is idle, 0 is full. */
+  slack(now: number): number {
+    let slack = 1 - this.inFlight / this.inFlightCap;
+    const rpm = this.rpm.usable(now);
+    if (rpm < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.log.requests(now) / rpm);
+    const tpm = this.tpm.usable(now);
+    if (tpm < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.log.tokens(now) / tpm);
+    const rpd = this.rpd.usable(now);
+    if (rpd < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.requestsToday(now) / rpd);
+    return slack;
+  }
+
+  /** How many calls of `meanTokens` could start by `at`; `Infinity` when the limits are unknown. */
+  startsBy(at: number, meanTokens: number, now: number): number {
+    if (this.#passableAt(now) > at) return 0;
+    const rpm = this.rpm.usable(now);
+    const leaving = this.log.requestsLeavingBy(at);
+    const rounds = Math.floor((at - now) / this.log.windowMs);
+    const byRequests = rpm - this.log.requests(now) + leaving + rounds * rpm;
+    const tpm = this.tpm.usable(now);
+    const byTokens =
+      (tpm - this.log.tokens(now) + ((at - now) / this.log.windowMs) * tpm) / Math.max(1, meanTokens);
+    return Math.max(0, Math.min(byRequests, byTokens));
+  }
+
+  book(tokens: number, now: number): Booking {
+    this.#roll(now);
+    this.gate.enter(now);
+    this.#openedAt ??= now;
+    this.inFlight += 1;
+    this.#dayCount += 1;
+    return { entry: this.log.add(tokens, now), dayEnd: this.#dayEnd };
+  }
+
+  /** Takes back what was booked for a call that cost no quota. */
+  refund(booking: Booking, now: number): void {
+    this.#roll(now);
+    this.log.refund(booking.entry, now);
+    if (booking.dayEnd === this.#dayEnd) this.#dayCount = Math.max(0, this.#dayCount - 1);
+  }
+
+  /** A call got through. */
+  succeed(): void {
+    this.#bareRefusals = 0;
+    const step = this.#inFlightCap < slowStartEndsAt ? 1 : 1 / this.#inFlightCap;
+    this.#inFlightCap = Math.min(this.#maxInFlight, this.#inFlightCap + step);
+  }
+
+  /** Takes over the limits that a refusal named. Returns whether any was news. */
+  learn(learned: Failure['learned']): boolean {
+    let news = false;
+    if (learned?.rpm !== undefined) news = this.rpm.learn(learned.rpm) || news;
+    if (learned?.tpm !== undefined) news = this.tpm.learn(learned.tpm) || news;
+    if (learned?.rpd !== undefined) news = this.rpd.learn(learned.rpd) || news;
+    return news;
+  }
+
+  /**
+   * The service refused a call for its rate. Returns how long to leave the unit alone, without
+   * jitter. The refused call must have been refunded.
+   */
+  refused(failure: Failure, bookedAt: number, now: number): number {
+    const fresh = this.gate.isOpen || this.gate.isProbe(bookedAt);
+    const { learned, retryAfterMs } = failure;
+    // A ledger younger than the window does not know what was used before, by a former process say.
+    const isComplete = this.#openedAt !== undefined && this.#openedAt + this.log.windowMs <= now;
+    if (fresh && isComplete) {
+      if (learned?.tpm !== undefined) this.tpm.cut(this.log.tokens(now), now);
+      else this.rpm.cut(this.log.requests(now), now);
+    }
+    if (fresh) {
+      this.#inFlightCap = Math.max(1, Math.min(this.inFlight, this.#inFlightCap / 2));
+      if (retryAfterMs !== undefined && retryAfterMs < 1_000) {
+        this.log.windowMs = Math.min(minuteMs + largestMarginMs, this.log.windowMs + initialMarginMs);
+      }
+    }
+    // Gemini truncates retryDelay to whole seconds.
+    if (retryAfterMs !== undefined) return retryAfterMs + 1_000;
+    if (fresh) this.#bareRefusals += 1;
+    return bareCoolingMs[Math.min(this.#bareRefusals, bareCoolingMs.length) - 1] ?? bareCoolingMs[0];
+  }
+
+  /** Takes over the ledger of a unit that turned out to be this one. */
+  absorb(other: Unit): void {
+    other.#absorbedBy = this;
+    this.log.absorb(other.log);
+    this.inFlight += other.inFlight;
+    if (other.#dayEnd === this.#dayEnd || this.#dayEnd === 0) {
+      this.#dayEnd = other.#dayEnd;
+      this.#dayCount += other.#dayCount;
+    }
+    this.learn({
+      rpm: finite(Math.min(this.rpm.nominal, other.rpm.nominal)),
+      tpm: finite(Math.min(this.tpm.nominal, other.tpm.nominal)),
+      rpd: finite(Math.min(this.rpd.nominal, other.rpd.nominal)),
+    });
+    if (!other.gate.isOpen) this.gate.close(other.gate.closedUntil, other.gate.reason ?? '');
+  }
+
+  #passableAt(now: number): number {
+    return Math.max(this.project.opensAt(now), this.gate.opensAt(now), this.#dayFreeAt(now));
+  }
+
+  #dayFreeAt(now: number): number {
+    const limit = this.rpd.usable(now);
+    if (limit === Number.POSITIVE_INFINITY) return 0;
+    return this.requestsToday(now) < limit ? 0 : this.#dayEnd;
+  }
+
+  #roll(now: number): void {
+    if (now < this.#dayEnd) return;
+    this.#dayEnd = pacificDayEnd(now);
+    this.#dayCount = 0;
+  }
+}
+
+function finite(limit: number): number | undefined {
+  return limit === Number.POSITIVE_INFINITY ? undefined : limit;
+}

@@ -1,0 +1,95 @@
+import type { RetryContext, RetryDecision, RetryPolicy } from './retry-policy.js';
+
+export interface BackoffRetryPolicyOptions {
+  /** Attempts on one model that count (a bad key or a spent quota does not). Default 5. */
+  readonly maxAttempts?: number | undefined;
+  /** Longest wait before the first retry; it doubles with each attempt. Default 500. */
+  readonly baseDelayMs?: number | undefined;
+  /** Longest wait before any retry. Default 20,000. */
+  readonly maxDelayMs?: number | undefined;
+  /** Models to go on with, in this order, when a model cannot answer. Default none. */
+  readonly fallbackModels?: readonly string[] | undefined;
+  /** What to do when the answer breaks off after part of it was shown. Default `restart`. */
+  readonly whenVisible?: 'restart' | 'fail' | undefined;
+  /** Source of jitter, from 0 to 1. Default `Math.random`. */
+  readonly random?: (() => number) | undefined;
+}
+
+/** An answer that broke off is asked for once more: a second break is no accident. */
+const mostIncompleteAttempts = 2;
+/** A model that is overloaded twice is left for a fallback, where there is one. */
+const overloadedAttemptsBeforeFallback = 2;
+
+/**
+ * Rides out what passes: exponential back-off with full jitter for faults of the service and the
+ * network, at once where the key pool routes around the fault, another model when this one cannot
+ * answer, and never what another attempt would meet again.
+ *
+ * Full jitter after https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
+ */
+export class BackoffRetryPolicy implements RetryPolicy {
+  readonly #maxAttempts: number;
+  readonly #baseDelayMs: number;
+  readonly #maxDelayMs: number;
+  readonly #fallbackModels: readonly string[];
+  readonly #whenVisible: 'restart' | 'fail';
+  readonly #random: () => number;
+
+  constructor(options: BackoffRetryPolicyOptions = {}) {
+    this.#maxAttempts = options.maxAttempts ?? 5;
+    this.#baseDelayMs = options.baseDelayMs ?? 500;
+    this.#maxDelayMs = options.maxDelayMs ?? 20_000;
+    this.#fallbackModels = options.fallbackModels ?? [];
+    this.#whenVisible = options.whenVisible ?? 'restart';
+    this.#random = options.random ?? Math.random;
+  }
+
+  next(context: RetryContext): RetryDecision | undefined {
+    const { failure, attempt, visible } = context;
+    if (visible && this.#whenVisible === 'fail') return undefined;
+    switch (failure.kind) {
+      case 'blocked':
+      case 'invalid-request':
+      case 'too-large':
+        return undefined;
+      case 'auth':
+      case 'permission':
+      case 'rate-limit':
+      case 'daily-quota':
+      case 'no-quota':
+      case 'billing':
+        if (failure.scope === 'call') return undefined;
+        // The pool waits for the next key by itself and knows best when that is.
+        return failure.scope === 'model' ? this.#fallBack(context) : { delayMs: 0 };
+      case 'model-unavailable':
+        return this.#fallBack(context);
+      case 'incomplete':
+        return attempt < Math.min(mostIncompleteAttempts, this.#maxAttempts)
+          ? this.#backOff(context)
+          : this.#fallBack(context);
+      case 'overloaded': {
+        const fallback = attempt >= overloadedAttemptsBeforeFallback ? this.#fallBack(context) : undefined;
+        return fallback ?? this.#tryAgain(context);
+      }
+      case 'internal':
+      case 'timeout':
+      case 'network':
+        return this.#tryAgain(context);
+    }
+  }
+
+  #tryAgain(context: RetryContext): RetryDecision | undefined {
+    return context.attempt < this.#maxAttempts ? this.#backOff(context) : this.#fallBack(context);
+  }
+
+  #backOff({ attempt, failure }: RetryContext): RetryDecision {
+    const longestMs = Math.min(this.#maxDelayMs, this.#baseDelayMs * 2 ** Math.max(0, attempt - 1));
+    const advisedMs = failure.retryAfterMs ?? 0;
+    return { delayMs: Math.max(advisedMs, Math.floor(this.#random() * longestMs)) };
+  }
+
+  #fallBack({ triedModels }: RetryContext): RetryDecision | undefined {
+    const model = this.#fallbackModels.find((candidate) => !triedModels.includes(candidate));
+    return model === undefined ? undefined : { delayMs: 0, model };
+  }
+}

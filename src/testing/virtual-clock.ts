@@ -1,0 +1,98 @@
+import { setImmediate as afterPendingJobs } from 'node:timers/promises';
+import type { Clock } from '../clock.js';
+
+interface Timer {
+  readonly at: number;
+  readonly callback: () => void;
+}
+
+/**
+ * A clock that stands still until a test moves it. Timers fire in order, and the promise jobs that one
+ * sets off are done before the next one fires, so that minutes of traffic run in milliseconds and
+ * always the same way.
+ *
+ * @example
+ * ```ts
+ * const clock = new VirtualClock();
+ * const pool = new ScheduledKeyPool({ keys, clock });
+ * const lease = pool.acquire({ model: 'gemini-3.8-flash', estimatedTokens: 10 });
+ * await clock.advance(60_000);
+ * ```
+ */
+export class VirtualClock implements Clock {
+  #now: number;
+  /** Latest first, so that the next one is popped from the end; of one instant, the first set fires first. */
+  readonly #timers: Timer[] = [];
+
+  /** @param startMs milliseconds since the epoch; default 2026-11-02, 12:00 UTC. */
+  constructor(startMs: number = Date.UTC(2026, 10, 2, 12)) {
+    this.#now = startMs;
+  }
+
+  /** Timers that are set and have not fired. */
+  get pendingTimers(): number {
+    return this.#timers.length;
+  }
+
+  now(): number {
+    return this.#now;
+  }
+
+  setTimeout(callback: () => void, delayMs: number): unknown {
+    const timer: Timer = { at: this.#now + Math.max(0, delayMs), callback };
+    let low = 0;
+    let high = this.#timers.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((this.#timers[middle]?.at ?? 0) > timer.at) low = middle + 1;
+      else high = middle;
+    }
+    this.#timers.splice(low, 0, timer);
+    return timer;
+  }
+
+  clearTimeout(handle: unknown): void {
+    const place = this.#timers.indexOf(handle as Timer);
+    if (place >= 0) this.#timers.splice(place, 1);
+  }
+
+  /** Moves the time on by `ms`, firing what falls due on the way. */
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    await afterPendingJobs();
+    while ((this.#timers.at(-1)?.at ?? Number.POSITIVE_INFINITY) <= end) await this.#fireNext();
+    this.#now = Math.max(this.#now, end);
+    await afterPendingJobs();
+  }
+
+  /**
+   * Moves the time on, timer by timer, until the promise is settled, and returns what it resolves to.
+   *
+   * @throws RangeError when no timer is left, or `limitMs` (default one day) has passed, and the
+   * promise is still pending.
+   */
+  async runUntil<T>(promise: Promise<T>, limitMs = 86_400_000): Promise<T> {
+    const end = this.#now + limitMs;
+    let isSettled = false;
+    const settled = () => {
+      isSettled = true;
+    };
+    promise.then(settled, settled);
+    await afterPendingJobs();
+    while (!isSettled) {
+      const next = this.#timers.at(-1);
+      if (next === undefined) throw new RangeError('Nothing more will happen: no timer is set.');
+      if (next.at > end) throw new RangeError(`The promise is still pending after ${limitMs} ms.`);
+      await this.#fireNext();
+    }
+    return promise;
+  }
+
+  async #fireNext(): Promise<void> {
+    const timer = this.#timers.pop();
+    if (timer === undefined) return;
+    this.#now = Math.max(this.#now, timer.at);
+    timer.callback();
+    await afterPendingJobs();
+  }
+}
