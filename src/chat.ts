@@ -123,8 +123,10 @@ export class MultimodalChat implements AsyncDisposable {
     const call = this.#open(request);
     let outcome: 'succeeded' | 'failed' | 'left' = 'left';
     try {
-      yield* answer(this.#answerParts, call);
-      outcome = 'succeeded';
+      for await (const part of answer(this.#answerParts, call)) {
+        if (part.type === 'done') outcome = 'succeeded';
+        yield part;
+      }
     } catch (error) {
       outcome = 'failed';
       if (MultimodalChatError.isInstance(error)) this.#emitFailure(call, error);

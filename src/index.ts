@@ -26,6 +26,7 @@ export type {
   LeaseOutcome,
 } from './keys/key-pool.js';
 export { keysFromEnv } from './keys/keys-from-env.js';
+export type { LimitRule, QuotaLimits } from './keys/limit-rules.js';
 export { ScheduledKeyPool } from './keys/scheduled-key-pool.js';
 export { DefaultMediaProcessor } from './media/default-media-processor.js';
 export type { MediaProcessor, PrepareOptions } from './media/media-processor.js';
@@ -42,7 +43,7 @@ export type {
 } from './model/chat-model.js';
 export { GeminiEmbedder } from './model/gemini-embedder.js';
 export { GeminiModel } from './model/gemini-model.js';
-export type { ChatRequest, MediaOptions, MultimodalChatOptions, QuotaLimits } from './options.js';
+export type { ChatRequest, MediaOptions, MultimodalChatOptions } from './options.js';
 export { BackoffRetryPolicy } from './retry/backoff-retry-policy.js';
 export type { RetryContext, RetryDecision, RetryPolicy } from './retry/retry-policy.js';
 export type * from './types.js';

@@ -1,5 +1,6 @@
 import type { Clock } from './clock.js';
 import type { KeyPool } from './keys/key-pool.js';
+import type { LimitRule } from './keys/limit-rules.js';
 import type { MediaProcessor } from './media/media-processor.js';
 import type { Embedder } from './memory/embedder.js';
 import type { MemoryStore } from './memory/memory-store.js';
@@ -7,24 +8,14 @@ import type { ChatModel, GenerationOptions } from './model/chat-model.js';
 import type { RetryPolicy } from './retry/retry-policy.js';
 import type { MediaSource } from './types.js';
 
-/** Quota of a project for one model. Absent figures are learned from Gemini's refusals. */
-export interface QuotaLimits {
-  /** Requests a minute. */
-  readonly rpm?: number | undefined;
-  /** Input tokens a minute. */
-  readonly tpm?: number | undefined;
-  /** Requests a day, counted from midnight in Los Angeles. */
-  readonly rpd?: number | undefined;
-}
-
 /** What `new MultimodalChat()` takes. Everything has a default. */
 export interface MultimodalChatOptions {
   /** Gemini API keys; say which share a Google Cloud project, since quotas are per project. Default: `GEMINI_API_KEY` and `GEMINI_API_KEY_*` of the environment. */
   readonly keys?:
     | readonly (string | { readonly key: string; readonly project?: string | undefined })[]
     | undefined;
-  /** Known quotas per model name, the same for every project. Default: learned. */
-  readonly limits?: Readonly<Record<string, QuotaLimits>> | undefined;
+  /** Known quotas, for everything or for a project or model. Default: learned from refusals. */
+  readonly limits?: readonly LimitRule[] | undefined;
   /** A key pool of your own, instead of `keys` and `limits`. You close it. */
   readonly keyPool?: KeyPool | undefined;
   /** A model's name (default: `GEMINI_MODEL`, else `gemini-3.8-flash`), or a `ChatModel` of your own. */

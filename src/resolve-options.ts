@@ -26,7 +26,9 @@ const atLeastOne = z.number().int().min(1);
 const durationMs = z.number().positive();
 const name = z.string().trim().min(1);
 
-const limitsSchema = z.strictObject({
+const limitRuleSchema = z.strictObject({
+  project: name.optional(),
+  model: name.optional(),
   rpm: count.optional(),
   tpm: count.optional(),
   rpd: count.optional(),
@@ -97,7 +99,7 @@ const optionsSchema = z.strictObject({
     .array(z.union([name, z.strictObject({ key: name, project: name.optional() })]))
     .readonly()
     .optional(),
-  limits: z.record(z.string(), limitsSchema).optional(),
+  limits: z.array(limitRuleSchema).readonly().optional(),
   keyPool: partWith<KeyPool>('KeyPool', 'acquire', 'stats', 'close').optional(),
   model: z.union([name, partWith<ChatModel>('ChatModel', 'stream')]).optional(),
   fallbackModels: z.array(name).readonly().optional(),

@@ -1,0 +1,43 @@
+import { fork, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+export interface Child {
+  readonly url: string;
+  stop(): void;
+}
+
+/** Starts a script of this folder and waits until it reports its URL. */
+export async function startChild(script: string, env: Readonly<Record<string, string>> = {}): Promise<Child> {
+  const child = fork(fileURLToPath(new URL(script, import.meta.url)), {
+    env: { ...process.env, ...env },
+    execArgv: ['--import', 'tsx'],
+  });
+  const failed = once(child, 'exit').then(([code]) => {
+    throw new Error(`${script} ended with code ${code} before it was ready.`);
+  });
+  const [message] = (await Promise.race([once(child, 'message'), failed])) as [{ url: string }];
+  failed.catch((error: unknown) => error);
+  return { url: message.url, stop: () => child.kill('SIGKILL') };
+}
+
+/** Starts a command that serves `url` and waits until it answers. */
+export async function startCommand(
+  command: string,
+  parameters: readonly string[],
+  url: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Child> {
+  const child = spawn(command, parameters, { env: { ...process.env, ...env }, stdio: 'inherit' });
+  const patienceMs = 20_000;
+  for (const startedAt = Date.now(); ; ) {
+    if (child.exitCode !== null) throw new Error(`${command} ended with code ${child.exitCode}.`);
+    const answered = await fetch(url).then(
+      () => true,
+      () => false,
+    );
+    if (answered) return { url, stop: () => child.kill('SIGKILL') };
+    if (Date.now() - startedAt > patienceMs) throw new Error(`${command} does not answer at ${url}.`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}

@@ -1,0 +1,13 @@
+import type { AddressInfo } from 'node:net';
+import express from 'express';
+import { MultimodalChat } from 'multimodal-chat';
+import { chatRouter } from 'multimodal-chat/express';
+
+/** `POST /infer` as an app would mount it, in a process of its own. */
+const chat = new MultimodalChat({ memory: process.env.BENCH_MEMORY === 'on' ? ':memory:' : false });
+const server = express()
+  .use(chatRouter(chat))
+  .listen(0, '127.0.0.1', () => {
+    process.send?.({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  });
+process.on('disconnect', () => process.exit(0));
