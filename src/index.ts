@@ -25,11 +25,15 @@ export type {
   KeyStats,
   LeaseOutcome,
 } from './keys/key-pool.js';
+export type { KeySpec } from './keys/key-spec.js';
 export { keysFromEnv } from './keys/keys-from-env.js';
 export type { LimitRule, QuotaLimits } from './keys/limit-rules.js';
+export type { ScheduledKeyPoolOptions } from './keys/scheduled-key-pool.js';
 export { ScheduledKeyPool } from './keys/scheduled-key-pool.js';
 export { DefaultMediaProcessor } from './media/default-media-processor.js';
+export type { MediaOptions } from './media/media-options.js';
 export type { MediaProcessor, PrepareOptions } from './media/media-processor.js';
+export type { EmbeddedMemoryStoreOptions } from './memory/embedded/embedded-memory-store.js';
 export { EmbeddedMemoryStore } from './memory/embedded/embedded-memory-store.js';
 export type { Embedder } from './memory/embedder.js';
 export type { ForgetTarget, MemoryStats, MemoryStore } from './memory/memory-store.js';
@@ -41,9 +45,12 @@ export type {
   ModelPart,
   ModelRequest,
 } from './model/chat-model.js';
+export type { GeminiEmbedderOptions } from './model/gemini-embedder.js';
 export { GeminiEmbedder } from './model/gemini-embedder.js';
+export type { GeminiModelOptions } from './model/gemini-model.js';
 export { GeminiModel } from './model/gemini-model.js';
-export type { ChatRequest, MediaOptions, MultimodalChatOptions } from './options.js';
+export type { ChatRequest, MultimodalChatOptions } from './options.js';
+export type { BackoffRetryPolicyOptions } from './retry/backoff-retry-policy.js';
 export { BackoffRetryPolicy } from './retry/backoff-retry-policy.js';
 export type { RetryContext, RetryDecision, RetryPolicy } from './retry/retry-policy.js';
 export type * from './types.js';

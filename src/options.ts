@@ -1,6 +1,7 @@
 import type { Clock } from './clock.js';
 import type { KeyPool } from './keys/key-pool.js';
 import type { LimitRule } from './keys/limit-rules.js';
+import type { MediaOptions } from './media/media-options.js';
 import type { MediaProcessor } from './media/media-processor.js';
 import type { Embedder } from './memory/embedder.js';
 import type { MemoryStore } from './memory/memory-store.js';
@@ -71,32 +72,6 @@ export interface MultimodalChatOptions {
     | undefined;
   /** For tests: a clock to run in virtual time. */
   readonly clock?: Clock | undefined;
-}
-
-/** Settings of the default media processor. */
-export interface MediaOptions {
-  /** Frames taken from a clip. Default 8. */
-  readonly frames?: number | undefined;
-  /** Longest side of a picture or frame, in pixels. Default 768. */
-  readonly maxSide?: number | undefined;
-  /** JPEG quality, 1 to 100. Default 75. */
-  readonly quality?: number | undefined;
-  /** `auto` takes nearby keyframes where that is close enough; `exact` never. Default `auto`. */
-  readonly accuracy?: 'auto' | 'exact' | undefined;
-  /** Whether a clip's sound goes along. Default `true`. */
-  readonly audio?: boolean | undefined;
-  readonly ffmpegPath?: string | undefined;
-  /** Whether http(s) URLs are fetched. Default `false`. */
-  readonly allowUrls?: boolean | undefined;
-  /** Whether strings are read as file paths. Default `true`. */
-  readonly allowPaths?: boolean | undefined;
-  readonly maxBytes?: number | undefined;
-  readonly maxPixels?: number | undefined;
-  readonly maxDurationMs?: number | undefined;
-  readonly timeoutMs?: number | undefined;
-  /** Attachments decoded at the same time in this process. */
-  readonly concurrency?: number | undefined;
-  readonly tempDir?: string | undefined;
 }
 
 /** One question to the model. */

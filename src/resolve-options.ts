@@ -3,6 +3,7 @@ import type { Clock } from './clock.js';
 import { systemClock } from './clock.js';
 import { ConfigurationError, InvalidInputError } from './errors.js';
 import type { KeyPool } from './keys/key-pool.js';
+import type { MediaOptions } from './media/media-options.js';
 import type { MediaProcessor } from './media/media-processor.js';
 import type { Embedder } from './memory/embedder.js';
 import type { MemoryStore } from './memory/memory-store.js';
@@ -77,22 +78,30 @@ const retrySchema = z.strictObject({
   whenVisible: z.enum(['restart', 'fail']).optional(),
 });
 
-const mediaSchema = z.strictObject({
+/** Typed by the options themselves, so that a new one cannot be forgotten here. */
+const mediaShape = {
   frames: atLeastOne.max(256).optional(),
   maxSide: z.number().int().min(16).max(8192).optional(),
-  quality: z.number().int().min(1).max(100).optional(),
+  quality: atLeastOne.max(100).optional(),
   accuracy: z.enum(['auto', 'exact']).optional(),
   audio: z.boolean().optional(),
+  maxAudioMs: durationMs.optional(),
+  maxPages: atLeastOne.optional(),
   ffmpegPath: name.optional(),
   allowUrls: z.boolean().optional(),
+  allowPrivateAddresses: z.boolean().optional(),
   allowPaths: z.boolean().optional(),
   maxBytes: atLeastOne.optional(),
+  maxInlineBytes: atLeastOne.optional(),
   maxPixels: atLeastOne.optional(),
   maxDurationMs: durationMs.optional(),
   timeoutMs: durationMs.optional(),
   concurrency: atLeastOne.optional(),
   tempDir: name.optional(),
-});
+  cacheBytes: count.optional(),
+} satisfies Record<keyof MediaOptions, z.ZodType>;
+
+const mediaSchema = z.strictObject(mediaShape);
 
 const optionsSchema = z.strictObject({
   keys: z
