@@ -2,11 +2,9 @@ import { MemoryError } from '../errors.js';
 import type { ForgetTarget, MemoryStats, MemoryStore } from '../memory/memory-store.js';
 import type { CallOptions, Conversation, RecalledTurn, Turn } from '../types.js';
 
-const segmenter = new Intl.Segmenter(undefined, { granularity: 'word' });
-
 /**
  * A `MemoryStore` without a disk, for tests: it keeps the contract but for durability, and ranks by the
- * share of the query's words that a turn holds.
+ * share of the query's words that stand anywhere in a turn.
  */
 export class InMemoryStore implements MemoryStore {
   #turns: Turn[] = [];
@@ -36,10 +34,10 @@ export class InMemoryStore implements MemoryStore {
     options: CallOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]> {
     this.#check(options);
-    const wanted = wordsOf(query);
+    const wanted = query.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
     const scored = this.#turnsOf(conversation).map((turn) => {
-      const held = wordsOf(`${turn.prompt}\n${turn.reply}`);
-      return { turn, score: [...wanted].filter((word) => held.has(word)).length / wanted.size };
+      const text = `${turn.prompt}\n${turn.reply}`.toLowerCase();
+      return { turn, score: wanted.filter((word) => text.includes(word)).length / wanted.length };
     });
     return scored
       .filter(({ score }) => score > 0)
@@ -82,11 +80,4 @@ export class InMemoryStore implements MemoryStore {
 function isMeant(turn: Turn, target: ForgetTarget): boolean {
   if ('before' in target) return turn.createdAt < target.before.getTime();
   return turn.tenant === target.tenant && (!('sessionId' in target) || turn.sessionId === target.sessionId);
-}
-
-function wordsOf(text: string): ReadonlySet<string> {
-  const words = new Set<string>();
-  for (const { segment, isWordLike } of segmenter.segment(text.toLowerCase()))
-    if (isWordLike) words.add(segment);
-  return words;
 }
