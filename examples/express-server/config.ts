@@ -1,0 +1,151 @@
+import { resolve } from 'node:path';
+import { ConfigurationError, keysFromEnv } from 'multimodal-chat';
+import { z } from 'zod';
+
+export const logLevels = ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+/** What the environment says, checked and with every default filled in. */
+export interface Settings {
+  /** Empty: answers come from the built-in emulator. */
+  readonly keys: ReturnType<typeof keysFromEnv>;
+  readonly model: string | undefined;
+  readonly baseUrl: string | undefined;
+  readonly host: string;
+  readonly port: number;
+  readonly logLevel: LogLevel;
+  /** Absolute. */
+  readonly logFile: string;
+  readonly memory:
+    | { readonly kind: 'embedded' }
+    | { readonly kind: 'chroma'; readonly url: string | undefined };
+  /** Absolute. */
+  readonly dataDir: string;
+  readonly apiToken: string | undefined;
+  readonly allowedOrigins: readonly string[];
+  /** Requests a minute of one client. */
+  readonly clientRpm: number | undefined;
+  readonly maxUploadBytes: number;
+  /** Sentences about settings that are valid but probably not meant. */
+  readonly warnings: readonly string[];
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const bytesPerMegabyte = 1024 * 1024;
+
+/** Below this an API token can be guessed by trying. */
+const shortestGoodToken = 16;
+
+const wholeNumber = (min: number, max: number, what: string) =>
+  z
+    .string()
+    .regex(/^\d+$/, `must be ${what}`)
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be ${what}`);
+
+const httpUrl = z
+  .string()
+  .refine(
+    (value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol),
+    'must be an http:// or https:// URL',
+  );
+
+const originList = z
+  .string()
+  .transform((value) => value.split(',').map((origin) => origin.trim().replace(/\/$/, '')))
+  .transform((origins) => origins.filter((origin) => origin !== ''))
+  .refine(
+    (origins) =>
+      origins.every(
+        (origin) => origin === '*' || (URL.canParse(origin) && new URL(origin).origin === origin),
+      ),
+    'must be a comma-separated list of origins such as https://app.example.com, or *',
+  );
+
+const variables = z.object({
+  GEMINI_MODEL: z.string().optional(),
+  GOOGLE_GEMINI_BASE_URL: httpUrl.optional(),
+  HOST: z.string().default('localhost'),
+  PORT: wholeNumber(0, 65_535, 'a port from 0 to 65535').default(9000),
+  LOG_LEVEL: z
+    .string()
+    .transform((value) => value.toUpperCase())
+    .pipe(z.enum(logLevels, `must be one of ${logLevels.join(', ')}`))
+    .default('INFO'),
+  LOG_FILE: z.string().default('chat_api.log'),
+  MEMORY: z.enum(['embedded', 'chroma'], 'must be embedded or chroma').default('embedded'),
+  CHROMA_URL: httpUrl.optional(),
+  MEMORY_PATH: z.string().default('.multimodal-chat'),
+  REDIS_URL: z
+    .undefined('is not supported yet: keys are scheduled inside this one process. Unset it')
+    .optional(),
+  API_TOKEN: z.string().optional(),
+  ALLOWED_ORIGINS: originList.default([]),
+  CLIENT_RPM: wholeNumber(1, 1_000_000, 'a whole number of requests a minute, 1 or more').optional(),
+  MAX_UPLOAD_MB: wholeNumber(1, 2048, 'a whole number of megabytes from 1 to 2048').default(200),
+});
+
+/** Blank means unset, as in a `.env` file with the names filled in and the values left out. */
+function withoutBlanks(env: Environment): Environment {
+  const entries = Object.entries(env).map(([name, value]) => [name, value?.trim()] as const);
+  return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== ''));
+}
+
+/**
+ * Turns environment variables into settings.
+ *
+ * @throws ConfigurationError that names every variable that is wrong, without its value.
+ */
+export function readSettings(env: Environment): Settings {
+  const given = withoutBlanks(env);
+  const result = variables.safeParse(given);
+  if (!result.success) {
+    const problems = result.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
+    throw new ConfigurationError(`The environment is not valid: ${problems.join('; ')}.`);
+  }
+  const read = result.data;
+  const keys = keysFromEnv(given);
+  return {
+    keys,
+    model: read.GEMINI_MODEL,
+    baseUrl: read.GOOGLE_GEMINI_BASE_URL,
+    host: read.HOST,
+    port: read.PORT,
+    logLevel: read.LOG_LEVEL,
+    logFile: resolve(read.LOG_FILE),
+    memory: read.MEMORY === 'chroma' ? { kind: 'chroma', url: read.CHROMA_URL } : { kind: 'embedded' },
+    dataDir: resolve(read.MEMORY_PATH),
+    apiToken: read.API_TOKEN,
+    allowedOrigins: read.ALLOWED_ORIGINS,
+    clientRpm: read.CLIENT_RPM,
+    maxUploadBytes: read.MAX_UPLOAD_MB * bytesPerMegabyte,
+    warnings: findDoubts(read, keys.length),
+  };
+}
+
+function findDoubts(read: z.output<typeof variables>, keyCount: number): string[] {
+  const doubts: string[] = [];
+  if (!isLoopback(read.HOST) && read.API_TOKEN === undefined) {
+    doubts.push(
+      `This server is OPEN: HOST is ${read.HOST} and API_TOKEN is not set, so anybody who can reach it can spend your quota and read every conversation. Set API_TOKEN, or HOST=localhost.`,
+    );
+  }
+  if (read.API_TOKEN !== undefined && read.API_TOKEN.length < shortestGoodToken) {
+    doubts.push(
+      `API_TOKEN has fewer than ${shortestGoodToken} characters and can be guessed; make one with: openssl rand -hex 32`,
+    );
+  }
+  if (read.CHROMA_URL !== undefined && read.MEMORY !== 'chroma') {
+    doubts.push('CHROMA_URL is set but MEMORY is not chroma, so the embedded store is used.');
+  }
+  if (read.GOOGLE_GEMINI_BASE_URL !== undefined && keyCount === 0) {
+    doubts.push('GOOGLE_GEMINI_BASE_URL is not used, because there is no GEMINI_API_KEY to call it with.');
+  }
+  return doubts;
+}
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
+}

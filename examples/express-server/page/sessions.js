@@ -1,0 +1,62 @@
+// The list of conversations, kept in this browser; their turns are kept by the server.
+
+import { byId, el, formatAgo, icon, load, save } from './dom.js';
+
+const mostSessions = 200;
+const longestTitle = 80;
+
+let sessions = load('sessions', []);
+
+export const newSessionId = () =>
+  // randomUUID is missing where the page is served over plain HTTP to another machine.
+  crypto.randomUUID?.() ??
+  Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join(
+    '',
+  );
+
+export const findSession = (id) => sessions.find((session) => session.id === id);
+
+export const latestSession = () => sessions[0];
+
+/** Moves a conversation to the top; its first question names it. */
+export function touchSession(id, prompt) {
+  const title = findSession(id)?.title ?? prompt.trim().replace(/\s+/g, ' ').slice(0, longestTitle);
+  const others = sessions.filter((session) => session.id !== id);
+  sessions = [{ id, title, updatedAt: Date.now() }, ...others].slice(0, mostSessions);
+  save('sessions', sessions);
+}
+
+export function dropSession(id) {
+  sessions = sessions.filter((session) => session.id !== id);
+  save('sessions', sessions);
+}
+
+export function renderSessions(currentId, { onOpen, onDelete }) {
+  const items = sessions.map((session) => {
+    const isCurrent = session.id === currentId;
+    const open = el(
+      'button',
+      { type: 'button', className: 'session-open', onclick: () => onOpen(session.id) },
+      el('span', {}, session.title),
+      el('small', {}, formatAgo(session.updatedAt)),
+    );
+    if (isCurrent) open.setAttribute('aria-current', 'true');
+    return el(
+      'li',
+      { className: isCurrent ? 'session is-current' : 'session' },
+      open,
+      el(
+        'button',
+        {
+          type: 'button',
+          className: 'icon',
+          title: 'Delete',
+          'aria-label': `Delete the conversation ${session.title}`,
+          onclick: () => onDelete(session),
+        },
+        icon('bin'),
+      ),
+    );
+  });
+  byId('sessions').replaceChildren(...items);
+}

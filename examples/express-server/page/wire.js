@@ -1,0 +1,52 @@
+// The server's JSON -> what the page shows.
+
+export function readMediaEvent({ index, name, stage, fraction, media }) {
+  return { index, progress: { name, stage, fraction }, media: media && readMedia(media) };
+}
+
+function readMedia(media) {
+  return {
+    kind: media.kind,
+    name: media.name,
+    bytes: media.bytes,
+    width: media.width,
+    height: media.height,
+    durationMs: media.duration_ms,
+    hasSound: media.has_audio,
+    note: media.note,
+    frames: media.frames.map((frame) => ({ timestampMs: frame.timestamp_ms ?? undefined, url: frame.data })),
+  };
+}
+
+export const readRecalled = ({ turns }) => turns.map(readTurn);
+
+export function readTurn(turn) {
+  const createdAt = turn.created_at * 1000;
+  return {
+    prompt: turn.prompt,
+    reply: turn.response,
+    createdAt,
+    media: turn.media.map(({ kind, name, frame_timestamps_ms: frameTimestampsMs }) => ({
+      kind,
+      name,
+      frameTimestampsMs,
+    })),
+    facts: { model: turn.model, usage: readUsage(turn.usage), createdAt },
+  };
+}
+
+export function readDone(reply) {
+  return {
+    text: reply.response,
+    facts: {
+      model: reply.model,
+      totalMs: reply.timings.total_ms,
+      usage: readUsage(reply.usage),
+      attempts: reply.attempts.length,
+      isCutOff: reply.finish_reason === 'max-tokens',
+      isForgotten: !reply.remembered,
+    },
+  };
+}
+
+const readUsage = (usage) => usage && { input: usage.input_tokens, output: usage.output_tokens };

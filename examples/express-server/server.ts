@@ -1,0 +1,159 @@
+/** A chat service with a page: `npm start`. Settings come from the environment and `.env`. */
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { config as readDotenv } from 'dotenv';
+import express from 'express';
+import type { MultimodalChatOptions } from 'multimodal-chat';
+import { ConfigurationError, MultimodalChat } from 'multimodal-chat';
+import { chatRouter } from 'multimodal-chat/express';
+import type { Settings } from './config.js';
+import { readSettings } from './config.js';
+import type { Listening } from './listen.js';
+import { listen } from './listen.js';
+import type { Log } from './log.js';
+import { createLog } from './log.js';
+import { logChatEvents, logRequests } from './log-events.js';
+import { renderPage } from './page.js';
+
+/** How long running answers may go on after the server was told to stop. */
+const drainMs = 10_000;
+
+const emulatorNotice =
+  'DEMO: no Gemini API key is set, so a built-in emulator answers instead of Gemini. Set GEMINI_API_KEY (in the environment or in .env) and start again for real answers.';
+
+interface Closable {
+  close(): Promise<void>;
+}
+
+/** Where the model is, and with which keys to call it; without a key, an emulator in this process. */
+async function findModel(
+  settings: Settings,
+): Promise<{ options: Pick<MultimodalChatOptions, 'keys' | 'baseUrl'>; emulator?: Closable }> {
+  if (settings.keys.length > 0) return { options: { keys: settings.keys, baseUrl: settings.baseUrl } };
+  const { startGeminiEmulator } = await import('multimodal-chat/testing');
+  const keys = [
+    { key: 'emulated-key-one', project: 'demo-a' },
+    { key: 'emulated-key-two', project: 'demo-a' },
+    { key: 'emulated-key-three', project: 'demo-b' },
+  ];
+  // Pieces come as slowly as from a real model, so that streaming can be seen.
+  const emulator = await startGeminiEmulator({ firstChunkDelayMs: 120, chunkDelayMs: 40, chunks: 12 });
+  return { options: { keys, baseUrl: emulator.url }, emulator };
+}
+
+async function openMemory(
+  settings: Settings,
+): Promise<(Closable & MultimodalChatOptions['memory']) | undefined> {
+  if (settings.memory.kind === 'embedded') return undefined;
+  const { ChromaMemoryStore } = await import('multimodal-chat/chroma');
+  return new ChromaMemoryStore({ url: settings.memory.url });
+}
+
+function demandWritable(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true });
+    accessSync(directory, constants.W_OK);
+  } catch (error) {
+    throw new ConfigurationError(
+      `The data directory ${directory} cannot be written (${(error as NodeJS.ErrnoException).code}). Set MEMORY_PATH to a directory that this user may write to.`,
+      { cause: error },
+    );
+  }
+}
+
+async function serve(
+  settings: Settings,
+  log: Log,
+): Promise<{ listening: Listening; parts: readonly Closable[] }> {
+  demandWritable(settings.dataDir);
+  const { options, emulator } = await findModel(settings);
+  const memory = await openMemory(settings);
+  const chat = new MultimodalChat({ ...options, model: settings.model, memory, dataDir: settings.dataDir });
+  logChatEvents(chat, log);
+
+  const notice = emulator ? emulatorNotice : undefined;
+  const { maxUploadBytes, apiToken, allowedOrigins, clientRpm } = settings;
+  const app = express();
+  app.disable('x-powered-by');
+  // Behind a proxy on this machine the client is who the proxy says it is.
+  app.set('trust proxy', 'loopback');
+  app.use(logRequests(log));
+  app.use(
+    chatRouter(chat, {
+      page: renderPage({ notice, maxUploadBytes }),
+      notice,
+      apiToken,
+      allowedOrigins,
+      clientRpm,
+      maxUploadBytes,
+      fallthrough: false,
+      onError: (error) => log.error({ err: error }, 'a request failed'),
+    }),
+  );
+
+  const parts = [chat, memory, emulator].filter((part) => part !== undefined);
+  try {
+    const listening = await listen(app, settings.host, settings.port);
+    announce(settings, listening.port, notice, log);
+    return { listening, parts };
+  } catch (error) {
+    for (const part of parts) await part.close();
+    throw error;
+  }
+}
+
+function announce(settings: Settings, port: number, notice: string | undefined, log: Log): void {
+  const { host, keys, memory, dataDir, logFile, warnings } = settings;
+  const shownHost = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
+  for (const warning of warnings) log.warn(warning);
+  if (notice) log.warn(notice);
+  else log.info(`${keys.length} Gemini API ${keys.length === 1 ? 'key' : 'keys'} found`);
+  log.info({ memory: memory.kind, dataDir, logFile }, `listening on http://${shownHost}:${port}`);
+}
+
+/** The first signal lets running answers finish, a second one does not wait. */
+function stopOnSignal(listening: Listening, parts: readonly Closable[], log: Log): void {
+  let stopping = false;
+  const stop = async (signal: string) => {
+    if (stopping) process.exit(1);
+    stopping = true;
+    log.info(`${signal}: no new requests; running answers have ${drainMs / 1000} s to finish`);
+    const timer = setTimeout(() => {
+      log.warn('some answers were cut off');
+      listening.cutOff();
+    }, drainMs);
+    await listening.stop();
+    clearTimeout(timer);
+    for (const part of parts) await part.close();
+    log.info('stopped');
+    process.exit(0);
+  };
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      stop(signal).catch((error: unknown) => {
+        log.fatal({ err: error }, 'the server could not stop in order');
+        process.exit(1);
+      });
+    });
+  }
+}
+
+async function main(): Promise<void> {
+  readDotenv({ quiet: true });
+  let log: Log | undefined;
+  try {
+    const settings = readSettings(process.env);
+    const keyValues = settings.keys.map((key) => (typeof key === 'string' ? key : key.key));
+    const secrets = [...keyValues, ...(settings.apiToken ? [settings.apiToken] : [])];
+    log = createLog({ level: settings.logLevel, file: settings.logFile, secrets });
+    const { listening, parts } = await serve(settings, log);
+    stopOnSignal(listening, parts, log);
+  } catch (error) {
+    if (!ConfigurationError.isInstance(error)) throw error;
+    // One sentence is all that is needed: what to change is in it.
+    if (log) log.fatal(error.message);
+    else process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  }
+}
+
+await main();
