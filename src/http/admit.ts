@@ -1,0 +1,73 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import type { RateLimiterMemory } from 'rate-limiter-flexible';
+import type { Connection, Identity, ResolvedHandlerOptions } from './handler-options.js';
+import { HttpError } from './http-error.js';
+
+const challenge = { 'www-authenticate': 'Bearer' };
+
+/**
+ * Whose request it is.
+ *
+ * @throws HttpError 401 or 403 when it is turned away.
+ */
+export async function identify(request: Request, options: ResolvedHandlerOptions): Promise<Identity> {
+  if (options.apiToken !== undefined) demandToken(request, options.apiToken);
+  const verdict = await options.authorize(request);
+  if (verdict === undefined) throw unauthorized('It is not known who asks. Sign in first.');
+  if ('tenant' in verdict) return verdict;
+  if (verdict.status === 401)
+    throw unauthorized(verdict.message ?? 'It is not known who asks. Sign in first.');
+  throw new HttpError(403, 'FORBIDDEN', verdict.message ?? 'This is not allowed.');
+}
+
+function demandToken(request: Request, apiToken: string): void {
+  const [, given] = /^Bearer +(\S+) *$/i.exec(request.headers.get('authorization') ?? '') ?? [];
+  if (given === undefined) {
+    throw unauthorized('A token is needed. Send it as "Authorization: Bearer <token>".');
+  }
+  if (!timingSafeEqual(digest(given), digest(apiToken))) throw unauthorized('The token is not valid.');
+}
+
+/** Digests have one length, which `timingSafeEqual` demands, and keep the token's own length secret. */
+const digest = (text: string) => createHash('sha256').update(text).digest();
+
+const unauthorized = (message: string) => new HttpError(401, 'UNAUTHORIZED', message, { headers: challenge });
+
+/** Counts the questions of each client, a minute at a time. */
+export class ClientRateLimit {
+  readonly #clientRpm: number | undefined;
+  #limiter: Promise<RateLimiterMemory> | undefined;
+
+  constructor(clientRpm: number | undefined) {
+    this.#clientRpm = clientRpm;
+  }
+
+  /** @throws HttpError 429 when the client has asked too much in this minute. */
+  async count(client: string): Promise<void> {
+    if (this.#clientRpm === undefined) return;
+    this.#limiter ??= makeLimiter(this.#clientRpm);
+    // The limiter rejects with the state of the client's window where it refuses.
+    const { msBeforeNext, refused } = await (await this.#limiter).consume(client).then(
+      (state) => ({ msBeforeNext: state.msBeforeNext, refused: false }),
+      (state: { msBeforeNext: number }) => ({ msBeforeNext: state.msBeforeNext, refused: true }),
+    );
+    if (!refused) return;
+    const seconds = Math.max(1, Math.ceil(msBeforeNext / 1000));
+    throw new HttpError(
+      429,
+      'TOO_MANY_REQUESTS',
+      `More than ${this.#clientRpm} questions in a minute. Ask again in ${seconds} s.`,
+      { retryAfterMs: msBeforeNext },
+    );
+  }
+}
+
+async function makeLimiter(clientRpm: number): Promise<RateLimiterMemory> {
+  const { RateLimiterMemory } = await import('rate-limiter-flexible');
+  return new RateLimiterMemory({ points: clientRpm, duration: 60 });
+}
+
+/** The client as the rate limit knows it. Requests whose address is unknown count as one client. */
+export function clientOf(request: Request, connection: Connection, options: ResolvedHandlerOptions): string {
+  return options.clientAddress(request, connection) ?? 'unknown';
+}

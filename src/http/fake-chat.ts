@@ -1,0 +1,74 @@
+import type { ChatPart, ChatRequest, ChatStats, Reply, Turn } from '../index.js';
+import type { ServedChat } from './served-chat.js';
+
+/** What a fake chat was asked, and how it answers. */
+export interface FakeChat extends ServedChat {
+  readonly requests: ChatRequest[];
+  readonly forgotten: unknown[];
+}
+
+export interface FakeAnswers {
+  /** Runs before the answer; may throw, read the request's files, or wait. */
+  readonly before?: (request: ChatRequest) => Promise<void> | void;
+  /** Parts that come before `done`. Default: one text. */
+  readonly parts?: readonly ChatPart[];
+  readonly reply?: Partial<Reply>;
+  readonly stats?: Partial<ChatStats>;
+  readonly turns?: readonly Turn[];
+}
+
+/** A chat for tests of HTTP alone: it answers what it is told to and records what it was asked. */
+export function fakeChat(answers: FakeAnswers = {}): FakeChat {
+  const requests: ChatRequest[] = [];
+  const forgotten: unknown[] = [];
+  async function* stream(request: ChatRequest): AsyncGenerator<ChatPart, void, undefined> {
+    requests.push(request);
+    await answers.before?.(request);
+    request.signal?.throwIfAborted();
+    yield* answers.parts ?? [{ type: 'text', text: 'Hello' } as const];
+    yield { type: 'done', reply: fakeReply({ sessionId: request.sessionId ?? 'new', ...answers.reply }) };
+  }
+  return {
+    requests,
+    forgotten,
+    stream,
+    async send(request) {
+      for await (const part of stream(request)) if (part.type === 'done') return part.reply;
+      throw new Error('unreachable');
+    },
+    async history() {
+      return answers.turns ?? [];
+    },
+    async forget(target) {
+      forgotten.push(target);
+      return 3;
+    },
+    async stats() {
+      return {
+        keys: { keys: [], queued: 0, inFlight: 0 },
+        calls: { total: 0, inFlight: 0, succeeded: 0, failed: 0 },
+        startedAt: 1_700_000_000_000,
+        ...answers.stats,
+      };
+    },
+  };
+}
+
+export function fakeReply(reply: Partial<Reply> = {}): Reply {
+  return {
+    text: 'Hello',
+    thoughts: '',
+    sessionId: 'c1',
+    turnId: 't1',
+    model: 'gemini-3.8-flash',
+    usage: { inputTokens: 10, outputTokens: 2, thoughtTokens: 0, totalTokens: 12 },
+    finishReason: 'stop',
+    media: [],
+    recalled: [],
+    recentTurns: 0,
+    attempts: [],
+    timings: { totalMs: 1234, mediaMs: 0, memoryMs: 1, queueMs: 0, firstTokenMs: 900 },
+    remembered: true,
+    ...reply,
+  };
+}

@@ -1,0 +1,42 @@
+import { createHash } from 'node:crypto';
+import type { ResolvedHandlerOptions } from './handler-options.js';
+import { acceptedTypes } from './negotiate.js';
+import { replyWith, replyWithJson } from './respond.js';
+
+const inlineScript = /<script(?:\s[^>]*)?>([\s\S]*?)<\/script\s*>/gi;
+
+/** Answers `GET /`: the page for a browser, the status for everything else. */
+export async function home(request: Request, { page, notice }: ResolvedHandlerOptions): Promise<Response> {
+  const status = { status: 'ok', message: 'Service is running', notice };
+  if (page === undefined) return replyWithJson(status);
+  const headers = { vary: 'Accept' };
+  const [best] = acceptedTypes(request.headers.get('accept'), ['application/json', 'text/html']);
+  if (best !== 'text/html') return replyWithJson(status, { headers });
+  const html = await page();
+  return replyWith(html, 'text/html; charset=utf-8', {
+    headers: {
+      ...headers,
+      'content-security-policy': contentSecurityPolicy(html),
+      'referrer-policy': 'no-referrer',
+    },
+  });
+}
+
+/** Lets the page run its own inline scripts, by their digests, and nothing that got into it later. */
+function contentSecurityPolicy(html: string): string {
+  const digests = [...html.matchAll(inlineScript)].map(
+    ([, code = '']) =>
+      `'sha256-${createHash('sha256').update(code.replaceAll('\r\n', '\n')).digest('base64')}'`,
+  );
+  return [
+    "default-src 'none'",
+    `script-src ${["'self'", ...digests].join(' ')}`,
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    "media-src 'self' data: blob:",
+    "connect-src 'self'",
+    "form-action 'self'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+  ].join('; ');
+}

@@ -1,0 +1,220 @@
+import { setMaxListeners } from 'node:events';
+import { createWriteStream } from 'node:fs';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import type { BusboyFileStream } from '@fastify/busboy';
+import { Busboy } from '@fastify/busboy';
+import { InvalidInputError, MediaError } from '../index.js';
+import { HttpError } from './http-error.js';
+
+const fileField = 'video_file';
+const textFields: readonly string[] = ['prompt', 'session_id', 'stream'];
+const maxOtherBytes = 1024 * 1024;
+/** UTF-8 takes at most four bytes for a character. */
+const maxBytesPerChar = 4;
+
+export interface FormLimits {
+  readonly maxUploadBytes: number;
+  readonly maxFiles: number;
+  readonly maxPromptChars: number;
+}
+
+/** One uploaded file, on disk. */
+export interface UploadedFile {
+  readonly path: string;
+  readonly name: string;
+  readonly mimeType: string;
+}
+
+/** A multipart body, taken apart. */
+export interface ReceivedForm {
+  readonly fields: ReadonlyMap<string, string>;
+  readonly files: readonly UploadedFile[];
+}
+
+/**
+ * Reads a multipart body, writing its files into `directory` as they arrive. No file is ever whole in
+ * memory.
+ *
+ * @throws InvalidInputError, MediaError, HttpError for a body that is broken or over a limit, as soon as
+ * that is clear; the rest is not read then. Rethrows `signal.reason`.
+ */
+export async function receiveForm(
+  body: ReadableStream<Uint8Array>,
+  contentType: string,
+  { directory, limits, signal }: { directory: string; limits: FormLimits; signal: AbortSignal },
+): Promise<ReceivedForm> {
+  const fields = new Map<string, string>();
+  const files: UploadedFile[] = [];
+  const writes: Promise<void>[] = [];
+  const stop = new AbortController();
+  // Every file listens to it.
+  setMaxListeners(0, stop.signal);
+  const parser = makeParser(contentType, limits);
+
+  let uploadedBytes = 0;
+  const countUploaded = (bytes: number) => {
+    uploadedBytes += bytes;
+    if (uploadedBytes > limits.maxUploadBytes) throw tooMuchUploaded(limits.maxUploadBytes);
+  };
+
+  parser.on('field', (name, value, _nameTruncated, truncated) => {
+    if (truncated) stop.abort(fieldTooLong(name));
+    if (textFields.includes(name)) fields.set(name, value);
+  });
+  parser.on('file', (field, stream, filename, _encoding, mimeType) => {
+    const file: UploadedFile = {
+      path: join(directory, String(writes.length)),
+      name: displayName(filename) ?? `attachment ${writes.length + 1}`,
+      mimeType,
+    };
+    if (field !== fileField) stop.abort(unknownFileField(field));
+    const written = writeFile(stream, file.path, countUploaded, stop.signal).then((bytes) => {
+      // A browser sends an empty part without a name for a file input that was left empty.
+      if (bytes === 0 && !filename) return;
+      if (bytes === 0)
+        throw new MediaError('empty', `The file "${file.name}" is empty. Attach one with content.`);
+      files.push(file);
+    });
+    written.catch((error: unknown) => stop.abort(error));
+    writes.push(written);
+  });
+  parser.on('filesLimit', () => stop.abort(tooManyFiles(limits.maxFiles)));
+  parser.on('partsLimit', () => stop.abort(tooManyParts()));
+
+  const onAbort = () => stop.abort(signal.reason);
+  signal.addEventListener('abort', onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    const maxBytes = limits.maxUploadBytes + maxOtherBytes;
+    await pipeline(chunksOf(body, maxBytes, limits.maxUploadBytes, stop.signal), parser, {
+      // Where a file is given up half-way the parser would wait for its reader for ever.
+      signal: stop.signal,
+    });
+    await Promise.all(writes);
+    stop.signal.throwIfAborted();
+  } catch (error) {
+    stop.abort(brokenForm(error));
+    await Promise.allSettled(writes);
+    throw stop.signal.reason;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+  files.sort((a, b) => a.path.localeCompare(b.path, 'en', { numeric: true }));
+  return { fields, files };
+}
+
+function makeParser(contentType: string, { maxFiles, maxPromptChars }: FormLimits) {
+  try {
+    return new Busboy({
+      headers: { 'content-type': contentType },
+      // `curl -F prompt=@file` sends a text field with a file name.
+      isPartAFile: (field, _type, filename) =>
+        field === fileField || (filename !== undefined && !textFields.includes(field ?? '')),
+      limits: {
+        files: maxFiles,
+        parts: maxFiles + 50,
+        fieldSize: maxPromptChars * maxBytesPerChar,
+        headerPairs: 50,
+        headerSize: 16 * 1024,
+      },
+    });
+  } catch (cause) {
+    throw brokenForm(cause);
+  }
+}
+
+/** Stopping it makes a pending read end at once, however long the client is silent. */
+async function* chunksOf(
+  body: ReadableStream<Uint8Array>,
+  maxBytes: number,
+  maxUploadBytes: number,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader();
+  const cancel = () => {
+    // The body is given up already; that it cannot even be cancelled changes nothing.
+    reader.cancel(signal.reason).catch(() => undefined);
+  };
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    let received = 0;
+    for (;;) {
+      signal.throwIfAborted();
+      const { done, value } = await reader.read();
+      signal.throwIfAborted();
+      if (done) return;
+      received += value.byteLength;
+      if (received > maxBytes) throw tooMuchUploaded(maxUploadBytes);
+      yield value;
+    }
+  } finally {
+    signal.removeEventListener('abort', cancel);
+    cancel();
+  }
+}
+
+async function writeFile(
+  stream: BusboyFileStream,
+  path: string,
+  count: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<number> {
+  let written = 0;
+  await pipeline(
+    stream,
+    async function* (chunks: AsyncIterable<Uint8Array>) {
+      for await (const chunk of chunks) {
+        written += chunk.byteLength;
+        count(chunk.byteLength);
+        yield chunk;
+      }
+    },
+    createWriteStream(path, { flags: 'wx', mode: 0o600 }),
+    { signal },
+  );
+  return written;
+}
+
+/** A file name fit for a sentence, if there is one. */
+function displayName(filename: string | undefined): string | undefined {
+  const name = filename
+    ?.replaceAll(/\p{Cc}+/gu, ' ')
+    .trim()
+    .slice(0, 200);
+  return name === '' ? undefined : name;
+}
+
+/** What the parser throws is about the bytes of the body. */
+function brokenForm(error: unknown): unknown {
+  if (error instanceof HttpError || InvalidInputError.isInstance(error) || MediaError.isInstance(error))
+    return error;
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  if (code !== undefined && /^E[A-Z]+$/.test(code)) return error;
+  return new InvalidInputError(
+    'The multipart body is broken or incomplete. Send it as multipart/form-data with its boundary, to the end.',
+    { cause: error },
+  );
+}
+
+export const tooMuchUploaded = (maxBytes: number) =>
+  new MediaError(
+    'too-large',
+    `The files are larger than ${describeBytes(maxBytes)} together. Send smaller or fewer ones.`,
+  );
+
+const describeBytes = (bytes: number) =>
+  bytes >= 1024 * 1024 ? `${Math.floor(bytes / 1024 / 1024)} MB` : `${bytes} bytes`;
+
+const tooManyFiles = (maxFiles: number) =>
+  new HttpError(413, 'TOO_MANY_FILES', `More than ${maxFiles} files were sent. Send fewer.`);
+
+const tooManyParts = () => new InvalidInputError('The form has too many fields.');
+
+const fieldTooLong = (name: string) =>
+  new HttpError(413, 'FIELD_TOO_LONG', `The field "${name}" is too long. Shorten it.`);
+
+const unknownFileField = (name: string | undefined) =>
+  new InvalidInputError(
+    `A file came in the field "${name ?? ''}". Attach files in the field "${fileField}".`,
+  );

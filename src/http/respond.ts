@@ -1,0 +1,46 @@
+import type { DescribedError } from './describe-error.js';
+
+export const jsonType = 'application/json; charset=utf-8';
+
+/** What every reply carries. */
+const alwaysHeaders = {
+  'cache-control': 'no-store',
+  'x-content-type-options': 'nosniff',
+};
+
+export function replyWith(
+  body: string | ReadableStream<Uint8Array> | null,
+  contentType: string | undefined,
+  { status = 200, headers = {} }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
+): Response {
+  const all = new Headers({ ...alwaysHeaders, ...headers });
+  if (contentType !== undefined) all.set('content-type', contentType);
+  if (typeof body !== 'string') return new Response(body, { status, headers: all });
+  const bytes = Buffer.from(body);
+  all.set('content-length', String(bytes.byteLength));
+  return new Response(bytes, { status, headers: all });
+}
+
+export function replyWithJson(
+  value: unknown,
+  init?: { status?: number; headers?: Readonly<Record<string, string>> },
+): Response {
+  return replyWith(`${JSON.stringify(value)}\n`, jsonType, init);
+}
+
+/** `{"detail": sentence, "error": {…}}`, the shape of every error. */
+export function errorBody({ code, message, retryAfterMs }: DescribedError): object {
+  return { detail: message, error: { code, message, retry_after_ms: retryAfterMs } };
+}
+
+export function replyWithError(described: DescribedError): Response {
+  const { status, headers, retryAfterMs } = described;
+  const retryAfter =
+    retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) };
+  return replyWithJson(errorBody(described), { status, headers: { ...retryAfter, ...headers } });
+}
+
+/** Header values are bytes: whatever is not plain ASCII is percent-encoded. */
+export function headerValue(text: string): string {
+  return /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(text) ? text : encodeURIComponent(text);
+}

@@ -1,0 +1,45 @@
+import { InvalidInputError } from '../index.js';
+
+export type Route =
+  | { readonly name: 'home' | 'health' | 'stats' | 'infer' }
+  | { readonly name: 'session'; readonly sessionId: string };
+
+const fixedRoutes: Readonly<Record<string, Route>> = {
+  '/': { name: 'home' },
+  '/health': { name: 'health' },
+  '/stats': { name: 'stats' },
+  '/infer': { name: 'infer' },
+};
+
+const methods: Readonly<Record<Route['name'], readonly string[]>> = {
+  home: ['GET', 'HEAD'],
+  health: ['GET', 'HEAD'],
+  stats: ['GET', 'HEAD'],
+  infer: ['POST'],
+  session: ['GET', 'HEAD', 'DELETE'],
+};
+
+/**
+ * The route that a path leads to, if any. A trailing slash makes no difference.
+ *
+ * @throws InvalidInputError when the session's name is not validly percent-encoded.
+ */
+export function matchRoute(path: string): Route | undefined {
+  const trimmed = path.length > 1 ? path.replace(/\/$/, '') : path;
+  if (Object.hasOwn(fixedRoutes, trimmed)) return fixedRoutes[trimmed];
+  const [, session] = /^\/sessions\/([^/]+)$/.exec(trimmed) ?? [];
+  return session === undefined ? undefined : { name: 'session', sessionId: decode(session) };
+}
+
+/** Every method that the route answers, as the `Allow` header lists them. */
+export function allowedMethods(route: Route): readonly string[] {
+  return [...methods[route.name], 'OPTIONS'];
+}
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment);
+  } catch (cause) {
+    throw new InvalidInputError("The session's name in the path is not validly percent-encoded.", { cause });
+  }
+}

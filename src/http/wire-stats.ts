@@ -1,0 +1,44 @@
+import type { ChatStats, KeyStats } from '../index.js';
+import { seconds } from './wire-reply.js';
+
+/** The JSON form of a chat's statistics. */
+export function wireStats(stats: ChatStats, notice: string | undefined): object {
+  const { keys, memory, calls } = stats;
+  return {
+    api_key_stats: Object.fromEntries(keys.keys.map((key) => [key.id, wireKey(key)])),
+    cache_size: memory?.cacheSize ?? 0,
+    queued: keys.queued,
+    in_flight: keys.inFlight,
+    calls: {
+      total: calls.total,
+      in_flight: calls.inFlight,
+      succeeded: calls.succeeded,
+      failed: calls.failed,
+    },
+    memory:
+      memory === undefined
+        ? null
+        : {
+            turns: memory.turns,
+            sessions: memory.sessions,
+            pending: memory.pending,
+            disk_bytes: memory.diskBytes,
+          },
+    started_at: seconds(stats.startedAt),
+    notice,
+  };
+}
+
+const wireKey = (key: KeyStats): object => ({
+  usage_count: key.usageCount,
+  success_count: key.successCount,
+  failure_count: key.failureCount,
+  in_flight: key.inFlight,
+  last_error: key.lastErrorAt === null ? null : Math.floor(key.lastErrorAt / 1000),
+  last_error_message: key.lastError,
+  is_current: key.isCurrent,
+  project: key.project,
+  state: key.state,
+  reason: key.reason,
+  until: key.until === undefined ? undefined : seconds(key.until),
+});
