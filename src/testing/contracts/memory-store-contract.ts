@@ -198,11 +198,12 @@ export function memoryStoreContract(
 
     withStore('keeps hostile names of sessions and tenants apart', async (store) => {
       const names = hostileNames();
-      for (const [at, name] of names.entries()) {
+      const everyName = (check: (name: string, at: number) => Promise<void>) => Promise.all(names.map(check));
+      await everyName(async (name, at) => {
         await store.append(makeTurn({ sessionId: name, prompt: `secret word${at}` }));
         await store.append(makeTurn({ tenant: name, prompt: `secret tenant${at}` }));
-      }
-      for (const [at, name] of names.entries()) {
+      });
+      await everyName(async (name, at) => {
         const bySession = await store.recall({ ...conversation, sessionId: name }, 'secret', { limit: 9 });
         const byTenant = await store.recall({ ...conversation, tenant: name }, 'secret', { limit: 9 });
         assert.deepEqual(
@@ -218,7 +219,7 @@ export function memoryStoreContract(
           recent.map((turn) => turn.sessionId),
           [name],
         );
-      }
+      });
     }),
 
     withStore('keeps one session name in two tenants apart', async (store) => {
