@@ -1,34 +1,5 @@
-import type { FailureKind, FailureScope } from '../types.js';
-import type { ErrorFacts } from './error-facts.js';
-
-/** What a reply means: the first rule whose condition holds decides. */
-export interface FailureRule {
-  readonly when: (facts: ErrorFacts) => boolean;
-  readonly kind: FailureKind;
-  readonly scope: FailureScope;
-  /** Replaces the reply's own reason. */
-  readonly reason?: string;
-  /** What happened and what to do; the reply's own words follow in brackets. */
-  readonly says: string;
-}
-
-const status =
-  (...statuses: readonly number[]) =>
-  (facts: ErrorFacts) =>
-    facts.status !== undefined && statuses.includes(facts.status);
-const reason =
-  (...reasons: readonly string[]) =>
-  (facts: ErrorFacts) =>
-    facts.reason !== undefined && reasons.includes(facts.reason);
-const says = (pattern: RegExp) => (facts: ErrorFacts) => pattern.test(facts.message);
-const all =
-  (...conditions: readonly FailureRule['when'][]) =>
-  (facts: ErrorFacts) =>
-    conditions.every((condition) => condition(facts));
-const any =
-  (...conditions: readonly FailureRule['when'][]) =>
-  (facts: ErrorFacts) =>
-    conditions.some((condition) => condition(facts));
+import type { FailureRule } from './failure-rule.js';
+import { all, any, reason, says, status } from './failure-rule.js';
 
 const refused = status(400, 401, 403);
 

@@ -144,7 +144,8 @@ export class GeminiEmbedder implements Embedder {
       isAnswered = true;
       const vectors = (response.embeddings ?? []).map((embedding) => embedding.values ?? []);
       this.#check(vectors, texts.length);
-      return vectors.map(normalise);
+      // A server that does not cut by itself: the first dimensions stand for the whole (Matryoshka).
+      return vectors.map((vector) => normalise(vector.slice(0, this.dimensions)));
     } catch (error) {
       const explained = watch.explain();
       if (explained) throw explained.thrown;
@@ -156,14 +157,14 @@ export class GeminiEmbedder implements Embedder {
   }
 
   #check(vectors: readonly (readonly number[])[], expected: number): void {
-    if (vectors.length === expected && vectors.every((vector) => vector.length === this.dimensions)) return;
+    if (vectors.length === expected && vectors.every((vector) => vector.length >= this.dimensions)) return;
     throw new ModelCallError({
       kind: 'incomplete',
       scope: 'call',
       reason: 'WRONG_SHAPE',
       message:
         `${this.model} gave ${vectors.length} vectors for ${expected} texts, with ${vectors[0]?.length ?? 0} ` +
-        `dimensions where ${this.dimensions} were asked for: choose an embedding model that can be cut to that length.`,
+        `dimensions where ${this.dimensions} were asked for: choose another embedding model or length.`,
     });
   }
 }

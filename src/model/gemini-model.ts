@@ -84,7 +84,8 @@ export class GeminiModel implements ChatModel {
         watch.gotChunk(events.length > 0);
         for (const event of events) yield event;
       }
-      for (const event of reply.end()) yield event;
+      for (const event of reply.drain()) yield event;
+      yield reply.finish();
     } catch (error) {
       const explained = watch.explain();
       if (explained) throw explained.thrown;

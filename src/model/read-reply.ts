@@ -22,7 +22,7 @@ export class ReplyReader {
     this.#redactor = redactor;
   }
 
-  /** Whether the answer is over before the stream is: refused or broken. `end` says which. */
+  /** Whether the answer is over before the stream is: refused or broken. `finish` says which. */
   get isOver(): boolean {
     return this.#failure !== undefined || this.#assembler.isRefused;
   }
@@ -32,31 +32,34 @@ export class ReplyReader {
     return this.#readEvents(this.#decoder.push(bytes));
   }
 
+  /** What was still held back, once there are no more bytes. Never throws. */
+  drain(): readonly ModelEvent[] {
+    if (this.isOver) return [];
+    const events = this.#readEvents(this.#decoder.end());
+    if (this.isOver) return events;
+    return [...events, ...this.#readUnframed(this.#decoder.unframed.trim())];
+  }
+
   /**
-   * Text that was still held back, then the finish.
+   * The end of a whole answer.
    *
    * @throws BlockedError when the prompt or the answer was refused.
    * @throws ModelCallError when the stream reported an error or is no whole answer.
    */
-  end(): readonly ModelEvent[] {
-    const events: ModelEvent[] = this.isOver ? [] : [...this.#readEvents(this.#decoder.end())];
-    if (!this.isOver) events.push(...this.#readUnframed(this.#decoder.unframed.trim()));
+  finish(): ModelEvent {
     const outcome = this.#assembler.outcome();
     if (outcome.type === 'blocked') {
       throw new BlockedError(outcome.reason, outcome.message, { partial: outcome.partial });
     }
     if (this.#failure) throw new ModelCallError(this.#failure);
-    if (outcome.type === 'incomplete') {
-      const { message, reason } = outcome;
-      throw new ModelCallError({
-        kind: 'incomplete',
-        scope: 'call',
-        reason: this.#redactor.text(reason),
-        message: this.#redactor.text(message),
-      });
-    }
-    events.push(outcome.event);
-    return events;
+    if (outcome.type === 'finish') return outcome.event;
+    const { message, reason } = outcome;
+    throw new ModelCallError({
+      kind: 'incomplete',
+      scope: 'call',
+      reason: this.#redactor.text(reason),
+      message: this.#redactor.text(message),
+    });
   }
 
   #readEvents(streamEvents: readonly StreamEvent[]): readonly ModelEvent[] {
