@@ -7,6 +7,9 @@ export default defineConfig({
   platform: 'node',
   // One copy of each class in every entry point, so that `instanceof` agrees between them.
   splitting: true,
+  // tsup leaves dependencies out by itself, but not optional ones.
+  external: ['@ffmpeg-installer/ffmpeg', 'chromadb'],
+  removeNodeProtocol: false,
   dts: true,
   sourcemap: true,
   clean: true,

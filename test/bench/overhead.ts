@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,14 @@ const callsPerRound = quick ? 64 : 256;
 const inFlight = 16;
 
 const say = (line: string) => process.stderr.write(`${line}\n`);
+
+/** Debian's interpreter, which sees Debian's packages. */
+const python = process.env.PYTHON ?? '/usr/bin/python3';
+
+function installedVersion(name: string): string {
+  const manifest = new URL(`../../node_modules/${name}/package.json`, import.meta.url);
+  return (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version;
+}
 
 interface Latency {
   readonly firstMs: number[];
@@ -72,7 +80,7 @@ async function measureThroughput(contestants: readonly Contestant[]): Promise<Ma
 
 async function startFastApi(baseUrl: string): Promise<Child | undefined> {
   try {
-    execFileSync('python3', ['-c', 'import fastapi, uvicorn, httpx, multipart'], { stdio: 'ignore' });
+    execFileSync(python, ['-c', 'import fastapi, uvicorn, httpx, multipart'], { stdio: 'ignore' });
   } catch {
     say(
       'SKIPPED: the FastAPI baseline. Get it with: apt-get install python3-fastapi python3-uvicorn python3-httpx python3-multipart',
@@ -92,7 +100,7 @@ async function startFastApi(baseUrl: string): Promise<Child | undefined> {
     '--log-level',
     'warning',
   ];
-  return startCommand('python3', parameters, `http://127.0.0.1:${port}`, {
+  return startCommand(python, parameters, `http://127.0.0.1:${port}`, {
     GOOGLE_GEMINI_BASE_URL: baseUrl,
     GEMINI_API_KEY: 'bench-key-0001',
     PYTHONDONTWRITEBYTECODE: '1',
@@ -152,7 +160,7 @@ async function main(): Promise<void> {
     const report = {
       bench: 'overhead',
       node: process.version,
-      genai: createRequire(import.meta.url)('@google/genai/package.json').version as string,
+      genai: installedVersion('@google/genai'),
       inFlight,
       results,
       inferToFastApi: ourRate && theirRate ? rounded(ourRate / theirRate, 2) : null,
