@@ -3,8 +3,9 @@ import { ModelBreaker } from './model-breaker.js';
 import type { Unit } from './unit.js';
 import { WaitQueue } from './wait-queue.js';
 
-/** Estimates are booked so much too high until the real usage is known. */
-const overestimate = 1.05;
+/** Estimates are booked at least so much too high until the real usage is known. */
+const smallestReserve = 0.05;
+const largestReserve = 0.5;
 /** How fast the estimates follow the real usage. */
 const correctionRate = 0.05;
 const longestForecastMs = 3_600_000;
@@ -23,7 +24,9 @@ export class ModelLane {
   units: readonly Unit[] = [];
   /** The earliest slot that somebody waits for. */
   wakeAt = Number.POSITIVE_INFINITY;
+  /** Real usage per estimated token, in the mean, and the mean square by which calls differ from it. */
   #tokenScale = 1;
+  #tokenVariance = 0;
 
   constructor(model: string) {
     this.model = model;
@@ -31,14 +34,17 @@ export class ModelLane {
 
   /** What to book for a call. */
   tokensFor(estimatedTokens: number): number {
-    return Math.ceil(estimatedTokens * this.#tokenScale * overestimate);
+    const reserve = Math.min(largestReserve, Math.max(smallestReserve, Math.sqrt(this.#tokenVariance)));
+    return Math.ceil(estimatedTokens * this.#tokenScale * (1 + reserve));
   }
 
   /** Learns from what a call really cost. */
   correct(estimatedTokens: number, inputTokens: number): void {
     if (estimatedTokens <= 0 || inputTokens <= 0) return;
     const ratio = Math.min(4, Math.max(0.25, inputTokens / estimatedTokens));
-    this.#tokenScale += correctionRate * (ratio - this.#tokenScale);
+    const deviation = ratio - this.#tokenScale;
+    this.#tokenScale += correctionRate * deviation;
+    this.#tokenVariance += correctionRate * (deviation ** 2 - this.#tokenVariance);
   }
 
   /** Units that could ever take the call. */

@@ -50,11 +50,11 @@ export function reactTo(failure: Failure): Reaction {
         refund: true,
       };
     case 'overloaded':
-      return { blame: 'model', leaveMs: 'breaker', probes: always, refund: false };
-    case 'internal':
     case 'network':
     case 'timeout':
-      // What concerns one call only, such as its own deadline, says nothing about the model.
+      // Met by most calls at once these are an outage; the breaker tells it from a single bad line.
+      return { blame: 'model', leaveMs: 'breaker', probes: always, refund: false };
+    case 'internal':
       return scope === 'call'
         ? nobody
         : { blame: 'model', leaveMs: 'breaker', probes: always, refund: false };

@@ -58,7 +58,7 @@ export class Settlement {
     const { key, lane } = grant;
     const reaction = reactTo(failure);
     key.failureCount += 1;
-    if (reaction.blame !== 'call') {
+    if (reaction.blame !== 'call' && reaction.blame !== 'model') {
       key.lastErrorAt = now;
       key.lastError = failure.message;
     }

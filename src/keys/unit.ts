@@ -114,13 +114,18 @@ export class Unit {
   /** How many calls of `meanTokens` could start by `at`; `Infinity` when the limits are unknown. */
   startsBy(at: number, meanTokens: number, now: number): number {
     if (this.#passableAt(now) > at) return 0;
+    const windows = (at - now) / this.log.windowMs;
     const rpm = this.rpm.usable(now);
-    const leaving = this.log.requestsLeavingBy(at);
-    const rounds = Math.floor((at - now) / this.log.windowMs);
-    const byRequests = rpm - this.log.requests(now) + leaving + rounds * rpm;
     const tpm = this.tpm.usable(now);
+    // In what is known of the log the slots come in bursts, later on at the mean rate.
+    const byRequests =
+      rpm === Number.POSITIVE_INFINITY
+        ? rpm
+        : rpm * (1 + Math.floor(windows)) - this.log.requests(now) + this.log.requestsLeavingBy(at);
     const byTokens =
-      (tpm - this.log.tokens(now) + ((at - now) / this.log.windowMs) * tpm) / Math.max(1, meanTokens);
+      tpm === Number.POSITIVE_INFINITY
+        ? tpm
+        : (tpm * (1 + windows) - this.log.tokens(now)) / Math.max(1, meanTokens);
     return Math.max(0, Math.min(byRequests, byTokens));
   }
 
