@@ -1,0 +1,150 @@
+import { buffer } from 'node:stream/consumers';
+import { MediaError } from '../errors.js';
+import { runFfmpeg } from './ffmpeg.js';
+import type { FfmpegBinary } from './ffmpeg-location.js';
+import type { PreparedParts } from './image.js';
+import type { MediaSettings } from './media-options.js';
+import type { LocalSource } from './source.js';
+import { audioTokens } from './tokens.js';
+import type { MediaProbe } from './video/probe.js';
+
+/** What Gemini takes of sound: https://ai.google.dev/gemini-api/docs/audio#supported-formats */
+const acceptedTypes = new Set([
+  'audio/wav',
+  'audio/mp3',
+  'audio/aiff',
+  'audio/aac',
+  'audio/ogg',
+  'audio/flac',
+]);
+
+/** The model brings sound down to 16 Kbps mono itself, so more than this is only carried for nothing. */
+const speechOptions = ['-ac', '1', '-ar', '16000', '-c:a', 'libmp3lame', '-b:a', '32k', '-f', 'mp3'];
+/** For an ffmpeg that was built without the MP3 encoder. */
+const fallbackOptions = ['-ac', '1', '-ar', '16000', '-c:a', 'aac', '-b:a', '32k', '-f', 'adts'];
+
+/** Below this peak a track is taken for silence; the noise of a quiet room reaches -50 dB. */
+const silencePeakDb = -60;
+
+export interface Sound {
+  readonly mimeType: string;
+  readonly data: Uint8Array;
+  readonly durationMs: number;
+}
+
+export interface SoundRequest {
+  readonly path: string;
+  readonly demuxer: string;
+  readonly streamIndex: number;
+  readonly maxMs?: number | undefined;
+}
+
+/** One audio track as mono speech-quality sound, or nothing when it is silent or cannot be decoded. */
+export async function extractSound(
+  request: SoundRequest,
+  binary: FfmpegBinary,
+  settings: MediaSettings,
+  signal: AbortSignal,
+): Promise<Sound | undefined> {
+  const mp3 = await transcode(request, speechOptions, binary, settings, signal);
+  if (mp3.data.byteLength > 0) return mp3.silent ? undefined : { ...mp3, mimeType: 'audio/mp3' };
+  if (!/Unknown encoder/.test(mp3.log)) return undefined;
+  const aac = await transcode(request, fallbackOptions, binary, settings, signal);
+  return aac.silent || aac.data.byteLength === 0 ? undefined : { ...aac, mimeType: 'audio/aac' };
+}
+
+async function transcode(
+  { path, demuxer, streamIndex, maxMs }: SoundRequest,
+  encoding: readonly string[],
+  binary: FfmpegBinary,
+  settings: MediaSettings,
+  signal: AbortSignal,
+) {
+  let peakDb = 0;
+  const { value, log } = await runFfmpeg(
+    binary,
+    {
+      input: { path },
+      demuxer,
+      // Video packets are skipped as they are read rather than queued for a decoder.
+      inputOptions: ['-vn', '-sn', '-dn'],
+      outputOptions: [
+        '-map',
+        `0:${streamIndex}`,
+        ...(maxMs ? ['-t', (maxMs / 1000).toFixed(3)] : []),
+        '-map_metadata',
+        '-1',
+        '-af',
+        'volumedetect',
+        ...encoding,
+      ],
+      consume: (output) => buffer(output),
+      onLog: (line) => {
+        const decibels = /max_volume: (-?[\d.]+|-inf) dB/.exec(line)?.[1];
+        if (decibels) peakDb = decibels === '-inf' ? Number.NEGATIVE_INFINITY : Number(decibels);
+      },
+    },
+    settings,
+    signal,
+  );
+  const played = [...log.matchAll(/time=(\d+):(\d+):(\d+(?:\.\d+)?)/g)].at(-1);
+  const durationMs = played
+    ? (Number(played[1]) * 3600 + Number(played[2]) * 60 + Number(played[3])) * 1000
+    : 0;
+  return { data: value, silent: peakDb < silencePeakDb, durationMs, log };
+}
+
+/**
+ * A recording, unchanged when the model takes its format and it is small, as mono MP3 otherwise.
+ *
+ * @throws MediaError `corrupt`, `too-large`
+ */
+export async function prepareRecording(
+  source: LocalSource,
+  format: { readonly mimeType: string; readonly demuxer: string },
+  probe: MediaProbe,
+  binary: FfmpegBinary,
+  settings: MediaSettings,
+  signal: AbortSignal,
+): Promise<PreparedParts> {
+  const { audio, durationMs } = probe;
+  if (!audio)
+    throw new MediaError('corrupt', `"${source.name}" has no sound that can be read. Export it again.`);
+  const info = { mimeType: format.mimeType, bytes: source.bytes, codec: audio.codec };
+  if (acceptedTypes.has(format.mimeType) && durationMs && isSmall(source.bytes, durationMs, settings)) {
+    return {
+      parts: [{ mimeType: format.mimeType, data: await source.read() }],
+      estimatedTokens: audioTokens(durationMs),
+      source: { ...info, durationMs },
+    };
+  }
+  const request = { path: await source.path(), demuxer: format.demuxer, streamIndex: audio.index };
+  const sound = await extractSound(request, binary, settings, signal);
+  if (!sound) {
+    throw new MediaError(
+      'corrupt',
+      `"${source.name}" is silent or cannot be decoded. Listen to it and export it again.`,
+    );
+  }
+  if (sound.data.byteLength > settings.maxInlineBytes) {
+    throw new MediaError(
+      'too-large',
+      `"${source.name}" is too long to send in one piece. Cut it into parts.`,
+    );
+  }
+  const playedMs = Math.round(durationMs ?? sound.durationMs);
+  return {
+    parts: [{ mimeType: sound.mimeType, data: sound.data }],
+    estimatedTokens: audioTokens(playedMs),
+    source: { ...info, durationMs: playedMs },
+  };
+}
+
+/** Twice the size of what transcoding makes of it is still not worth the work. */
+const smallBytes = 2 ** 20;
+const smallBitsPerSecond = 64_000;
+
+function isSmall(bytes: number, durationMs: number, settings: MediaSettings): boolean {
+  if (bytes > settings.maxInlineBytes) return false;
+  return bytes <= smallBytes || (bytes * 8) / (durationMs / 1000) <= smallBitsPerSecond;
+}

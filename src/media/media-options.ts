@@ -1,0 +1,97 @@
+import { availableParallelism, tmpdir } from 'node:os';
+
+/** How `DefaultMediaProcessor` prepares attachments. Everything has a default. */
+export interface MediaOptions {
+  /** Frames shown of a clip, spread over its whole length. Default 8. */
+  readonly frames?: number | undefined;
+  /** Longest side of a picture or frame as sent, in pixels. Smaller ones are not enlarged. Default 768. */
+  readonly maxSide?: number | undefined;
+  /** JPEG quality of what is sent, 1 to 100. Default 75. */
+  readonly quality?: number | undefined;
+  /**
+   * `auto` takes the nearest keyframes where they lie within a quarter of the spacing, which costs a
+   * fraction of the time; `exact` always decodes the frame at the wanted instant. Default `auto`.
+   */
+  readonly accuracy?: 'auto' | 'exact' | undefined;
+  /** Whether a clip's sound goes along, as one mono part after the frames. Silence never does. Default true. */
+  readonly audio?: boolean | undefined;
+  /** How much of a clip's sound goes along, in milliseconds from its start. Default 30 minutes. */
+  readonly maxAudioMs?: number | undefined;
+  /** Pages of a multi-page TIFF, and moments of an animated picture, that are shown. Default `frames`. */
+  readonly maxPages?: number | undefined;
+  /** Where ffmpeg is. Default: `FFMPEG_PATH`, then `PATH`, then the package `@ffmpeg-installer/ffmpeg`. */
+  readonly ffmpegPath?: string | undefined;
+  /** Whether http(s) URLs may be fetched. Addresses of private networks never are. Default false. */
+  readonly allowUrls?: boolean | undefined;
+  /** Lets `allowUrls` reach loopback and private networks too. Only for trusted callers. Default false. */
+  readonly allowPrivateAddresses?: boolean | undefined;
+  /** Whether file paths and `file:` URLs may be read. Default true. */
+  readonly allowPaths?: boolean | undefined;
+  /** Largest source, in bytes. Default 2 GiB. */
+  readonly maxBytes?: number | undefined;
+  /** Largest document, and largest recording sent as it is, in bytes. Default 15 MiB, which leaves room in an inline request of 20 MB. */
+  readonly maxInlineBytes?: number | undefined;
+  /** Largest picture or frame, in pixels. Default 100 million. */
+  readonly maxPixels?: number | undefined;
+  /** Longest clip or recording, in milliseconds. Default 9.5 hours, what Gemini accepts of sound. */
+  readonly maxDurationMs?: number | undefined;
+  /** Longest preparation of one attachment once it is its turn, in milliseconds. Default 2 minutes. */
+  readonly timeoutMs?: number | undefined;
+  /** Clips and recordings decoded at the same time. Default: half the processors, at least 1. */
+  readonly concurrency?: number | undefined;
+  /** Parent of the private directories for temporary files. Default: the system's. */
+  readonly tempDir?: string | undefined;
+  /** Prepared attachments kept in memory for the next time that the same bytes come, in bytes. Default 32 MiB; 0 turns it off. */
+  readonly cacheBytes?: number | undefined;
+}
+
+/** `MediaOptions` with every default filled in. */
+export interface MediaSettings {
+  readonly frames: number;
+  readonly maxSide: number;
+  readonly quality: number;
+  readonly accuracy: 'auto' | 'exact';
+  readonly audio: boolean;
+  readonly maxAudioMs: number;
+  readonly maxPages: number;
+  readonly ffmpegPath: string | undefined;
+  readonly allowUrls: boolean;
+  readonly allowPrivateAddresses: boolean;
+  readonly allowPaths: boolean;
+  readonly maxBytes: number;
+  readonly maxInlineBytes: number;
+  readonly maxPixels: number;
+  readonly maxDurationMs: number;
+  readonly timeoutMs: number;
+  readonly concurrency: number;
+  readonly tempDir: string;
+  readonly cacheBytes: number;
+}
+
+const minuteMs = 60_000;
+const mebibyte = 2 ** 20;
+
+export function resolveMediaOptions(options: MediaOptions = {}): MediaSettings {
+  const frames = options.frames ?? 8;
+  return {
+    frames,
+    maxSide: options.maxSide ?? 768,
+    quality: options.quality ?? 75,
+    accuracy: options.accuracy ?? 'auto',
+    audio: options.audio ?? true,
+    maxAudioMs: options.maxAudioMs ?? 30 * minuteMs,
+    maxPages: options.maxPages ?? frames,
+    ffmpegPath: options.ffmpegPath,
+    allowUrls: options.allowUrls ?? false,
+    allowPrivateAddresses: options.allowPrivateAddresses ?? false,
+    allowPaths: options.allowPaths ?? true,
+    maxBytes: options.maxBytes ?? 2048 * mebibyte,
+    maxInlineBytes: options.maxInlineBytes ?? 15 * mebibyte,
+    maxPixels: options.maxPixels ?? 100e6,
+    maxDurationMs: options.maxDurationMs ?? 570 * minuteMs,
+    timeoutMs: options.timeoutMs ?? 2 * minuteMs,
+    concurrency: options.concurrency ?? Math.max(1, Math.floor(availableParallelism() / 2)),
+    tempDir: options.tempDir ?? tmpdir(),
+    cacheBytes: options.cacheBytes ?? 32 * mebibyte,
+  };
+}

@@ -1,0 +1,46 @@
+/** Lets at most `limit` holders in at once; the others wait in the order in which they came. */
+export class Semaphore {
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+
+  constructor(limit: number) {
+    this.#free = limit;
+  }
+
+  /** Runs `task` when it is its turn. Rejects with `signal.reason` when aborted while waiting. */
+  async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    await this.#enter(signal);
+    try {
+      return await task();
+    } finally {
+      this.#leave();
+    }
+  }
+
+  #enter(signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return Promise.resolve();
+    }
+    return new Promise((resolve, reject) => {
+      const admit = () => {
+        signal?.removeEventListener('abort', leaveQueue);
+        resolve();
+      };
+      const leaveQueue = () => {
+        this.#waiting.splice(this.#waiting.indexOf(admit), 1);
+        reject(signal?.reason);
+      };
+      this.#waiting.push(admit);
+      signal?.addEventListener('abort', leaveQueue, { once: true });
+    });
+  }
+
+  #leave(): void {
+    const next = this.#waiting.shift();
+    // The place goes straight to the next in line, so that a newcomer cannot overtake.
+    if (next) next();
+    else this.#free += 1;
+  }
+}

@@ -1,0 +1,261 @@
+import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
+import { type FileHandle, open, writeFile } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { Readable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { InvalidInputError, MediaError } from '../errors.js';
+import type { MediaData, MediaSource, NamedMedia } from '../types.js';
+import { readAll } from './byte-stream.js';
+import type { MediaSettings } from './media-options.js';
+import { fetchRemote } from './remote.js';
+import { sniffBytes } from './sniff.js';
+import type { Workspace } from './workspace.js';
+
+/** A source whose bytes are at hand, in memory or in a file. */
+export interface LocalSource {
+  readonly name: string;
+  /** What the sender claims. */
+  readonly mimeType: string | undefined;
+  readonly bytes: number;
+  /** Hex SHA-256 of all bytes. */
+  readonly fingerprint: string;
+  /** The first bytes, enough to tell the format. */
+  readonly head: Uint8Array;
+  /** All bytes, when they are in memory anyway. */
+  readonly data: Uint8Array | undefined;
+  /** All bytes. Large files are refused, so check the kind first. */
+  read(): Promise<Uint8Array>;
+  /** A file with the bytes; written to the workspace when there is none yet. */
+  path(): Promise<string>;
+}
+
+/** Sources up to this many bytes are held in memory; larger ones stay in their file. */
+const inMemoryBytes = 32 * 2 ** 20;
+
+type Settings = Pick<
+  MediaSettings,
+  'allowPaths' | 'allowUrls' | 'allowPrivateAddresses' | 'maxBytes' | 'timeoutMs'
+>;
+
+/**
+ * Brings the bytes of a source within reach, under the byte limit.
+ *
+ * @throws MediaError `empty`, `too-large`, `not-found`, `not-allowed`
+ */
+export async function openSource(
+  source: MediaSource,
+  workspace: Workspace,
+  settings: Settings,
+  signal: AbortSignal,
+): Promise<LocalSource> {
+  const { data, mimeType, ...given } = asNamed(source);
+  const name = given.name || nameOf(data);
+  const location = asLocation(data);
+  let opened: Omit<LocalSource, 'name' | 'mimeType'>;
+  if (location instanceof URL) {
+    if (!settings.allowUrls) {
+      throw new MediaError(
+        'not-allowed',
+        `"${name}" is a remote address, and fetching those is turned off. Send the bytes, or turn on allowUrls.`,
+      );
+    }
+    const body = fetchRemote(location, settings, signal);
+    opened = await openStream(body, name, workspace, settings.maxBytes, signal);
+  } else if (typeof location === 'string') {
+    if (!settings.allowPaths) {
+      throw new MediaError(
+        'not-allowed',
+        `"${name}" is a file path, and reading those is turned off. Send the bytes.`,
+      );
+    }
+    opened = await openFile(location, name, settings.maxBytes, signal);
+  } else if (data instanceof Uint8Array || data instanceof ArrayBuffer) {
+    opened = openBytes(data instanceof Uint8Array ? data : new Uint8Array(data), workspace);
+  } else {
+    opened = await openStream(asIterable(data), name, workspace, settings.maxBytes, signal);
+  }
+  if (opened.bytes === 0)
+    throw new MediaError('empty', `"${name}" is empty. Send a file with something in it.`);
+  if (opened.bytes > settings.maxBytes) throw tooLarge(name, settings.maxBytes);
+  return { name, mimeType, ...opened };
+}
+
+function asNamed(source: MediaSource): NamedMedia {
+  if (typeof source !== 'object' || source === null) return { data: source };
+  const isData =
+    source instanceof URL ||
+    source instanceof Uint8Array ||
+    source instanceof ArrayBuffer ||
+    source instanceof Blob ||
+    isIterable(source);
+  return isData ? { data: source as MediaData } : (source as NamedMedia);
+}
+
+function nameOf(data: MediaData): string {
+  if (typeof data === 'string') return basename(data.split(/[?#]/, 1)[0] ?? data) || data;
+  if (data instanceof URL)
+    return data.protocol === 'data:' ? 'attachment' : basename(data.pathname) || data.hostname;
+  if (typeof File !== 'undefined' && data instanceof File && data.name) return data.name;
+  return 'attachment';
+}
+
+/** A file path, a remote URL, or nothing when the data itself is given. */
+function asLocation(data: MediaData): string | URL | undefined {
+  if (typeof data === 'string') return /^https?:\/\//i.test(data) ? new URL(data) : resolve(data);
+  if (!(data instanceof URL)) return undefined;
+  if (data.protocol === 'file:') return fileURLToPath(data);
+  if (data.protocol === 'http:' || data.protocol === 'https:') return data;
+  throw new MediaError(
+    'not-allowed',
+    `Addresses that begin with ${data.protocol} are not read. Send the bytes.`,
+  );
+}
+
+function isIterable(value: object): boolean {
+  return Symbol.asyncIterator in value || value instanceof ReadableStream;
+}
+
+function asIterable(data: MediaData): AsyncIterable<Uint8Array> {
+  if (data instanceof Blob) return Readable.fromWeb(data.stream() as never);
+  if (data instanceof ReadableStream) return Readable.fromWeb(data as never);
+  if (typeof data === 'object' && data !== null && Symbol.asyncIterator in data) {
+    return data as AsyncIterable<Uint8Array>;
+  }
+  throw new InvalidInputError(
+    'An attachment must be a path, a URL, bytes, a Blob, a stream, or an object with one of these as "data".',
+  );
+}
+
+function openBytes(data: Uint8Array, workspace: Workspace): Omit<LocalSource, 'name' | 'mimeType'> {
+  let written: Promise<string> | undefined;
+  const write = async () => {
+    const path = await workspace.newFile();
+    await writeFile(path, data, { mode: 0o600 });
+    return path;
+  };
+  return {
+    bytes: data.byteLength,
+    fingerprint: createHash('sha256').update(data).digest('hex'),
+    head: data.subarray(0, sniffBytes),
+    data,
+    read: async () => data,
+    path: () => {
+      written ??= write();
+      return written;
+    },
+  };
+}
+
+async function openFile(path: string, name: string, maxBytes: number, signal: AbortSignal) {
+  // O_NONBLOCK, because opening a FIFO waits for a writer otherwise.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause) => {
+    const reason = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'not-found' : 'not-allowed';
+    const problem = reason === 'not-found' ? 'There is no file' : 'The file cannot be opened';
+    throw new MediaError(reason, `${problem}: "${name}". Check the path and its permissions.`, { cause });
+  });
+  try {
+    const stats = await file.stat();
+    if (!stats.isFile()) {
+      throw new MediaError('not-allowed', `"${name}" is a directory, pipe or device. Name an ordinary file.`);
+    }
+    if (stats.size > maxBytes) throw tooLarge(name, maxBytes);
+    return await describeFile(file, path, stats.size, signal);
+  } finally {
+    await file.close();
+  }
+}
+
+async function describeFile(file: FileHandle, path: string, bytes: number, signal: AbortSignal) {
+  const hash = createHash('sha256');
+  const kept: Uint8Array[] = [];
+  let read = 0;
+  const chunks = file.createReadStream({ start: 0, highWaterMark: 2 ** 20, autoClose: false });
+  for await (const chunk of chunks as AsyncIterable<Uint8Array>) {
+    signal.throwIfAborted();
+    hash.update(chunk);
+    if (bytes <= inMemoryBytes || read < sniffBytes) kept.push(chunk);
+    read += chunk.byteLength;
+  }
+  const start = Buffer.concat(kept);
+  const data = bytes <= inMemoryBytes ? start : undefined;
+  return {
+    bytes: read,
+    fingerprint: hash.digest('hex'),
+    head: start.subarray(0, sniffBytes),
+    data,
+    read: async () => data ?? (await readWhole(path)),
+    path: async () => path,
+  };
+}
+
+async function openStream(
+  chunks: AsyncIterable<Uint8Array>,
+  name: string,
+  workspace: Workspace,
+  maxBytes: number,
+  signal: AbortSignal,
+): Promise<Omit<LocalSource, 'name' | 'mimeType'>> {
+  const hash = createHash('sha256');
+  const held: Uint8Array[] = [];
+  let bytes = 0;
+  let spool: { file: FileHandle; path: string } | undefined;
+  try {
+    for await (const chunk of readAll(chunks, signal)) {
+      bytes += chunk.byteLength;
+      if (bytes > maxBytes) throw tooLarge(name, maxBytes);
+      hash.update(chunk);
+      if (spool) {
+        await spool.file.appendFile(chunk);
+        continue;
+      }
+      held.push(chunk);
+      if (bytes > inMemoryBytes) {
+        const path = await workspace.newFile();
+        spool = { path, file: await open(path, 'wx', 0o600) };
+        await spool.file.appendFile(Buffer.concat(held));
+        held.splice(1);
+      }
+    }
+  } finally {
+    await spool?.file.close();
+  }
+  if (!spool) return openBytes(Buffer.concat(held), workspace);
+  const { path } = spool;
+  const head = await readStart(path);
+  return {
+    bytes,
+    fingerprint: hash.digest('hex'),
+    head,
+    data: undefined,
+    read: () => readWhole(path),
+    path: async () => path,
+  };
+}
+
+async function readStart(path: string): Promise<Uint8Array> {
+  const file = await open(path, 'r');
+  try {
+    const { bytesRead, buffer } = await file.read(new Uint8Array(sniffBytes), 0, sniffBytes, 0);
+    return buffer.subarray(0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}
+
+async function readWhole(path: string): Promise<Uint8Array> {
+  const file = await open(path, 'r');
+  try {
+    return await file.readFile();
+  } finally {
+    await file.close();
+  }
+}
+
+function tooLarge(name: string, maxBytes: number): MediaError {
+  const limit = maxBytes >= 2 ** 20 ? `${Math.floor(maxBytes / 2 ** 20)} MiB` : `${maxBytes} bytes`;
+  return new MediaError(
+    'too-large',
+    `"${name}" has more than ${limit}. Send a smaller file, or raise maxBytes.`,
+  );
+}

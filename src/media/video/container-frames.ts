@@ -1,0 +1,138 @@
+import {
+  type ColourHint,
+  decodeFrames,
+  type FrameContext,
+  guessMatrix,
+  type VideoFrame,
+} from './decode-frames.js';
+import { chooseFrames, isSinglePassCheaper, planTargets, type Span } from './plan.js';
+import type { VideoStream } from './probe.js';
+import { readTimeline } from './timeline.js';
+
+export interface ContainerFrames {
+  readonly frames: readonly VideoFrame[];
+  /** How far the pictures really reach, when the whole file had to be read to know. */
+  readonly actualEndMs?: number | undefined;
+}
+
+/** Seeks under way at the same time for one clip. */
+const parallelSeeks = 2;
+
+/**
+ * Frames of any container that ffmpeg opens, with no index but ffmpeg's own: one pass over a short
+ * clip, one seek for each frame of a long one. When fewer frames come out than were asked for, the
+ * file is read through once to learn what it really holds, and the frames are chosen from that.
+ */
+export async function framesFromContainer(
+  path: string,
+  stream: VideoStream,
+  durationMs: number | undefined,
+  context: FrameContext,
+): Promise<ContainerFrames> {
+  const { frames: wanted } = context.settings;
+  if (durationMs) {
+    const targets = planTargets({ startMs: 0, endMs: durationMs }, wanted);
+    const frames = isSinglePassCheaper(durationMs, stream.fps, wanted)
+      ? await decodeInOnePass(path, stream, targets.map(reachedAt), context)
+      : await seekEach(path, stream, targets, context);
+    if (frames.length >= wanted && isSpread(frames)) return { frames };
+  }
+  const times = await readTimeline(path, stream.index, context);
+  const [first, last] = [times[0], times.at(-1)];
+  if (first === undefined || last === undefined) return { frames: [] };
+  const span: Span = { startMs: first, endMs: last };
+  const chosen = chooseFrames(times, span, wanted);
+  const frames = isSinglePassCheaper(last - first, stream.fps, wanted)
+    ? await decodeInOnePass(path, stream, chosen.map(isAt), context)
+    : await seekEach(path, stream, chosen, context);
+  return { frames, actualEndMs: last };
+}
+
+function isSpread(frames: readonly VideoFrame[]): boolean {
+  return frames.every(({ timestampMs }, i) => timestampMs > (frames[i - 1]?.timestampMs ?? -1));
+}
+
+/** Half a millisecond of tolerance, because containers round their times. */
+const toleranceSeconds = 0.0006;
+
+/** True for the first frame at or after the target. */
+function reachedAt(targetMs: number): string {
+  const seconds = (targetMs / 1000).toFixed(6);
+  return `gte(t,${seconds})*not(gte(prev_t,${seconds}))`;
+}
+
+/** True for the frame whose time is known to be this. */
+function isAt(timeMs: number): string {
+  const seconds = timeMs / 1000;
+  return `between(t,${(seconds - toleranceSeconds).toFixed(6)},${(seconds + toleranceSeconds).toFixed(6)})`;
+}
+
+function decodeInOnePass(
+  path: string,
+  stream: VideoStream,
+  conditions: readonly string[],
+  context: FrameContext,
+): Promise<readonly VideoFrame[]> {
+  return decodeFrames(
+    {
+      input: { path },
+      demuxer: context.demuxer,
+      inputOptions: [],
+      outputOptions: ['-map', `0:${stream.index}`, '-frames:v', String(conditions.length)],
+      select: [`select='${conditions.join('+')}'`],
+      colours: coloursOf(stream),
+      offsetMs: 0,
+      limit: conditions.length,
+    },
+    context,
+  );
+}
+
+async function seekEach(
+  path: string,
+  stream: VideoStream,
+  targetsMs: readonly number[],
+  context: FrameContext,
+): Promise<readonly VideoFrame[]> {
+  const found: (VideoFrame | undefined)[] = [];
+  let next = 0;
+  let ready = 0;
+  const seekOnward = async () => {
+    while (next < targetsMs.length) {
+      const slot = next;
+      next += 1;
+      const [frame] = await seek(path, stream, targetsMs[slot] ?? 0, {
+        ...context,
+        onFrame: () => {
+          ready += 1;
+          context.onFrame(ready);
+        },
+      });
+      found[slot] = frame;
+    }
+  };
+  await Promise.all(Array.from({ length: parallelSeeks }, seekOnward));
+  return found.filter((frame) => frame !== undefined);
+}
+
+function seek(path: string, stream: VideoStream, targetMs: number, context: FrameContext) {
+  // Millisecond rounding must not skip the frame that begins at the target itself.
+  const seconds = Math.max(0, targetMs / 1000 - toleranceSeconds);
+  return decodeFrames(
+    {
+      input: { path },
+      demuxer: context.demuxer,
+      inputOptions: ['-ss', seconds.toFixed(6)],
+      outputOptions: ['-map', `0:${stream.index}`, '-frames:v', '1'],
+      select: [],
+      colours: coloursOf(stream),
+      offsetMs: seconds * 1000,
+      limit: 1,
+    },
+    context,
+  );
+}
+
+function coloursOf(stream: VideoStream): ColourHint {
+  return { matrix: stream.colourTagged ? undefined : guessMatrix(stream.height) };
+}

@@ -1,0 +1,117 @@
+import type { Readable } from 'node:stream';
+import { encodeFrame, type FrameShape } from '../encode-frame.js';
+import { type FfmpegLimits, runFfmpeg } from '../ffmpeg.js';
+import type { FfmpegBinary } from '../ffmpeg-location.js';
+import type { MediaSettings } from '../media-options.js';
+import { readPpmFrames } from '../ppm.js';
+
+/** One frame as it is sent. */
+export interface VideoFrame {
+  readonly data: Uint8Array;
+  readonly timestampMs: number;
+}
+
+/** What every way of getting frames needs. */
+export interface FrameContext {
+  readonly name: string;
+  readonly demuxer: string;
+  readonly binary: FfmpegBinary;
+  readonly settings: MediaSettings & FfmpegLimits;
+  readonly signal: AbortSignal;
+  /** Called with the number of frames that are ready. */
+  readonly onFrame: (ready: number) => void;
+}
+
+export interface DecodeRequest {
+  readonly input: { readonly path: string } | { readonly stream: Readable };
+  readonly demuxer: string;
+  readonly inputOptions: readonly string[];
+  /** `-map` and limits of the output. */
+  readonly outputOptions: readonly string[];
+  /** The filters that choose frames; colours and shape are seen to after them. */
+  readonly select: readonly string[];
+  readonly colours: ColourHint;
+  /** Given when ffmpeg cannot know how to put the frame upright. */
+  readonly shape?: FrameShape | undefined;
+  /** Added to the time that ffmpeg reports. */
+  readonly offsetMs: number;
+  /** More frames than this are not read. */
+  readonly limit: number;
+}
+
+/** How colours were stored, where the frames may not say so themselves. */
+export interface ColourHint {
+  /** As ffmpeg's scale filter names it; frames that say it themselves need none. */
+  readonly matrix?: string | undefined;
+  readonly fullRange?: boolean | undefined;
+}
+
+/** Untagged video from HD up is BT.709 by convention, below it BT.601, which is ffmpeg's own default. */
+export function guessMatrix(height: number): string | undefined {
+  return height >= 720 ? 'bt709' : undefined;
+}
+
+/** Runs ffmpeg once and encodes each frame as it comes, so that only one is ever held decoded. */
+export async function decodeFrames(
+  request: DecodeRequest,
+  context: FrameContext,
+): Promise<readonly VideoFrame[]> {
+  const { settings, signal } = context;
+  const times: number[] = [];
+  const pictures: Uint8Array[] = [];
+  await runFfmpeg(
+    context.binary,
+    {
+      input: request.input,
+      demuxer: request.demuxer,
+      inputOptions: request.inputOptions,
+      outputOptions: [
+        ...request.outputOptions,
+        '-an',
+        '-sn',
+        '-dn',
+        '-filter:v',
+        [...request.select, 'showinfo', squarePixels(request.colours), 'format=rgb24'].join(','),
+        ...context.binary.passthrough,
+        '-c:v',
+        'ppm',
+        '-f',
+        'image2pipe',
+      ],
+      onLog: (line) => {
+        // "n: 0 pts: 12800 pts_time:1 " is how showinfo begins the description of a frame.
+        const seconds = /showinfo.*\bpts_time:\s*(-?[\d.]+)/.exec(line)?.[1];
+        if (seconds && times.length < request.limit) times.push(Number(seconds) * 1000 + request.offsetMs);
+      },
+      consume: async (output) => {
+        for await (const frame of readPpmFrames(output, settings.maxPixels)) {
+          signal.throwIfAborted();
+          if (pictures.length < request.limit) {
+            pictures.push(await encodeFrame(frame, request.shape, settings));
+            context.onFrame(pictures.length);
+          }
+        }
+      },
+    },
+    settings,
+    signal,
+  );
+  return pictures
+    .slice(0, times.length)
+    .map((data, i) => ({ data, timestampMs: Math.max(0, Math.round(times[i] ?? 0)) }));
+}
+
+/** A lying aspect ratio must not blow a small frame up without bounds. */
+const largestStretch = 4;
+
+/** One pass of the scaler for both the pixel shape and the colours. Without a stretch nothing is resampled. */
+function squarePixels({ matrix, fullRange }: ColourHint): string {
+  const options = [
+    `w='trunc(iw*clip(sar,1,${largestStretch}))'`,
+    `h='trunc(ih*clip(1/sar,1,${largestStretch}))'`,
+    'flags=bicubic+accurate_rnd+full_chroma_int',
+    ...(matrix ? [`in_color_matrix=${matrix}`] : []),
+    ...(fullRange ? ['in_range=pc'] : []),
+  ];
+  return `scale=${options.join(':')}`;
+}

@@ -1,0 +1,81 @@
+/** Where a clip begins and ends, on the time line that its frames are labelled with. */
+export interface Span {
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+/** The middles of `count` equal slices of a clip: nothing is shown twice and neither end is missed. */
+export function planTargets(span: Span, count: number): readonly number[] {
+  const sliceMs = (span.endMs - span.startMs) / count;
+  return Array.from({ length: count }, (_, slice) => span.startMs + (slice + 0.5) * sliceMs);
+}
+
+/**
+ * The frames to take when the time of every frame is known: for each target the frame that is on
+ * screen then. As many different ones as were asked for, when the clip has that many; in order.
+ *
+ * @param times ascending, without duplicates
+ */
+export function chooseFrames(times: readonly number[], span: Span, count: number): readonly number[] {
+  if (times.length <= count) return times;
+  const chosen: number[] = [];
+  planTargets(span, count).forEach((targetMs, slice) => {
+    const shown = lastAtOrBefore(times, targetMs);
+    // Each frame once, and enough left over for the targets to come.
+    const lowest = (chosen.at(-1) ?? -1) + 1;
+    const highest = times.length - (count - slice);
+    chosen.push(Math.min(Math.max(shown, lowest), highest));
+  });
+  return chosen.map((index) => times[index] ?? 0);
+}
+
+/** Index of the last time at or before `instant`, or 0 when all come later. */
+function lastAtOrBefore(times: readonly number[], instant: number): number {
+  let low = 0;
+  let high = times.length;
+  while (low + 1 < high) {
+    const middle = (low + high) >> 1;
+    if ((times[middle] ?? 0) <= instant) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** A keyframe spacing that encoders rarely exceed, for containers whose index is not read. */
+const assumedGopFrames = 250;
+const assumedFps = 30;
+
+/**
+ * Whether decoding the whole clip once is cheaper than one seek for each frame. A seek decodes half a
+ * group of pictures on average, so the single pass wins below N·GOP/(2·fps) seconds.
+ */
+export function isSinglePassCheaper(durationMs: number, fps: number | undefined, count: number): boolean {
+  return durationMs / 1000 < (count * assumedGopFrames) / (2 * (fps ?? assumedFps));
+}
+
+/** The keyframes around a wanted instant. */
+export interface KeyframeNeighbours {
+  readonly targetMs: number;
+  /** The last keyframe at or before the target. */
+  readonly beforeMs: number;
+  /** The first keyframe after it, if there is one. */
+  readonly afterMs: number | undefined;
+}
+
+/**
+ * The keyframes to show in place of exact frames: the nearest to each target, when all of them lie
+ * within a quarter of the spacing between targets; nothing otherwise.
+ */
+export function chooseKeyframes(
+  neighbours: readonly KeyframeNeighbours[],
+  span: Span,
+): readonly number[] | undefined {
+  const toleranceMs = (span.endMs - span.startMs) / neighbours.length / 4;
+  const nearest = neighbours.map(({ targetMs, beforeMs, afterMs }) =>
+    afterMs !== undefined && afterMs - targetMs < targetMs - beforeMs ? afterMs : beforeMs,
+  );
+  const close = nearest.every(
+    (keyMs, i) => Math.abs(keyMs - (neighbours[i]?.targetMs ?? keyMs)) <= toleranceMs,
+  );
+  return close ? nearest : undefined;
+}

@@ -1,0 +1,332 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
+import type { PreparedMedia } from '../../src/types.js';
+import {
+  availableFfmpegs,
+  type ClipOptions,
+  ffmpeg,
+  makeClip,
+  markTurned,
+  readPattern,
+} from '../support/media-fixtures.js';
+
+const fps = 25;
+const frameMs = 1000 / fps;
+const h264 = ['-c:v', 'libx264', '-preset', 'ultrafast', '-sc_threshold', '0'];
+const vp9 = ['-c:v', 'libvpx-vp9', '-deadline', 'realtime', '-cpu-used', '8'];
+const mp3 = ['-c:a', 'libmp3lame', '-b:a', '64k'];
+
+interface Container {
+  readonly file: string;
+  readonly mimeType: string;
+  readonly codec: string;
+  readonly clip: Partial<ClipOptions>;
+  /** How far a label may be from the frame, where the container rounds its times. */
+  readonly roundingMs?: number;
+}
+
+const containers: readonly Container[] = [
+  { file: 'h264.mp4', mimeType: 'video/mp4', codec: 'h264', clip: { codec: h264 } },
+  {
+    file: 'hevc.mp4',
+    mimeType: 'video/mp4',
+    codec: 'hevc',
+    clip: { codec: ['-c:v', 'libx265', '-preset', 'ultrafast', '-x265-params', 'log-level=none'] },
+  },
+  {
+    file: 'fragmented.mp4',
+    mimeType: 'video/mp4',
+    codec: 'h264',
+    clip: { codec: h264, options: ['-movflags', 'frag_keyframe+empty_moov'] },
+  },
+  { file: 'h264.mov', mimeType: 'video/quicktime', codec: 'h264', clip: { codec: h264 } },
+  {
+    file: 'prores.mov',
+    mimeType: 'video/quicktime',
+    codec: 'prores',
+    clip: { codec: ['-c:v', 'prores_ks', '-profile:v', '0'] },
+  },
+  {
+    file: 'mjpeg.mov',
+    mimeType: 'video/quicktime',
+    codec: 'mjpeg',
+    clip: { codec: ['-c:v', 'mjpeg', '-q:v', '4', '-pix_fmt', 'yuvj420p'] },
+  },
+  { file: 'h264.m4v', mimeType: 'video/mp4', codec: 'h264', clip: { codec: h264, options: ['-f', 'mp4'] } },
+  { file: 'h264.3gp', mimeType: 'video/3gpp', codec: 'h264', clip: { codec: h264 } },
+  { file: 'h264.mkv', mimeType: 'video/x-matroska', codec: 'h264', clip: { codec: h264 } },
+  {
+    file: 'mpeg4.mkv',
+    mimeType: 'video/x-matroska',
+    codec: 'mpeg4',
+    clip: { codec: ['-c:v', 'mpeg4', '-q:v', '3'] },
+  },
+  {
+    file: 'vp8.webm',
+    mimeType: 'video/webm',
+    codec: 'vp8',
+    clip: { codec: ['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8'] },
+  },
+  { file: 'vp9.webm', mimeType: 'video/webm', codec: 'vp9', clip: { codec: vp9 } },
+  {
+    file: 'mpeg4.avi',
+    mimeType: 'video/x-msvideo',
+    codec: 'mpeg4',
+    clip: { codec: ['-c:v', 'mpeg4', '-q:v', '3'] },
+  },
+  {
+    file: 'wmv1.wmv',
+    mimeType: 'video/x-ms-wmv',
+    codec: 'wmv1',
+    clip: { codec: ['-c:v', 'wmv1', '-b:v', '1M'] },
+    roundingMs: 50,
+  },
+  {
+    file: 'wmv2.wmv',
+    mimeType: 'video/x-ms-wmv',
+    codec: 'wmv2',
+    clip: { codec: ['-c:v', 'wmv2', '-b:v', '1M'] },
+    roundingMs: 50,
+  },
+  { file: 'flv1.flv', mimeType: 'video/x-flv', codec: 'flv1', clip: { codec: ['-c:v', 'flv', '-q:v', '3'] } },
+  { file: 'h264.flv', mimeType: 'video/x-flv', codec: 'h264', clip: { codec: h264 } },
+  {
+    file: 'mpeg2.mpg',
+    mimeType: 'video/mpeg',
+    codec: 'mpeg2video',
+    clip: { codec: ['-c:v', 'mpeg2video', '-q:v', '3'] },
+  },
+  {
+    file: 'mpeg1.mpeg',
+    mimeType: 'video/mpeg',
+    codec: 'mpeg1video',
+    clip: { codec: ['-c:v', 'mpeg1video', '-q:v', '3'], options: ['-f', 'mpeg'] },
+  },
+  { file: 'h264.ts', mimeType: 'video/mp2t', codec: 'h264', clip: { codec: h264 } },
+];
+
+const ffmpegs = [...availableFfmpegs()];
+
+if (ffmpegs.length === 0 && !process.env.CI) {
+  console.warn(
+    'SKIPPED: clips. There is no ffmpeg. Run apt install ffmpeg, or npm install @ffmpeg-installer/ffmpeg.',
+  );
+}
+
+describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
+  let directory: string;
+  let temp: string;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'clips-'));
+    temp = join(directory, 'temp');
+  });
+  afterAll(() => rm(directory, { recursive: true, force: true }));
+
+  const pathOf = (file: string) => join(directory, file);
+  const framesOf = ({ parts }: PreparedMedia) => parts.filter((part) => part.mimeType === 'image/jpeg');
+  const numbersOf = (media: PreparedMedia) =>
+    Promise.all(framesOf(media).map((frame) => readPattern(frame.data)));
+
+  it.each(containers)('shows $file over its whole length, each frame with its time', async (container) => {
+    const seconds = 8;
+    const path = await makeClip({ path: pathOf(container.file), seconds, fps, ...container.clip });
+    for (const [, ffmpegPath] of ffmpegs) {
+      await using processor = new DefaultMediaProcessor({ frames: 8, ffmpegPath, tempDir: temp });
+      const media = await processor.prepare(path);
+      expect(media).toMatchObject({ kind: 'video', name: container.file });
+      expect(media.source).toMatchObject({
+        mimeType: container.mimeType,
+        codec: container.codec,
+        width: 320,
+        height: 160,
+      });
+      const numbers = await numbersOf(media);
+      expect(numbers).toHaveLength(8);
+      for (const [slice, frameNumber] of numbers.entries()) {
+        const middle = (slice + 0.5) * seconds * 125;
+        expect(Math.abs(frameNumber * frameMs - middle), `frame ${slice} of ${numbers}`).toBeLessThanOrEqual(
+          250,
+        );
+        const label = framesOf(media)[slice]?.timestampMs ?? Number.NaN;
+        expect(Math.abs(frameNumber * frameMs - label)).toBeLessThanOrEqual(container.roundingMs ?? frameMs);
+      }
+    }
+    expect(await readdir(temp).catch(() => [])).toEqual([]);
+  });
+
+  it.each([
+    { file: 'long.mp4', codec: h264, gop: 250 },
+    { file: 'long.avi', codec: ['-c:v', 'mpeg4', '-q:v', '3'], gop: 250 },
+    { file: 'long.flv', codec: h264, gop: 250 },
+    { file: 'long.wmv', codec: ['-c:v', 'wmv2', '-b:v', '1M'], gop: 250 },
+  ])('finds the exact frames of the two minutes of $file', async ({ file, codec, gop }) => {
+    const path = await makeClip({ path: pathOf(file), seconds: 120, fps, codec, gop });
+    await using processor = new DefaultMediaProcessor({ frames: 8, accuracy: 'exact', tempDir: temp });
+    const numbers = await numbersOf(await processor.prepare(path));
+    const wanted = Array.from({ length: 8 }, (_, slice) => (slice + 0.5) * 15 * fps);
+    expect(numbers).toHaveLength(8);
+    for (const [slice, frameNumber] of numbers.entries()) {
+      expect(Math.abs(frameNumber - (wanted[slice] ?? 0)), `${numbers}`).toBeLessThanOrEqual(1);
+    }
+  });
+
+  it.each([
+    { degrees: 0, filters: [] },
+    { degrees: 90, filters: ['transpose=cclock'] },
+    { degrees: 180, filters: ['hflip', 'vflip'] },
+    { degrees: 270, filters: ['transpose=clock'] },
+  ] as const)(
+    'turns a clip upright that is marked as turned by $degrees degrees',
+    async ({ degrees, filters }) => {
+      const path = await makeClip({ path: pathOf(`turned-${degrees}.mp4`), seconds: 2, fps, filters });
+      await markTurned(path, degrees);
+      for (const [, ffmpegPath] of ffmpegs) {
+        await using processor = new DefaultMediaProcessor({ frames: 4, ffmpegPath });
+        const media = await processor.prepare(path);
+        expect(await numbersOf(media)).toHaveLength(4);
+        expect(media.source).toMatchObject({ width: 320, height: 160 });
+      }
+    },
+  );
+
+  it.each(['mp4', 'mkv', 'avi', 'mpg'])(
+    'shows pixels that are not square in their true proportions in %s',
+    async (container) => {
+      const codec =
+        container === 'mpg'
+          ? ['-c:v', 'mpeg2video', '-q:v', '3']
+          : container === 'avi'
+            ? ['-c:v', 'mpeg4', '-q:v', '3']
+            : h264;
+      const path = await makeClip({
+        path: pathOf(`anamorphic.${container}`),
+        seconds: 2,
+        fps,
+        width: 160,
+        height: 180,
+        codec,
+        filters: ['setdar=16/9'],
+      });
+      for (const [, ffmpegPath] of ffmpegs) {
+        await using processor = new DefaultMediaProcessor({ frames: 2, ffmpegPath });
+        const media = await processor.prepare(path);
+        const { width = 0, height = 1 } = await sharp(framesOf(media)[0]?.data).metadata();
+        expect(width / height).toBeCloseTo(16 / 9, 1);
+        expect(media.source).toMatchObject({ width: 320, height: 180 });
+      }
+    },
+  );
+
+  it.each([
+    {
+      file: 'tagged.mp4',
+      size: '1280x720',
+      tags: ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709'],
+    },
+    { file: 'untagged.mp4', size: '1280x720', tags: [] },
+  ])('keeps the red of a BT.709 clip ($file)', async ({ file, size, tags }) => {
+    const path = pathOf(file);
+    ffmpeg(
+      '-f',
+      'lavfi',
+      '-i',
+      `color=c=0xDC2828:s=${size}:d=1:r=10,format=gbrp`,
+      '-vf',
+      'scale=out_color_matrix=bt709,format=yuv420p',
+      '-c:v',
+      'libx264',
+      ...tags,
+      path,
+    );
+    for (const [, ffmpegPath] of ffmpegs) {
+      await using processor = new DefaultMediaProcessor({ frames: 1, ffmpegPath });
+      const media = await processor.prepare(path);
+      const { channels } = await sharp(framesOf(media)[0]?.data).stats();
+      for (const [i, expected] of [0xdc, 0x28, 0x28].entries()) {
+        expect(Math.abs((channels[i]?.mean ?? 0) - expected)).toBeLessThanOrEqual(8);
+      }
+    }
+  });
+
+  it('gives every frame of a clip that has fewer than asked for', async () => {
+    const path = await makeClip({ path: pathOf('short.mp4'), seconds: 0.2, fps });
+    await using processor = new DefaultMediaProcessor({ frames: 8 });
+    expect(await numbersOf(await processor.prepare(path))).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it('shows a clip of one frame', async () => {
+    const path = await makeClip({ path: pathOf('one.mp4'), seconds: 0.04, fps });
+    await using processor = new DefaultMediaProcessor({ frames: 8 });
+    expect(await numbersOf(await processor.prepare(path))).toEqual([0]);
+  });
+
+  it('gives as many frames as asked for when they are spread unevenly', async () => {
+    const path = pathOf('uneven.mp4');
+    const even = await makeClip({ path: pathOf('even.mp4'), seconds: 10, fps });
+    // Twenty frames in the first 0.8 seconds, then one more after nine seconds.
+    ffmpeg('-i', even, '-vf', "select='lt(n,20)+eq(n,245)'", '-vsync', 'vfr', path);
+    await using processor = new DefaultMediaProcessor({ frames: 8 });
+    const numbers = await numbersOf(await processor.prepare(path));
+    expect(numbers).toHaveLength(8);
+    expect(numbers).toEqual([...new Set(numbers)].sort((a, b) => a - b));
+    expect(numbers.at(-1)).toBe(245);
+  });
+
+  it('uses what is there of a clip that was cut off, and says so', async () => {
+    const whole = await makeClip({
+      path: pathOf('whole.mp4'),
+      seconds: 40,
+      fps,
+      options: ['-movflags', '+faststart'],
+    });
+    const path = pathOf('cut.mp4');
+    const bytes = await readFile(whole);
+    await writeFile(path, bytes.subarray(0, Math.floor(bytes.length * 0.6)));
+    await using processor = new DefaultMediaProcessor({ frames: 8 });
+    const media = await processor.prepare(path);
+    const numbers = await numbersOf(media);
+    expect(numbers).toHaveLength(8);
+    expect(numbers.at(-1)).toBeGreaterThan(400);
+    expect(media.note).toMatch(/Pictures could only be read for the first \d+ s of 40 s/);
+  });
+
+  it('sends the sound after the frames, and no silence', async () => {
+    const path = await makeClip({ path: pathOf('sound.mp4'), seconds: 4, fps, audio: true });
+    const silent = pathOf('silent.mp4');
+    ffmpeg('-i', path, '-c:v', 'copy', '-af', 'volume=0', silent);
+    for (const [, ffmpegPath] of ffmpegs) {
+      await using processor = new DefaultMediaProcessor({ frames: 2, ffmpegPath });
+      const types = ({ parts }: PreparedMedia) => parts.map((part) => part.mimeType);
+      const media = await processor.prepare(path);
+      expect(types(media)).toEqual(['image/jpeg', 'image/jpeg', 'audio/mp3']);
+      expect(media.estimatedTokens).toBe(2 * 1120 + 4 * 32);
+      expect(types(await processor.prepare(silent))).toEqual(['image/jpeg', 'image/jpeg']);
+    }
+    await using mute = new DefaultMediaProcessor({ frames: 2, audio: false });
+    expect((await mute.prepare(path)).parts).toHaveLength(2);
+  });
+
+  it.each([
+    { file: 'tone.mp3', options: mp3, sent: 'audio/mp3' },
+    { file: 'tone.wav', options: [], sent: 'audio/wav' },
+    { file: 'tone.flac', options: [], sent: 'audio/flac' },
+    { file: 'tone.ogg', options: ['-c:a', 'libvorbis'], sent: 'audio/ogg' },
+    { file: 'tone.aac', options: ['-c:a', 'aac'], sent: 'audio/aac' },
+    { file: 'tone.m4a', options: ['-c:a', 'aac'], sent: 'audio/mp3' },
+    { file: 'tone.wma', options: ['-c:a', 'wmav2'], sent: 'audio/mp3' },
+  ])('hears $file as $sent', async ({ file, options, sent }) => {
+    const path = pathOf(file);
+    ffmpeg('-f', 'lavfi', '-i', 'sine=frequency=440:duration=3', ...options, path);
+    await using processor = new DefaultMediaProcessor();
+    const media = await processor.prepare(path);
+    expect(media.kind).toBe('audio');
+    expect(media.parts.map((part) => part.mimeType)).toEqual([sent]);
+    expect(media.source.durationMs).toBeGreaterThan(2800);
+    expect(media.source.durationMs).toBeLessThan(3300);
+    expect(Math.abs(media.estimatedTokens - 96)).toBeLessThanOrEqual(10);
+  });
+});
