@@ -1,5 +1,5 @@
 import type { FaultName } from './faults.js';
-import { countTextTokens, type InputTokens } from './token-count.js';
+import { charactersPerToken, countTextTokens, type InputTokens } from './token-count.js';
 import type { WireContent, WireGenerateRequest, WirePart, WireResponse, WireUsage } from './wire.js';
 
 /** What the answer to one call is made from. */
@@ -34,14 +34,14 @@ export function planAnswer(plan: AnswerPlan): WireResponse[] {
     fault === 'thoughts-only' || request.generationConfig?.thinkingConfig?.includeThoughts === true;
   const responses: WireResponse[] = [];
   let thoughtTokens = 0;
-  let textTokens = 0;
+  let characters = 0;
   const push = (content: WireContent | undefined, finish?: string) => {
     const refusal = finish === 'SAFETY' ? { safetyRatings: ratings('HIGH') } : {};
     responses.push({
       candidates: [
         { ...(content && { content }), ...(finish && { finishReason: finish }), index: 0, ...refusal },
       ],
-      usageMetadata: usageOf(plan.input, textTokens, thoughtTokens),
+      usageMetadata: usageOf(plan.input, Math.ceil(characters / charactersPerToken), thoughtTokens),
       ...identity,
     });
   };
@@ -55,7 +55,7 @@ export function planAnswer(plan: AnswerPlan): WireResponse[] {
   const bare = fault === 'thoughts-only' || fault === 'recitation';
   const pieces = fault === 'thoughts-only' ? [] : cutText(text, fault === 'big-chunk' ? 1 : plan.chunks);
   pieces.forEach((piece, index) => {
-    textTokens += countTextTokens(piece);
+    characters += piece.length;
     const isLast = index === pieces.length - 1 && !bare;
     pushPart(
       isLast ? { text: piece, thoughtSignature: signatureOf(plan.responseId) } : { text: piece },
@@ -104,8 +104,8 @@ function limitText({ text, request, fault }: AnswerPlan): {
   const { maxOutputTokens, stopSequences = [] } = request.generationConfig ?? {};
   const stops = stopSequences.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
   const stopped = text.slice(0, Math.min(text.length, ...stops));
-  if (maxOutputTokens !== undefined && stopped.length > maxOutputTokens * 4)
-    return { text: stopped.slice(0, maxOutputTokens * 4), finishReason: 'MAX_TOKENS' };
+  if (maxOutputTokens !== undefined && stopped.length > maxOutputTokens * charactersPerToken)
+    return { text: stopped.slice(0, maxOutputTokens * charactersPerToken), finishReason: 'MAX_TOKENS' };
   return { text: stopped, finishReason: finishReason ?? 'STOP' };
 }
 

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Clock, systemClock } from '../../clock.js';
+import { ConfigurationError } from '../../errors.js';
 import { deliver } from './deliver.js';
 import { badKey, internal, invalidArgument, modelNotFound, quotaExceeded } from './error-bodies.js';
 import {
@@ -44,6 +45,8 @@ type AnswerText = string | ((call: RecordedCall) => string);
  * assert.equal(emulator.journal.length, 3);
  * await emulator.close();
  * ```
+ *
+ * @throws ConfigurationError when the port or the host cannot be used.
  */
 export async function startGeminiEmulator(options: GeminiEmulatorOptions = {}): Promise<GeminiEmulator> {
   const emulator = new GeminiEmulator(options);
@@ -148,9 +151,14 @@ export class GeminiEmulator {
   async listen(): Promise<void> {
     const { port = 0, host = '127.0.0.1' } = this.#options;
     await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
+      const refuse = (cause: NodeJS.ErrnoException) => {
+        const hint = cause.code === 'EADDRINUSE' ? ' Leave `port` out to get a free one.' : '';
+        const message = `The emulator cannot listen on ${host}:${port} (${cause.code}).${hint}`;
+        reject(new ConfigurationError(message, { cause }));
+      };
+      this.#server.once('error', refuse);
       this.#server.listen(port, host, () => {
-        this.#server.off('error', reject);
+        this.#server.off('error', refuse);
         resolve();
       });
     });

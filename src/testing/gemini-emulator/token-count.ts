@@ -1,7 +1,9 @@
 import type { WireContent, WireGenerateRequest, WirePart } from './wire.js';
 
-/** Gemini: a token is about four characters (https://ai.google.dev/gemini-api/docs/tokens). */
-export const countTextTokens = (text: string): number => Math.ceil(text.length / 4);
+/** https://ai.google.dev/gemini-api/docs/tokens */
+export const charactersPerToken = 4;
+
+export const countTextTokens = (text: string): number => Math.ceil(text.length / charactersPerToken);
 
 /**
  * Tokens of one picture by media resolution, of Gemini 3 and later; 1120 unless asked otherwise
