@@ -1,11 +1,13 @@
 import { type Clock, systemClock } from '../../clock.js';
-import { MemoryError } from '../../errors.js';
 import type { CallOptions, Conversation, RecalledTurn, Turn } from '../../types.js';
+import { AppendQueue } from '../append-queue.js';
+import { closedError } from '../closed-error.js';
 import type { Embedder } from '../embedder.js';
 import { EmbeddingBacklog } from '../embedding-backlog.js';
 import type { ForgetTarget, MemoryStats, MemoryStore } from '../memory-store.js';
 import { embedQuery } from '../query-vector.js';
-import { closedError, MemoryDatabase } from './memory-database.js';
+import { serialiseTurn } from '../turn-text.js';
+import { MemoryDatabase } from './memory-database.js';
 import { SessionIndexes } from './session-indexes.js';
 import { deleteTurns, findSession, insertTurn, lastTurns, turnAt } from './turn-records.js';
 import { countUnembedded, registerModel, unembeddedTurns } from './vector-records.js';
@@ -25,12 +27,9 @@ export interface EmbeddedMemoryStoreOptions {
   readonly clock?: Clock | undefined;
 }
 
-interface PendingAppend {
+interface NewTurn {
   readonly turn: Turn;
   readonly body: string;
-  readonly signal: AbortSignal | undefined;
-  readonly resolve: () => void;
-  readonly reject: (error: unknown) => void;
 }
 
 interface OpenStore {
@@ -55,8 +54,8 @@ export class EmbeddedMemoryStore implements MemoryStore {
   readonly #queryEmbeddingTimeoutMs: number;
   readonly #clock: Clock;
   readonly #indexes: SessionIndexes;
-  readonly #appends: PendingAppend[] = [];
-  #appending: Promise<void> | undefined;
+  /** One transaction, and so one flush of the disk, for all that arrive together. */
+  readonly #appends = new AppendQueue<NewTurn>((batch) => this.#write(batch), { largestBatch: 500 });
   #opening: Promise<OpenStore> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -74,11 +73,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
   async append(turn: Turn, { signal }: CallOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
-    const body = serialise(turn);
-    await new Promise<void>((resolve, reject) => {
-      this.#appends.push({ turn, body, signal, resolve, reject });
-      this.#appending ??= this.#writeAppends();
-    });
+    await this.#appends.add({ turn, body: serialiseTurn(turn) }, signal);
   }
 
   async recent(
@@ -108,7 +103,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
       this.#queryVector(query, signal),
     ]);
     if (!loaded) return [];
-    const ranked = loaded.index.search(query, Math.max(0, limit), vector);
+    const ranked = loaded.index.search(query, Math.max(0, limit), { vector });
     return database.read(() =>
       ranked.flatMap(({ sequence, score }) => {
         const turn = turnAt(database, loaded.session, sequence);
@@ -144,7 +139,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
 
   async flush(): Promise<void> {
     this.#assertOpen();
-    await this.#appending;
+    await this.#appends.idle();
     if (await this.#existing()) await (await this.#open()).backlog?.drain();
   }
 
@@ -159,7 +154,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
   }
 
   async #close(): Promise<void> {
-    await this.#appending;
+    await this.#appends.idle();
     this.#indexes.clear();
     const open = await this.#opening?.catch(() => undefined);
     await open?.backlog?.close();
@@ -194,38 +189,12 @@ export class EmbeddedMemoryStore implements MemoryStore {
     return { database, model, backlog };
   }
 
-  /** Writes what has gathered, again and again: appends that arrive together share one flush of the disk. */
-  async #writeAppends(): Promise<void> {
-    while (this.#appends.length > 0) {
-      // Lets the appends of this tick gather.
-      await Promise.resolve();
-      const batch = this.#appends.splice(0);
-      try {
-        const { database, backlog } = await this.#open();
-        await this.#writeBatch(database, batch);
-        backlog?.wake();
-      } catch (error) {
-        for (const { reject } of batch) reject(error);
-      }
-    }
-    this.#appending = undefined;
-  }
-
-  async #writeBatch(database: MemoryDatabase, batch: readonly PendingAppend[]): Promise<void> {
-    const wanted = batch.filter(({ signal, reject }) => {
-      if (signal?.aborted) reject(signal.reason);
-      return !signal?.aborted;
+  async #write(batch: readonly NewTurn[]): Promise<void> {
+    const { database, backlog } = await this.#open();
+    await database.write(() => {
+      for (const { turn, body } of batch) insertTurn(database, turn, body);
     });
-    try {
-      await database.write(() => {
-        for (const { turn, body } of wanted) insertTurn(database, turn, body);
-      });
-    } catch (error) {
-      if (wanted.length <= 1) throw error;
-      // One turn that cannot be written must not take the others with it.
-      for (const append of wanted) await this.#writeBatch(database, [append]).catch(append.reject);
-    }
-    for (const { resolve } of wanted) resolve();
+    backlog?.wake();
   }
 
   async #queryVector(query: string, signal: AbortSignal | undefined): Promise<Float32Array | undefined> {
@@ -236,15 +205,5 @@ export class EmbeddedMemoryStore implements MemoryStore {
 
   #assertOpen(): void {
     if (this.#closing) throw closedError();
-  }
-}
-
-function serialise(turn: Turn): string {
-  try {
-    return JSON.stringify(turn);
-  } catch (cause) {
-    throw new MemoryError('The turn cannot be written as JSON; its replyParts must be plain data.', {
-      cause,
-    });
   }
 }

@@ -3,7 +3,6 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Database, Statement } from 'libsql';
 import { type Clock, sleep, systemClock } from '../../clock.js';
-import { MemoryError } from '../../errors.js';
 import { explainDatabaseFailure, isBusy } from './explain-failure.js';
 import { prepareSchema } from './schema.js';
 
@@ -144,9 +143,4 @@ export class MemoryDatabase {
     }
     return statement;
   }
-}
-
-/** Thrown by every method of a closed store. */
-export function closedError(): MemoryError {
-  return new MemoryError('The memory store is closed. Create another one, or close it later.');
 }

@@ -59,11 +59,22 @@ export class ConversationIndex {
     return vectors && this.#sequences.find((_, position) => !vectors.has(position));
   }
 
-  /** The best `limit` turns, best first; the later one first among equals. */
-  search(query: string, limit: number, vector?: Float32Array): Ranked[] {
+  /**
+   * The best `limit` turns, best first; the later one first among equals. Meaning comes from the
+   * query's vector, or from similarities by sequence where the engine finds them; a turn missing from
+   * those counts as not embedded yet.
+   */
+  search(
+    query: string,
+    limit: number,
+    {
+      vector,
+      similarities,
+    }: { vector?: Float32Array | undefined; similarities?: ReadonlyMap<number, number> | undefined } = {},
+  ): Ranked[] {
     const scores = fuse({
       lexical: this.#terms.score(query),
-      dense: vector && this.#vectors?.count ? this.#vectors.score(vector, this.size) : undefined,
+      dense: similarities ? this.#spread(similarities) : vector && this.#compare(vector),
       named: this.#named(query),
     });
     const found: number[] = [];
@@ -75,6 +86,19 @@ export class ConversationIndex {
       sequence: this.#sequences[position] as number,
       score: scores[position] as number,
     }));
+  }
+
+  #compare(vector: Float32Array): Float64Array | undefined {
+    return this.#vectors?.count ? this.#vectors.score(vector, this.size) : undefined;
+  }
+
+  #spread(similarities: ReadonlyMap<number, number>): Float64Array {
+    const scores = new Float64Array(this.size).fill(Number.NaN);
+    for (const [sequence, similarity] of similarities) {
+      const position = this.#positionOf(sequence);
+      if (position !== undefined) scores[position] = similarity;
+    }
+    return scores;
   }
 
   #named(query: string): Uint8Array | undefined {

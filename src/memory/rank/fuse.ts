@@ -3,7 +3,7 @@ import type { LexicalScores } from './term-index.js';
 /** What each document of a conversation scored, by position; higher is nearer to the query. */
 export interface Evidence {
   readonly lexical: LexicalScores;
-  /** Cosine with the query; NaN where a document has no vector. Absent without an embedder. */
+  /** Cosine with the query; NaN where a document has no vector yet. Absent without an embedder. */
   readonly dense?: Float64Array | undefined;
   /** 1 where the speaker of the document is named in the query. */
   readonly named?: Uint8Array | undefined;
@@ -18,22 +18,25 @@ const weights = { own: 0.3, window: 0.7, named: 0.1, dense: 0.4 };
 /** One score from 0 to 1 for each document; 0 where nothing bears on the query. */
 export function fuse({ lexical, dense, named }: Evidence): Float64Array {
   const fused = new Float64Array(lexical.own.length);
-  const own = scaleToUnit(lexical.own);
-  const around = scaleToUnit(lexical.window);
+  const own = scaleToUnit(lexical.own) ?? fill(lexical.own);
+  const around = scaleToUnit(lexical.window) ?? fill(lexical.window);
   const near = dense && scaleToUnit(dense);
-  const lexicalShare = near ? 1 - weights.dense : 1;
   const most = 1 + (named ? weights.named : 0);
   for (let document = 0; document < fused.length; document++) {
     const words = weights.own * (own[document] as number) + weights.window * (around[document] as number);
-    const meaning = near ? weights.dense * (near[document] as number) : 0;
-    const found = lexicalShare * words + meaning;
+    const meaning = near?.[document] ?? Number.NaN;
+    // Without a vector the words stand in for the meaning, so that a turn is not hidden until it is embedded.
+    const found = Number.isNaN(meaning) ? words : (1 - weights.dense) * words + weights.dense * meaning;
     fused[document] = found > 0 ? (found + weights.named * (named?.[document] ?? 0)) / most : 0;
   }
   return fused;
 }
 
-/** Min-max: the lowest score becomes 0, the highest 1, a missing one 0. */
-function scaleToUnit(scores: Float64Array): Float64Array {
+/** Scores closer together than this differ by rounding only. */
+const leastRange = 1e-4;
+
+/** Min-max: the lowest score becomes 0, the highest 1. Nothing when the scores tell nothing apart. */
+function scaleToUnit(scores: Float64Array): Float64Array | undefined {
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;
   for (const score of scores) {
@@ -41,7 +44,8 @@ function scaleToUnit(scores: Float64Array): Float64Array {
     if (score > highest) highest = score;
   }
   const range = highest - lowest;
-  // Equal scores tell nothing apart: all of them count in full, unless there is none.
-  if (range === 0) return scores.map((score) => (score > 0 ? 1 : 0));
-  return scores.map((score) => (Number.isNaN(score) ? 0 : (score - lowest) / range));
+  return range < leastRange ? undefined : scores.map((score) => (score - lowest) / range);
 }
+
+/** Equal scores count in full, unless there are none: every turn of a short conversation may match. */
+const fill = (scores: Float64Array): Float64Array => scores.map((score) => (score > 0 ? 1 : 0));

@@ -1,0 +1,153 @@
+import type { ChromaClient, Collection } from 'chromadb';
+import { type Clock, sleep } from '../../clock.js';
+import { MemoryError } from '../../errors.js';
+import { explainChromaFailure, isPassing } from './explain-failure.js';
+
+export interface ChromaConnectionOptions {
+  readonly url: string;
+  readonly client?: ChromaClient | undefined;
+  readonly tenant?: string | undefined;
+  readonly database?: string | undefined;
+  readonly token?: string | undefined;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
+/** Waits before the second, third and fourth try of one call. */
+const retryDelaysMs = [50, 200, 800];
+/** After a call that failed for good, how long others try only once. Doubles up to the last. */
+const shortestOutageMs = 500;
+const longestOutageMs = 30_000;
+
+/** A Chroma server: client and collections on first use, retries, time-outs, errors as sentences. */
+export class ChromaConnection {
+  readonly #options: ChromaConnectionOptions;
+  readonly #collections = new Map<string, Promise<Collection>>();
+  #client: Promise<ChromaClient> | undefined;
+  #outageMs = 0;
+  #outageUntil = 0;
+
+  constructor(options: ChromaConnectionOptions) {
+    this.#options = options;
+  }
+
+  /** Runs one request on a collection, which is created where it does not exist. Must be safe to repeat. */
+  call<T>(name: string, work: (collection: Collection) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.#retry(async () => {
+      const collection = await this.#collection(name);
+      try {
+        return await work(collection);
+      } catch (error) {
+        // Deleted, perhaps together with its database, and made again under another id.
+        if ((error as Error).name !== 'ChromaNotFoundError') throw error;
+        this.#collections.delete(name);
+        return await work(await this.#collection(name));
+      }
+    }, signal);
+  }
+
+  /** The names of all collections that begin with a prefix. */
+  collections(prefix: string, signal?: AbortSignal): Promise<string[]> {
+    return this.#retry(async () => {
+      const client = await this.#connected();
+      const names: string[] = [];
+      const pageSize = 100;
+      for (;;) {
+        const page = await client.listCollections({ limit: pageSize, offset: names.length });
+        names.push(...page.map(({ name }) => name));
+        if (page.length < pageSize) return names.filter((name) => name.startsWith(prefix));
+      }
+    }, signal);
+  }
+
+  async #retry<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    const { clock, url } = this.#options;
+    const delays = clock.now() < this.#outageUntil ? [] : retryDelaysMs;
+    for (let attempt = 0; ; attempt++) {
+      try {
+        const result = await this.#inTime(work, signal);
+        this.#outageMs = 0;
+        this.#outageUntil = 0;
+        return result;
+      } catch (error) {
+        signal?.throwIfAborted();
+        const delayMs = delays[attempt];
+        if (!isPassing(error) || delayMs === undefined) {
+          if (isPassing(error)) this.#noteOutage();
+          throw explainChromaFailure(url, error);
+        }
+        await sleep(clock, delayMs * (0.5 + Math.random()), signal);
+      }
+    }
+  }
+
+  #noteOutage(): void {
+    this.#outageMs = Math.min(longestOutageMs, this.#outageMs * 2 || shortestOutageMs);
+    this.#outageUntil = this.#options.clock.now() + this.#outageMs;
+  }
+
+  /** The client takes no signal and knows no time-out: the caller stops waiting, the request goes on. */
+  async #inTime<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    const { clock, timeoutMs, url } = this.#options;
+    signal?.throwIfAborted();
+    let timer: unknown;
+    let onAbort: (() => void) | undefined;
+    const stopped = new Promise<never>((_, reject) => {
+      timer = clock.setTimeout(
+        () => reject(new MemoryError(`Chroma at ${url} gave no answer within ${timeoutMs} ms.`)),
+        timeoutMs,
+      );
+      onAbort = () => reject(signal?.reason);
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+    try {
+      return await Promise.race([work(), stopped]);
+    } finally {
+      clock.clearTimeout(timer);
+      if (onAbort) signal?.removeEventListener('abort', onAbort);
+    }
+  }
+
+  #collection(name: string): Promise<Collection> {
+    let collection = this.#collections.get(name);
+    if (!collection) {
+      collection = this.#createCollection(name);
+      this.#collections.set(name, collection);
+      collection.catch(() => this.#collections.delete(name));
+    }
+    return collection;
+  }
+
+  async #createCollection(name: string): Promise<Collection> {
+    const client = await this.#connected();
+    return client.getOrCreateCollection({
+      name,
+      embeddingFunction: null,
+      configuration: { hnsw: { space: 'cosine' } },
+    });
+  }
+
+  #connected(): Promise<ChromaClient> {
+    this.#client ??= this.#connect().catch((error: unknown) => {
+      this.#client = undefined;
+      throw error;
+    });
+    return this.#client;
+  }
+
+  async #connect(): Promise<ChromaClient> {
+    const { client, url, tenant, database, token } = this.#options;
+    if (client) return client;
+    const { ChromaClient: Client } = await import('chromadb');
+    const { protocol, hostname, port } = new URL(url);
+    const ssl = protocol === 'https:';
+    return new Client({
+      host: hostname,
+      port: Number(port) || (ssl ? 443 : 80),
+      ssl,
+      ...(tenant === undefined ? {} : { tenant }),
+      ...(database === undefined ? {} : { database }),
+      ...(token === undefined ? {} : { headers: { 'x-chroma-token': token } }),
+    });
+  }
+}

@@ -1,0 +1,157 @@
+import { createHash } from 'node:crypto';
+import type { CallOptions } from '../../types.js';
+import type { Embedder } from '../embedder.js';
+import type { EmbeddingSource } from '../embedding-backlog.js';
+import type { ForgetTarget } from '../memory-store.js';
+import { turnText } from '../turn-text.js';
+import type { ChromaConnection } from './chroma-connection.js';
+import type { TurnRecord } from './chroma-sessions.js';
+import { inConversation, isForgotten, type RecordScope } from './scope.js';
+
+/** Near neighbours asked for; turns beyond them count as not near at all. */
+const neighbours = 200;
+/** Turns that wait for a vector in this process; those beyond are found when their session is next read. */
+const longestBacklog = 10_000;
+const pageSize = 1_000;
+
+/** The nearest turns of a conversation. */
+export interface NearestTurns {
+  /** Cosine by record id. */
+  readonly similarities: ReadonlyMap<string, number>;
+  /** Whether these are all that have a vector. */
+  readonly complete: boolean;
+}
+
+/** A stored turn that waits for its vector. */
+export interface WaitingTurn {
+  readonly id: string;
+  readonly scope: RecordScope;
+  readonly text: string;
+}
+
+/** The vectors of one embedder, in a collection of their own, and the turns that still wait for theirs. */
+export class ChromaVectors implements EmbeddingSource<string> {
+  readonly #connection: ChromaConnection;
+  readonly #turns: string;
+  readonly #collection: string;
+  readonly #waiting = new Map<string, WaitingTurn>();
+
+  constructor(options: {
+    readonly connection: ChromaConnection;
+    /** Prefix of the collections of all embedders. */
+    readonly prefix: string;
+    /** The collection of the turns themselves. */
+    readonly turns: string;
+    readonly embedder: Embedder;
+  }) {
+    const { model, dimensions } = options.embedder;
+    this.#connection = options.connection;
+    this.#turns = options.turns;
+    const name = createHash('sha256').update(`${dimensions} ${model}`).digest('hex').slice(0, 24);
+    this.#collection = `${options.prefix}${name}`;
+  }
+
+  get pending(): number {
+    return this.#waiting.size;
+  }
+
+  count(): Promise<number> {
+    return this.#connection.call(this.#collection, (collection) => collection.count());
+  }
+
+  add(waiting: WaitingTurn): void {
+    if (this.#waiting.size < longestBacklog) this.#waiting.set(waiting.id, waiting);
+  }
+
+  /** Queues the turns of a conversation that have no vector of this embedder. */
+  async addMissing(conversation: string, records: readonly TurnRecord[]): Promise<void> {
+    const known = new Set<string>();
+    for (let offset = 0; ; offset += pageSize) {
+      const { ids } = await this.#connection.call(this.#collection, (collection) =>
+        collection.get({ where: inConversation(conversation), include: [], limit: pageSize, offset }),
+      );
+      for (const id of ids) known.add(id);
+      if (ids.length < pageSize) break;
+    }
+    for (const { id, scope, turn } of records) {
+      if (!known.has(id)) this.add({ id, scope, text: turnText(turn) });
+    }
+  }
+
+  forget(target: ForgetTarget): void {
+    for (const { id, scope } of this.#waiting.values()) {
+      if (isForgotten(target, scope)) this.#waiting.delete(id);
+    }
+  }
+
+  async next(limit: number): Promise<readonly { readonly key: string; readonly text: string }[]> {
+    const found: { key: string; text: string }[] = [];
+    for (const { id, text } of this.#waiting.values()) {
+      if (found.length === limit) break;
+      found.push({ key: id, text });
+    }
+    return found;
+  }
+
+  async store(vectors: readonly { readonly key: string; readonly vector: Float32Array }[]): Promise<void> {
+    const wanted = vectors.flatMap(({ key, vector }) => {
+      const waiting = this.#waiting.get(key);
+      return waiting ? [{ ...waiting, vector }] : [];
+    });
+    if (wanted.length === 0) return;
+    const ids = wanted.map(({ id }) => id);
+    await this.#connection.call(this.#collection, (collection) =>
+      collection.upsert({
+        ids,
+        embeddings: wanted.map(({ vector }) => Array.from(vector)),
+        metadatas: wanted.map(({ scope }) => ({ ...scope })),
+      }),
+    );
+    await this.#deleteOrphans(ids);
+    for (const id of ids) this.#waiting.delete(id);
+  }
+
+  /** A turn may have been forgotten, here or by another process, while its vector was made. */
+  async #deleteOrphans(ids: string[]): Promise<void> {
+    const kept = await this.#connection.call(this.#turns, (collection) =>
+      collection.get({ ids, include: [] }),
+    );
+    const alive = new Set(kept.ids);
+    const orphans = ids.filter((id) => !alive.has(id));
+    if (orphans.length === 0) return;
+    await this.#connection.call(this.#collection, (collection) => collection.delete({ ids: orphans }));
+  }
+
+  async nearest(conversation: string, vector: Float32Array, { signal }: CallOptions): Promise<NearestTurns> {
+    const { ids, distances } = await this.#connection.call(
+      this.#collection,
+      (collection) =>
+        collection.query({
+          queryEmbeddings: [Array.from(vector)],
+          nResults: neighbours,
+          where: inConversation(conversation),
+          include: ['distances'],
+        }),
+      signal,
+    );
+    const similarities = new Map(ids[0]?.map((id, at) => [id, 1 - (distances[0]?.[at] ?? 1)]));
+    return { similarities, complete: similarities.size < neighbours };
+  }
+}
+
+/**
+ * Similarities by position in the conversation. Turns beyond the nearest ones count as just as far as
+ * the farthest of them; turns that have no vector yet are left out.
+ */
+export function byPosition(
+  { similarities, complete }: NearestTurns,
+  positions: ReadonlyMap<string, number>,
+): ReadonlyMap<number, number> {
+  const farthest = Math.min(...similarities.values());
+  const found = new Map<number, number>();
+  for (const [id, position] of positions) {
+    const similarity = similarities.get(id) ?? (complete ? undefined : farthest);
+    if (similarity !== undefined) found.set(position, similarity);
+  }
+  return found;
+}

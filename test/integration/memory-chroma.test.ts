@@ -1,0 +1,137 @@
+import { randomUUID } from 'node:crypto';
+import { afterAll, describe, expect, it } from 'vitest';
+import { ChromaMemoryStore } from '../../src/chroma.js';
+import { MemoryError } from '../../src/errors.js';
+import { makeTurn, memoryStoreContract } from '../../src/testing/contracts/memory-store-contract.js';
+import { startChromaServer } from '../support/chroma-server.js';
+import { WordEmbedder } from '../support/word-embedder.js';
+
+const server = await startChromaServer();
+afterAll(() => server?.stop());
+const url = server?.url ?? '';
+const newPrefix = () => `test-${randomUUID().slice(0, 8)}-`;
+const conversation = { tenant: 'tenant', sessionId: 'session' };
+
+describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
+  describe('keeps the contract without an embedder', () => {
+    const prefixes = new WeakMap<object, string>();
+    const open = (collectionPrefix: string) => {
+      const store = new ChromaMemoryStore({ url, collectionPrefix });
+      prefixes.set(store, collectionPrefix);
+      return store;
+    };
+    const create = async () => open(newPrefix());
+    const reopen = async (store: object) => open(prefixes.get(store) ?? '');
+    for (const { name, run } of memoryStoreContract(create, { reopen })) it(name, run);
+  });
+
+  describe('keeps the contract with an embedder', () => {
+    const create = async () =>
+      new ChromaMemoryStore({ url, collectionPrefix: newPrefix(), embedder: new WordEmbedder() });
+    for (const { name, run } of memoryStoreContract(create)) it(name, run);
+  });
+
+  it('finds a turn by meaning once it is embedded, and by words while the embedder fails', async () => {
+    const embedder = new WordEmbedder({ synonyms: [['car', 'automobile']] });
+    await using store = new ChromaMemoryStore({ url, collectionPrefix: newPrefix(), embedder });
+    for (const prompt of ['The soup was cold.', 'We sold the automobile.', 'It rained all day.']) {
+      await store.append(makeTurn({ prompt, reply: '' }));
+    }
+    await store.flush();
+    const [byMeaning] = await store.recall(conversation, 'car', { limit: 1 });
+    expect(byMeaning?.turn.prompt).toBe('We sold the automobile.');
+
+    embedder.failWith = new Error('out of quota');
+    await store.append(makeTurn({ prompt: 'The bicycle is blue.', reply: '' }));
+    const [byWords] = await store.recall(conversation, 'bicycle', { limit: 1 });
+    expect(byWords?.turn.prompt).toBe('The bicycle is blue.');
+    await expect(store.flush()).rejects.toThrow(MemoryError);
+    expect((await store.stats()).pending).toBe(1);
+
+    embedder.failWith = undefined;
+    await store.flush();
+    expect(await store.stats()).toMatchObject({ pending: 0, turns: 4, cacheSize: 4 });
+  });
+
+  it('embeds what was stored under another embedder when the conversation is read again', async () => {
+    const collectionPrefix = newPrefix();
+    await using before = new ChromaMemoryStore({ url, collectionPrefix });
+    await before.append(makeTurn({ prompt: 'We sold the automobile.', reply: '' }));
+    await before.append(makeTurn({ prompt: 'Nothing else.', reply: '' }));
+
+    const embedder = new WordEmbedder({ synonyms: [['car', 'automobile']] });
+    await using after = new ChromaMemoryStore({ url, collectionPrefix, embedder });
+    await after.recall(conversation, 'car', { limit: 1 });
+    await expect.poll(async () => (await after.stats()).cacheSize).toBe(2);
+    const [found] = await after.recall(conversation, 'car', { limit: 1 });
+    expect(found?.turn.prompt).toBe('We sold the automobile.');
+  });
+
+  it('removes the vectors of forgotten turns, of every embedder', async () => {
+    const collectionPrefix = newPrefix();
+    const embedders = ['one', 'two'].map((model) => new WordEmbedder({ model }));
+    const stores = embedders.map((embedder) => new ChromaMemoryStore({ url, collectionPrefix, embedder }));
+    await stores[0]?.append(makeTurn());
+    await stores[0]?.flush();
+    await stores[1]?.append(makeTurn());
+    await stores[1]?.flush();
+    expect(await stores[0]?.forget(conversation)).toBe(2);
+    for (const store of stores) {
+      expect((await store.stats()).cacheSize).toBe(0);
+      await store.close();
+    }
+  });
+
+  it('keeps the order of a conversation when the clock goes back', async () => {
+    const collectionPrefix = newPrefix();
+    const at = (hour: number) => ({
+      now: () => Date.UTC(2026, 0, 1, hour),
+      setTimeout,
+      clearTimeout: (handle: unknown) => clearTimeout(handle as NodeJS.Timeout),
+    });
+    await using first = new ChromaMemoryStore({ url, collectionPrefix, clock: at(12) });
+    for (const prompt of ['one', 'two']) await first.append(makeTurn({ prompt }));
+    await using second = new ChromaMemoryStore({ url, collectionPrefix, clock: at(9) });
+    for (const prompt of ['three', 'four']) await second.append(makeTurn({ prompt }));
+    const kept = await second.recent(conversation, { limit: 9 });
+    expect(kept.map(({ prompt }) => prompt)).toEqual(['one', 'two', 'three', 'four']);
+  });
+});
+
+describe('ChromaMemoryStore without a server', () => {
+  it('says where it looked and what to check', async () => {
+    await using store = new ChromaMemoryStore({ url: 'http://127.0.0.1:9' });
+    await expect(store.append(makeTurn())).rejects.toThrow(
+      /cannot be reached at http:\/\/127\.0\.0\.1:9\. Is it running .* CHROMA_URL/,
+    );
+    await expect(store.recall(conversation, 'x', { limit: 1 })).rejects.toThrow(MemoryError);
+  });
+
+  it('refuses an address that is none', () => {
+    expect(() => new ChromaMemoryStore({ url: 'localhost:8000' })).toThrow(/CHROMA_URL/);
+  });
+});
+
+describe.skipIf(!server)('a Chroma server that is killed', () => {
+  it('has every acknowledged turn when it is back, and the store finds it again by itself', async () => {
+    if (!server) return;
+    await using store = new ChromaMemoryStore({ url, collectionPrefix: newPrefix() });
+    const acknowledged: string[] = [];
+    for (let round = 0; round < 3; round++) {
+      const writes = Array.from({ length: 20 }, (_, n) => {
+        const turn = makeTurn({ prompt: `round ${round} turn ${n}` });
+        return store.append(turn).then(
+          () => acknowledged.push(turn.id),
+          () => undefined,
+        );
+      });
+      await writes[0];
+      await server.kill();
+      await Promise.all(writes);
+      await server.restart();
+    }
+    const kept = new Set((await store.recent(conversation, { limit: 999 })).map(({ id }) => id));
+    expect(acknowledged.length).toBeGreaterThan(0);
+    expect(acknowledged.filter((id) => !kept.has(id))).toEqual([]);
+  });
+});
