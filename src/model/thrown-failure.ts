@@ -67,7 +67,10 @@ export function classifyThrown(error: unknown, sent: boolean, redactor: Redactor
     };
   }
   if (code !== undefined || error instanceof TypeError) {
-    const fault = (code && networkFaults[code]) ?? [code, cause.message].filter(Boolean).join(': ');
+    // undici says only `fetch failed` on top.
+    const said =
+      cause.cause instanceof Error && cause.cause.message !== '' ? cause.cause.message : cause.message;
+    const fault = (code && networkFaults[code]) ?? [code, said].filter(Boolean).join(': ');
     return {
       kind: 'network',
       scope: 'call',
