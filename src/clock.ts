@@ -2,14 +2,18 @@
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  setTimeout(callback: () => void, delayMs: number): unknown;
+  /** A timer that nobody awaits is set with `isBackground`, so that it does not keep the process alive. */
+  setTimeout(callback: () => void, delayMs: number, options?: { readonly isBackground?: boolean }): unknown;
   clearTimeout(handle: unknown): void;
 }
 
-/** The machine's clock. Its timers do not keep the process alive. */
+/** The machine's clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
-  setTimeout: (callback, delayMs) => setTimeout(callback, delayMs).unref(),
+  setTimeout: (callback, delayMs, options) => {
+    const timer = setTimeout(callback, delayMs);
+    return options?.isBackground ? timer.unref() : timer;
+  },
   clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout),
 };
 

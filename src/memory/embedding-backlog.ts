@@ -128,10 +128,11 @@ export class EmbeddingBacklog<Key> {
   #pause(): void {
     if (this.#stop.signal.aborted) return;
     this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 2 || firstPauseMs);
-    this.#timer = this.#clock.setTimeout(() => {
+    const resume = () => {
       this.#timer = undefined;
       this.wake();
-    }, this.#pauseMs);
+    };
+    this.#timer = this.#clock.setTimeout(resume, this.#pauseMs, { isBackground: true });
   }
 
   #clearPause(): void {
