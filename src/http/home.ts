@@ -12,6 +12,12 @@ export async function home(request: Request, { page, notice }: ResolvedHandlerOp
   const headers = { vary: 'Accept' };
   const [best] = acceptedTypes(request.headers.get('accept'), ['application/json', 'text/html']);
   if (best !== 'text/html') return replyWithJson(status, { headers });
+  const { pathname, search } = new URL(request.url);
+  if (!pathname.endsWith('/')) {
+    // The page's relative addresses need the slash; a relative target survives proxies that cut a prefix.
+    const location = `./${pathname.slice(pathname.lastIndexOf('/') + 1)}/${search}`;
+    return replyWith(null, undefined, { status: 308, headers: { ...headers, location } });
+  }
   const html = await page();
   return replyWith(html, 'text/html; charset=utf-8', {
     headers: {

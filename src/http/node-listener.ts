@@ -4,6 +4,8 @@ import type { Handler } from './handler.js';
 /** How long the rest of a refused upload is still taken in, so that the client gets to read the refusal. */
 const lingerMs = 5_000;
 const bufferBytes = 64 * 1024;
+/** A Web-standard request cannot have them. */
+const unspeakableMethods: ReadonlySet<string> = new Set(['TRACE', 'TRACK', 'CONNECT']);
 
 /** What Express and its body parsers add to a request. */
 export interface NodeRequest extends IncomingMessage {
@@ -36,6 +38,10 @@ export function nodeListener(
       request = undefined;
     });
     try {
+      if (unspeakableMethods.has(incoming.method ?? '')) {
+        outgoing.writeHead(501).end();
+        return;
+      }
       request = toWebRequest(incoming, hangUp.signal);
       const response = await handler(request, {
         address: incoming.ip ?? incoming.socket.remoteAddress,

@@ -1,0 +1,181 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigurationError } from '../index.js';
+import { fakeChat } from './fake-chat.js';
+import { createHandler } from './handler.js';
+import type { HandlerOptions } from './handler-options.js';
+import { turn, url } from './samples.js';
+
+describe('the other routes', () => {
+  it.each([
+    ['GET', '/health', 200, { status: 'ok' }],
+    ['GET', '/', 200, { status: 'ok', message: 'Service is running' }],
+    ['GET', '/stats/', 200, expect.objectContaining({ api_key_stats: {}, cache_size: 0 })],
+    ['GET', '/nothing', 404, expect.objectContaining({ detail: expect.any(String) })],
+    ['GET', '/sessions/', 404, expect.objectContaining({ detail: expect.any(String) })],
+    ['GET', '/sessions/a/b', 404, expect.objectContaining({ detail: expect.any(String) })],
+    [
+      'GET',
+      '/sessions/%ff',
+      400,
+      expect.objectContaining({ detail: expect.stringContaining('percent-encoded') }),
+    ],
+    ['GET', '/sessions/a%00b', 400, expect.objectContaining({ detail: expect.stringContaining('control') })],
+    [
+      'GET',
+      '/sessions/a?limit=0',
+      400,
+      expect.objectContaining({ detail: expect.stringContaining('limit') }),
+    ],
+  ])('%s %s', async (method, path, status, body) => {
+    const response = await createHandler(fakeChat())(new Request(url(path), { method }));
+    expect(response.status).toBe(status);
+    expect(response.headers.get('x-content-type-options')).toBe('nosniff');
+    expect(await response.json()).toEqual(body);
+  });
+
+  it.each([
+    ['GET', '/infer', 'POST, OPTIONS'],
+    ['POST', '/stats', 'GET, HEAD, OPTIONS'],
+    ['PUT', '/sessions/a', 'GET, HEAD, DELETE, OPTIONS'],
+  ])('refuses %s %s with what is allowed', async (method, path, allow) => {
+    const response = await createHandler(fakeChat())(new Request(url(path), { method }));
+    expect(response.status).toBe(405);
+    expect(response.headers.get('allow')).toBe(allow);
+    expect(await response.json()).toMatchObject({ error: { code: 'METHOD_NOT_ALLOWED' } });
+  });
+
+  it('answers HEAD like GET, without the body', async () => {
+    const handler = createHandler(fakeChat());
+    const get = await handler(new Request(url('/stats')));
+    const head = await handler(new Request(url('/stats'), { method: 'HEAD' }));
+    expect([...head.headers]).toEqual([...get.headers]);
+    expect(await head.text()).toBe('');
+  });
+
+  it('answers OPTIONS with what is allowed', async () => {
+    const response = await createHandler(fakeChat())(new Request(url('/infer'), { method: 'OPTIONS' }));
+    expect([response.status, response.headers.get('allow')]).toEqual([204, 'POST, OPTIONS']);
+  });
+
+  it('serves below a base path and nothing beside it', async () => {
+    const handler = createHandler(fakeChat(), { basePath: '/api/' });
+    const statuses = ['/api', '/api/', '/api/health', '/health', '/apix/health'].map(async (path) => {
+      const { status } = await handler(new Request(url(path)));
+      return status;
+    });
+    expect(await Promise.all(statuses)).toEqual([200, 200, 200, 404, 404]);
+  });
+
+  it('shows statistics in the documented shape', async () => {
+    const chat = fakeChat({
+      stats: {
+        keys: {
+          queued: 1,
+          inFlight: 2,
+          keys: [
+            {
+              id: 'key_1_...w2Do',
+              project: 'alpha',
+              usageCount: 15,
+              successCount: 14,
+              failureCount: 1,
+              inFlight: 2,
+              lastErrorAt: null,
+              lastError: null,
+              isCurrent: true,
+              state: 'ready',
+            },
+            {
+              id: 'key_2_...x9',
+              project: 'beta',
+              usageCount: 3,
+              successCount: 0,
+              failureCount: 3,
+              inFlight: 0,
+              lastErrorAt: 1_700_000_000_900,
+              lastError: 'Over the limit.',
+              isCurrent: false,
+              state: 'cooling',
+              reason: 'It waits for its quota.',
+              until: 1_700_000_060_000,
+            },
+          ],
+        },
+        memory: { turns: 7, sessions: 2, cacheSize: 42, pending: 0, diskBytes: 4096 },
+        calls: { total: 20, inFlight: 2, succeeded: 17, failed: 1 },
+      },
+    });
+    const response = await createHandler(chat)(new Request(url('/stats')));
+    expect(await response.json()).toEqual({
+      api_key_stats: {
+        'key_1_...w2Do': {
+          usage_count: 15,
+          success_count: 14,
+          failure_count: 1,
+          in_flight: 2,
+          last_error: null,
+          last_error_message: null,
+          is_current: true,
+          project: 'alpha',
+          state: 'ready',
+        },
+        'key_2_...x9': {
+          usage_count: 3,
+          success_count: 0,
+          failure_count: 3,
+          in_flight: 0,
+          last_error: 1_700_000_000,
+          last_error_message: 'Over the limit.',
+          is_current: false,
+          project: 'beta',
+          state: 'cooling',
+          reason: 'It waits for its quota.',
+          until: 1_700_000_060,
+        },
+      },
+      cache_size: 42,
+      queued: 1,
+      in_flight: 2,
+      calls: { total: 20, in_flight: 2, succeeded: 17, failed: 1 },
+      memory: { turns: 7, sessions: 2, pending: 0, disk_bytes: 4096 },
+      started_at: 1_700_000_000,
+    });
+  });
+
+  it('reads and forgets a conversation of the tenant', async () => {
+    const chat = fakeChat({ turns: [turn] });
+    const handler = createHandler(chat, { authorize: () => ({ tenant: 'acme' }) });
+    const read = await handler(new Request(url('/sessions/a%2Fb')));
+    expect(await read.json()).toMatchObject({
+      session_id: 'a/b',
+      turns: [{ turn_id: 't0', response: 'In Lisbon.' }],
+    });
+    const forgotten = await handler(new Request(url('/sessions/a%2Fb'), { method: 'DELETE' }));
+    expect(await forgotten.json()).toEqual({ session_id: 'a/b', deleted: 3 });
+    expect(chat.forgotten).toEqual([{ tenant: 'acme', sessionId: 'a/b' }]);
+  });
+
+  it('repeats the notice wherever people look', async () => {
+    const handler = createHandler(fakeChat(), { notice: 'Demo — no Gemini' });
+    const home = await handler(new Request(url('/')));
+    const stats = await handler(new Request(url('/stats')));
+    expect([await home.json(), await stats.json()]).toMatchObject([
+      { notice: 'Demo — no Gemini' },
+      { notice: 'Demo — no Gemini' },
+    ]);
+    expect(decodeURIComponent(stats.headers.get('x-notice') ?? '')).toBe('Demo — no Gemini');
+  });
+});
+
+describe('createHandler', () => {
+  it.each<[object, RegExp]>([
+    [{ maxFiles: 0 }, /maxFiles/],
+    [{ allowedOrigins: ['app.example'] }, /allowedOrigins\.0/],
+    [{ basePath: 'api' }, /basePath/],
+    [{ apiToken: '' }, /apiToken/],
+    [{ maxUplaodBytes: 1 }, /maxUplaodBytes/],
+  ])('refuses the options %o', (options, names) => {
+    expect(() => createHandler(fakeChat(), options as HandlerOptions)).toThrow(ConfigurationError);
+    expect(() => createHandler(fakeChat(), options as HandlerOptions)).toThrow(names);
+  });
+});

@@ -1,0 +1,127 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fakeChat } from './fake-chat.js';
+import { createHandler } from './handler.js';
+import { ask, clip, turn } from './samples.js';
+
+let tempDir: string;
+
+beforeEach(async () => {
+  tempDir = await mkdtemp(join(tmpdir(), 'http-test-'));
+});
+
+afterEach(async () => {
+  const left = await readdir(tempDir);
+  await rm(tempDir, { recursive: true, force: true });
+  expect(left).toEqual([]);
+});
+
+describe('the reply of POST /infer', () => {
+  it.each([
+    ['no Accept', undefined, 'text/plain; charset=utf-8'],
+    ['anything', '*/*', 'text/plain; charset=utf-8'],
+    ['JSON', 'application/json', 'application/json; charset=utf-8'],
+    ['events', 'text/event-stream', 'text/event-stream; charset=utf-8'],
+    ['what it likes best', 'text/plain;q=0.2, application/json;q=0.9', 'application/json; charset=utf-8'],
+  ])('replies in the type that the client takes: %s', async (_what, accept, type) => {
+    const handler = createHandler(fakeChat(), { tempDir });
+    const response = await handler(ask({ prompt: 'Hi', session_id: 'c1' }, accept ? { accept } : {}));
+    expect(response.headers.get('content-type')).toBe(type);
+    expect(response.headers.get('x-session-id')).toBe('c1');
+    expect(response.headers.get('cache-control')).toBe('no-store');
+    await response.text();
+  });
+
+  it('sends the answer alone as text', async () => {
+    const chat = fakeChat({ reply: { text: 'Grüße 🎉' } });
+    const response = await createHandler(chat, { tempDir })(ask({ prompt: 'Hi' }));
+    expect(await response.text()).toBe('Grüße 🎉');
+    expect(response.headers.get('content-length')).toBe(String(Buffer.byteLength('Grüße 🎉')));
+  });
+
+  it('sends everything known of the answer as JSON', async () => {
+    const failure = { kind: 'overloaded', scope: 'model', message: 'busy', status: 503 } as const;
+    const attempt = { model: 'm', keyId: 'key_1_...w2Do', startedAt: 1_700_000_001_250, durationMs: 7 };
+    const chat = fakeChat({
+      reply: {
+        media: [clip],
+        recalled: [{ turn, score: 0.5 }],
+        recentTurns: 2,
+        attempts: [{ ...attempt, failure }, attempt],
+      },
+    });
+    const handler = createHandler(chat, { tempDir });
+    const response = await handler(ask({ prompt: 'Hi', session_id: 'c1' }, { accept: 'application/json' }));
+    expect(await response.json()).toEqual({
+      response: 'Hello',
+      session_id: 'c1',
+      turn_id: 't1',
+      processing_time: 1.234,
+      model: 'gemini-3.8-flash',
+      finish_reason: 'stop',
+      usage: { input_tokens: 10, output_tokens: 2, thought_tokens: 0, total_tokens: 12 },
+      media: [
+        {
+          kind: 'video',
+          name: 'clip.mp4',
+          mime_type: 'video/mp4',
+          bytes: 1000,
+          width: 640,
+          height: 360,
+          duration_ms: 4000,
+          codec: 'h264',
+          fingerprint: 'abc',
+          estimated_tokens: 516,
+          has_audio: true,
+          frames: [
+            { timestamp_ms: 1000, mime_type: 'image/jpeg' },
+            { timestamp_ms: 3000, mime_type: 'image/jpeg' },
+          ],
+        },
+      ],
+      recalled: [
+        {
+          turn_id: 't0',
+          created_at: 1_700_000_000.5,
+          prompt: 'Where was it?',
+          response: 'In Lisbon.',
+          score: 0.5,
+          media: [
+            {
+              kind: 'video',
+              name: 'a.mp4',
+              fingerprint: 'ff',
+              mime_type: 'video/mp4',
+              frame_timestamps_ms: [500],
+            },
+          ],
+        },
+      ],
+      recent_turns: 2,
+      attempts: [
+        {
+          model: 'm',
+          key: 'key_1_...w2Do',
+          started_at: 1_700_000_001.25,
+          duration_ms: 7,
+          failure: { kind: 'overloaded', status: 503, message: 'busy' },
+        },
+        { model: 'm', key: 'key_1_...w2Do', started_at: 1_700_000_001.25, duration_ms: 7 },
+      ],
+      timings: { total_ms: 1234, media_ms: 0, memory_ms: 1, queue_ms: 0, first_token_ms: 900 },
+      remembered: true,
+    });
+  });
+
+  it('adds the frames to the JSON when they are asked for', async () => {
+    const handler = createHandler(fakeChat({ reply: { media: [clip] } }), { tempDir });
+    const response = await handler(ask({ prompt: 'Hi' }, { accept: 'application/json' }, '/infer?frames=1'));
+    const { media } = await response.json();
+    expect(media[0].frames.map((frame: { data: string }) => frame.data)).toEqual([
+      'data:image/jpeg;base64,b25l',
+      'data:image/jpeg;base64,dHdv',
+    ]);
+  });
+});

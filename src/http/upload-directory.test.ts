@@ -1,0 +1,70 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { UploadDirectories } from './upload-directory.js';
+
+let parent: string;
+
+beforeEach(async () => {
+  parent = await mkdtemp(join(tmpdir(), 'uploads-test-'));
+});
+
+afterEach(() => rm(parent, { recursive: true, force: true }));
+
+/** The name that a process with this id would have given its directory. */
+async function nameFor(pid: number, letters: string): Promise<string> {
+  const own = await new UploadDirectories(parent).create();
+  await rm(own, { recursive: true });
+  return `${basename(own).replace(new RegExp(`${process.pid}-\\w+$`), '')}${pid}-${letters}`;
+}
+
+async function leave(name: string): Promise<void> {
+  await mkdir(join(parent, name));
+  await writeFile(join(parent, name, '0'), 'data');
+}
+
+async function endedProcess(): Promise<number> {
+  const child = spawn(process.execPath, ['--version'], { stdio: 'ignore' });
+  await once(child, 'exit');
+  return child.pid ?? 0;
+}
+
+describe('UploadDirectories', () => {
+  it('makes a directory of its own for each request, closed to others', async () => {
+    const directories = new UploadDirectories(parent);
+    const [first, second] = await Promise.all([directories.create(), directories.create()]);
+    expect(first).not.toBe(second);
+    expect((await stat(first)).mode & 0o777).toBe(0o700);
+    await writeFile(join(first, '0'), 'data');
+    await directories.remove(first);
+    expect(await readdir(parent)).toEqual([basename(second)]);
+  });
+
+  it('removes what dead processes have left', async () => {
+    await leave(await nameFor(await endedProcess(), 'abcdef'));
+    const made = await new UploadDirectories(parent).create();
+    expect(await readdir(parent)).toEqual([basename(made)]);
+  });
+
+  it('removes what an earlier process with the same id has left', async () => {
+    const name = await nameFor(process.pid, 'abcdef');
+    await leave(name);
+    await utimes(join(parent, name), 1, 1);
+    const made = await new UploadDirectories(parent).create();
+    expect(await readdir(parent)).toEqual([basename(made)]);
+  });
+
+  it('leaves alone what is in use or not its own', async () => {
+    const kept = [
+      await nameFor(process.ppid, 'abcdef'),
+      await nameFor(process.pid, 'abcdef'),
+      'somebody-elses',
+    ];
+    for (const name of kept) await leave(name);
+    const made = await new UploadDirectories(parent).create();
+    expect((await readdir(parent)).sort()).toEqual([...kept, basename(made)].sort());
+  });
+});
