@@ -1,6 +1,7 @@
 import { MediaError } from '../errors.js';
 import type { MediaSource, PreparedMedia } from '../types.js';
 import { bitmapToPng } from './bitmap.js';
+import { Deadline } from './deadline.js';
 import { prepareDocument } from './document.js';
 import { locateFfmpeg } from './ffmpeg-location.js';
 import { type PreparedParts, prepareImage } from './image.js';
@@ -32,7 +33,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
   readonly #settings: MediaSettings;
   readonly #pictures = new Semaphore(pictureConcurrency);
   readonly #clips: Semaphore;
-  readonly #closing = new AbortController();
+  readonly #deadlines = new Set<Deadline>();
+  #closed = false;
   readonly #active = new Set<Promise<unknown>>();
   #cleaned: Promise<void> | undefined;
 
@@ -55,7 +57,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
 
   /** Stops what is under way and waits until its processes and files are gone. */
   async close(): Promise<void> {
-    this.#closing.abort(new MediaError('unavailable', 'The media processor was closed.'));
+    this.#closed = true;
+    for (const deadline of this.#deadlines) deadline.abort(closedError());
     await Promise.allSettled(this.#active);
   }
 
@@ -68,7 +71,9 @@ export class DefaultMediaProcessor implements MediaProcessor {
     this.#cleaned ??= removeAbandonedWorkspaces(tempDir);
     await this.#cleaned;
     const workspace = new Workspace(tempDir);
-    const deadline = linkSignals([signal, this.#closing.signal]);
+    const deadline = new Deadline(signal);
+    if (this.#closed) deadline.abort(closedError());
+    this.#deadlines.add(deadline);
     try {
       deadline.start(this.#settings.timeoutMs, 'The attachment');
       const local = await openSource(source, workspace, this.#settings, deadline.signal);
@@ -87,6 +92,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
       report('ready');
       return { kind: format.kind, ...prepared, name: local.name, fingerprint: local.fingerprint };
     } finally {
+      this.#deadlines.delete(deadline);
       deadline.release();
       await workspace.remove();
     }
@@ -120,34 +126,6 @@ export class DefaultMediaProcessor implements MediaProcessor {
   }
 }
 
-/** One signal that follows several and, once started, a time limit. */
-function linkSignals(signals: readonly (AbortSignal | undefined)[]) {
-  const controller = new AbortController();
-  const followed = signals.filter((signal) => signal !== undefined);
-  const follow = () => controller.abort(followed.find((signal) => signal.aborted)?.reason);
-  for (const signal of followed) signal.addEventListener('abort', follow, { once: true });
-  if (followed.some((signal) => signal.aborted)) follow();
-  let timer: NodeJS.Timeout | undefined;
-  return {
-    signal: controller.signal,
-    start: (timeoutMs: number, name: string) => {
-      const seconds = Math.ceil(timeoutMs / 1000);
-      timer = setTimeout(
-        () =>
-          controller.abort(
-            new MediaError(
-              'timeout',
-              `${name} took longer than ${seconds} s to prepare. Send a shorter one, or raise timeoutMs.`,
-            ),
-          ),
-        timeoutMs,
-      );
-    },
-    /** Waiting for a place does not count. */
-    pause: () => clearTimeout(timer),
-    release: () => {
-      clearTimeout(timer);
-      for (const signal of followed) signal.removeEventListener('abort', follow);
-    },
-  };
+function closedError(): MediaError {
+  return new MediaError('unavailable', 'The media processor is closed. Make a new one.');
 }

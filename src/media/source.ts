@@ -94,10 +94,19 @@ function asNamed(source: MediaSource): NamedMedia {
 
 function nameOf(data: MediaData): string {
   if (typeof data === 'string') return basename(data.split(/[?#]/, 1)[0] ?? data) || data;
-  if (data instanceof URL)
-    return data.protocol === 'data:' ? 'attachment' : basename(data.pathname) || data.hostname;
+  if (data instanceof URL) return basename(readablePath(data)) || data.hostname || 'attachment';
   if (typeof File !== 'undefined' && data instanceof File && data.name) return data.name;
   return 'attachment';
+}
+
+function readablePath({ pathname }: URL): string {
+  try {
+    return decodeURIComponent(pathname);
+  } catch (error) {
+    // A name is only for messages, so one with stray percent signs is shown as it is.
+    if (error instanceof URIError) return pathname;
+    throw error;
+  }
 }
 
 /** A file path, a remote URL, or nothing when the data itself is given. */

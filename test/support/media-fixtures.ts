@@ -135,8 +135,8 @@ function runWithFrames(ffmpeg: string, args: readonly string[], frames: number):
 /** Marks the first track of an MP4 or MOV to be shown turned clockwise, as phones do. */
 export async function markTurned(path: string, degrees: 0 | 90 | 180 | 270): Promise<void> {
   const file = await readFile(path);
-  // The matrix comes 40 bytes after the name of a version 0 track header.
-  const matrix = file.indexOf('tkhd', 0, 'latin1') + 40;
+  // The matrix comes 44 bytes after the name of a version 0 track header.
+  const matrix = file.indexOf('tkhd', 0, 'latin1') + 44;
   const [cosine, sine] = [
     Math.round(Math.cos((degrees * Math.PI) / 180)),
     Math.round(Math.sin((degrees * Math.PI) / 180)),

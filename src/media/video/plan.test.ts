@@ -1,0 +1,70 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { chooseFrames, chooseKeyframes, isSinglePassCheaper, planTargets } from './plan.js';
+
+describe('planTargets', () => {
+  it('takes the middles of equal slices', () => {
+    expect(planTargets({ startMs: 0, endMs: 8000 }, 4)).toEqual([1000, 3000, 5000, 7000]);
+    expect(planTargets({ startMs: 500, endMs: 1500 }, 1)).toEqual([1000]);
+  });
+});
+
+describe('chooseFrames', () => {
+  it('takes the frame that is on screen at each target', () => {
+    const times = [0, 900, 2900, 3100, 4900, 5000, 7100];
+    expect(chooseFrames(times, { startMs: 0, endMs: 8200 }, 4)).toEqual([900, 2900, 5000, 7100]);
+  });
+
+  it('gives as many different frames as asked for, in order, whenever there are that many', () => {
+    const times = fc.uniqueArray(fc.integer({ min: 0, max: 1e7 }), { minLength: 1, maxLength: 200 });
+    fc.assert(
+      fc.property(times, fc.integer({ min: 1, max: 40 }), (unsorted, count) => {
+        const sorted = [...unsorted].sort((a, b) => a - b);
+        const span = { startMs: sorted[0] ?? 0, endMs: sorted.at(-1) ?? 0 };
+        const chosen = chooseFrames(sorted, span, count);
+        expect(chosen).toHaveLength(Math.min(count, sorted.length));
+        expect(chosen).toEqual([...new Set(chosen)].sort((a, b) => a - b));
+        for (const time of chosen) expect(sorted).toContain(time);
+      }),
+    );
+  });
+
+  it('stays within a frame of every target when frames are even', () => {
+    const times = Array.from({ length: 1000 }, (_, frame) => frame * 40);
+    const span = { startMs: 0, endMs: 40_000 };
+    chooseFrames(times, span, 8).forEach((time, i) => {
+      expect((planTargets(span, 8)[i] ?? 0) - time).toBeGreaterThanOrEqual(0);
+      expect((planTargets(span, 8)[i] ?? 0) - time).toBeLessThan(40);
+    });
+  });
+});
+
+describe('chooseKeyframes', () => {
+  const span = { startMs: 0, endMs: 8000 };
+  it('takes the nearest keyframe on either side when all are within a quarter of the spacing', () => {
+    const neighbours = [
+      { targetMs: 2000, beforeMs: 1500, afterMs: 2100 },
+      { targetMs: 6000, beforeMs: 5900, afterMs: undefined },
+    ];
+    expect(chooseKeyframes(neighbours, span)).toEqual([2100, 5900]);
+  });
+
+  it('takes none when one of them is further away', () => {
+    const neighbours = [
+      { targetMs: 2000, beforeMs: 2000, afterMs: 4000 },
+      { targetMs: 6000, beforeMs: 4000, afterMs: 8000 },
+    ];
+    expect(chooseKeyframes(neighbours, span)).toBeUndefined();
+  });
+});
+
+describe('isSinglePassCheaper', () => {
+  it.each([
+    { seconds: 10, count: 8, cheaper: true },
+    { seconds: 60, count: 8, cheaper: false },
+    { seconds: 60, count: 32, cheaper: true },
+    { seconds: 3600, count: 32, cheaper: false },
+  ])('says $cheaper for $count frames of $seconds s', ({ seconds, count, cheaper }) => {
+    expect(isSinglePassCheaper(seconds * 1000, 30, count)).toBe(cheaper);
+  });
+});
