@@ -21,6 +21,17 @@ const routedKinds: ReadonlySet<Failure['kind']> = new Set([
 const routedScopes: ReadonlySet<Failure['scope']> = new Set(['key', 'pair', 'project']);
 const isRouted = (failure: Failure) => routedKinds.has(failure.kind) && routedScopes.has(failure.scope);
 
+/** Reasons of failures that happened before anything was sent, so that no quota was spent. */
+const unsentReasons: ReadonlySet<string> = new Set([
+  'API_KEY_UNUSABLE',
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
 export interface AttemptParts {
   readonly keyPool: KeyPool;
   readonly model: ChatModel;
@@ -172,7 +183,10 @@ export async function* attemptAnswer(
           : new BlockedError(failure.reason ?? 'BLOCKED', failure.message, { partial: text, cause: error });
       }
     } finally {
-      if (!settled) lease.settle({ ok: false, failure: failure ?? abandoned, sent: true });
+      if (!settled) {
+        const sent = !unsentReasons.has(failure?.reason ?? '');
+        lease.settle({ ok: false, failure: failure ?? abandoned, sent });
+      }
     }
 
     const failed: Attempt = {
