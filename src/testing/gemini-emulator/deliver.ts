@@ -1,5 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { type Clock, sleep } from '../../clock.js';
+import type { OpenCall } from './call-log.js';
 import { overloaded } from './error-bodies.js';
 import type { Injection } from './faults.js';
 import type { WireErrorBody } from './wire.js';
@@ -14,10 +15,7 @@ export interface Delivery {
   readonly firstChunkDelayMs: number;
   readonly chunkDelayMs: number;
   readonly injection: Injection | undefined;
-  /** Aborts when the client hangs up or the emulator closes. */
-  readonly gone: AbortSignal;
-  /** Cuts the connection on the emulator's own account. */
-  readonly cut: () => void;
+  readonly connection: OpenCall;
 }
 
 const trickleBytes = 24;
@@ -26,11 +24,11 @@ const defaultSlowDelayMs = 3000;
 
 /** Writes an answer, or as much of it as the fault lets through, in the way that the fault wants it. */
 export async function deliver(delivery: Delivery): Promise<void> {
-  const { response, clock, gone, injection } = delivery;
+  const { response, clock, connection, injection } = delivery;
   const fault = injection?.fault;
   const delayMs =
     fault === 'slow-first-byte' ? (injection?.delayMs ?? defaultSlowDelayMs) : delivery.firstChunkDelayMs;
-  if (delayMs > 0) await sleep(clock, delayMs, gone);
+  if (delayMs > 0) await sleep(clock, delayMs, connection.gone);
 
   response.writeHead(200, {
     'Content-Type': fault === 'wrong-content-type' ? 'text/html; charset=UTF-8' : delivery.contentType,
@@ -47,13 +45,14 @@ export async function deliver(delivery: Delivery): Promise<void> {
   await writePieces(delivery, frames);
   if (fault === 'stall') {
     response.flushHeaders();
-    await new Promise<void>((resolve) => onAbort(gone, resolve));
-  } else if (fault === 'reset-mid-body') delivery.cut();
+    await new Promise<void>((resolve) => onAbort(connection.gone, resolve));
+  } else if (fault === 'reset-mid-body') connection.cut();
   else response.end();
 }
 
 async function writePieces(delivery: Delivery, frames: readonly string[]): Promise<void> {
-  const { response, clock, gone, injection } = delivery;
+  const { response, clock, connection, injection } = delivery;
+  const { gone } = connection;
   const fault = injection?.fault;
   let isFirst = true;
   for (const frame of frames) {
@@ -133,7 +132,7 @@ function write(response: ServerResponse, piece: string | Buffer): Promise<void> 
   });
 }
 
-export function onAbort(signal: AbortSignal, callback: () => void): void {
+function onAbort(signal: AbortSignal, callback: () => void): void {
   if (signal.aborted) callback();
   else signal.addEventListener('abort', callback, { once: true });
 }

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { OpenCall } from './call-log.js';
 import { payloadTooLarge } from './error-bodies.js';
 import type { Injection } from './faults.js';
 import type { EmulatedProject } from './options.js';
@@ -14,10 +15,7 @@ export interface Exchange {
   readonly bytes: Buffer;
   readonly project: EmulatedProject;
   readonly injection: Injection | undefined;
-  /** Aborts when the client hangs up or the emulator closes. */
-  readonly gone: AbortSignal;
-  /** Cuts the connection on the emulator's own account. */
-  readonly cut: () => void;
+  readonly connection: OpenCall;
 }
 
 /** What the path and the query of a request say. */
@@ -44,7 +42,20 @@ const operations: Readonly<Record<string, GeminiOperation>> = {
 
 const noQuery = new URLSearchParams();
 
+const knownRoutes = new Map<string, Route>();
+const maxKnownRoutes = 256;
+
+/** Clients ask for few different URLs, and taking one apart costs as much as the rest of a call. */
 export function readRoute(url: string): Route {
+  const known = knownRoutes.get(url);
+  if (known) return known;
+  const route = parseRoute(url);
+  if (knownRoutes.size >= maxKnownRoutes) knownRoutes.clear();
+  knownRoutes.set(url, route);
+  return route;
+}
+
+function parseRoute(url: string): Route {
   const [path = '/', search] = url.split('?', 2);
   const query = search === undefined ? noQuery : new URLSearchParams(search);
   const [, upload = '', version = '', resource = ''] =

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import { type Clock, systemClock } from '../../clock.js';
 import { ConfigurationError } from '../../errors.js';
+import { CallLog } from './call-log.js';
 import { deliver } from './deliver.js';
 import { badKey, internal, invalidArgument, modelNotFound, quotaExceeded } from './error-bodies.js';
 import {
@@ -66,12 +67,8 @@ export class GeminiEmulator {
   readonly #files: FileStore;
   readonly #generate: GenerateSettings;
   readonly #maxRequestBytes: number;
-  readonly #keepsJournal: boolean;
-  readonly #journal: RecordedCall[] = [];
+  readonly #log: CallLog;
   readonly #said: AnswerText[] = [];
-  readonly #waiting = new Set<() => void>();
-  readonly #open = new Set<AbortController>();
-  #received = 0;
   #url = '';
 
   /** @internal */
@@ -79,7 +76,7 @@ export class GeminiEmulator {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#models = options.models ?? defaultModels;
-    this.#keepsJournal = options.journal ?? true;
+    this.#log = new CallLog(this.#clock, options.journal ?? true);
     this.#maxRequestBytes = options.maxRequestBytes ?? 100 * 1024 * 1024;
     this.#ledger = new QuotaLedger(options.window ?? 'sliding');
     this.#projects =
@@ -88,7 +85,8 @@ export class GeminiEmulator {
     const seed = options.seed ?? 1;
     this.#faults = new FaultScript(options.chaos && { seed, ...withoutUndefined(options.chaos) });
     const random = createRandom(seed);
-    const nextId = () => Math.floor(random() * 2 ** 32).toString(36) + (this.#nextNumber++).toString(36);
+    let ids = 0;
+    const nextId = () => `${Math.floor(random() * 2 ** 32).toString(36)}${(ids++).toString(36)}`;
     this.#files = new FileStore({
       clock: this.#clock,
       processingMs: options.fileProcessingMs ?? 0,
@@ -110,8 +108,6 @@ export class GeminiEmulator {
     this.#server.keepAliveTimeout = 65_000;
   }
 
-  #nextNumber = 0;
-
   /** Where the server listens, such as `http://127.0.0.1:41234`. */
   get url(): string {
     return this.#url;
@@ -119,7 +115,7 @@ export class GeminiEmulator {
 
   /** The calls received so far, oldest first; empty with `journal: false`. */
   get journal(): readonly RecordedCall[] {
-    return this.#journal;
+    return this.#log.calls;
   }
 
   /** Makes the next matching calls go wrong, or gives them a raw reply. Injections apply in their order. */
@@ -139,12 +135,12 @@ export class GeminiEmulator {
 
   /** Resolves once the emulator has received `calls` calls since its start. */
   whenReceived(calls: number): Promise<void> {
-    return this.#when(() => this.#received >= calls);
+    return this.#log.whenReceived(calls);
   }
 
   /** Resolves once no call is being answered, so that the journal is complete. */
   whenIdle(): Promise<void> {
-    return this.#when(() => this.#open.size === 0);
+    return this.#log.whenIdle();
   }
 
   /** @internal */
@@ -168,7 +164,7 @@ export class GeminiEmulator {
 
   /** Stops listening and cuts what is still open. */
   async close(): Promise<void> {
-    for (const call of this.#open) call.abort(new Error('The emulator was closed.'));
+    this.#log.cutAll();
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve());
       this.#server.closeAllConnections();
@@ -177,22 +173,6 @@ export class GeminiEmulator {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
-  }
-
-  #when(isReached: () => boolean): Promise<void> {
-    return new Promise((resolve) => {
-      const check = () => {
-        if (!isReached()) return;
-        this.#waiting.delete(check);
-        resolve();
-      };
-      this.#waiting.add(check);
-      check();
-    });
-  }
-
-  #notify(): void {
-    for (const check of this.#waiting) check();
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
@@ -222,7 +202,7 @@ export class GeminiEmulator {
       body: body instanceof SyntaxError ? undefined : body,
       startedAt: this.#clock.now(),
     });
-    const { gone, cut } = this.#follow(call, response);
+    const connection = this.#log.enter(call, response);
 
     const project = this.#projectOf(call, isUploadedData);
     call.project = project?.id;
@@ -234,31 +214,8 @@ export class GeminiEmulator {
     else {
       const injection = this.#faults.take(call);
       call.fault = injection?.fault;
-      await this.#answer({ request, response, route, call, bytes, project, injection, gone, cut });
+      await this.#answer({ request, response, route, call, bytes, project, injection, connection });
     }
-  }
-
-  /** Keeps the journal entry of a call up to date until its connection is done with it. */
-  #follow(call: RecordedCall, response: ServerResponse): { gone: AbortSignal; cut: () => void } {
-    const controller = new AbortController();
-    let wasCut = false;
-    if (this.#keepsJournal) this.#journal.push(call);
-    this.#open.add(controller);
-    this.#received++;
-    response.once('close', () => {
-      call.status = response.headersSent ? response.statusCode : 0;
-      call.aborted = !response.writableFinished && !wasCut && !controller.signal.aborted;
-      call.endedAt = this.#clock.now();
-      this.#open.delete(controller);
-      if (!response.writableFinished) controller.abort(new Error('The client hung up.'));
-      this.#notify();
-    });
-    if (this.#waiting.size > 0) this.#notify();
-    const cut = () => {
-      wasCut = true;
-      response.destroy();
-    };
-    return { gone: controller.signal, cut };
   }
 
   #projectOf(call: RecordedCall, isUploadedData: boolean): EmulatedProject | undefined {

@@ -51,8 +51,7 @@ export async function generate(exchange: Exchange, settings: GenerateSettings): 
     firstChunkDelayMs: settings.firstChunkDelayMs,
     chunkDelayMs: settings.chunkDelayMs,
     injection: exchange.injection,
-    gone: exchange.gone,
-    cut: exchange.cut,
+    connection: exchange.connection,
   });
 }
 

@@ -56,7 +56,7 @@ export function answerStruck(exchange: Exchange): boolean {
   const { fault, reply } = injection;
   if (reply) sendRaw(exchange, reply);
   else if (fault === 'reset-before-headers') {
-    exchange.cut();
+    exchange.connection.wasCut = true;
     request.socket.resetAndDestroy();
   } else if (fault === 'html-error') sendText(response, htmlPage, 'text/html; charset=UTF-8', 502);
   else {
