@@ -59,8 +59,11 @@ export class AdaptiveLimit {
     return true;
   }
 
-  /** The server refused although only `used` had been admitted. */
-  cut(used: number, now: number): void {
+  /**
+   * The server refused although only `used` had been admitted. Returns whether that is less than the
+   * limit allows.
+   */
+  cut(used: number, now: number): boolean {
     const nominal = this.nominal;
     if (nominal === Number.POSITIVE_INFINITY) {
       this.#estimate = Math.max(1, Math.floor(used * cutFactor));
@@ -69,9 +72,10 @@ export class AdaptiveLimit {
       const share = this.usable(now) / nominal;
       this.#share = Math.max(smallestShare, share / 2, Math.min(share, used / nominal) * cutFactor);
     } else {
-      return;
+      return false;
     }
     this.#cutAt = now;
+    return true;
   }
 }
 

@@ -5,6 +5,8 @@ const observedMs = 10_000;
 const fewestFailures = 3;
 const firstPauseMs = 1_000;
 const longestPauseMs = 30_000;
+/** The longer it lasts, the rarer the probes: an outage goes unnoticed past its end by a quarter of it. */
+const pausePerOutage = 0.25;
 /** A probe that has not failed for so long lets one more call through. */
 const probeMs = 5_000;
 /** Bare refusals by all projects, and at least so many, at once come from something that they share. */
@@ -16,7 +18,8 @@ const sharedRefusals = 3;
  */
 export class ModelBreaker {
   readonly gate = new Gate(probeMs);
-  #pauses = 0;
+  /** When the calls began to fail. */
+  #failingSince = 0;
   #outcomes: { readonly at: number; readonly failed: boolean }[] = [];
   #bareRefusals = new Map<Unit, number>();
 
@@ -24,7 +27,6 @@ export class ModelBreaker {
   succeed(grantedAt: number, now: number): boolean {
     this.#observe(now, false);
     if (!this.gate.open(grantedAt)) return false;
-    this.#pauses = 0;
     this.#outcomes = [];
     return true;
   }
@@ -32,14 +34,13 @@ export class ModelBreaker {
   /** A call failed for the model's sake. Returns for how long to pause, if so. */
   fail(grantedAt: number, now: number): number | undefined {
     this.#observe(now, true);
-    if (this.gate.isProbe(grantedAt)) {
-      this.#pauses += 1;
-    } else if (this.gate.isOpen && this.#mostFail()) {
-      this.#pauses = 0;
-    } else {
+    if (this.gate.isOpen) {
+      if (!this.#mostFail()) return undefined;
+      this.#failingSince = now;
+    } else if (!this.gate.isProbe(grantedAt)) {
       return undefined;
     }
-    return Math.min(longestPauseMs, firstPauseMs * 2 ** this.#pauses);
+    return Math.min(longestPauseMs, Math.max(firstPauseMs, pausePerOutage * (now - this.#failingSince)));
   }
 
   /** A unit was refused without any detail. Returns whether all `units` were at about the same time. */

@@ -65,7 +65,7 @@ export class ModelLane {
     let mostSlack = Number.NEGATIVE_INFINITY;
     for (const unit of this.units) {
       if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
-      if (unit.isFull || unit.freeAt(tokens, now) > now) continue;
+      if (unit.isFull(now) || unit.freeAt(tokens, now) > now) continue;
       const slack = unit.slack(now);
       if (slack > mostSlack) {
         mostSlack = slack;

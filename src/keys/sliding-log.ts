@@ -33,6 +33,20 @@ export class SlidingLog {
     return this.#tokens;
   }
 
+  /** What was charged before `at` and is still in the window. */
+  before(at: number, now: number): { readonly requests: number; readonly tokens: number } {
+    this.#evict(now);
+    let requests = this.#requests;
+    let tokens = this.#tokens;
+    for (let i = this.#entries.length - 1; i >= this.#first; i -= 1) {
+      const entry = this.#entries[i];
+      if (entry === undefined || entry.at < at) break;
+      requests -= entry.requests;
+      tokens -= entry.tokens;
+    }
+    return { requests, tokens };
+  }
+
   /** Charges one request. Time never runs backwards: an earlier `now` counts as the latest one. */
   add(tokens: number, now: number): LogEntry {
     this.#evict(now);

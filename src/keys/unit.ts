@@ -12,6 +12,8 @@ const initialMarginMs = 300;
 const largestMarginMs = 3_000;
 /** A refusal comes within this time; a probe that is still running then was admitted. */
 const refusalArrivesWithinMs = 3_000;
+/** After a refusal that the ledger cannot explain calls are sent in small numbers again. */
+const distrustMs = 120_000;
 const firstInFlight = 4;
 const slowStartEndsAt = 64;
 const bareCoolingMs = [5_000, 10_000, 20_000, 40_000, 60_000] as const;
@@ -38,6 +40,8 @@ export class Unit {
   #dayCount = 0;
   #inFlightCap = firstInFlight;
   #bareRefusals = 0;
+  /** Until when the ledger is not trusted alone, because the service refused what it admitted. */
+  #distrustedUntil = 0;
   /** Since when the ledger is kept. */
   #openedAt: number | undefined;
   readonly #maxInFlight: number;
@@ -59,13 +63,15 @@ export class Unit {
   }
 
   /** Calls that may run at once. Unknown limits are approached carefully, known ones guard themselves. */
-  get inFlightCap(): number {
-    const known = this.rpm.origin !== 'unknown' && this.tpm.origin !== 'unknown';
-    return known ? this.#maxInFlight : Math.min(this.#inFlightCap, this.#maxInFlight);
+  inFlightCap(now: number): number {
+    const isKnown = this.rpm.origin !== 'unknown' && this.tpm.origin !== 'unknown';
+    return isKnown && now >= this.#distrustedUntil
+      ? this.#maxInFlight
+      : Math.min(this.#inFlightCap, this.#maxInFlight);
   }
 
-  get isFull(): boolean {
-    return this.inFlight >= this.inFlightCap;
+  isFull(now: number): boolean {
+    return this.inFlight >= this.inFlightCap(now);
   }
 
   requestsToday(now: number): number {
@@ -101,7 +107,7 @@ export class Unit {
 
   /** The part of the tightest limit that is unused: 1 is idle, 0 is full. */
   slack(now: number): number {
-    let slack = 1 - this.inFlight / this.inFlightCap;
+    let slack = 1 - this.inFlight / this.inFlightCap(now);
     const rpm = this.rpm.usable(now);
     if (rpm < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.log.requests(now) / rpm);
     const tpm = this.tpm.usable(now);
@@ -171,11 +177,14 @@ export class Unit {
     // A ledger younger than the window does not know what was used before, by a former process say.
     const isComplete = this.#openedAt !== undefined && this.#openedAt + this.log.windowMs <= now;
     if (fresh && isComplete) {
-      if (learned?.tpm !== undefined) this.tpm.cut(this.log.tokens(now), now);
-      else this.rpm.cut(this.log.requests(now), now);
+      // What was sent after the refused call says nothing about what the service had admitted by then.
+      const used = this.log.before(bookedAt, now);
+      const isCut =
+        learned?.tpm !== undefined ? this.tpm.cut(used.tokens, now) : this.rpm.cut(used.requests, now);
+      if (isCut) this.#distrustedUntil = now + distrustMs;
     }
     if (fresh) {
-      this.#inFlightCap = Math.max(1, Math.min(this.inFlight, this.#inFlightCap / 2));
+      this.#inFlightCap = Math.max(2, Math.min(this.inFlight, this.#inFlightCap / 2));
       if (retryAfterMs !== undefined && retryAfterMs < 1_000) {
         this.log.windowMs = Math.min(minuteMs + largestMarginMs, this.log.windowMs + initialMarginMs);
       }

@@ -3,6 +3,11 @@ import type { RetryContext, RetryDecision, RetryPolicy } from './retry-policy.js
 export interface BackoffRetryPolicyOptions {
   /** Attempts on one model that count (a bad key or a spent quota does not). Default 5. */
   readonly maxAttempts?: number | undefined;
+  /**
+   * An overloaded service and a broken network are ridden out for at least so long, whatever the
+   * attempts. Default 30,000, or 0 when `maxAttempts` is given.
+   */
+  readonly patienceMs?: number | undefined;
   /** Longest wait before the first retry; it doubles with each attempt. Default 500. */
   readonly baseDelayMs?: number | undefined;
   /** Longest wait before any retry. Default 20,000. */
@@ -29,6 +34,7 @@ const overloadedAttemptsBeforeFallback = 2;
  */
 export class BackoffRetryPolicy implements RetryPolicy {
   readonly #maxAttempts: number;
+  readonly #patienceMs: number;
   readonly #baseDelayMs: number;
   readonly #maxDelayMs: number;
   readonly #fallbackModels: readonly string[];
@@ -37,6 +43,7 @@ export class BackoffRetryPolicy implements RetryPolicy {
 
   constructor(options: BackoffRetryPolicyOptions = {}) {
     this.#maxAttempts = options.maxAttempts ?? 5;
+    this.#patienceMs = options.patienceMs ?? (options.maxAttempts === undefined ? 30_000 : 0);
     this.#baseDelayMs = options.baseDelayMs ?? 500;
     this.#maxDelayMs = options.maxDelayMs ?? 20_000;
     this.#fallbackModels = options.fallbackModels ?? [];
@@ -69,17 +76,21 @@ export class BackoffRetryPolicy implements RetryPolicy {
           : this.#fallBack(context);
       case 'overloaded': {
         const fallback = attempt >= overloadedAttemptsBeforeFallback ? this.#fallBack(context) : undefined;
-        return fallback ?? this.#tryAgain(context);
+        return fallback ?? this.#tryAgain(context, this.#patienceMs);
       }
+      case 'network':
+        return this.#tryAgain(context, this.#patienceMs);
       case 'internal':
       case 'timeout':
-      case 'network':
-        return this.#tryAgain(context);
+        return this.#tryAgain(context, 0);
     }
   }
 
-  #tryAgain(context: RetryContext): RetryDecision | undefined {
-    return context.attempt < this.#maxAttempts ? this.#backOff(context) : this.#fallBack(context);
+  #tryAgain(context: RetryContext, patienceMs: number): RetryDecision | undefined {
+    if (context.attempt < this.#maxAttempts) return this.#backOff(context);
+    const fallback = this.#fallBack(context);
+    if (fallback !== undefined) return fallback;
+    return context.elapsedMs < patienceMs ? this.#backOff(context) : undefined;
   }
 
   #backOff({ attempt, failure }: RetryContext): RetryDecision {
