@@ -106,14 +106,14 @@ export class GeminiEmbedder implements Embedder {
     } as const;
     for (let attempt = 1; ; attempt++) {
       const lease = await this.#keyPool.acquire(need, { signal: options.signal });
-      const exchange = { wasSent: false };
+      const progress = { wasSent: false };
       try {
-        const vectors = await this.#call(formatted, lease.key.value, options.signal, exchange);
+        const vectors = await this.#call(formatted, lease.key.value, options.signal, progress);
         lease.settle({ ok: true });
         return vectors;
       } catch (error) {
         const failure = ModelCallError.isInstance(error) ? error.failure : abandoned;
-        lease.settle({ ok: false, failure, sent: exchange.wasSent });
+        lease.settle({ ok: false, failure, sent: progress.wasSent });
         if (attempt >= mostAttempts || !scopesWithAnotherKey.has(failure.scope)) throw error;
       }
     }

@@ -45,12 +45,13 @@ export class GeminiExchange {
    */
   readonly fetch: Fetch = async (url, init) => {
     this.#wasSent = true;
+    const dispatcher = untimedDispatcher();
     const options = {
       ...init,
       signal: this.#signal,
       // A redirect would carry the key to another host.
       redirect: 'manual',
-      dispatcher: untimedDispatcher,
+      ...(dispatcher === undefined ? {} : { dispatcher }),
     } as const;
     const response = await fetch(url, options as RequestInit);
     if (response.ok) return response;

@@ -14,7 +14,7 @@ import { Redactor } from './redact.js';
 
 export interface GeminiModelOptions extends GeminiEndpoint {
   /** How long one call may take; each limit has its own default. */
-  readonly timeouts?: Partial<AttemptTimeouts> | undefined;
+  readonly timeouts?: { readonly [Limit in keyof AttemptTimeouts]?: number | undefined } | undefined;
   /** Default the machine's. */
   readonly clock?: Clock | undefined;
 }
