@@ -1,42 +1,11 @@
-import { GoogleGenAI } from '@google/genai';
 import sharp from 'sharp';
 import { afterEach, describe, expect, it } from 'vitest';
-import { type GeminiEmulator, startGeminiEmulator } from './gemini-emulator.js';
+import { startGeminiEmulator } from './gemini-emulator.js';
 import type { GeminiEmulatorOptions } from './options.js';
+import { createStarter, model, statusOf, twoProjects } from './real-client.js';
 
-const model = 'gemini-3.8-flash';
-const opened: GeminiEmulator[] = [];
-
-afterEach(async () => {
-  await Promise.all(opened.splice(0).map((emulator) => emulator.close()));
-});
-
-async function start(options: GeminiEmulatorOptions = {}) {
-  const emulator = await startGeminiEmulator(options);
-  opened.push(emulator);
-  const client = (apiKey: string) =>
-    new GoogleGenAI({ apiKey, vertexai: false, httpOptions: { baseUrl: emulator.url } });
-  return { emulator, client, ai: client('a-key') };
-}
-
-const statusOf = (call: Promise<unknown>): Promise<number> =>
-  call.then(
-    () => 200,
-    (error: { status: number }) => error.status,
-  );
-
-const textOf = async (stream: AsyncIterable<{ text: string | undefined }>) => {
-  let text = '';
-  for await (const chunk of stream) text += chunk.text ?? '';
-  return text;
-};
-
-const twoProjects: GeminiEmulatorOptions = {
-  projects: [
-    { id: 'alpha', keys: ['key-a1', 'key-a2'], limits: { rpm: 3 } },
-    { id: 'beta', keys: ['key-b'] },
-  ],
-};
+const { start, closeAll } = createStarter();
+afterEach(closeAll);
 
 describe('the emulator answers the real client', () => {
   it('whole and streamed alike, with usage, version and a finish reason on the last chunk', async () => {
@@ -144,116 +113,6 @@ describe('the emulator answers the real client', () => {
   });
 });
 
-describe('its description of a call', () => {
-  it('says who answers, and shows prompt, turns, system instruction, pictures, sounds and files', async () => {
-    const { ai } = await start();
-    const picture = async (width: number, height: number) => ({
-      inlineData: {
-        mimeType: 'image/jpeg',
-        data: (
-          await sharp({ create: { width, height, channels: 3, background: 'teal' } })
-            .jpeg()
-            .toBuffer()
-        ).toString('base64'),
-      },
-    });
-    const { text } = await ai.models.generateContent({
-      model,
-      config: { systemInstruction: 'Be brief.' },
-      contents: [
-        { role: 'user', parts: [{ text: 'Who was Archimedes?' }] },
-        { role: 'model', parts: [{ text: 'A tortoise.' }] },
-        {
-          role: 'user',
-          parts: [
-            { text: 'clip.mp4, frame at 0:03.5' },
-            await picture(320, 180),
-            { text: 'clip.mp4, frame at 0:10.5' },
-            await picture(64, 48),
-            { inlineData: { mimeType: 'audio/mpeg', data: Buffer.alloc(3000).toString('base64') } },
-            { text: 'What happens\nhere?' },
-          ],
-        },
-      ],
-    });
-    const [first, ...rest] = (text ?? '').split('\n');
-    expect(first).toMatch(/emulator.*not Gemini/);
-    const description = rest.join('\n');
-    expect(description).toContain('You asked: “What happens here?”');
-    expect(description).toContain('1 earlier turn. Asked before, oldest first: “Who was Archimedes?”');
-    expect(description).toContain('2 pictures');
-    expect(description).toMatch(/clip\.mp4, frame at 0:03\.5 \(320×180 jpeg/);
-    expect(description).toMatch(/clip\.mp4, frame at 0:10\.5 \(64×48 jpeg/);
-    expect(description).toContain('audio/mpeg, 3 kB');
-    expect(description).toContain('The system instruction reads: “Be brief.”');
-  });
-});
-
-describe('the journal', () => {
-  it('keeps what arrived, down to the size and the label of each picture', async () => {
-    const { emulator, ai } = await start();
-    const data = await sharp({ create: { width: 30, height: 20, channels: 3, background: 'red' } })
-      .webp()
-      .toBuffer();
-    await textOf(
-      await ai.models.generateContentStream({
-        model,
-        contents: [
-          { text: 'a.webp' },
-          { inlineData: { mimeType: 'image/webp', data: data.toString('base64') } },
-          { text: 'What is it?' },
-        ],
-      }),
-    );
-    await emulator.whenIdle();
-    const [call] = emulator.journal;
-    expect(call).toMatchObject({
-      method: 'POST',
-      path: `/v1beta/models/${model}:streamGenerateContent`,
-      operation: 'generate',
-      model,
-      key: 'a-key',
-      keyInUrl: false,
-      stream: true,
-      status: 200,
-      aborted: false,
-      texts: ['a.webp', 'What is it?'],
-    });
-    expect(call?.images).toEqual([
-      { mimeType: 'image/webp', width: 30, height: 20, bytes: data.length, data, label: 'a.webp' },
-    ]);
-    expect(call?.endedAt).toBeGreaterThanOrEqual(call?.startedAt ?? Number.POSITIVE_INFINITY);
-  });
-
-  it('tells a key in the URL', async () => {
-    const { emulator } = await start();
-    await fetch(`${emulator.url}/v1/models?key=visible`);
-    expect(emulator.journal).toMatchObject([{ key: 'visible', keyInUrl: true, status: 200 }]);
-  });
-
-  it('tells that the client hung up', async () => {
-    const { emulator, ai } = await start({ firstChunkDelayMs: 60_000 });
-    const controller = new AbortController();
-    const call = ai.models.generateContent({
-      model,
-      contents: 'x',
-      config: { abortSignal: controller.signal },
-    });
-    call.catch(() => undefined);
-    await emulator.whenReceived(1);
-    controller.abort();
-    await emulator.whenIdle();
-    expect(emulator.journal).toMatchObject([{ aborted: true, status: 0 }]);
-    await expect(call).rejects.toThrow();
-  });
-
-  it('stays empty when it is off, while everything else works', async () => {
-    const { emulator, ai } = await start({ journal: false, answer: (call) => `You said ${call.texts[0]}` });
-    expect((await ai.models.generateContent({ model, contents: 'hello' })).text).toBe('You said hello');
-    expect(emulator.journal).toEqual([]);
-  });
-});
-
 describe('keys and quotas', () => {
   it('refuse a key that belongs to no project, and none at all', async () => {
     const { emulator, client } = await start(twoProjects);
@@ -277,88 +136,6 @@ describe('keys and quotas', () => {
     expect(statuses).toEqual([200, 200, 200, 429, 200]);
     now += 60_000;
     expect(await ask('key-a1')).toBe(200);
-  });
-});
-
-describe('files', () => {
-  const clip = () => new Blob([Buffer.alloc(300_000, 7)], { type: 'video/mp4' });
-
-  it('can be uploaded, described, listed, used and deleted', async () => {
-    const { ai } = await start();
-    const file = await ai.files.upload({ file: clip(), config: { displayName: 'clip.mp4' } });
-    expect(file).toMatchObject({
-      displayName: 'clip.mp4',
-      mimeType: 'video/mp4',
-      sizeBytes: '300000',
-      state: 'ACTIVE',
-    });
-    const name = file.name ?? '';
-    expect(await ai.files.get({ name })).toMatchObject({ name, uri: file.uri });
-    const listed = [];
-    for await (const one of await ai.files.list()) listed.push(one.name);
-    expect(listed).toEqual([name]);
-    const fileData = { fileUri: file.uri ?? '', mimeType: 'video/mp4' };
-    const { text } = await ai.models.generateContent({ model, contents: [{ fileData }, { text: 'And?' }] });
-    expect(text).toContain(file.uri);
-    await ai.files.delete({ name });
-    expect(await statusOf(ai.files.get({ name }))).toBe(403);
-  });
-
-  it('belong to the project of the key, which any of its keys may use', async () => {
-    const { client } = await start(twoProjects);
-    const file = await client('key-a1').files.upload({ file: clip() });
-    const use = (key: string) =>
-      client(key).models.generateContent({
-        model,
-        contents: [{ fileData: { fileUri: file.uri ?? '', mimeType: 'video/mp4' } }],
-      });
-    expect(await statusOf(use('key-a2'))).toBe(200);
-    const error = (await use('key-b').catch((reason: unknown) => reason)) as Error & { status: number };
-    expect(error.status).toBe(403);
-    expect(error.message).toContain('You do not have permission to access the File');
-    expect(await statusOf(client('key-b').files.get({ name: file.name ?? '' }))).toBe(403);
-  });
-
-  it('are processed for a while, and expire after 48 hours', async () => {
-    let now = 0;
-    const clock = { now: () => now, setTimeout: () => undefined, clearTimeout: () => undefined };
-    const { ai } = await start({ fileProcessingMs: 5000, clock });
-    const file = await ai.files.upload({ file: clip() });
-    const name = file.name ?? '';
-    const contents = [{ fileData: { fileUri: file.uri ?? '', mimeType: 'video/mp4' } }];
-    expect(file.state).toBe('PROCESSING');
-    expect(await statusOf(ai.models.generateContent({ model, contents }))).toBe(400);
-    now = 5000;
-    expect((await ai.files.get({ name })).state).toBe('ACTIVE');
-    expect(await statusOf(ai.models.generateContent({ model, contents }))).toBe(200);
-    now = 48 * 3_600_000;
-    expect(await statusOf(ai.files.get({ name }))).toBe(403);
-  });
-
-  it('can be resumed where an upload broke off, and refuse any other offset', async () => {
-    const { emulator } = await start();
-    const begun = await fetch(`${emulator.url}/upload/v1beta/files`, {
-      method: 'POST',
-      headers: {
-        'x-goog-api-key': 'k',
-        'X-Goog-Upload-Command': 'start',
-        'X-Goog-Upload-Protocol': 'resumable',
-      },
-      body: JSON.stringify({ file: { displayName: 'notes.txt', mimeType: 'text/plain' } }),
-    });
-    const url = begun.headers.get('x-goog-upload-url') ?? '';
-    const send = (command: string, offset: number, text?: string) =>
-      fetch(url, {
-        method: 'POST',
-        headers: { 'X-Goog-Upload-Command': command, 'X-Goog-Upload-Offset': String(offset) },
-        ...(text !== undefined && { body: text }),
-      });
-    await send('upload', 0, 'first ');
-    expect((await send('upload', 99, 'lost')).status).toBe(400);
-    expect((await send('query', 0)).headers.get('x-goog-upload-size-received')).toBe('6');
-    const done = await send('upload, finalize', 6, 'second');
-    expect(done.headers.get('x-goog-upload-status')).toBe('final');
-    expect(await done.json()).toMatchObject({ file: { displayName: 'notes.txt', sizeBytes: '12' } });
   });
 });
 

@@ -1,5 +1,5 @@
 import { describeInlineData, type RecordedCall } from './recorded-call.js';
-import type { WireContent, WirePart } from './wire.js';
+import type { WireContent, WireGenerateRequest, WirePart } from './wire.js';
 
 const firstLine = 'This is the Gemini emulator of multimodal-chat, not Gemini: no model has read this.';
 
@@ -11,10 +11,21 @@ export function describeCall(call: RecordedCall): string {
   const prompt = promptOf(last);
   lines.push(prompt === undefined ? 'The request had no prompt text.' : `You asked: “${quote(prompt)}”`);
   lines.push(...describeHistory(contents.slice(0, -1)));
+  lines.push(...otherTexts(last, prompt).map((text) => `Before it stood: “${quote(text)}”`));
   lines.push(...contents.flatMap((content) => describeMedia(content, content === last)));
   const instruction = call.systemInstruction;
   if (instruction) lines.push(`The system instruction reads: “${quote(instruction)}”`);
-  return lines.join('\n');
+  const { generationConfig } = (call.body ?? {}) as WireGenerateRequest;
+  const wantsJson = generationConfig?.responseMimeType === 'application/json';
+  return wantsJson ? JSON.stringify({ emulator: true, description: lines }) : lines.join('\n');
+}
+
+/** Texts beside the prompt that label no media, such as turns that were recalled. */
+function otherTexts(content: WireContent | undefined, prompt: string | undefined): string[] {
+  const parts = content?.parts ?? [];
+  return parts.flatMap((part, index) =>
+    part.text === undefined || part.text === prompt || isMedia(parts[index + 1]) ? [] : [part.text],
+  );
 }
 
 /** The last text that is not the label of the picture behind it. */

@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import type { RetryContext, RetryPolicy } from '../../retry/retry-policy.js';
+import type { Failure, FailureKind, FailureScope } from '../../types.js';
+import type { ContractCase } from './contract-case.js';
+
+const model = 'contract-model';
+const kinds: readonly FailureKind[] = [
+  'rate-limit',
+  'daily-quota',
+  'no-quota',
+  'auth',
+  'permission',
+  'model-unavailable',
+  'overloaded',
+  'internal',
+  'timeout',
+  'network',
+  'incomplete',
+  'invalid-request',
+  'too-large',
+  'blocked',
+  'billing',
+];
+const scopes: readonly FailureScope[] = ['call', 'key', 'pair', 'project', 'model'];
+const longestSaneDelayMs = 10 * 60_000;
+const mostSaneAttempts = 1_000;
+
+const contextOf = (failure: Failure, rest: Partial<RetryContext> = {}): RetryContext => ({
+  failure,
+  model,
+  triedModels: [model],
+  attempt: 1,
+  elapsedMs: 0,
+  visible: false,
+  ...rest,
+});
+
+const failures: readonly Failure[] = kinds.flatMap((kind) =>
+  scopes.map((scope) => ({ kind, scope, message: `A ${kind} failure of scope ${scope}.` })),
+);
+
+/**
+ * What every `RetryPolicy` owes. `create` gives a policy as it would be used; chance may enter only
+ * through its own random source.
+ *
+ * @example
+ * ```ts
+ * for (const { name, run } of retryPolicyContract(() => new MyPolicy())) it(name, run);
+ * ```
+ */
+export function retryPolicyContract(create: () => RetryPolicy): readonly ContractCase[] {
+  const forEachContext = (check: (context: RetryContext, policy: RetryPolicy) => void): void => {
+    const policy = create();
+    for (const failure of failures) {
+      for (const visible of [false, true]) {
+        for (const attempt of [1, 2, 5, 50]) check(contextOf(failure, { visible, attempt }), policy);
+      }
+    }
+  };
+
+  const cases: Record<string, () => void> = {
+    'gives a delay that is a number of milliseconds, not negative and not endless': () =>
+      forEachContext((context, policy) => {
+        const decision = policy.next(context);
+        if (decision === undefined) return;
+        const { delayMs } = decision;
+        assert.ok(delayMs >= 0 && delayMs <= longestSaneDelayMs, `${context.failure.message} ${delayMs}`);
+      }),
+
+    'names no model that was tried already': () =>
+      forEachContext((context, policy) => {
+        const chosen = policy.next(context)?.model;
+        assert.ok(chosen === undefined || !context.triedModels.includes(chosen), context.failure.message);
+      }),
+
+    'leaves the context as it was': () =>
+      forEachContext((context, policy) => {
+        const before = structuredClone(context);
+        policy.next(context);
+        assert.deepEqual(context, before);
+      }),
+
+    'decides the same way whatever it was asked before': () =>
+      forEachContext((context, policy) => {
+        const [used, fresh] = [policy.next(context), create().next(context)];
+        assert.equal(used === undefined, fresh === undefined, context.failure.message);
+        assert.equal(used?.model, fresh?.model, context.failure.message);
+      }),
+
+    'gives up on what another attempt would meet again': () => {
+      for (const kind of ['blocked', 'invalid-request', 'too-large'] as const) {
+        assert.equal(create().next(contextOf({ kind, scope: 'call', message: kind })), undefined, kind);
+      }
+    },
+
+    'gives up in the end on a service that never recovers': () => {
+      for (const kind of ['overloaded', 'internal', 'timeout', 'network', 'incomplete'] as const) {
+        const policy = create();
+        const triedModels = [model];
+        let attempt = 1;
+        let elapsedMs = 0;
+        for (let calls = 1; ; calls += 1) {
+          assert.ok(calls < mostSaneAttempts, `still tries after ${calls} attempts with ${kind}`);
+          const context = { model: triedModels.at(-1) ?? model, triedModels: [...triedModels], attempt, elapsedMs };
+          const decision = policy.next(contextOf({ kind, scope: 'model', message: kind }, context));
+          if (decision === undefined) break;
+          elapsedMs += decision.delayMs + 1_000;
+          attempt = decision.model === undefined ? attempt + 1 : 1;
+          if (decision.model !== undefined) triedModels.push(decision.model);
+        }
+      }
+    },
+  };
+
+  return Object.entries(cases).map(([name, check]) => ({
+    name,
+    run() {
+      check();
+      return Promise.resolve();
+    },
+  }));
+}
