@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { FakeKeyPool, type GeminiEmulator, startGeminiEmulator, VirtualClock } from '../testing.js';
 import { GeminiEmbedder, type GeminiEmbedderOptions } from './gemini-embedder.js';
 
-const cosine = (a = new Float32Array(), b = new Float32Array()) =>
-  a.reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
+const cosine = (a: ArrayLike<number> = [], b: ArrayLike<number> = []) =>
+  Array.from(a).reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
 
 interface BatchBody {
   readonly requests: readonly {

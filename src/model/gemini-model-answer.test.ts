@@ -1,5 +1,5 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { ask, chatModel, lastCallTo, run } from '../../test/support/model-calls.js';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ask, chatModel, run } from '../../test/support/model-calls.js';
 import { recordedAnswers } from '../../test/support/recorded-answers.js';
 import { type FaultName, type GeminiEmulator, startGeminiEmulator } from '../testing.js';
 import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
@@ -9,7 +9,6 @@ describe('GeminiModel: the answer', () => {
   let model: GeminiModel;
   const newModel = (options: GeminiModelOptions = {}) =>
     new GeminiModel({ baseUrl: emulator.url, ...options });
-  const _lastCall = () => lastCallTo(emulator);
 
   beforeAll(async () => {
     emulator = await startGeminiEmulator();
@@ -17,10 +16,7 @@ describe('GeminiModel: the answer', () => {
   beforeEach(() => {
     model = newModel();
   });
-  afterEach(() => {
-    emulator.clearFaults();
-    vi.unstubAllEnvs();
-  });
+  afterEach(() => emulator.clearFaults());
   afterAll(() => emulator.close());
 
   it('comes with its text, usage, version and parts', async () => {

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { apiKey, ask, lastCallTo, run } from '../../test/support/model-calls.js';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { apiKey, ask, run } from '../../test/support/model-calls.js';
 import { BlockedError } from '../errors.js';
 import { type FaultName, type GeminiEmulator, startGeminiEmulator } from '../testing.js';
 import type { Failure } from '../types.js';
@@ -11,7 +11,6 @@ describe('GeminiModel: a fault', () => {
   let model: GeminiModel;
   const newModel = (options: GeminiModelOptions = {}) =>
     new GeminiModel({ baseUrl: emulator.url, ...options });
-  const _lastCall = () => lastCallTo(emulator);
 
   beforeAll(async () => {
     emulator = await startGeminiEmulator();
@@ -19,10 +18,7 @@ describe('GeminiModel: a fault', () => {
   beforeEach(() => {
     model = newModel();
   });
-  afterEach(() => {
-    emulator.clearFaults();
-    vi.unstubAllEnvs();
-  });
+  afterEach(() => emulator.clearFaults());
   afterAll(() => emulator.close());
 
   it.each<[FaultName, Partial<Failure>]>([

@@ -1,5 +1,5 @@
 import { getEventListeners } from 'node:events';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { apiKey, ask, lastCallTo, run } from '../../test/support/model-calls.js';
 import { type GeminiEmulator, startGeminiEmulator } from '../testing.js';
 import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
@@ -17,10 +17,7 @@ describe('GeminiModel: leaving early', () => {
   beforeEach(() => {
     model = newModel();
   });
-  afterEach(() => {
-    emulator.clearFaults();
-    vi.unstubAllEnvs();
-  });
+  afterEach(() => emulator.clearFaults());
   afterAll(() => emulator.close());
 
   it('cancels the request when the loop is left', async () => {

@@ -1,11 +1,10 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { apiKey, ask, lastCallTo, run } from '../../test/support/model-calls.js';
 import { type FaultName, type GeminiEmulator, startGeminiEmulator, VirtualClock } from '../testing.js';
 import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
 
 describe('GeminiModel: a time limit', () => {
   let emulator: GeminiEmulator;
-  let _model: GeminiModel;
   const newModel = (options: GeminiModelOptions = {}) =>
     new GeminiModel({ baseUrl: emulator.url, ...options });
   const lastCall = () => lastCallTo(emulator);
@@ -13,13 +12,7 @@ describe('GeminiModel: a time limit', () => {
   beforeAll(async () => {
     emulator = await startGeminiEmulator();
   });
-  beforeEach(() => {
-    _model = newModel();
-  });
-  afterEach(() => {
-    emulator.clearFaults();
-    vi.unstubAllEnvs();
-  });
+  afterEach(() => emulator.clearFaults());
   afterAll(() => emulator.close());
 
   const patient = { firstTokenMs: 1e9, betweenChunksMs: 1e9, totalMs: 1e9 };
