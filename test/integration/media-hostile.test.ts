@@ -157,7 +157,6 @@ describe('broken and oversized files', () => {
 
   it.each([
     ['PNG of 30000 by 30000', () => pngBomb(30_000, 30_000), 'too-large'],
-    ['PNG of two million rows', () => pngBomb(1, 2_000_000), 'corrupt'],
     ['empty file', () => Buffer.alloc(0), 'empty'],
     ['PNG of nothing', () => Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), 'corrupt'],
     ['MP4 of nothing', () => Buffer.from('\0\0\0\x18ftypisom\0\0\x02\0isommp41', 'latin1'), 'corrupt'],
