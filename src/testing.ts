@@ -6,7 +6,13 @@ export {
 } from './testing/contracts/chat-model-contract.js';
 export type { ContractCase } from './testing/contracts/contract-case.js';
 export { geminiModelFixture } from './testing/contracts/gemini-model-fixture.js';
+export { type KeyPoolSetup, keyPoolContract } from './testing/contracts/key-pool-contract.js';
 export { mediaProcessorContract } from './testing/contracts/media-processor-contract.js';
+export {
+  type MemoryStoreContractOptions,
+  memoryStoreContract,
+} from './testing/contracts/memory-store-contract.js';
+export { retryPolicyContract } from './testing/contracts/retry-policy-contract.js';
 export { type FakeAnswer, FakeChatModel, type FakeModelCall } from './testing/fake-chat-model.js';
 export { FakeEmbedder } from './testing/fake-embedder.js';
 export { FakeKeyPool, type FakeLease } from './testing/fake-key-pool.js';
@@ -29,7 +35,7 @@ export type {
   RecordedCall,
   RecordedImage,
 } from './testing/gemini-emulator/recorded-call.js';
-export type { WireErrorBody } from './testing/gemini-emulator/wire.js';
+export type { WireContent, WireErrorBody, WirePart } from './testing/gemini-emulator/wire.js';
 export { embedByHashing } from './testing/hashed-embedding.js';
 export { InMemoryStore } from './testing/in-memory-store.js';
 export { makeFailure } from './testing/make-failure.js';

@@ -101,7 +101,12 @@ export function retryPolicyContract(create: () => RetryPolicy): readonly Contrac
         let elapsedMs = 0;
         for (let calls = 1; ; calls += 1) {
           assert.ok(calls < mostSaneAttempts, `still tries after ${calls} attempts with ${kind}`);
-          const context = { model: triedModels.at(-1) ?? model, triedModels: [...triedModels], attempt, elapsedMs };
+          const context = {
+            model: triedModels.at(-1) ?? model,
+            triedModels: [...triedModels],
+            attempt,
+            elapsedMs,
+          };
           const decision = policy.next(contextOf({ kind, scope: 'model', message: kind }, context));
           if (decision === undefined) break;
           elapsedMs += decision.delayMs + 1_000;
@@ -114,9 +119,8 @@ export function retryPolicyContract(create: () => RetryPolicy): readonly Contrac
 
   return Object.entries(cases).map(([name, check]) => ({
     name,
-    run() {
+    async run() {
       check();
-      return Promise.resolve();
     },
   }));
 }

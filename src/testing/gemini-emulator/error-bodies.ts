@@ -1,3 +1,4 @@
+import type { QuotaViolation } from './quota-ledger.js';
 import type { WireErrorBody } from './wire.js';
 
 /**
@@ -110,22 +111,9 @@ export const overloaded = () =>
 export const deadline = () =>
   errorBody(504, 'DEADLINE_EXCEEDED', 'Deadline expired before operation could complete.');
 
-/** What cut off a stream that was recorded. */
-export const cancelled = () =>
-  errorBody(499, 'CANCELLED', 'The operation was cancelled.', [
-    { '@type': type('DebugInfo'), detail: '[ORIGINAL ERROR] generic::cancelled: ' },
-  ]);
-
-/** A quota that was exceeded, as a 429 names it. */
-export interface QuotaRefusal {
-  readonly quota: 'rpm' | 'tpm' | 'rpd';
-  readonly limit: number;
-  readonly waitMs: number;
-}
-
 /** The names of one quota: its metric without the service, and its id. */
 function quotaNames(
-  quota: QuotaRefusal['quota'],
+  quota: QuotaViolation['quota'],
   tier: 'free' | 'paid',
 ): { metric: string; quotaId: string } {
   if (tier === 'free')
@@ -161,12 +149,12 @@ function quotaNames(
  * that is exact in the sentence but cut to whole seconds in `RetryInfo`.
  */
 export function quotaExceeded(
-  refusals: readonly QuotaRefusal[],
+  violations: readonly QuotaViolation[],
   model: string,
   tier: 'free' | 'paid' = 'free',
 ): WireErrorBody {
-  const waitSeconds = Math.max(0, ...refusals.map(({ waitMs }) => waitMs)) / 1000;
-  const named = refusals.map((refusal) => ({ ...refusal, ...quotaNames(refusal.quota, tier) }));
+  const waitSeconds = Math.max(0, ...violations.map(({ waitMs }) => waitMs)) / 1000;
+  const named = violations.map((violation) => ({ ...violation, ...quotaNames(violation.quota, tier) }));
   const lines = named.map(
     ({ metric, limit }) =>
       `* Quota exceeded for metric: ${service}/${metric}, limit: ${limit}, model: ${model}\n`,

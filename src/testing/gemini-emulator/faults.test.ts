@@ -1,8 +1,7 @@
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type FaultName, FaultScript, faultNames, type Injection } from './faults.js';
+import { type FaultName, faultNames, type Injection } from './faults.js';
 import { type GeminiEmulator, startGeminiEmulator } from './gemini-emulator.js';
-import { RecordedCall } from './recorded-call.js';
 
 const said = 'Grüße aus Zürich: the quick brown fox jumps over the lazy dog, twice — 秋風, 🍂.';
 
@@ -238,37 +237,16 @@ describe('a fault', () => {
     expect((await receive()).status).toBe(200);
   });
 
-  it('strikes only the key, the model and the kind of call that it was meant for', () => {
-    const script = new FaultScript();
-    script.add({ fault: 'overloaded', key: 'other', times: 9 });
-    script.add({ fault: 'internal', model: 'other', times: 9 });
-    script.add({ fault: 'deadline', operation: 'embed', times: 9 });
-    const call = (fields: object) =>
-      new RecordedCall({
-        method: 'POST',
-        path: '/',
-        operation: 'generate',
-        model: 'a-model',
-        key: 'a-key',
-        keyInUrl: false,
-        stream: true,
-        body: undefined,
-        startedAt: 0,
-        ...fields,
-      });
-    const struck = [{}, { key: 'other' }, { model: 'other' }, { operation: 'embed' }];
-    expect(struck.map((fields) => script.take(call(fields))?.fault)).toEqual([
-      undefined,
-      'overloaded',
-      'internal',
-      'deadline',
-    ]);
-  });
-
   it('strikes other calls than answers when told to', async () => {
     emulator.inject({ fault: 'truncated-json', operation: 'models' });
     const received = await fetch(`${emulator.url}/v1/models`, { headers: { 'x-goog-api-key': 'k' } });
     await expect(received.json()).rejects.toThrow(SyntaxError);
+    emulator.inject({ fault: 'overloaded', operation: 'upload' });
+    const upload = await fetch(`${emulator.url}/upload/v1beta/files`, {
+      method: 'POST',
+      headers: { 'x-goog-api-key': 'k', 'x-goog-upload-command': 'start' },
+    });
+    expect(upload.status).toBe(503);
   });
 });
 
@@ -282,23 +260,6 @@ describe('a raw reply', () => {
     });
     const json = await ask({ reply: { body: { candidates: [] } } });
     expect([json.status, JSON.parse(json.text)]).toEqual([200, { candidates: [] }]);
-  });
-});
-
-describe('chaos', () => {
-  it('is repeatable by its seed and keeps to its rates', async () => {
-    const draw = async (seed: number) => {
-      const script = new FaultScript({ seed, rates: { overloaded: 0.2, internal: 0.05 } });
-      const call = { operation: 'generate' } as RecordedCall;
-      return Array.from({ length: 4000 }, () => script.take(call)?.fault);
-    };
-    const drawn = await draw(7);
-    expect(await draw(7)).toEqual(drawn);
-    expect(await draw(8)).not.toEqual(drawn);
-    const share = (fault: FaultName | undefined) => drawn.filter((one) => one === fault).length / 4000;
-    expect(share('overloaded')).toBeCloseTo(0.2, 1);
-    expect(share('internal')).toBeCloseTo(0.05, 1);
-    expect(share(undefined)).toBeCloseTo(0.75, 1);
   });
 });
 

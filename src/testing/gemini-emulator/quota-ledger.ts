@@ -40,7 +40,7 @@ export class QuotaLedger {
 }
 
 /** The limits of a project on one model; `undefined` when it has none. */
-export function limitsOf(project: EmulatedProject, model: string): EmulatedLimits | undefined {
+function limitsOf(project: EmulatedProject, model: string): EmulatedLimits | undefined {
   const { limits } = project;
   if (!limits) return undefined;
   const forAll = ['rpm', 'tpm', 'rpd'].some((name) => typeof Reflect.get(limits, name) === 'number');

@@ -74,7 +74,7 @@ function sendRaw(exchange: Exchange, { status = 200, contentType, body }: RawRep
 }
 
 /** Twelve digits that stand for a project, as Google numbers them. */
-export function projectNumber(id: string): string {
+function projectNumber(id: string): string {
   let number = 7n;
   for (const character of id)
     number = (number * 1_000_003n + BigInt(character.codePointAt(0) ?? 0)) % 900_000_000_000n;

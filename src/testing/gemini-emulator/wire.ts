@@ -14,7 +14,7 @@ export interface WireContent {
   readonly parts?: readonly WirePart[];
 }
 
-export interface WireGenerationConfig {
+interface WireGenerationConfig {
   readonly maxOutputTokens?: number;
   readonly stopSequences?: readonly string[];
   readonly responseMimeType?: string;
