@@ -149,5 +149,11 @@ function limitOf(request: Request): number {
 }
 
 function reportError(error: unknown, request: Request, { onError }: ResolvedHandlerOptions): void {
-  if (describeError(error).status >= 500 && !request.signal.aborted) onError?.(error, request);
+  if (describeError(error).status < 500 || request.signal.aborted) return;
+  try {
+    onError?.(error, request);
+  } catch (failure) {
+    // The client gets its answer even where the log is broken.
+    process.emitWarning(failure instanceof Error ? failure : String(failure));
+  }
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -113,6 +114,13 @@ describe('POST /infer refuses', () => {
       /multipart\/form-data/,
     ],
     [
+      'a compressed body',
+      () => askJson({ prompt: 'Hi' }, { 'content-encoding': 'gzip' }),
+      415,
+      'UNSUPPORTED_ENCODING',
+      /Compressed/,
+    ],
+    [
       'no body',
       () => new Request(url('/infer'), { method: 'POST' }),
       415,
@@ -169,6 +177,21 @@ describe('a question that fails', () => {
     expect(response.status).toBe(500);
     expect(await response.text()).not.toContain('hunter2');
     expect(reported).toEqual([secret]);
+  });
+
+  it('answers where the log fails too', async () => {
+    const warned = once(process, 'warning');
+    const chat = fakeChat({
+      before: () => {
+        throw new Error('no');
+      },
+    });
+    const onError = () => {
+      throw new Error('disk full');
+    };
+    const response = await createHandler(chat, { tempDir, onError })(ask({ prompt: 'Hi' }));
+    expect(response.status).toBe(500);
+    expect(String(await warned)).toContain('disk full');
   });
 
   it('removes the files when the chat refuses them', async () => {

@@ -49,6 +49,14 @@ export async function readQuestion(
   directories: UploadDirectories,
   signal: AbortSignal,
 ): Promise<Question> {
+  const encoding = request.headers.get('content-encoding') ?? 'identity';
+  if (encoding.toLowerCase() !== 'identity') {
+    throw new HttpError(
+      415,
+      'UNSUPPORTED_ENCODING',
+      'Compressed bodies are not read here. Send it as it is.',
+    );
+  }
   const contentType = request.headers.get('content-type') ?? '';
   const { body } = request;
   const [mediaType = ''] = contentType.toLowerCase().split(';', 1);

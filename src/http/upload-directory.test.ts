@@ -43,6 +43,15 @@ describe('UploadDirectories', () => {
     expect(await readdir(parent)).toEqual([basename(second)]);
   });
 
+  it('makes the parent where there is none, and tries again after a failure', async () => {
+    const inTheWay = join(parent, 'file');
+    await writeFile(inTheWay, '');
+    const directories = new UploadDirectories(join(inTheWay, 'uploads'));
+    await expect(directories.create()).rejects.toMatchObject({ code: 'ENOTDIR' });
+    await rm(inTheWay);
+    expect((await stat(await directories.create())).isDirectory()).toBe(true);
+  });
+
   it('removes what dead processes have left', async () => {
     await leave(await nameFor(await endedProcess(), 'abcdef'));
     const made = await new UploadDirectories(parent).create();

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { lstat, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
@@ -21,9 +21,20 @@ export class UploadDirectories {
 
   /** Makes a directory that only this user can read. */
   async create(): Promise<string> {
-    this.#cleaned ??= removeLeftovers(this.#parent);
+    this.#cleaned ??= this.#prepare();
     await this.#cleaned;
     return mkdtemp(join(this.#parent, `${prefix}${process.pid}-`));
+  }
+
+  async #prepare(): Promise<void> {
+    try {
+      await mkdir(this.#parent, { recursive: true });
+      await removeLeftovers(this.#parent);
+    } catch (error) {
+      // The next request tries again: the disk may be back by then.
+      this.#cleaned = undefined;
+      throw error;
+    }
   }
 
   async remove(directory: string): Promise<void> {
