@@ -1,17 +1,37 @@
 import { readFileSync } from 'node:fs';
 
+const styles = [
+  'base',
+  'layout',
+  'conversations',
+  'messages',
+  'answer',
+  'shown',
+  'composer',
+  'keys',
+  'overlays',
+  'narrow',
+] as const;
+
 const read = (file: string) => readFileSync(new URL(`./page/${file}`, import.meta.url), 'utf8');
 
-const importPattern = /^import\s+(?:\{[^}]*\}|\w+)\s+from\s+'\.\/([\w-]+\.js)';\n/gm;
+const importPattern = /^import\s+(\{[^}]*\})\s+from\s+'\.\/([\w-]+)\.js';$/gm;
+const exportPattern = /^export (?=(?:const|class|function|async function) (\w+))/gm;
 
-/** A module and everything it imports in one script, imports first. Top-level names must differ. */
-function flatten(file: string, seen = new Set<string>()): string {
-  if (seen.has(file)) return '';
-  seen.add(file);
-  const source = read(file);
-  const imported = [...source.matchAll(importPattern)].map(([, name = '']) => flatten(name, seen));
-  const own = source.replace(importPattern, '').replace(/^export (?=const|let|class|function|async)/gm, '');
-  return `${imported.join('')}\n${own}`;
+const scopeOf = (module: string) => `module_${module.replaceAll('-', '_')}`;
+
+/** A module and everything it imports as one script, imports first, each in a scope of its own. */
+function bundle(module: string, seen = new Set<string>()): string {
+  if (seen.has(module)) return '';
+  seen.add(module);
+  const source = read(`${module}.js`);
+  const imported = [...source.matchAll(importPattern)].map(([, , name = '']) => bundle(name, seen));
+  const exported = [...source.matchAll(exportPattern)].map(([, name]) => name);
+  const body = source
+    .replace(importPattern, (_, names, name) => `const ${names} = ${scopeOf(name)};`)
+    .replace(exportPattern, '');
+  const scope = `const ${scopeOf(module)} = (() => {\n${body}\nreturn { ${exported.join(', ')} };\n})();\n`;
+  return `${imported.join('')}\n${scope}`;
 }
 
 export interface PageSettings {
@@ -26,7 +46,7 @@ export function renderPage(settings: PageSettings): string {
   // A `<` could end the script element that carries the settings.
   const json = JSON.stringify(settings).replaceAll('<', '\\u003c');
   return read('index.html')
-    .replace('/* inline: style.css */', () => read('style.css'))
-    .replace('/* inline: app.js */', () => flatten('app.js'))
+    .replace('/* inline: styles */', () => styles.map((name) => read(`styles/${name}.css`)).join('\n'))
+    .replace('/* inline: app.js */', () => bundle('app'))
     .replace('id="page-settings">{}', () => `id="page-settings">${json}`);
 }

@@ -17,8 +17,11 @@ import { renderPage } from './page.js';
 /** How long running answers may go on after the server was told to stop. */
 const drainMs = 10_000;
 
+/** npm passes a Ctrl-C on to a process that the terminal has told already. */
+const sameSignalMs = 300;
+
 const emulatorNotice =
-  'DEMO: no Gemini API key is set, so a built-in emulator answers instead of Gemini. Set GEMINI_API_KEY (in the environment or in .env) and start again for real answers.';
+  'DEMO: a built-in emulator answers, not Gemini. Set GEMINI_API_KEY (environment or .env) and start again.';
 
 interface Closable {
   close(): Promise<void>;
@@ -31,9 +34,9 @@ async function findModel(
   if (settings.keys.length > 0) return { options: { keys: settings.keys, baseUrl: settings.baseUrl } };
   const { startGeminiEmulator } = await import('multimodal-chat/testing');
   const keys = [
-    { key: 'emulated-key-one', project: 'demo-a' },
-    { key: 'emulated-key-two', project: 'demo-a' },
-    { key: 'emulated-key-three', project: 'demo-b' },
+    { key: 'emulated-key-0001', project: 'demo-a' },
+    { key: 'emulated-key-0002', project: 'demo-a' },
+    { key: 'emulated-key-0003', project: 'demo-b' },
   ];
   // Pieces come as slowly as from a real model, so that streaming can be seen.
   const emulator = await startGeminiEmulator({ firstChunkDelayMs: 120, chunkDelayMs: 40, chunks: 12 });
@@ -112,10 +115,13 @@ function announce(settings: Settings, port: number, notice: string | undefined, 
 
 /** The first signal lets running answers finish, a second one does not wait. */
 function stopOnSignal(listening: Listening, parts: readonly Closable[], log: Log): void {
-  let stopping = false;
+  let stoppingSince: number | undefined;
   const stop = async (signal: string) => {
-    if (stopping) process.exit(1);
-    stopping = true;
+    if (stoppingSince !== undefined) {
+      if (performance.now() - stoppingSince < sameSignalMs) return;
+      process.exit(1);
+    }
+    stoppingSince = performance.now();
     log.info(`${signal}: no new requests; running answers have ${drainMs / 1000} s to finish`);
     const timer = setTimeout(() => {
       log.warn('some answers were cut off');

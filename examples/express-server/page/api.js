@@ -16,6 +16,8 @@ export class ApiError extends Error {
 const address = (path) => new URL(path, document.baseURI.replace(/[^/]*$/, '')).href;
 
 let token = load('token', '');
+export const hasToken = () => token !== '';
+
 export function setToken(value) {
   token = value;
   save('token', value);

@@ -1,10 +1,12 @@
 // The page: conversations on the left, messages in the middle, the key pool on the right.
 
-import { ApiError, forgetSession, infer, readHistory, setToken } from './api.js';
+import { ApiError, forgetSession, infer, readHistory } from './api.js';
 import { setUpComposer } from './composer.js';
 import { byId, el, load, save } from './dom.js';
 import { setUpViewer } from './frames.js';
 import { refreshKeys, setUpKeys } from './keys.js';
+import { setUpPanels, setUpTheme, showScrim, toggleSidebar } from './panels.js';
+import { followLatest, scrollToLatest, setUpScrolling } from './scroll.js';
 import {
   dropSession,
   findSession,
@@ -13,18 +15,19 @@ import {
   renderSessions,
   touchSession,
 } from './sessions.js';
+import { setUpToken, withToken } from './token.js';
 import { createTurn, rememberedAttachment } from './turn.js';
 import { readDone, readMediaEvent, readRecalled, readTurn } from './wire.js';
 
 const settings = JSON.parse(byId('page-settings').textContent);
 
-/** One conversation each, so that an answer goes on coming in while another is looked at. */
+/** One column each, so that an answer goes on coming in while another conversation is looked at. */
 const conversations = new Map();
 let current;
 
 // ---------- Conversations ----------
 
-function openConversation(id, { focus = true } = {}) {
+function openConversation(id) {
   let conversation = conversations.get(id);
   if (!conversation) {
     conversation = { id, column: el('div', { className: 'column' }), running: undefined, isEmpty: true };
@@ -36,14 +39,14 @@ function openConversation(id, { focus = true } = {}) {
   byId('messages').append(conversation.column);
   save('current', id);
   showCurrent();
-  scrollToLatest();
-  closeSidebar();
-  if (focus) byId('prompt').focus({ preventScroll: true });
+  if (conversation.isEmpty) byId('messages').scrollTop = 0;
+  else scrollToLatest();
+  toggleSidebar(false);
+  byId('prompt').focus({ preventScroll: true });
 }
 
 function showCurrent() {
-  const title = findSession(current.id)?.title ?? 'New conversation';
-  byId('title').textContent = title;
+  byId('title').textContent = findSession(current.id)?.title ?? 'New conversation';
   byId('welcome').hidden = !current.isEmpty;
   composer.setBusy(current.running !== undefined);
   renderSessions(current.id, { onOpen: openConversation, onDelete: confirmDeletion });
@@ -56,17 +59,7 @@ async function loadHistory(conversation) {
   try {
     const turns = (await withToken(() => readHistory(conversation.id))).map(readTurn);
     note.remove();
-    conversation.column.prepend(
-      ...turns.map((past) => {
-        const turn = createTurn({
-          prompt: past.prompt,
-          attachments: past.media.map(rememberedAttachment),
-          onGrow() {},
-        });
-        turn.finish({ text: past.reply, facts: past.facts, isPast: true });
-        return turn.element;
-      }),
-    );
+    conversation.column.prepend(...turns.map(pastTurnView));
     conversation.isEmpty = conversation.column.childElementCount === 0;
   } catch (error) {
     note.replaceWith(problemView(error, () => loadHistory(conversation)));
@@ -77,21 +70,20 @@ async function loadHistory(conversation) {
   }
 }
 
+function pastTurnView({ prompt, reply, media, facts }) {
+  const attachments = media.map(rememberedAttachment);
+  const turn = createTurn({ prompt, attachments, onGrow: () => undefined });
+  turn.finish({ text: reply, facts, isPast: true });
+  return turn.element;
+}
+
 function problemView(error, onRetry) {
   const view = el('div', { className: 'problem', role: 'alert' }, el('p', {}, sentenceOf(error)));
-  view.append(
-    el(
-      'button',
-      {
-        type: 'button',
-        onclick() {
-          view.remove();
-          onRetry();
-        },
-      },
-      'Try again',
-    ),
-  );
+  const retry = () => {
+    view.remove();
+    onRetry();
+  };
+  view.append(el('button', { type: 'button', onclick: retry }, 'Try again'));
   return view;
 }
 
@@ -100,9 +92,8 @@ function confirmDeletion(session) {
   byId('delete-text').textContent = `“${session.title}” will be removed here and from the server's memory.`;
   dialog.returnValue = '';
   dialog.showModal();
-  dialog.addEventListener('close', () => dialog.returnValue === 'delete' && deleteSession(session.id), {
-    once: true,
-  });
+  const onClose = () => dialog.returnValue === 'delete' && deleteSession(session.id);
+  dialog.addEventListener('close', onClose, { once: true });
 }
 
 async function deleteSession(id) {
@@ -110,35 +101,36 @@ async function deleteSession(id) {
   try {
     await withToken(() => forgetSession(id));
   } catch (error) {
-    if (error.status !== 404) {
-      current.column.append(problemView(error, () => deleteSession(id)));
-      scrollToLatest();
-      return;
-    }
+    current.column.append(problemView(error, () => deleteSession(id)));
+    scrollToLatest();
+    return;
   }
   dropSession(id);
   conversations.delete(id);
   if (current.id === id) openConversation(latestSession()?.id ?? newSessionId());
   else showCurrent();
+  refreshKeys();
 }
 
 // ---------- Asking ----------
 
 async function ask(conversation, prompt, attachments) {
   const controller = new AbortController();
-  const turn = createTurn({ prompt, attachments, onGrow: () => conversation === current && followLatest() });
-  const again = () => {
+  const isCurrent = () => conversation === current;
+  const turn = createTurn({ prompt, attachments, onGrow: () => isCurrent() && followLatest() });
+  const askAgain = () => {
     if (conversation.running) return;
     turn.element.remove();
     ask(conversation, prompt, attachments);
+    byId('prompt').focus();
   };
   conversation.column.append(turn.element);
   conversation.isEmpty = false;
   conversation.running = controller;
   touchSession(conversation.id, prompt);
-  if (conversation === current) showCurrent();
+  showCurrent();
   turn.setStatus(attachments.length > 0 ? 'Sending…' : 'Thinking…');
-  scrollToLatest();
+  scrollToLatest(turn.answer);
   try {
     await withToken(() =>
       infer({
@@ -150,11 +142,11 @@ async function ask(conversation, prompt, attachments) {
       }),
     );
   } catch (error) {
-    if (controller.signal.aborted) turn.stopped(again);
-    else turn.fail(sentenceOf(error), again);
+    if (controller.signal.aborted) turn.stopped(askAgain);
+    else turn.fail(sentenceOf(error), askAgain);
   } finally {
     conversation.running = undefined;
-    if (conversation === current) showCurrent();
+    showCurrent();
     refreshKeys();
   }
 }
@@ -191,147 +183,32 @@ function showEvent(turn, event, data) {
 function sentenceOf(error) {
   if (!(error instanceof ApiError)) return `Something went wrong on this page: ${error.message}`;
   const seconds = Math.ceil((error.retryAfterMs ?? 0) / 1000);
-  return seconds > 0 && !/\b(in|after) \d/.test(error.message)
+  return seconds > 0 && !/\d/.test(error.message)
     ? `${error.message} Try again in ${seconds} s.`
     : error.message;
 }
 
-// ---------- Token ----------
-
-let tokenAsked;
-
-/** Runs the call; where the server wants a token, asks for it and runs the call again. */
-async function withToken(run) {
-  try {
-    return await run();
-  } catch (error) {
-    if (error.status !== 401) throw error;
-    tokenAsked ??= askForToken(error.message).finally(() => {
-      tokenAsked = undefined;
-    });
-    if (!(await tokenAsked)) throw error;
-    return withToken(run);
-  }
-}
-
-function askForToken(sentence) {
-  const dialog = byId('token-dialog');
-  const wasWrong = load('token', '') !== '';
-  byId('token-problem').hidden = !wasWrong;
-  byId('token-problem').textContent = sentence;
-  byId('token').value = '';
-  dialog.returnValue = '';
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener(
-      'close',
-      () => {
-        const given = dialog.returnValue === 'given';
-        if (given) setToken(byId('token').value.trim());
-        resolve(given);
-        if (given) refreshKeys();
-      },
-      { once: true },
-    );
-  });
-}
-
-byId('token-form').addEventListener('submit', (event) => {
-  event.preventDefault();
-  byId('token-dialog').close('given');
-});
-byId('token-cancel').addEventListener('click', () => byId('token-dialog').close(''));
-
-// ---------- Scrolling ----------
-
-const messages = byId('messages');
-let following = true;
-
-const distanceToEnd = () => messages.scrollHeight - messages.scrollTop - messages.clientHeight;
-
-function scrollToLatest() {
-  following = true;
-  messages.scrollTop = messages.scrollHeight;
-}
-
-/** Stays at the end, unless the reader has scrolled up. */
-function followLatest() {
-  if (following) messages.scrollTop = messages.scrollHeight;
-  byId('to-latest').hidden = following || distanceToEnd() < 80;
-}
-
-messages.addEventListener('scroll', () => {
-  following = distanceToEnd() < 80;
-  byId('to-latest').hidden = following;
-});
-byId('to-latest').addEventListener('click', scrollToLatest);
-addEventListener('resize', followLatest);
-
-// ---------- Panels, appearance, keys ----------
-
-function closeSidebar() {
-  byId('sidebar').classList.remove('is-open');
-  byId('open-sidebar').setAttribute('aria-expanded', 'false');
-  showScrim();
-}
-
-function showScrim() {
-  const overlaysKeys = !byId('keys').hidden && matchMedia('(max-width: 1100px)').matches;
-  byId('scrim').hidden = !overlaysKeys && !byId('sidebar').classList.contains('is-open');
-}
-
-byId('open-sidebar').addEventListener('click', () => {
-  byId('sidebar').classList.add('is-open');
-  byId('open-sidebar').setAttribute('aria-expanded', 'true');
-  showScrim();
-  byId('new-session').focus();
-});
-byId('close-sidebar').addEventListener('click', () => {
-  closeSidebar();
-  byId('open-sidebar').focus();
-});
-byId('scrim').addEventListener('click', () => {
-  closeSidebar();
-  keyPanel.close();
-});
-byId('new-session').addEventListener('click', () => openConversation(newSessionId()));
-
-addEventListener('keydown', (event) => {
-  if (event.key !== 'Escape' || document.querySelector('dialog[open]')) return;
-  if (!byId('scrim').hidden) {
-    closeSidebar();
-    keyPanel.close();
-  } else current.running?.abort();
-});
-
-const theme = byId('theme');
-const showTheme = () => {
-  document.documentElement.style.colorScheme = theme.value;
-};
-theme.value = load('theme', 'light dark');
-theme.addEventListener('change', () => {
-  save('theme', theme.value);
-  showTheme();
-});
-showTheme();
-
-for (const button of document.querySelectorAll('[data-suggestion]')) {
-  button.addEventListener('click', () =>
-    composer.suggest(button.dataset.suggestion, 'attach' in button.dataset),
-  );
-}
+// ---------- Start ----------
 
 if (settings.notice) {
   byId('notice').textContent = settings.notice;
   byId('notice').hidden = false;
 }
-
 const composer = setUpComposer({
-  maxUploadBytes: settings.maxUploadBytes ?? Number.POSITIVE_INFINITY,
+  maxUploadBytes: settings.maxUploadBytes,
   onSend: (prompt, attachments) => ask(current, prompt, attachments),
   onStop: () => current.running?.abort(),
 });
-const keyPanel = setUpKeys({ onOpen: showScrim, onClose: showScrim });
+for (const button of document.querySelectorAll('[data-suggestion]')) {
+  const { suggestion, attach } = button.dataset;
+  button.addEventListener('click', () => composer.suggest(suggestion, attach !== undefined));
+}
+byId('new-session').addEventListener('click', () => openConversation(newSessionId()));
+const keyPanel = setUpKeys({ onToggle: showScrim });
+setUpPanels({ closeKeys: keyPanel.close, onEscape: () => current.running?.abort() });
+setUpTheme();
+setUpToken();
 setUpViewer();
+setUpScrolling();
 openConversation(load('current', undefined) ?? newSessionId());
 refreshKeys();

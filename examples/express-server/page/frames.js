@@ -56,8 +56,15 @@ function timeline(media, frames) {
   return line;
 }
 
+/** Width by height, within what can stand side by side. */
+function shapeOf({ width, height }) {
+  if (!width || !height) return 1.6;
+  return Math.min(2.4, Math.max(0.7, width / height));
+}
+
 function strip(media, frames, ticks) {
-  const row = el('div', { className: frames.length < 5 ? 'strip is-few' : 'strip' });
+  const row = el('div', { className: 'strip' });
+  row.style.setProperty('--ratio', shapeOf(media));
   for (const [index, frame] of frames.entries()) {
     const label = frame.timestampMs === undefined ? `${index + 1}` : formatClock(frame.timestampMs);
     const button = el(

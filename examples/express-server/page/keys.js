@@ -107,14 +107,12 @@ function footView({ memory, cache_size: cacheSize }) {
   return facts.length > 0 && el('p', { className: 'keys-foot' }, facts.join(' · '));
 }
 
-export function setUpKeys({ onOpen, onClose }) {
+export function setUpKeys({ onToggle }) {
   const toggle = (open) => {
     byId('keys').hidden = !open;
     byId('toggle-keys').setAttribute('aria-expanded', String(open));
-    if (open) {
-      refreshKeys();
-      onOpen();
-    } else onClose();
+    onToggle();
+    if (open) refreshKeys();
   };
   byId('toggle-keys').addEventListener('click', () => toggle(!isOpen()));
   byId('close-keys').addEventListener('click', () => {

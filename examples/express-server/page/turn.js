@@ -1,8 +1,9 @@
 // One exchange: the question, what the model was shown, and the answer while it comes in.
 
-import { byId, el, formatAgo, formatClock, formatCount, formatSeconds, plural } from './dom.js';
+import { createAnnouncer } from './announcer.js';
+import { el, formatAgo, formatClock, formatCount, formatSeconds, plural } from './dom.js';
 import { fileChip, shownMedia } from './frames.js';
-import { renderMarkdown } from './markdown.js';
+import { renderMarkdown } from './markdown-view.js';
 
 const stageNames = {
   queued: 'Waiting to look at',
@@ -38,31 +39,6 @@ function questionView(prompt, attachments) {
     el('div', { className: 'bubble' }, el('span', { className: 'visually-hidden' }, 'You: '), prompt),
   );
   return question;
-}
-
-/** Speaks whole sentences to screen readers while the answer is still being written. */
-function createAnnouncer() {
-  let said = 0;
-  const announcer = byId('announcer');
-  const say = (text) => {
-    if (text.trim() !== '') announcer.append(el('p', {}, text));
-    while (announcer.children.length > 30) announcer.firstElementChild.remove();
-  };
-  return {
-    say,
-    follow(text, isWhole) {
-      const end = isWhole
-        ? text.length
-        : Math.max(...['. ', '! ', '? ', '\n'].map((mark) => text.lastIndexOf(mark) + 1));
-      if (end <= said) return;
-      say(text.slice(said, end));
-      said = end;
-    },
-    restart() {
-      said = 0;
-      say('The answer begins anew.');
-    },
-  };
 }
 
 /**
@@ -123,6 +99,7 @@ export function createTurn({ prompt, attachments, onGrow }) {
 
   return {
     element,
+    answer,
     setStatus,
 
     showProgress({ name, stage, fraction }) {

@@ -1,0 +1,113 @@
+import { resolve } from 'node:path';
+import { ConfigurationError } from 'multimodal-chat';
+import { describe, expect, it } from 'vitest';
+import { isLoopback, readSettings } from './config.js';
+
+describe('the settings of the example server', () => {
+  it('have a default each', () => {
+    expect(readSettings({})).toEqual({
+      keys: [],
+      model: undefined,
+      baseUrl: undefined,
+      host: 'localhost',
+      port: 9000,
+      logLevel: 'INFO',
+      logFile: resolve('chat_api.log'),
+      memory: { kind: 'embedded' },
+      dataDir: resolve('.multimodal-chat'),
+      apiToken: undefined,
+      allowedOrigins: [],
+      clientRpm: undefined,
+      maxUploadBytes: 200 * 1024 * 1024,
+      warnings: [],
+    });
+  });
+
+  it('take blank variables for unset, as a copied .env.example has them', () => {
+    const blank = { PORT: '', HOST: '  ', GEMINI_API_KEY: '', REDIS_URL: '', API_TOKEN: ' ', CLIENT_RPM: '' };
+    expect(readSettings(blank)).toEqual(readSettings({}));
+  });
+
+  it.each([
+    [{ PORT: '8080' }, { port: 8080 }],
+    [{ HOST: '127.0.0.1' }, { host: '127.0.0.1' }],
+    [{ LOG_LEVEL: 'debug' }, { logLevel: 'DEBUG' }],
+    [{ LOG_FILE: '/var/log/chat.log' }, { logFile: '/var/log/chat.log' }],
+    [{ MEMORY: 'chroma' }, { memory: { kind: 'chroma', url: undefined } }],
+    [
+      { MEMORY: 'chroma', CHROMA_URL: 'http://chroma:8000' },
+      { memory: { kind: 'chroma', url: 'http://chroma:8000' } },
+    ],
+    [{ MEMORY_PATH: '/srv/chat' }, { dataDir: '/srv/chat' }],
+    [
+      { ALLOWED_ORIGINS: 'https://a.example/, http://localhost:3000' },
+      { allowedOrigins: ['https://a.example', 'http://localhost:3000'] },
+    ],
+    [{ ALLOWED_ORIGINS: '*' }, { allowedOrigins: ['*'] }],
+    [{ CLIENT_RPM: '30' }, { clientRpm: 30 }],
+    [{ MAX_UPLOAD_MB: '5' }, { maxUploadBytes: 5 * 1024 * 1024 }],
+    [{ GEMINI_MODEL: 'gemini-3.5-flash' }, { model: 'gemini-3.5-flash' }],
+    [
+      { GEMINI_API_KEY_2: 'b', GEMINI_API_KEY_1: 'a', GEMINI_KEY_PROJECTS: '2:beta' },
+      { keys: ['a', { key: 'b', project: 'beta' }] },
+    ],
+  ])('read %j', (env, expected) => {
+    expect(readSettings(env)).toMatchObject(expected);
+  });
+
+  it.each([
+    [{ PORT: '0x50' }, 'PORT must be a port from 0 to 65535'],
+    [{ PORT: '70000' }, 'PORT must be a port from 0 to 65535'],
+    [{ LOG_LEVEL: 'LOUD' }, 'LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL'],
+    [{ MEMORY: 'redis' }, 'MEMORY must be embedded or chroma'],
+    [{ CHROMA_URL: 'chroma:8000' }, 'CHROMA_URL must be an http:// or https:// URL'],
+    [{ GOOGLE_GEMINI_BASE_URL: 'nowhere' }, 'GOOGLE_GEMINI_BASE_URL must be an http:// or https:// URL'],
+    [
+      { ALLOWED_ORIGINS: 'https://a.example/path' },
+      'ALLOWED_ORIGINS must be a comma-separated list of origins',
+    ],
+    [{ CLIENT_RPM: '0' }, 'CLIENT_RPM must be a whole number of requests a minute, 1 or more'],
+    [{ MAX_UPLOAD_MB: '1.5' }, 'MAX_UPLOAD_MB must be a whole number of megabytes from 1 to 2048'],
+    [{ REDIS_URL: 'redis://localhost' }, 'REDIS_URL is not supported yet'],
+    [{ GEMINI_KEY_PROJECTS: '1:alpha' }, 'GEMINI_KEY_PROJECTS names key "1"'],
+  ])('refuse %j and name the variable', (env, sentence) => {
+    expect(() => readSettings(env)).toThrow(ConfigurationError);
+    expect(() => readSettings(env)).toThrow(sentence);
+  });
+
+  it('name every wrong variable at once, without its value', () => {
+    expect(() => readSettings({ PORT: 'secret', MEMORY: 'disk' })).toThrow(
+      /^The environment is not valid: PORT [^;]+; MEMORY [^;]+\.$/,
+    );
+    expect(() => readSettings({ PORT: 'secret' })).not.toThrow(/secret/);
+  });
+
+  it.each([
+    [{ HOST: '0.0.0.0' }, /OPEN/],
+    [{ HOST: '::' }, /OPEN/],
+    [{ API_TOKEN: 'short' }, /API_TOKEN has fewer than 16 characters/],
+    [{ CHROMA_URL: 'http://localhost:8000' }, /MEMORY is not chroma/],
+    [{ GOOGLE_GEMINI_BASE_URL: 'http://localhost:1' }, /GOOGLE_GEMINI_BASE_URL is not used/],
+  ])('doubt %j', (env, sentence) => {
+    expect(readSettings(env).warnings).toEqual([expect.stringMatching(sentence)]);
+  });
+
+  it('do not doubt an open server that demands a good token', () => {
+    expect(readSettings({ HOST: '0.0.0.0', API_TOKEN: 'x'.repeat(32) }).warnings).toEqual([]);
+  });
+});
+
+describe('isLoopback', () => {
+  it.each([
+    ['localhost', true],
+    ['127.0.0.1', true],
+    ['127.1.2.3', true],
+    ['::1', true],
+    ['0.0.0.0', false],
+    ['::', false],
+    ['127.example.com', false],
+    ['192.168.0.2', false],
+  ])('%s: %s', (host, expected) => {
+    expect(isLoopback(host)).toBe(expected);
+  });
+});

@@ -1,0 +1,28 @@
+// What a screen reader says while an answer comes in.
+
+import { byId, el } from './dom.js';
+
+/** Speaks whole sentences to screen readers while the answer is still being written. */
+export function createAnnouncer() {
+  let said = 0;
+  const announcer = byId('announcer');
+  const say = (text) => {
+    if (text.trim() !== '') announcer.append(el('p', {}, text));
+    while (announcer.children.length > 30) announcer.firstElementChild.remove();
+  };
+  return {
+    say,
+    follow(text, isWhole) {
+      const end = isWhole
+        ? text.length
+        : Math.max(...['. ', '! ', '? ', '\n'].map((mark) => text.lastIndexOf(mark) + 1));
+      if (end <= said) return;
+      say(text.slice(said, end));
+      said = end;
+    },
+    restart() {
+      said = 0;
+      say('The answer begins anew.');
+    },
+  };
+}
