@@ -1,5 +1,5 @@
 /** One quota that was exceeded, as `google.rpc.QuotaFailure` or the sentence names it. */
-export interface QuotaViolation {
+interface QuotaViolation {
   readonly perDay: boolean;
   readonly unit: 'requests' | 'tokens' | 'unknown';
   /** The limit itself: Gemini sends the quota's value, not how much of it was used. */
@@ -46,7 +46,7 @@ export function findApiError(body: unknown): Json | undefined {
 }
 
 /** A `google.protobuf.Duration` in JSON: seconds with up to nine decimals, such as `36s` or `34.4s`. */
-export function parseDurationMs(value: unknown): number | undefined {
+function parseDurationMs(value: unknown): number | undefined {
   const seconds = /^(\d+(?:\.\d{1,9})?)s$/.exec(textOf(value) ?? '')?.[1];
   return seconds === undefined ? undefined : Math.ceil(Number(seconds) * 1000);
 }
@@ -54,7 +54,7 @@ export function parseDurationMs(value: unknown): number | undefined {
 const millisecondsOf: Readonly<Record<string, number>> = { h: 3_600_000, m: 60_000, s: 1000, ms: 1 };
 
 /** `Please retry in 36.429760048s.`: the same delay as RetryInfo, but not cut to whole seconds. */
-export function parseRetrySentenceMs(message: string): number | undefined {
+function parseRetrySentenceMs(message: string): number | undefined {
   const delay = /Please retry in ((?:\d+(?:\.\d+)?(?:h|ms|m|s))+)/.exec(message)?.[1];
   if (delay === undefined) return undefined;
   let total = 0;
