@@ -35,7 +35,8 @@ export interface Sound {
 export interface SoundRequest {
   readonly path: string;
   readonly demuxer: string;
-  readonly streamIndex: number;
+  /** Number of the stream in the file, or `a:0` for the first with sound. */
+  readonly stream: number | 'a:0';
   readonly maxMs?: number | undefined;
 }
 
@@ -54,7 +55,7 @@ export async function extractSound(
 }
 
 async function transcode(
-  { path, demuxer, streamIndex, maxMs }: SoundRequest,
+  { path, demuxer, stream, maxMs }: SoundRequest,
   encoding: readonly string[],
   binary: FfmpegBinary,
   settings: MediaSettings,
@@ -70,7 +71,7 @@ async function transcode(
       inputOptions: ['-vn', '-sn', '-dn'],
       outputOptions: [
         '-map',
-        `0:${streamIndex}`,
+        `0:${stream}`,
         ...(maxMs ? ['-t', (maxMs / 1000).toFixed(3)] : []),
         '-map_metadata',
         '-1',
@@ -118,7 +119,7 @@ export async function prepareRecording(
       source: { ...info, durationMs },
     };
   }
-  const request = { path: await source.path(), demuxer: format.demuxer, streamIndex: audio.index };
+  const request = { path: await source.path(), demuxer: format.demuxer, stream: audio.index };
   const sound = await extractSound(request, binary, settings, signal);
   if (!sound) {
     throw new MediaError(

@@ -22,6 +22,8 @@ const audio = (mimeType: string, demuxer: string): SniffedFormat => ({ kind: 'au
 
 const isoDemuxer = 'mov,mp4,m4a,3gp,3g2,mj2';
 const matroskaDemuxer = 'matroska,webm';
+/** What reads the streams that are made here of single packets. */
+export const demuxerOfRemux = matroskaDemuxer;
 
 /** The `-f` names above are lists of aliases; ffmpeg takes any one of them. */
 export function demuxerAlias(demuxer: string): string {

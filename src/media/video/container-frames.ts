@@ -7,6 +7,7 @@ import {
 } from './decode-frames.js';
 import { chooseFrames, isSinglePassCheaper, planTargets, type Span } from './plan.js';
 import type { VideoStream } from './probe.js';
+import { isAt, isReachedAt, toleranceSeconds } from './select.js';
 import { readTimeline } from './timeline.js';
 
 export interface ContainerFrames {
@@ -33,7 +34,7 @@ export async function framesFromContainer(
   if (durationMs) {
     const targets = planTargets({ startMs: 0, endMs: durationMs }, wanted);
     const frames = isSinglePassCheaper(durationMs, stream.fps, wanted)
-      ? await decodeInOnePass(path, stream, targets.map(reachedAt), context)
+      ? await decodeInOnePass(path, stream, targets.map(isReachedAt), context)
       : await seekEach(path, stream, targets, context);
     if (frames.length >= wanted && isSpread(frames)) return { frames };
   }
@@ -50,21 +51,6 @@ export async function framesFromContainer(
 
 function isSpread(frames: readonly VideoFrame[]): boolean {
   return frames.every(({ timestampMs }, i) => timestampMs > (frames[i - 1]?.timestampMs ?? -1));
-}
-
-/** Half a millisecond of tolerance, because containers round their times. */
-const toleranceSeconds = 0.0006;
-
-/** True for the first frame at or after the target. */
-function reachedAt(targetMs: number): string {
-  const seconds = (targetMs / 1000).toFixed(6);
-  return `gte(t,${seconds})*not(gte(prev_t,${seconds}))`;
-}
-
-/** True for the frame whose time is known to be this. */
-function isAt(timeMs: number): string {
-  const seconds = timeMs / 1000;
-  return `between(t,${(seconds - toleranceSeconds).toFixed(6)},${(seconds + toleranceSeconds).toFixed(6)})`;
 }
 
 function decodeInOnePass(

@@ -1,6 +1,6 @@
 import { MediaError } from '../../errors.js';
 import type { PreparedPart } from '../../types.js';
-import { extractSound, prepareRecording, type Sound } from '../audio.js';
+import { extractSound, prepareRecording, type Sound, type SoundRequest } from '../audio.js';
 import type { FfmpegBinary } from '../ffmpeg-location.js';
 import type { PreparedParts } from '../image.js';
 import type { MediaSettings } from '../media-options.js';
@@ -10,6 +10,8 @@ import type { LocalSource } from '../source.js';
 import { audioTokens, tokensPerImage } from '../tokens.js';
 import { framesFromContainer } from './container-frames.js';
 import type { FrameContext, VideoFrame } from './decode-frames.js';
+import { framesFromIndex } from './indexed-frames.js';
+import { openPacketIndex, type PacketIndex } from './packet-index.js';
 import { type MediaProbe, probeFile, type VideoStream } from './probe.js';
 
 export type ContainerFormat = SniffedFormat & { readonly demuxer: string };
@@ -19,6 +21,20 @@ interface Tools {
   readonly settings: MediaSettings;
   readonly report: ReportProgress;
   readonly signal: AbortSignal;
+}
+
+/** What was learned of a clip, whichever way its frames were got. */
+interface Clip {
+  readonly frames: readonly VideoFrame[];
+  readonly codec: string;
+  /** Upright, in square pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** As the container claims. */
+  readonly durationMs: number | undefined;
+  /** How far the pictures really reach, where that was looked at. */
+  readonly actualEndMs?: number | undefined;
+  readonly soundStream: SoundRequest['stream'] | undefined;
 }
 
 /**
@@ -33,18 +49,6 @@ export async function prepareClip(
   tools: Tools,
 ): Promise<PreparedParts & { readonly kind: 'video' | 'audio' }> {
   const { binary, settings, report, signal } = tools;
-  report('probing');
-  const path = await source.path();
-  const probe = await probeFile(path, source.name, format.demuxer, binary, settings, signal);
-  checkLimits(probe, source.name, settings);
-  if (!probe.video) {
-    report('decoding');
-    const mimeType = format.kind === 'audio' ? format.mimeType : soundTypeOf(format.mimeType);
-    return {
-      kind: 'audio',
-      ...(await prepareRecording(source, { ...format, mimeType }, probe, binary, settings, signal)),
-    };
-  }
   const context: FrameContext = {
     name: source.name,
     demuxer: format.demuxer,
@@ -53,15 +57,83 @@ export async function prepareClip(
     signal,
     onFrame: (ready) => report('decoding', ready / settings.frames),
   };
+  report('probing');
+  const indexed = await readIndexed(source, format, context, report);
+  if (indexed) return { kind: 'video', ...(await assemble(source, format, indexed, tools)) };
+  const path = await source.path();
+  const probe = await probeFile(path, source.name, format.demuxer, binary, settings, signal);
+  checkLimits(probe.durationMs, probe.video && probe.video.width * probe.video.height, source.name, settings);
   report('decoding');
-  const { frames, actualEndMs } = await framesFromContainer(path, probe.video, probe.durationMs, context);
-  if (frames.length === 0) throw undecodable(source.name, probe.video);
-  report('encoding');
-  const sound = await soundOf(path, format, probe, tools);
-  return { kind: 'video', ...describeClip(source, format, probe, frames, sound, actualEndMs) };
+  if (!probe.video) {
+    const mimeType = format.kind === 'audio' ? format.mimeType : soundTypeOf(format.mimeType);
+    return {
+      kind: 'audio',
+      ...(await prepareRecording(source, { ...format, mimeType }, probe, binary, settings, signal)),
+    };
+  }
+  const clip = await readContainer(path, probe, probe.video, context);
+  if (clip.frames.length === 0) throw undecodable(source.name, probe.video);
+  return { kind: 'video', ...(await assemble(source, format, clip, tools)) };
 }
 
-function checkLimits({ durationMs = 0, video }: MediaProbe, name: string, settings: MediaSettings): void {
+/** The quick way; nothing when the container has no index that can be used. */
+async function readIndexed(
+  source: LocalSource,
+  format: ContainerFormat,
+  context: FrameContext,
+  report: ReportProgress,
+): Promise<Clip | undefined> {
+  if (!format.indexer || format.kind !== 'video') return undefined;
+  let index: PacketIndex | undefined;
+  try {
+    index = await openPacketIndex(source, format.indexer);
+    if (!index) return undefined;
+    const { span, shape, codec, hasAudio } = index;
+    checkLimits(span.endMs, index.codedPixels, source.name, context.settings);
+    report('decoding');
+    const frames = await framesFromIndex(index, context);
+    if (!frames) return undefined;
+    const { width, height } = shape;
+    return {
+      frames,
+      codec: codecNames[codec] ?? codec,
+      width,
+      height,
+      durationMs: span.endMs,
+      soundStream: hasAudio ? 'a:0' : undefined,
+    };
+  } catch (error) {
+    context.signal.throwIfAborted();
+    if (MediaError.isInstance(error)) throw error;
+    // A damaged index says nothing about the pictures: ffmpeg reads many files that it gives up on.
+    return undefined;
+  } finally {
+    index?.input.dispose();
+  }
+}
+
+/** ffmpeg's names of codecs, where mediabunny has others. */
+const codecNames: Readonly<Record<string, string>> = { avc: 'h264' };
+
+async function readContainer(
+  path: string,
+  probe: MediaProbe,
+  video: VideoStream,
+  context: FrameContext,
+): Promise<Clip> {
+  const { frames, actualEndMs } = await framesFromContainer(path, video, probe.durationMs, context);
+  const { durationMs, audio } = probe;
+  return {
+    frames,
+    codec: video.codec,
+    ...uprightSize(video),
+    durationMs,
+    actualEndMs,
+    soundStream: audio?.index,
+  };
+}
+
+function checkLimits(durationMs = 0, pixels = 0, name: string, settings: MediaSettings): void {
   if (durationMs > settings.maxDurationMs) {
     const hours = (settings.maxDurationMs / 3_600_000).toFixed(1);
     throw new MediaError(
@@ -69,7 +141,7 @@ function checkLimits({ durationMs = 0, video }: MediaProbe, name: string, settin
       `"${name}" is longer than ${hours} hours. Cut it, or raise maxDurationMs.`,
     );
   }
-  if (video && video.width * video.height > settings.maxPixels) {
+  if (pixels > settings.maxPixels) {
     throw new MediaError(
       'too-large',
       `The frames of "${name}" have more pixels than maxPixels allows. Scale it down.`,
@@ -88,31 +160,19 @@ function undecodable(name: string, video: VideoStream): MediaError {
   );
 }
 
-async function soundOf(
-  path: string,
-  format: ContainerFormat,
-  { audio }: MediaProbe,
-  tools: Tools,
-): Promise<Sound | undefined> {
-  const { binary, settings, signal } = tools;
-  if (!settings.audio || !audio) return undefined;
-  const request = { path, demuxer: format.demuxer, streamIndex: audio.index, maxMs: settings.maxAudioMs };
-  return extractSound(request, binary, settings, signal);
-}
-
-function describeClip(
+async function assemble(
   source: LocalSource,
   format: ContainerFormat,
-  probe: MediaProbe & { readonly video?: VideoStream | undefined },
-  frames: readonly VideoFrame[],
-  sound: Sound | undefined,
-  actualEndMs: number | undefined,
-): PreparedParts {
-  const durationMs = probe.durationMs ?? actualEndMs;
+  clip: Clip,
+  tools: Tools,
+): Promise<PreparedParts> {
+  tools.report('encoding');
+  const sound = await soundOf(source, format, clip, tools);
+  const durationMs = clip.durationMs ?? clip.actualEndMs;
   const soundMs = sound
     ? Math.min(sound.durationMs || Number.POSITIVE_INFINITY, durationMs ?? sound.durationMs)
     : 0;
-  const pictures: PreparedPart[] = frames.map(({ data, timestampMs }) => ({
+  const pictures: PreparedPart[] = clip.frames.map(({ data, timestampMs }) => ({
     mimeType: 'image/jpeg',
     data,
     timestampMs,
@@ -123,16 +183,33 @@ function describeClip(
     source: {
       mimeType: format.mimeType,
       bytes: source.bytes,
-      ...uprightSize(probe.video),
+      width: clip.width,
+      height: clip.height,
       ...(durationMs !== undefined && { durationMs: Math.round(durationMs) }),
-      codec: probe.video?.codec,
+      codec: clip.codec,
     },
-    note: noteMissing(probe.durationMs, actualEndMs, sound),
+    note: noteMissing(clip.durationMs, clip.actualEndMs, sound),
   };
 }
 
-function uprightSize(video: VideoStream | undefined) {
-  if (!video) return {};
+async function soundOf(
+  source: LocalSource,
+  format: ContainerFormat,
+  clip: Clip,
+  tools: Tools,
+): Promise<Sound | undefined> {
+  const { binary, settings, signal } = tools;
+  if (!settings.audio || clip.soundStream === undefined) return undefined;
+  const request: SoundRequest = {
+    path: await source.path(),
+    demuxer: format.demuxer,
+    stream: clip.soundStream,
+    maxMs: settings.maxAudioMs,
+  };
+  return extractSound(request, binary, settings, signal);
+}
+
+function uprightSize(video: VideoStream): { width: number; height: number } {
   const width = Math.round(video.width * Math.max(1, video.sampleAspectRatio));
   const height = Math.round(video.height * Math.max(1, 1 / video.sampleAspectRatio));
   return video.turned ? { width: height, height: width } : { width, height };
