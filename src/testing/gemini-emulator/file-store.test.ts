@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { createStarter, model, statusOf, twoProjects } from './real-client.js';
+import { createStarter, model, statusOf, twoProjects } from '../../../test/support/emulated-gemini.js';
 
 const { start, closeAll } = createStarter();
 afterEach(closeAll);

@@ -1,8 +1,8 @@
 import sharp from 'sharp';
 import { afterEach, describe, expect, it } from 'vitest';
+import { createStarter, model, statusOf, twoProjects } from '../../../test/support/emulated-gemini.js';
 import { startGeminiEmulator } from './gemini-emulator.js';
 import type { GeminiEmulatorOptions } from './options.js';
-import { createStarter, model, statusOf, twoProjects } from './real-client.js';
 
 const { start, closeAll } = createStarter();
 afterEach(closeAll);

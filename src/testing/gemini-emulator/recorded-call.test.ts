@@ -1,6 +1,6 @@
 import sharp from 'sharp';
 import { afterEach, describe, expect, it } from 'vitest';
-import { createStarter, model } from './real-client.js';
+import { createStarter, model } from '../../../test/support/emulated-gemini.js';
 
 const { start, closeAll } = createStarter();
 afterEach(closeAll);

@@ -1,6 +1,9 @@
 import { GoogleGenAI } from '@google/genai';
-import { type GeminiEmulator, startGeminiEmulator } from './gemini-emulator.js';
-import type { GeminiEmulatorOptions } from './options.js';
+import {
+  type GeminiEmulator,
+  startGeminiEmulator,
+} from '../../src/testing/gemini-emulator/gemini-emulator.js';
+import type { GeminiEmulatorOptions } from '../../src/testing/gemini-emulator/options.js';
 
 /** Starts emulators for one test file; `closeAll` belongs into its `afterEach`. */
 export function createStarter() {
