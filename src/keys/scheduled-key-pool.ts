@@ -138,7 +138,7 @@ export class ScheduledKeyPool implements KeyPool {
     const since = need.since ?? now;
     const project = this.#ring.projectName(need.project);
     const earliest = lane.earliest(need, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
-    if (earliest > deadline || earliest === Number.POSITIVE_INFINITY) {
+    if (earliest > deadline || deadline <= now || earliest === Number.POSITIVE_INFINITY) {
       return Promise.reject(this.#refuse(lane, need, earliest, now));
     }
     const ahead = lane.queue.ahead(need, since);

@@ -1,0 +1,152 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { retryPolicyContract } from '../testing/contracts/retry-policy-contract.js';
+import type { FailureKind, FailureScope } from '../types.js';
+import { BackoffRetryPolicy, type BackoffRetryPolicyOptions } from './backoff-retry-policy.js';
+import type { RetryContext, RetryDecision } from './retry-policy.js';
+
+const model = 'first-choice';
+const fallback = 'second-choice';
+
+function decide(
+  kind: FailureKind,
+  scope: FailureScope,
+  context: Partial<RetryContext> & { retryAfterMs?: number } = {},
+  options: BackoffRetryPolicyOptions = {},
+): RetryDecision | undefined {
+  const { retryAfterMs, ...rest } = context;
+  return new BackoffRetryPolicy({ random: () => 0.5, baseDelayMs: 1_000, ...options }).next({
+    failure: { kind, scope, message: 'Failed for a test.', retryAfterMs },
+    model,
+    triedModels: [model],
+    attempt: 1,
+    elapsedMs: 0,
+    visible: false,
+    ...rest,
+  });
+}
+
+const atOnce = { delayMs: 0 };
+const later = { delayMs: 500 };
+const next = { delayMs: 0, model: fallback };
+const never = undefined;
+
+/** What is decided on a first failure: without a fallback model, and with one. */
+const table: readonly [FailureKind, FailureScope, RetryDecision | undefined, RetryDecision | undefined][] = [
+  ['rate-limit', 'call', never, never],
+  ['rate-limit', 'key', atOnce, atOnce],
+  ['rate-limit', 'pair', atOnce, atOnce],
+  ['rate-limit', 'project', atOnce, atOnce],
+  ['rate-limit', 'model', never, next],
+  ['daily-quota', 'pair', atOnce, atOnce],
+  ['daily-quota', 'project', atOnce, atOnce],
+  ['daily-quota', 'model', never, next],
+  ['no-quota', 'pair', atOnce, atOnce],
+  ['no-quota', 'model', never, next],
+  ['auth', 'key', atOnce, atOnce],
+  ['auth', 'project', atOnce, atOnce],
+  ['auth', 'call', never, never],
+  ['permission', 'key', atOnce, atOnce],
+  ['permission', 'pair', atOnce, atOnce],
+  ['permission', 'project', atOnce, atOnce],
+  ['permission', 'call', never, never],
+  ['billing', 'project', atOnce, atOnce],
+  ['billing', 'key', atOnce, atOnce],
+  ['model-unavailable', 'model', never, next],
+  ['model-unavailable', 'pair', never, next],
+  ['overloaded', 'model', later, later],
+  ['overloaded', 'call', later, later],
+  ['internal', 'model', later, later],
+  ['internal', 'call', later, later],
+  ['timeout', 'call', later, later],
+  ['timeout', 'model', later, later],
+  ['network', 'call', later, later],
+  ['incomplete', 'call', later, later],
+  ['blocked', 'call', never, never],
+  ['invalid-request', 'call', never, never],
+  ['too-large', 'call', never, never],
+];
+
+describe('BackoffRetryPolicy', () => {
+  for (const { name, run } of retryPolicyContract(
+    () => new BackoffRetryPolicy({ fallbackModels: [fallback] }),
+  )) {
+    it(name, run);
+  }
+
+  describe.each([false, true])('with text shown: %s', (visible) => {
+    it.each(table)('answers %s of scope %s', (kind, scope, alone, withFallback) => {
+      expect(decide(kind, scope, { visible })).toEqual(alone);
+      expect(decide(kind, scope, { visible }, { fallbackModels: [fallback] })).toEqual(withFallback);
+    });
+  });
+
+  it.each(table)('gives up on %s of scope %s once text was shown, when told so', (kind, scope) => {
+    const options = { whenVisible: 'fail', fallbackModels: [fallback] } as const;
+    expect(decide(kind, scope, { visible: true }, options)).toBeUndefined();
+  });
+
+  it('gives up on an unsupported location, which is the same for every key and model', () => {
+    expect(decide('permission', 'call', {}, { fallbackModels: [fallback] })).toBeUndefined();
+  });
+
+  it('doubles the longest wait with each attempt up to the maximum', () => {
+    const delays = [1, 2, 3, 4, 5, 6].map(
+      (attempt) =>
+        decide('internal', 'model', { attempt }, { maxAttempts: 9, maxDelayMs: 10_000, random: () => 0.999 })
+          ?.delayMs,
+    );
+    expect(delays).toEqual([999, 1_998, 3_996, 7_992, 9_990, 9_990]);
+  });
+
+  it('draws the wait from the whole range below the longest one', () => {
+    fc.assert(
+      fc.property(
+        fc.double({ min: 0, max: 0.999, noNaN: true }),
+        fc.integer({ min: 1, max: 4 }),
+        (chance, attempt) => {
+          const delayMs = decide('network', 'call', { attempt }, { random: () => chance })?.delayMs;
+          expect(delayMs).toBe(Math.floor(chance * 1_000 * 2 ** (attempt - 1)));
+        },
+      ),
+    );
+  });
+
+  it('waits at least as long as the service asked', () => {
+    expect(decide('overloaded', 'model', { retryAfterMs: 7_000 })).toEqual({ delayMs: 7_000 });
+  });
+
+  it.each<[FailureKind, number]>([
+    ['internal', 5],
+    ['timeout', 5],
+    ['incomplete', 2],
+  ])('tries %s no more than %i times in all, then takes the next model', (kind, most) => {
+    const options = { fallbackModels: [fallback] };
+    expect(decide(kind, 'model', { attempt: most - 1, elapsedMs: 60_000 })).toBeDefined();
+    expect(decide(kind, 'model', { attempt: most, elapsedMs: 60_000 })).toBeUndefined();
+    expect(decide(kind, 'model', { attempt: most, elapsedMs: 60_000 }, options)).toEqual(next);
+  });
+
+  it('leaves a model that is overloaded twice for the next one', () => {
+    expect(decide('overloaded', 'model', { attempt: 2 }, { fallbackModels: [fallback] })).toEqual(next);
+  });
+
+  it.each<FailureKind>(['overloaded', 'network'])(
+    'rides out %s for half a minute when there is no other model, however many attempts that takes',
+    (kind) => {
+      expect(decide(kind, 'model', { attempt: 12, elapsedMs: 29_000 })).toBeDefined();
+      expect(decide(kind, 'model', { attempt: 12, elapsedMs: 31_000 })).toBeUndefined();
+      expect(decide(kind, 'model', { attempt: 3, elapsedMs: 1_000 }, { maxAttempts: 3 })).toBeUndefined();
+    },
+  );
+
+  it('takes the fallback models in their order and none of them twice', () => {
+    const options = { fallbackModels: [fallback, 'third-choice'] };
+    expect(decide('model-unavailable', 'model', {}, options)?.model).toBe(fallback);
+    expect(decide('model-unavailable', 'model', { triedModels: [model, fallback] }, options)?.model).toBe(
+      'third-choice',
+    );
+    const all = { triedModels: [model, fallback, 'third-choice'] };
+    expect(decide('model-unavailable', 'model', all, options)).toBeUndefined();
+  });
+});
