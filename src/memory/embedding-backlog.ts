@@ -30,6 +30,10 @@ export class EmbeddingBacklog<Key> {
   readonly #source: EmbeddingSource<Key>;
   readonly #clock: Clock;
   readonly #stop = new AbortController();
+  /** An embedder that does not heed its signal must not hold up `close`. */
+  readonly #stopped = new Promise<never>((_, reject) => {
+    this.#stop.signal.addEventListener('abort', () => reject(this.#stop.signal.reason), { once: true });
+  });
   /** Turns that the embedder refuses although it serves others; left alone until the next start. */
   readonly #refused = new Set<Key>();
   #running: Promise<void> | undefined;
@@ -41,6 +45,8 @@ export class EmbeddingBacklog<Key> {
     this.#embedder = embedder;
     this.#source = source;
     this.#clock = clock;
+    // Nobody need be waiting when it rejects.
+    this.#stopped.catch(() => undefined);
   }
 
   /** Starts working unless a pause after a failure is on. */
@@ -103,8 +109,12 @@ export class EmbeddingBacklog<Key> {
 
   async #embedTogether(batch: readonly Unembedded<Key>[]): Promise<void> {
     const { signal } = this.#stop;
+    signal.throwIfAborted();
     const texts = batch.map(({ text }) => text);
-    const vectors = await this.#embedder.embed(texts, { purpose: 'document', signal });
+    const vectors = await Promise.race([
+      this.#embedder.embed(texts, { purpose: 'document', signal }),
+      this.#stopped,
+    ]);
     checkVectors(vectors, texts.length, this.#embedder);
     signal.throwIfAborted();
     await this.#source.store(batch.map(({ key }, at) => ({ key, vector: vectors[at] as Float32Array })));

@@ -12,6 +12,7 @@ export async function embedQuery(
   query: string,
   { signal, timeoutMs, clock = systemClock }: CallOptions & { timeoutMs: number; clock?: Clock | undefined },
 ): Promise<Float32Array | undefined> {
+  signal?.throwIfAborted();
   const stop = new AbortController();
   const onAbort = () => stop.abort(signal?.reason);
   signal?.addEventListener('abort', onAbort, { once: true });

@@ -27,9 +27,10 @@ export class WordEmbedder implements Embedder {
     { signal }: { readonly signal?: AbortSignal | undefined },
   ): Promise<readonly Float32Array[]> {
     if (this.hang) {
-      await new Promise((_, reject) =>
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true }),
-      );
+      await new Promise((_, reject) => {
+        if (signal?.aborted) reject(signal.reason);
+        signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+      });
     }
     if (this.failWith) throw this.failWith;
     if (texts.some((text) => this.refuses?.(text))) throw new Error('refused text');

@@ -77,12 +77,7 @@ export class ConversationIndex {
       dense: similarities ? this.#spread(similarities) : vector && this.#compare(vector),
       named: this.#named(query),
     });
-    const found: number[] = [];
-    for (let position = 0; position < scores.length; position++) {
-      if ((scores[position] as number) > 0) found.push(position);
-    }
-    found.sort((a, b) => (scores[b] as number) - (scores[a] as number) || b - a);
-    return found.slice(0, limit).map((position) => ({
+    return selectBest(scores, limit).map((position) => ({
       sequence: this.#sequences[position] as number,
       score: scores[position] as number,
     }));
@@ -120,4 +115,20 @@ export class ConversationIndex {
     }
     return this.#sequences[low] === sequence ? low : undefined;
   }
+}
+
+/** The positions of the highest scores above 0, highest first, the later one first among equals. */
+function selectBest(scores: Float64Array, limit: number): number[] {
+  const best: number[] = [];
+  let least = 0;
+  for (let position = 0; position < scores.length; position++) {
+    const score = scores[position] as number;
+    if (score <= 0 || (best.length === limit && score < least)) continue;
+    let at = best.length;
+    while (at > 0 && score >= (scores[best[at - 1] as number] as number)) at--;
+    best.splice(at, 0, position);
+    if (best.length > limit) best.pop();
+    least = scores[best[best.length - 1] as number] as number;
+  }
+  return best;
 }

@@ -18,8 +18,8 @@ const weights = { own: 0.3, window: 0.7, named: 0.1, dense: 0.4 };
 /** One score from 0 to 1 for each document; 0 where nothing bears on the query. */
 export function fuse({ lexical, dense, named }: Evidence): Float64Array {
   const fused = new Float64Array(lexical.own.length);
-  const own = scaleToUnit(lexical.own) ?? fill(lexical.own);
-  const around = scaleToUnit(lexical.window) ?? fill(lexical.window);
+  const own = shareOfBest(lexical.own);
+  const around = shareOfBest(lexical.window);
   const near = dense && scaleToUnit(dense);
   const most = 1 + (named ? weights.named : 0);
   for (let document = 0; document < fused.length; document++) {
@@ -32,10 +32,16 @@ export function fuse({ lexical, dense, named }: Evidence): Float64Array {
   return fused;
 }
 
-/** Scores closer together than this differ by rounding only. */
+/** No match is 0, the best 1. In a short conversation all may match nearly alike, and then all count. */
+function shareOfBest(scores: Float64Array): Float64Array {
+  const best = scores.reduce((highest, score) => Math.max(highest, score), 0);
+  return best === 0 ? scores : scores.map((score) => score / best);
+}
+
+/** Cosines closer together than this differ by rounding only. */
 const leastRange = 1e-4;
 
-/** Min-max: the lowest score becomes 0, the highest 1. Nothing when the scores tell nothing apart. */
+/** Min-max: the farthest becomes 0, the nearest 1. Nothing when they tell nothing apart. */
 function scaleToUnit(scores: Float64Array): Float64Array | undefined {
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;
@@ -46,6 +52,3 @@ function scaleToUnit(scores: Float64Array): Float64Array | undefined {
   const range = highest - lowest;
   return range < leastRange ? undefined : scores.map((score) => (score - lowest) / range);
 }
-
-/** Equal scores count in full, unless there are none: every turn of a short conversation may match. */
-const fill = (scores: Float64Array): Float64Array => scores.map((score) => (score > 0 ? 1 : 0));

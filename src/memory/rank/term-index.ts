@@ -1,8 +1,9 @@
+import { detectLanguage, type Language } from './languages.js';
 import { splitWords } from './words.js';
 
 /** Saturation of repeated words and weight of length, as in Robertson & Zaragoza (2009). */
-const k1 = 1.2;
-const b = 0.75;
+const k1 = 0.9;
+const b = 0.4;
 
 /** How well each document matches a query. */
 export interface LexicalScores {
@@ -21,8 +22,12 @@ interface Postings {
 export class TermIndex {
   readonly #postings = new Map<string, Postings>();
   readonly #lengths: number[] = [];
+  /** Of each language asked for, the words by stem, as far as the vocabulary was read. */
+  readonly #stems = new Map<Language, { readonly words: Map<string, string[]>; read: number }>();
+  readonly #vocabulary: string[] = [];
   #totalLength = 0;
   #postingCount = 0;
+  #mainLanguage: { readonly language: Language | undefined; readonly size: number } | undefined;
 
   get size(): number {
     return this.#lengths.length;
@@ -30,7 +35,7 @@ export class TermIndex {
 
   /** Estimated heap of the statistics, in bytes. */
   get bytes(): number {
-    return this.#postings.size * 200 + this.#postingCount * 20 + this.#lengths.length * 8;
+    return this.#postings.size * 300 + this.#postingCount * 20 + this.#lengths.length * 8;
   }
 
   add(text: string): void {
@@ -41,6 +46,7 @@ export class TermIndex {
       if (!postings) {
         postings = { documents: [], counts: [] };
         this.#postings.set(term, postings);
+        this.#vocabulary.push(term);
       }
       const last = postings.documents.length - 1;
       if (postings.documents[last] === document) {
@@ -55,38 +61,95 @@ export class TermIndex {
     this.#totalLength += terms.length;
   }
 
-  /** BM25 of every document, in the order in which they were added. */
+  /**
+   * BM25 of every document, in the order in which they were added. All forms of a word count as one;
+   * the documents are kept as they are, so that each query brings its own language.
+   */
   score(query: string): LexicalScores {
     const own = new Float64Array(this.size);
     const window = new Float64Array(this.size);
     const counts = new Float64Array(this.size);
-    for (const term of new Set(splitWords(query))) {
-      const postings = this.#postings.get(term);
-      if (!postings) continue;
-      this.#addScores(own, postings.documents, postings.counts, 0);
-      const windows = spreadToWindows(postings, counts);
-      this.#addScores(
-        window,
-        windows,
-        windows.map((document) => counts[document] as number),
-        1,
-      );
-      for (const document of windows) counts[document] = 0;
+    for (const forms of this.#formsOfWords(query)) {
+      const documents = this.#gather(forms, counts, 0);
+      this.#addScores(own, documents, counts, 0);
+      clear(counts, documents);
+      const windows = this.#gather(forms, counts, 1);
+      this.#addScores(window, windows, counts, 1);
+      clear(counts, windows);
     }
     return { own, window };
   }
 
-  #addScores(
-    scores: Float64Array,
-    documents: readonly number[],
-    counts: readonly number[],
-    reach: 0 | 1,
-  ): void {
+  /** For each word of the query that says what it is about, the indexed words of the same stem. */
+  #formsOfWords(query: string): Iterable<readonly string[]> {
+    const words = [...new Set(splitWords(query))];
+    const countStopWords = ({ stopWords }: Language) =>
+      words.reduce((hits, word) => hits + (stopWords.has(word) ? 1 : 0), 0);
+    const language = detectLanguage(countStopWords) ?? this.#language();
+    if (!language) return words.map((word) => [word]);
+    const content = words.filter((word) => !language.stopWords.has(word));
+    const stems = this.#stemsOf(language);
+    const forms = new Map<string, readonly string[]>();
+    // "Who are you?" is about nothing else than its stop words.
+    for (const word of content.length > 0 ? content : words) {
+      const stem = language.stem(word);
+      forms.set(stem, stems.get(stem) ?? []);
+    }
+    return forms.values();
+  }
+
+  #stemsOf(language: Language): ReadonlyMap<string, readonly string[]> {
+    let stems = this.#stems.get(language);
+    if (!stems) {
+      stems = { words: new Map(), read: 0 };
+      this.#stems.set(language, stems);
+    }
+    for (; stems.read < this.#vocabulary.length; stems.read++) {
+      const word = this.#vocabulary[stems.read] as string;
+      const stem = language.stem(word);
+      const forms = stems.words.get(stem);
+      if (forms) forms.push(word);
+      else stems.words.set(stem, [word]);
+    }
+    return stems.words;
+  }
+
+  /** The language of most documents, looked at again whenever they have doubled. */
+  #language(): Language | undefined {
+    if (!this.#mainLanguage || this.size >= this.#mainLanguage.size * 2) {
+      const language = detectLanguage(({ stopWords }) => {
+        let hits = 0;
+        for (const word of stopWords) hits += this.#postings.get(word)?.documents.length ?? 0;
+        return hits;
+      });
+      this.#mainLanguage = { language, size: this.size };
+    }
+    return this.#mainLanguage.language;
+  }
+
+  /** Counts the forms in each document, or in each window of three; gives the documents that have any. */
+  #gather(forms: readonly string[], counts: Float64Array, reach: 0 | 1): number[] {
+    const found: number[] = [];
+    for (const form of forms) {
+      const postings = this.#postings.get(form);
+      if (!postings) continue;
+      for (let at = 0; at < postings.documents.length; at++) {
+        const document = postings.documents[at] as number;
+        const last = Math.min(document + reach, this.size - 1);
+        for (let near = Math.max(0, document - reach); near <= last; near++) {
+          if (counts[near] === 0) found.push(near);
+          counts[near] = (counts[near] as number) + (postings.counts[at] as number);
+        }
+      }
+    }
+    return found;
+  }
+
+  #addScores(scores: Float64Array, documents: readonly number[], counts: Float64Array, reach: 0 | 1): void {
     const averageLength = (this.#totalLength / this.size) * (1 + 2 * reach) || 1;
     const rarity = Math.log(1 + (this.size - documents.length + 0.5) / (documents.length + 0.5));
-    for (let at = 0; at < documents.length; at++) {
-      const document = documents[at] as number;
-      const count = counts[at] as number;
+    for (const document of documents) {
+      const count = counts[document] as number;
       let length = this.#lengths[document] as number;
       if (reach === 1) length += (this.#lengths[document - 1] ?? 0) + (this.#lengths[document + 1] ?? 0);
       const saturated = (count * (k1 + 1)) / (count + k1 * (1 - b + (b * length) / averageLength));
@@ -95,15 +158,6 @@ export class TermIndex {
   }
 }
 
-/** Adds up each document's count with those of its neighbours; gives the documents that have any. */
-function spreadToWindows({ documents, counts }: Postings, windowCounts: Float64Array): number[] {
-  const windows: number[] = [];
-  for (let at = 0; at < documents.length; at++) {
-    const document = documents[at] as number;
-    for (let near = Math.max(0, document - 1); near <= document + 1 && near < windowCounts.length; near++) {
-      if (windowCounts[near] === 0) windows.push(near);
-      windowCounts[near] = (windowCounts[near] as number) + (counts[at] as number);
-    }
-  }
-  return windows;
+function clear(counts: Float64Array, documents: readonly number[]): void {
+  for (const document of documents) counts[document] = 0;
 }

@@ -1,18 +1,16 @@
 /**
- * The vectors of one conversation, a row per document, in eight bits a number. Rounding to 1/127 of
- * the largest component moves a cosine of unit vectors by well under 0.01, takes a quarter of the
- * memory, and integer products are the fastest scan that plain JavaScript offers.
+ * The vectors of one conversation, a row per document, compared with a query one by one: exact, and
+ * fast enough for many thousands. In memory they are 32-bit floats, whose products plain JavaScript
+ * does three times as fast as those of bytes; stored they are bytes, which a quarter of the disk holds.
  */
 export class VectorTable {
   readonly dimensions: number;
-  #rows: Int8Array;
-  #scales: Float32Array;
+  #rows = new Float32Array(0);
+  #known = new Uint8Array(0);
   #count = 0;
 
   constructor(dimensions: number) {
     this.dimensions = dimensions;
-    this.#rows = new Int8Array(0);
-    this.#scales = new Float32Array(0);
   }
 
   /** How many documents have a vector. */
@@ -21,67 +19,82 @@ export class VectorTable {
   }
 
   get bytes(): number {
-    return this.#rows.byteLength + this.#scales.byteLength;
+    return this.#rows.byteLength + this.#known.byteLength;
   }
 
   has(document: number): boolean {
-    return (this.#scales[document] ?? 0) > 0;
+    return this.#known[document] === 1;
   }
 
   set(document: number, packed: Uint8Array): void {
-    if (document >= this.#scales.length) this.#grow(document + 1);
+    if (document >= this.#known.length) this.#grow(document + 1);
     if (!this.has(document)) this.#count++;
-    const { scale, components } = unpackVector(packed);
-    this.#scales[document] = scale;
-    this.#rows.set(components, document * this.dimensions);
+    this.#known[document] = 1;
+    this.#rows.set(unpackVector(packed), document * this.dimensions);
   }
 
   /** The cosine of the query with each document's vector; NaN where a document has none. */
   score(query: Float32Array, documents: number): Float64Array {
     const scores = new Float64Array(documents).fill(Number.NaN);
-    const { scale: queryScale, components } = unpackVector(packVector(query));
-    const { dimensions } = this;
-    for (let document = 0; document < Math.min(documents, this.#scales.length); document++) {
-      const scale = this.#scales[document] as number;
-      if (scale === 0) continue;
-      const start = document * dimensions;
-      let product = 0;
-      for (let at = 0; at < dimensions; at++) {
-        product = (product + (this.#rows[start + at] as number) * (components[at] as number)) | 0;
-      }
-      scores[document] = product * scale * queryScale;
+    const last = Math.min(documents, this.#known.length);
+    for (let document = 0; document < last; document++) {
+      if (this.#known[document] === 1) scores[document] = product(this.#rows, document, query);
     }
     return scores;
   }
 
   #grow(documents: number): void {
-    const capacity = Math.max(16, documents, Math.ceil(this.#scales.length * 1.5));
-    const rows = new Int8Array(capacity * this.dimensions);
+    const capacity = Math.max(16, documents, Math.ceil(this.#known.length * 1.5));
+    const rows = new Float32Array(capacity * this.dimensions);
     rows.set(this.#rows);
-    const scales = new Float32Array(capacity);
-    scales.set(this.#scales);
+    const known = new Uint8Array(capacity);
+    known.set(this.#known);
     this.#rows = rows;
-    this.#scales = scales;
+    this.#known = known;
   }
 }
 
-/** A vector as it is stored: its scale as a 32-bit float (little endian), then a signed byte a component. */
+/** Four sums side by side, which do not wait for one another. */
+function product(rows: Float32Array, row: number, query: Float32Array): number {
+  const size = query.length;
+  const start = row * size;
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  let at = 0;
+  for (; at + 3 < size; at += 4) {
+    const from = start + at;
+    a += (rows[from] as number) * (query[at] as number);
+    b += (rows[from + 1] as number) * (query[at + 1] as number);
+    c += (rows[from + 2] as number) * (query[at + 2] as number);
+    d += (rows[from + 3] as number) * (query[at + 3] as number);
+  }
+  for (; at < size; at++) a += (rows[start + at] as number) * (query[at] as number);
+  return a + b + c + d;
+}
+
+/**
+ * A vector as it is stored: its scale as a 32-bit float (little endian), then a signed byte a
+ * component. Rounding to 1/127 of the largest component moves a cosine by well under 0.01.
+ */
 export function packVector(vector: Float32Array): Uint8Array {
   let largest = 0;
   for (const component of vector) largest = Math.max(largest, Math.abs(component));
-  // A zero vector is near nothing; the smallest scale keeps it apart from a missing one.
-  const scale = largest > 0 ? largest / 127 : 1e-30;
+  const scale = largest / 127;
   const packed = new Uint8Array(4 + vector.length);
   new DataView(packed.buffer).setFloat32(0, scale, true);
   const components = new Int8Array(packed.buffer, 4);
-  for (let at = 0; at < vector.length; at++) components[at] = Math.round((vector[at] as number) / scale);
+  for (let at = 0; at < vector.length; at++) {
+    components[at] = scale > 0 ? Math.round((vector[at] as number) / scale) : 0;
+  }
   return packed;
 }
 
-function unpackVector(packed: Uint8Array): { scale: number; components: Int8Array } {
-  const view = new DataView(packed.buffer, packed.byteOffset, packed.byteLength);
-  return {
-    scale: view.getFloat32(0, true),
-    components: new Int8Array(packed.buffer, packed.byteOffset + 4, packed.byteLength - 4),
-  };
+export function unpackVector(packed: Uint8Array): Float32Array {
+  const scale = new DataView(packed.buffer, packed.byteOffset).getFloat32(0, true);
+  const components = new Int8Array(packed.buffer, packed.byteOffset + 4, packed.byteLength - 4);
+  const vector = new Float32Array(components.length);
+  for (let at = 0; at < vector.length; at++) vector[at] = (components[at] as number) * scale;
+  return vector;
 }

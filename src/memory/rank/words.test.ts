@@ -1,0 +1,35 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { splitWords } from './words.js';
+
+describe('splitWords', () => {
+  it.each([
+    ['Hello, World! 42 times', ['hello', 'world', '42', 'times']],
+    ["It's John's; don't", ['its', 'johns', 'dont']],
+    ['It’s Zoë’s café', ['its', 'zoes', 'cafe']],
+    ['naïve ÜBER-größe', ['naive', 'uber', 'große']],
+    ['ＦＵＬＬ width ﬁne', ['full', 'width', 'fine']],
+    ['ΘΆΛΑΣΣΑ', ['θαλασσα']],
+    ['Москва́ й', ['москва', 'и']],
+    ['我们在公园', ['我们', '们在', '在公', '公园']],
+    ['狐', ['狐']],
+    ['iPhone15を買う', ['iphone15', 'を買', '買う']],
+    ['हिन्दी में', ['हिन्दी', 'में']],
+    ['한국어 공부', ['한국어', '공부']],
+    ['', []],
+    ['🙂 -- !?', []],
+  ])('splits %j', (text, words) => {
+    expect(splitWords(text)).toEqual(words);
+  });
+
+  it('finds in any text words that it finds again in themselves', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+        const words = splitWords(text);
+        expect(words.every((word) => word !== '')).toBe(true);
+        for (const word of words) expect(splitWords(word)).toEqual([word]);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
