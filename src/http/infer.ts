@@ -5,11 +5,10 @@ import { eventStream } from './event-stream.js';
 import type { Identity, ResolvedHandlerOptions } from './handler-options.js';
 import type { AnswerType } from './negotiate.js';
 import { acceptedAnswerTypes } from './negotiate.js';
-import type { Question } from './read-question.js';
 import { checkQuestion, checkSessionId, readQuestion } from './read-question.js';
 import { errorBody, headerValue, replyWith, replyWithError, replyWithJson } from './respond.js';
 import type { ServedChat } from './served-chat.js';
-import type { UploadDirectories } from './upload-directory.js';
+import type { UploadDirectories, UploadDirectory } from './upload-directory.js';
 import { wireReply } from './wire-reply.js';
 
 export interface InferParts {
@@ -25,24 +24,21 @@ export interface InferParts {
 /** Answers `POST /infer`. Every reply, refusals too, names the session. */
 export async function infer(request: Request, parts: InferParts): Promise<Response> {
   let sessionId: string = randomUUID();
-  let question: Question | undefined;
-  const removeFiles = async () => {
-    if (question?.directory !== undefined) await parts.directories.remove(question.directory);
-  };
+  const directory = parts.directories.forRequest();
   try {
     const { tenant } = await parts.admit();
     const types = acceptedAnswerTypes(request.headers.get('accept'));
-    question = await readQuestion(request, parts.options, parts.directories, request.signal);
+    const question = await readQuestion(request, parts.options, directory, request.signal);
     if (question.sessionId !== undefined) sessionId = checkSessionId(question.sessionId);
     const prompt = checkQuestion(question, parts.options.maxPromptChars);
     const chatRequest = { prompt, sessionId, tenant, media: question.media };
     const type = question.stream && types.includes('text/event-stream') ? 'text/event-stream' : types[0];
-    if (type === 'text/event-stream') return streamAnswer(request, chatRequest, removeFiles, parts);
+    if (type === 'text/event-stream') return streamAnswer(request, chatRequest, directory, parts);
     const response = await sendAnswer(request, chatRequest, type, parts);
-    await removeFiles();
+    await directory.remove();
     return response;
   } catch (error) {
-    await removeFiles();
+    await directory.remove();
     parts.report(error);
     const response = replyWithError(describeError(error));
     response.headers.set('x-session-id', headerValue(sessionId));
@@ -66,7 +62,7 @@ async function sendAnswer(
 function streamAnswer(
   request: Request,
   chatRequest: ChatRequest & { readonly sessionId: string },
-  removeFiles: () => Promise<void>,
+  directory: UploadDirectory,
   { chat, options, report }: InferParts,
 ): Response {
   const abort = new AbortController();
@@ -83,7 +79,7 @@ function streamAnswer(
     abort: () => abort.abort(new DOMException('The reader has left.', 'AbortError')),
     finish: async () => {
       request.signal.removeEventListener('abort', onAbort);
-      await removeFiles();
+      await directory.remove();
     },
   });
   return replyWith(body, 'text/event-stream; charset=utf-8', {

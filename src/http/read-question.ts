@@ -5,19 +5,17 @@ import type { ResolvedHandlerOptions } from './handler-options.js';
 import { HttpError } from './http-error.js';
 import { readBody } from './read-body.js';
 import { receiveForm, tooMuchUploaded } from './receive-form.js';
-import type { UploadDirectories } from './upload-directory.js';
+import type { UploadDirectory } from './upload-directory.js';
 
 const maxSessionIdChars = 256;
 
-/** What `POST /infer` was asked, with its files still on disk. */
+/** What `POST /infer` was asked, with its files on disk. */
 export interface Question {
   readonly prompt: string | undefined;
   readonly sessionId: string | undefined;
   readonly media: readonly NamedMedia[];
   /** Whether the body asks for a streamed reply. */
   readonly stream: boolean;
-  /** Where the files are; the reader removes it when done. */
-  readonly directory?: string | undefined;
 }
 
 /** A plain pattern: the one in zod takes a second for 40 MB. */
@@ -41,12 +39,12 @@ const jsonSchema = z.object({
 /**
  * Reads the body of a question, whichever of the accepted forms it has.
  *
- * @throws InvalidInputError, MediaError, HttpError for anything else, having removed its files.
+ * @throws InvalidInputError, MediaError, HttpError for anything else.
  */
 export async function readQuestion(
   request: Request,
   options: ResolvedHandlerOptions,
-  directories: UploadDirectories,
+  directory: UploadDirectory,
   signal: AbortSignal,
 ): Promise<Question> {
   const encoding = request.headers.get('content-encoding') ?? 'identity';
@@ -63,7 +61,7 @@ export async function readQuestion(
   switch (mediaType.trim()) {
     case 'multipart/form-data':
       refuseDeclared(request, options.maxUploadBytes);
-      return readForm(body ?? emptyBody(), contentType, options, directories, signal);
+      return readForm(body ?? emptyBody(), contentType, options, directory, signal);
     case 'application/json':
       return readJson(await readBody(body ?? emptyBody(), options.maxBodyBytes), options.maxFiles);
     case 'application/x-www-form-urlencoded':
@@ -112,18 +110,12 @@ async function readForm(
   body: ReadableStream<Uint8Array>,
   contentType: string,
   limits: ResolvedHandlerOptions,
-  directories: UploadDirectories,
+  directory: UploadDirectory,
   signal: AbortSignal,
 ): Promise<Question> {
-  const directory = await directories.create();
-  try {
-    const { fields, files } = await receiveForm(body, contentType, { directory, limits, signal });
-    const media = files.map(({ path, name, mimeType }) => ({ data: path, name, mimeType }));
-    return { ...fromFields(fields), media, directory };
-  } catch (error) {
-    await directories.remove(directory);
-    throw error;
-  }
+  const { fields, files } = await receiveForm(body, contentType, { directory, limits, signal });
+  const media = files.map(({ path, name, mimeType }) => ({ data: path, name, mimeType }));
+  return { ...fromFields(fields), media };
 }
 
 function fromFields(fields: ReadonlyMap<string, string>): Question {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { receiveForm } from './receive-form.js';
+import { UploadDirectory } from './upload-directory.js';
 
 let directory: string;
 
@@ -36,7 +37,8 @@ function bodyOf(chunks: readonly (string | Uint8Array)[], { ends = true } = {}) 
 const receive = (
   body: ReadableStream<Uint8Array>,
   { contentType = 'multipart/form-data; boundary=x', signal = new AbortController().signal } = {},
-) => receiveForm(body, contentType, { directory, limits, signal });
+) =>
+  receiveForm(body, contentType, { directory: new UploadDirectory(async () => directory), limits, signal });
 
 describe('receiveForm', () => {
   it('writes files that only this user can read', async () => {

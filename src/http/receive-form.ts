@@ -1,11 +1,12 @@
 import { setMaxListeners } from 'node:events';
-import { createWriteStream } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { BusboyFileStream } from '@fastify/busboy';
 import { Busboy } from '@fastify/busboy';
 import { InvalidInputError, MediaError } from '../index.js';
 import { HttpError } from './http-error.js';
+import type { UploadDirectory } from './upload-directory.js';
 
 const fileField = 'video_file';
 const textFields: readonly string[] = ['prompt', 'session_id', 'stream'];
@@ -33,7 +34,7 @@ export interface ReceivedForm {
 }
 
 /**
- * Reads a multipart body, writing its files into `directory` as they arrive. No file is ever whole in
+ * Reads a multipart body, writing its files into the directory as they arrive. No file is ever whole in
  * memory.
  *
  * @throws InvalidInputError, MediaError, HttpError for a body that is broken or over a limit, as soon as
@@ -42,11 +43,10 @@ export interface ReceivedForm {
 export async function receiveForm(
   body: ReadableStream<Uint8Array>,
   contentType: string,
-  { directory, limits, signal }: { directory: string; limits: FormLimits; signal: AbortSignal },
+  { directory, limits, signal }: { directory: UploadDirectory; limits: FormLimits; signal: AbortSignal },
 ): Promise<ReceivedForm> {
   const fields = new Map<string, string>();
-  const files: UploadedFile[] = [];
-  const writes: Promise<void>[] = [];
+  const writes: Promise<UploadedFile | undefined>[] = [];
   const stop = new AbortController();
   // Every file listens to it.
   setMaxListeners(0, stop.signal);
@@ -63,19 +63,17 @@ export async function receiveForm(
     if (textFields.includes(name)) fields.set(name, value);
   });
   parser.on('file', (field, stream, filename, _encoding, mimeType) => {
-    const file: UploadedFile = {
-      path: join(directory, String(writes.length)),
-      name: displayName(filename) ?? `attachment ${writes.length + 1}`,
-      mimeType,
-    };
+    const index = writes.length;
+    const name = displayName(filename) ?? `attachment ${index + 1}`;
     if (field !== fileField) stop.abort(unknownFileField(field));
-    const written = writeFile(stream, file.path, countUploaded, stop.signal).then((bytes) => {
-      // A browser sends an empty part without a name for a file input that was left empty.
-      if (bytes === 0 && !filename) return;
-      if (bytes === 0)
-        throw new MediaError('empty', `The file "${file.name}" is empty. Attach one with content.`);
-      files.push(file);
-    });
+    const written = storeFile(stream, directory, index, countUploaded, stop.signal).then(
+      ({ path, bytes }) => {
+        if (bytes > 0) return { path, name, mimeType };
+        // A browser sends an empty part without a name for a file input that was left empty.
+        if (!filename) return undefined;
+        throw new MediaError('empty', `The file "${name}" is empty. Attach one with content.`);
+      },
+    );
     written.catch((error: unknown) => stop.abort(error));
     writes.push(written);
   });
@@ -91,8 +89,9 @@ export async function receiveForm(
       // Where a file is given up half-way the parser would wait for its reader for ever.
       signal: stop.signal,
     });
-    await Promise.all(writes);
+    const files = await Promise.all(writes);
     stop.signal.throwIfAborted();
+    return { fields, files: files.filter((file) => file !== undefined) };
   } catch (error) {
     stop.abort(brokenForm(error));
     await Promise.allSettled(writes);
@@ -100,8 +99,6 @@ export async function receiveForm(
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
-  files.sort((a, b) => a.path.localeCompare(b.path, 'en', { numeric: true }));
-  return { fields, files };
 }
 
 function makeParser(contentType: string, { maxFiles, maxPromptChars }: FormLimits) {
@@ -154,26 +151,32 @@ async function* chunksOf(
   }
 }
 
-async function writeFile(
+async function storeFile(
   stream: BusboyFileStream,
-  path: string,
+  directory: UploadDirectory,
+  index: number,
   count: (bytes: number) => void,
   signal: AbortSignal,
-): Promise<number> {
-  let written = 0;
+): Promise<{ path: string; bytes: number }> {
+  let path = '';
+  let bytes = 0;
+  async function* counted(chunks: AsyncIterable<Uint8Array>) {
+    for await (const chunk of chunks) {
+      bytes += chunk.byteLength;
+      count(chunk.byteLength);
+      yield chunk;
+    }
+  }
+  // The stream must be taken at once, or an early end of the body would go unheard.
   await pipeline(
     stream,
-    async function* (chunks: AsyncIterable<Uint8Array>) {
-      for await (const chunk of chunks) {
-        written += chunk.byteLength;
-        count(chunk.byteLength);
-        yield chunk;
-      }
+    async (chunks: AsyncIterable<Uint8Array>) => {
+      path = join(await directory.path(), String(index));
+      await writeFile(path, counted(chunks), { flag: 'wx', mode: 0o600 });
     },
-    createWriteStream(path, { flags: 'wx', mode: 0o600 }),
     { signal },
   );
-  return written;
+  return { path, bytes };
 }
 
 /** A file name fit for a sentence, if there is one. */

@@ -16,7 +16,7 @@ afterEach(() => rm(parent, { recursive: true, force: true }));
 
 /** The name that a process with this id would have given its directory. */
 async function nameFor(pid: number, letters: string): Promise<string> {
-  const own = await new UploadDirectories(parent).create();
+  const own = await new UploadDirectories(parent).forRequest().path();
   await rm(own, { recursive: true });
   return `${basename(own).replace(new RegExp(`${process.pid}-\\w+$`), '')}${pid}-${letters}`;
 }
@@ -35,26 +35,35 @@ async function endedProcess(): Promise<number> {
 describe('UploadDirectories', () => {
   it('makes a directory of its own for each request, closed to others', async () => {
     const directories = new UploadDirectories(parent);
-    const [first, second] = await Promise.all([directories.create(), directories.create()]);
+    const [one, other] = [directories.forRequest(), directories.forRequest()];
+    const [first, second] = await Promise.all([one.path(), other.path()]);
+    expect(await one.path()).toBe(first);
     expect(first).not.toBe(second);
     expect((await stat(first)).mode & 0o777).toBe(0o700);
     await writeFile(join(first, '0'), 'data');
-    await directories.remove(first);
+    await one.remove();
     expect(await readdir(parent)).toEqual([basename(second)]);
+  });
+
+  it('makes nothing before the first file', async () => {
+    await new UploadDirectories(parent).forRequest().remove();
+    expect(await readdir(parent)).toEqual([]);
   });
 
   it('makes the parent where there is none, and tries again after a failure', async () => {
     const inTheWay = join(parent, 'file');
     await writeFile(inTheWay, '');
     const directories = new UploadDirectories(join(inTheWay, 'uploads'));
-    await expect(directories.create()).rejects.toMatchObject({ code: 'ENOTDIR' });
+    const failed = directories.forRequest();
+    await expect(failed.path()).rejects.toMatchObject({ code: 'ENOTDIR' });
+    await failed.remove();
     await rm(inTheWay);
-    expect((await stat(await directories.create())).isDirectory()).toBe(true);
+    expect((await stat(await directories.forRequest().path())).isDirectory()).toBe(true);
   });
 
   it('removes what dead processes have left', async () => {
     await leave(await nameFor(await endedProcess(), 'abcdef'));
-    const made = await new UploadDirectories(parent).create();
+    const made = await new UploadDirectories(parent).forRequest().path();
     expect(await readdir(parent)).toEqual([basename(made)]);
   });
 
@@ -62,7 +71,7 @@ describe('UploadDirectories', () => {
     const name = await nameFor(process.pid, 'abcdef');
     await leave(name);
     await utimes(join(parent, name), 1, 1);
-    const made = await new UploadDirectories(parent).create();
+    const made = await new UploadDirectories(parent).forRequest().path();
     expect(await readdir(parent)).toEqual([basename(made)]);
   });
 
@@ -73,7 +82,7 @@ describe('UploadDirectories', () => {
       'somebody-elses',
     ];
     for (const name of kept) await leave(name);
-    const made = await new UploadDirectories(parent).create();
+    const made = await new UploadDirectories(parent).forRequest().path();
     expect((await readdir(parent)).sort()).toEqual([...kept, basename(made)].sort());
   });
 });

@@ -19,8 +19,12 @@ export class UploadDirectories {
     this.#parent = parent;
   }
 
-  /** Makes a directory that only this user can read. */
-  async create(): Promise<string> {
+  /** The directory of one request. */
+  forRequest(): UploadDirectory {
+    return new UploadDirectory(() => this.#create());
+  }
+
+  async #create(): Promise<string> {
     this.#cleaned ??= this.#prepare();
     await this.#cleaned;
     return mkdtemp(join(this.#parent, `${prefix}${process.pid}-`));
@@ -36,9 +40,27 @@ export class UploadDirectories {
       throw error;
     }
   }
+}
 
-  async remove(directory: string): Promise<void> {
-    await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+/** A directory that only this user can read, made when the first file of its request comes. */
+export class UploadDirectory {
+  readonly #create: () => Promise<string>;
+  #created: Promise<string> | undefined;
+
+  constructor(create: () => Promise<string>) {
+    this.#create = create;
+  }
+
+  path(): Promise<string> {
+    this.#created ??= this.#create();
+    return this.#created;
+  }
+
+  /** Removes it with everything in it, where it was made. */
+  async remove(): Promise<void> {
+    // Whoever asked for the path has learned that it could not be made.
+    const path = await this.#created?.catch(() => undefined);
+    if (path !== undefined) await rm(path, { recursive: true, force: true, maxRetries: 3 });
   }
 }
 
