@@ -37,6 +37,7 @@ export type { EmbeddedMemoryStoreOptions } from './memory/embedded/embedded-memo
 export { EmbeddedMemoryStore } from './memory/embedded/embedded-memory-store.js';
 export type { Embedder } from './memory/embedder.js';
 export type { ForgetTarget, MemoryStats, MemoryStore } from './memory/memory-store.js';
+export type { AttemptTimeouts } from './model/attempt-watch.js';
 export type {
   ChatModel,
   GenerationOptions,
@@ -45,6 +46,8 @@ export type {
   ModelPart,
   ModelRequest,
 } from './model/chat-model.js';
+export type { EmbeddingPurpose } from './model/embedding-text.js';
+export type { GeminiEndpoint } from './model/gemini-clients.js';
 export type { GeminiEmbedderOptions } from './model/gemini-embedder.js';
 export { GeminiEmbedder } from './model/gemini-embedder.js';
 export type { GeminiModelOptions } from './model/gemini-model.js';
