@@ -41,10 +41,11 @@ export class AdaptiveLimit {
 
   /** What may be used at `now`; `Infinity` when nothing is known. */
   usable(now: number): number {
-    const minutes = Math.max(0, now - this.#cutAt) / minuteMs;
     const nominal = this.nominal;
     if (nominal === 0) return 0;
+    const minutes = Math.max(0, now - this.#cutAt) / minuteMs;
     if (nominal < Number.POSITIVE_INFINITY) {
+      if (this.#share >= 1) return nominal;
       return Math.max(1, Math.floor(nominal * Math.min(1, this.#share + regained(minutes))));
     }
     if (this.#estimate === Number.POSITIVE_INFINITY) return this.#estimate;
