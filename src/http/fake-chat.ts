@@ -54,7 +54,7 @@ export function fakeChat(answers: FakeAnswers = {}): FakeChat {
   };
 }
 
-export function fakeReply(reply: Partial<Reply> = {}): Reply {
+function fakeReply(reply: Partial<Reply> = {}): Reply {
   return {
     text: 'Hello',
     thoughts: '',

@@ -1,7 +1,7 @@
 import Negotiator from 'negotiator';
 import { HttpError } from './http-error.js';
 
-export const answerTypes = ['text/plain', 'application/json', 'text/event-stream'] as const;
+const answerTypes = ['text/plain', 'application/json', 'text/event-stream'] as const;
 export type AnswerType = (typeof answerTypes)[number];
 
 /**

@@ -3,6 +3,8 @@ import type { IncomingMessage, Server } from 'node:http';
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { connect } from 'node:net';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Handler } from './handler.js';
 import { nodeListener } from './node-listener.js';
@@ -163,6 +165,31 @@ describe('nodeListener', () => {
     await begun.reached;
     socket.destroy();
     expect(await aborted.reached).toMatchObject({ name: 'AbortError' });
+  });
+
+  it('hears the client hang up where the handler kept nothing but the signal', async () => {
+    const aborted = signpost();
+    const begun = signpost();
+    const listen = async (signal: AbortSignal) => {
+      const gone = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+      begun.reach();
+      await gone;
+      aborted.reach();
+      return new Response();
+    };
+    const port = await serve((request) => listen(request.signal));
+    const socket = connect(port, '127.0.0.1');
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n');
+    await begun.reached;
+    setFlagsFromString('--expose-gc');
+    const collectGarbage: () => void = runInNewContext('gc');
+    // The garbage of one turn of the event loop goes in a later one.
+    for (let turns = 0; turns < 5; turns += 1) {
+      collectGarbage();
+      await new Promise(setImmediate);
+    }
+    socket.destroy();
+    await aborted.reached;
   });
 
   it('does not abort a request that was answered', async () => {

@@ -21,7 +21,7 @@ export interface FormLimits {
 }
 
 /** One uploaded file, on disk. */
-export interface UploadedFile {
+interface UploadedFile {
   readonly path: string;
   readonly name: string;
   readonly mimeType: string;

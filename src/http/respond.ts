@@ -1,6 +1,6 @@
 import type { DescribedError } from './describe-error.js';
 
-export const jsonType = 'application/json; charset=utf-8';
+const jsonType = 'application/json; charset=utf-8';
 
 /** What every reply carries. */
 const alwaysHeaders = {

@@ -56,7 +56,7 @@ export function wireTurn(turn: Turn): object {
   };
 }
 
-export const wireRecalled = ({ turn, score }: RecalledTurn): object => ({ ...wireTurn(turn), score });
+const wireRecalled = ({ turn, score }: RecalledTurn): object => ({ ...wireTurn(turn), score });
 
 /** The name and the data of the server-sent event that tells of one part of an answer. */
 export function wirePart(part: ChatPart): { readonly event: string; readonly data: object } {
