@@ -20,7 +20,7 @@ export async function makeServerDirectory(): Promise<{ path: string; remove(): P
 }
 
 /** Nothing of the developer's own environment reaches the server, least of all a key. */
-function environmentOf(directory: string, env: Environment): Record<string, string> {
+function environmentOf(env: Environment): Record<string, string> {
   const { PATH = '', HOME = '', FFMPEG_PATH } = process.env;
   return {
     PATH,
@@ -35,7 +35,7 @@ function environmentOf(directory: string, env: Environment): Record<string, stri
 function spawnServer(directory: string, env: Environment): ChildProcess {
   return spawn(process.execPath, ['--import', tsx, serverFile], {
     cwd: directory,
-    env: environmentOf(directory, env),
+    env: environmentOf(env),
     stdio: ['ignore', 'pipe', 'pipe'],
   });
 }

@@ -132,7 +132,7 @@ export function createTurn({ prompt, attachments, onGrow }) {
           'details',
           { className: 'recalled' },
           el('summary', {}, `Remembered ${plural(turns.length, 'earlier exchange')}`),
-          el('ol', {}, ...items),
+          el('ol', { className: 'recalled-list' }, ...items),
         ),
       );
       onGrow();

@@ -1,0 +1,154 @@
+import type { FileHandle } from 'node:fs/promises';
+import { mkdir, open, readFile, rename, truncate } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type {
+  CallOptions,
+  Conversation,
+  ForgetTarget,
+  MemoryStats,
+  MemoryStore,
+  RecalledTurn,
+  Turn,
+} from 'multimodal-chat';
+import { MemoryError } from 'multimodal-chat';
+
+/**
+ * Memory in a file that people can read: one turn a line, as JSON. For one process and some thousand
+ * turns, since all of them are held in memory and looked through; `EmbeddedMemoryStore` has no such limits.
+ */
+export class JsonLinesStore implements MemoryStore {
+  readonly #path: string;
+  #file: FileHandle;
+  #turns: Turn[];
+  /** Writes follow one another, so that lines never mix and turns keep their order. */
+  #writing: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
+
+  private constructor(path: string, file: FileHandle, turns: Turn[]) {
+    this.#path = path;
+    this.#file = file;
+    this.#turns = turns;
+  }
+
+  /** @throws MemoryError when the file cannot be read or made. */
+  static async open(path: string): Promise<JsonLinesStore> {
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      const file = await open(path, 'a+');
+      const text = await readFile(path, 'utf8');
+      // A process that was killed in the middle of a line never said that this turn was stored.
+      const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+      if (whole.length < text.length) await truncate(path, Buffer.byteLength(whole));
+      const turns = whole
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line) as Turn);
+      return new JsonLinesStore(path, file, turns);
+    } catch (cause) {
+      throw new MemoryError(`The memory file ${path} cannot be opened: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
+  }
+
+  append(turn: Turn, options: CallOptions = {}): Promise<void> {
+    return this.#write(options, async () => {
+      if (this.#turns.some((known) => known.id === turn.id && isMeant(known, turn))) return;
+      const line = `${JSON.stringify(turn)}\n`;
+      await this.#file.appendFile(line);
+      // Only now does the turn survive a loss of power.
+      await this.#file.datasync();
+      this.#turns.push(JSON.parse(line) as Turn);
+    });
+  }
+
+  async recent(
+    conversation: Conversation,
+    options: CallOptions & { readonly limit: number },
+  ): Promise<readonly Turn[]> {
+    this.#check(options);
+    if (options.limit === 0) return [];
+    return this.#turns.filter((turn) => isMeant(turn, conversation)).slice(-options.limit);
+  }
+
+  /** Ranks by the share of the query's words that stand in the turn. */
+  async recall(
+    conversation: Conversation,
+    query: string,
+    options: CallOptions & { readonly limit: number },
+  ): Promise<readonly RecalledTurn[]> {
+    this.#check(options);
+    const words = query.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+    return this.#turns
+      .filter((turn) => isMeant(turn, conversation))
+      .map((turn) => {
+        const text = `${turn.prompt}\n${turn.reply}`.toLowerCase();
+        return { turn, score: words.filter((word) => text.includes(word)).length / words.length };
+      })
+      .filter(({ score }) => score > 0)
+      .sort((a, b) => b.score - a.score)
+      .slice(0, options.limit);
+  }
+
+  async forget(target: ForgetTarget, options: CallOptions = {}): Promise<number> {
+    return this.#write(options, async () => {
+      const kept = this.#turns.filter((turn) => !isMeant(turn, target));
+      const forgotten = this.#turns.length - kept.length;
+      if (forgotten > 0) await this.#replace(kept);
+      this.#turns = kept;
+      return forgotten;
+    });
+  }
+
+  async stats(): Promise<MemoryStats> {
+    this.#check();
+    return { turns: this.#turns.length, cacheSize: 0, pending: 0 };
+  }
+
+  async flush(): Promise<void> {
+    this.#check();
+    await this.#writing;
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#writing;
+    await this.#file.close();
+  }
+
+  /** Writes beside the file and then takes its place, so that a crash leaves either the old or the new one. */
+  async #replace(turns: readonly Turn[]): Promise<void> {
+    const beside = await open(`${this.#path}.new`, 'w');
+    await beside.writeFile(turns.map((turn) => `${JSON.stringify(turn)}\n`).join(''));
+    await beside.datasync();
+    await beside.close();
+    await rename(`${this.#path}.new`, this.#path);
+    // The open file is the one that was replaced.
+    await this.#file.close();
+    this.#file = await open(this.#path, 'a');
+  }
+
+  async #write<T>(options: CallOptions, write: () => Promise<T>): Promise<T> {
+    this.#check(options);
+    const result = this.#writing.then(write);
+    this.#writing = result.catch(() => undefined);
+    try {
+      return await result;
+    } catch (cause) {
+      throw new MemoryError(`The memory file ${this.#path} cannot be written: ${(cause as Error).message}`, {
+        cause,
+      });
+    }
+  }
+
+  #check({ signal }: CallOptions = {}): void {
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw new MemoryError('The memory store is closed; open a new one.');
+  }
+}
+
+function isMeant(turn: Turn, target: ForgetTarget): boolean {
+  if ('before' in target) return turn.createdAt < target.before.getTime();
+  return turn.tenant === target.tenant && (!('sessionId' in target) || turn.sessionId === target.sessionId);
+}
