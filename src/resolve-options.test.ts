@@ -38,6 +38,17 @@ describe('resolveOptions', () => {
     expect(resolveOptions({ retry }).retry).toBe(retry);
   });
 
+  it('does not take an instance, whose methods are inherited, for empty settings', () => {
+    const inherited = Object.create({
+      next: () => undefined,
+      prepare: () => undefined,
+      close: () => undefined,
+    });
+    const resolved = resolveOptions({ retry: inherited, media: inherited });
+    expect(resolved.retry).toBe(inherited);
+    expect(resolved.media).toBe(inherited);
+  });
+
   it.each<[string, object, RegExp]>([
     ['an unknown option', { modell: 'x' }, /modell/],
     ['a misspelt group member', { timeouts: { callms: 1 } }, /timeouts/],

@@ -112,7 +112,7 @@ const optionsSchema = z.strictObject({
   keyPool: partWith<KeyPool>('KeyPool', 'acquire', 'stats', 'close').optional(),
   model: z.union([name, partWith<ChatModel>('ChatModel', 'stream')]).optional(),
   fallbackModels: z.array(name).readonly().optional(),
-  retry: z.union([retrySchema, partWith<RetryPolicy>('RetryPolicy', 'next')]).optional(),
+  retry: z.union([partWith<RetryPolicy>('RetryPolicy', 'next'), retrySchema]).optional(),
   memory: z
     .union([
       z.literal(false),
@@ -121,7 +121,7 @@ const optionsSchema = z.strictObject({
     ])
     .optional(),
   embedder: partWith<Embedder>('Embedder', 'embed').optional(),
-  media: z.union([mediaSchema, partWith<MediaProcessor>('MediaProcessor', 'prepare', 'close')]).optional(),
+  media: z.union([partWith<MediaProcessor>('MediaProcessor', 'prepare', 'close'), mediaSchema]).optional(),
   dataDir: name.default('./.multimodal-chat'),
   baseUrl: z.url().optional(),
   systemInstruction: z.string().optional(),
