@@ -1,0 +1,74 @@
+/**
+ * `npm run bench:memory -- --json [--turns 1000,100000] [--session-turns 1000,5000]
+ * [--stores embedded,chroma,chroma-direct] [--locomo DIR] [--embedder MODULE]`
+ *
+ * MODULE exports an `embedder`. Prints one JSON object on stdout; progress goes to stderr.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { resolve } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import type { Embedder } from '../../src/memory/embedder.js';
+import { type MemoryCase, runMemoryCase, storeNames } from './memory-cases.js';
+import { measureLocomo } from './memory-locomo.js';
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    turns: { type: 'string', default: '1000,100000' },
+    'session-turns': { type: 'string', default: '1000,5000' },
+    stores: { type: 'string', default: storeNames.join(',') },
+    locomo: { type: 'string' },
+    embedder: { type: 'string' },
+    case: { type: 'string' },
+  },
+});
+
+const numbers = (list: string): number[] => list.split(',').filter(Boolean).map(Number);
+
+/** A process of its own for each case, so that `rssMb` is that of the case. */
+async function runApart(memoryCase: MemoryCase): Promise<unknown> {
+  const self = fileURLToPath(import.meta.url);
+  const args = ['--import', 'tsx', self, '--case', JSON.stringify(memoryCase)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk;
+  });
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`The case ${JSON.stringify(memoryCase)} ended with ${code}.`);
+  return JSON.parse(output) as unknown;
+}
+
+async function measureStores(): Promise<unknown[]> {
+  const results: unknown[] = [];
+  for (const store of storeNames.filter((name) => options.stores.split(',').includes(name))) {
+    for (const turns of numbers(options.turns)) {
+      for (const sessionTurns of numbers(options['session-turns'])) {
+        if (sessionTurns > turns) continue;
+        const result = await runApart({ store, turns, sessionTurns });
+        process.stderr.write(`${JSON.stringify(result)}\n`);
+        if (result !== null) results.push(result);
+      }
+    }
+  }
+  return results;
+}
+
+async function loadEmbedder(path: string | undefined): Promise<Embedder | undefined> {
+  if (path === undefined) return undefined;
+  const module = (await import(pathToFileURL(resolve(path)).href)) as { embedder: Embedder };
+  return module.embedder;
+}
+
+if (options.case !== undefined) {
+  const result = await runMemoryCase(JSON.parse(options.case) as MemoryCase);
+  process.stdout.write(JSON.stringify(result ?? null));
+} else {
+  const recall =
+    options.locomo && (await measureLocomo(options.locomo, await loadEmbedder(options.embedder)));
+  const stores = await measureStores();
+  const result = { node: process.version, platform: process.platform, stores, ...(recall ? { recall } : {}) };
+  process.stdout.write(`${JSON.stringify(result, undefined, options.json ? undefined : 2)}\n`);
+}
