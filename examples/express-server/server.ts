@@ -33,11 +33,7 @@ async function findModel(
 ): Promise<{ options: Pick<MultimodalChatOptions, 'keys' | 'baseUrl'>; emulator?: Closable }> {
   if (settings.keys.length > 0) return { options: { keys: settings.keys, baseUrl: settings.baseUrl } };
   const { startGeminiEmulator } = await import('multimodal-chat/testing');
-  const keys = [
-    { key: 'emulated-key-0001', project: 'demo-a' },
-    { key: 'emulated-key-0002', project: 'demo-a' },
-    { key: 'emulated-key-0003', project: 'demo-b' },
-  ];
+  const keys = ['0001', '0002', '0003'].map((number) => ({ key: `emulated-key-${number}`, project: 'demo' }));
   // Pieces come as slowly as from a real model, so that streaming can be seen.
   const emulator = await startGeminiEmulator({ firstChunkDelayMs: 120, chunkDelayMs: 40, chunks: 12 });
   return { options: { keys, baseUrl: emulator.url }, emulator };
