@@ -114,7 +114,7 @@ export async function prepareRecording(
   const info = { mimeType: format.mimeType, bytes: source.bytes, codec: audio.codec };
   if (acceptedTypes.has(format.mimeType) && durationMs && isSmall(source.bytes, durationMs, settings)) {
     return {
-      parts: [{ mimeType: format.mimeType, data: await source.read() }],
+      parts: [{ mimeType: format.mimeType, data: Uint8Array.from(await source.read()) }],
       estimatedTokens: audioTokens(durationMs),
       source: { ...info, durationMs },
     };

@@ -1,5 +1,5 @@
 import { MediaError } from '../errors.js';
-import type { MediaSource, PreparedMedia } from '../types.js';
+import type { MediaKind, MediaSource, PreparedMedia } from '../types.js';
 import { bitmapToPng } from './bitmap.js';
 import { Deadline } from './deadline.js';
 import { prepareDocument } from './document.js';
@@ -7,8 +7,10 @@ import { locateFfmpeg } from './ffmpeg-location.js';
 import { type PreparedParts, prepareImage } from './image.js';
 import { type MediaOptions, type MediaSettings, resolveMediaOptions } from './media-options.js';
 import type { MediaProcessor, PrepareOptions } from './media-processor.js';
+import { PreparedCache } from './prepared-cache.js';
 import { type ReportProgress, trackProgress } from './progress.js';
 import { Semaphore } from './semaphore.js';
+import { SharedWork } from './shared-work.js';
 import { type SniffedFormat, sniffFormat } from './sniff.js';
 import { type LocalSource, openSource } from './source.js';
 import { prepareClip } from './video/prepare-video.js';
@@ -16,6 +18,9 @@ import { removeAbandonedWorkspaces, Workspace } from './workspace.js';
 
 /** Pictures encoded at the same time; sharp spreads each over the processors itself. */
 const pictureConcurrency = 4;
+
+/** What does not depend on how the source was called. */
+type Prepared = PreparedParts & { readonly kind: MediaKind };
 
 /**
  * Prepares pictures, clips, recordings and documents with sharp and ffmpeg: upright and in the right
@@ -33,6 +38,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
   readonly #settings: MediaSettings;
   readonly #pictures = new Semaphore(pictureConcurrency);
   readonly #clips: Semaphore;
+  readonly #cache: PreparedCache<Prepared>;
+  readonly #shared = new SharedWork<Prepared>();
   readonly #deadlines = new Set<Deadline>();
   #closed = false;
   readonly #active = new Set<Promise<unknown>>();
@@ -41,6 +48,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
   constructor(options?: MediaOptions) {
     this.#settings = resolveMediaOptions(options);
     this.#clips = new Semaphore(this.#settings.concurrency);
+    this.#cache = new PreparedCache(this.#settings.cacheBytes);
   }
 
   /**
@@ -59,6 +67,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
   async close(): Promise<void> {
     this.#closed = true;
     for (const deadline of this.#deadlines) deadline.abort(closedError());
+    this.#cache.clear();
     await Promise.allSettled(this.#active);
   }
 
@@ -67,34 +76,71 @@ export class DefaultMediaProcessor implements MediaProcessor {
   }
 
   async #prepare(source: MediaSource, { signal, onProgress }: PrepareOptions): Promise<PreparedMedia> {
-    const { tempDir } = this.#settings;
+    const { tempDir, timeoutMs } = this.#settings;
     this.#cleaned ??= removeAbandonedWorkspaces(tempDir);
     await this.#cleaned;
-    const workspace = new Workspace(tempDir);
+    return this.#within(signal, async (deadline) => {
+      const workspace = new Workspace(tempDir);
+      let handedOver = false;
+      try {
+        deadline.start(timeoutMs, 'The attachment');
+        const local = await openSource(source, workspace, this.#settings, deadline.signal);
+        deadline.pause();
+        const format = sniffFormat(local.head, local);
+        const report = trackProgress(local.name, onProgress);
+        report('reading', 1);
+        const key = `${local.fingerprint} ${format.mimeType}`;
+        const known = this.#cache.get(key);
+        // Errors name the file, so only sources of the same name wait for the same work.
+        const prepared =
+          known ??
+          (await this.#shared.run(`${key} ${local.name}`, deadline.signal, report, (whole, reportAll) => {
+            handedOver = true;
+            return this.#convertOnce(local, format, workspace, reportAll, whole);
+          }));
+        // Work that had just finished when it was called off is called off all the same.
+        deadline.signal.throwIfAborted();
+        if (!this.#closed) this.#cache.set(key, prepared);
+        report('ready');
+        return { ...prepared, name: local.name, fingerprint: local.fingerprint };
+      } finally {
+        if (!handedOver) await workspace.remove();
+      }
+    });
+  }
+
+  /** Converts when it is its turn, and clears the workspace away. */
+  #convertOnce(
+    source: LocalSource,
+    format: SniffedFormat,
+    workspace: Workspace,
+    report: ReportProgress,
+    signal: AbortSignal,
+  ): Promise<Prepared> {
+    return this.#within(signal, async (deadline) => {
+      try {
+        const isLong = format.kind === 'video' || format.kind === 'audio';
+        report('queued');
+        return await (isLong ? this.#clips : this.#pictures).run(async () => {
+          deadline.start(this.#settings.timeoutMs, `"${source.name}"`);
+          return { kind: format.kind, ...(await this.#convert(source, format, report, deadline.signal)) };
+        }, deadline.signal);
+      } finally {
+        await workspace.remove();
+      }
+    });
+  }
+
+  /** Gives `task` a signal that follows `signal` and the closing of this processor. */
+  async #within<T>(signal: AbortSignal | undefined, task: (deadline: Deadline) => Promise<T>): Promise<T> {
     const deadline = new Deadline(signal);
     if (this.#closed) deadline.abort(closedError());
     this.#deadlines.add(deadline);
     try {
-      deadline.start(this.#settings.timeoutMs, 'The attachment');
-      const local = await openSource(source, workspace, this.#settings, deadline.signal);
-      const format = sniffFormat(local.head, local);
-      const report = trackProgress(local.name, onProgress);
-      report('reading', 1);
-      const places = format.kind === 'video' || format.kind === 'audio' ? this.#clips : this.#pictures;
-      report('queued');
-      deadline.pause();
-      const prepared = await places.run(() => {
-        deadline.start(this.#settings.timeoutMs, `"${local.name}"`);
-        return this.#convert(local, format, report, deadline.signal);
-      }, deadline.signal);
-      // Work that had just finished when it was called off is called off all the same.
-      deadline.signal.throwIfAborted();
-      report('ready');
-      return { kind: format.kind, ...prepared, name: local.name, fingerprint: local.fingerprint };
+      return await task(deadline);
     } finally {
       this.#deadlines.delete(deadline);
       deadline.release();
-      await workspace.remove();
     }
   }
 

@@ -28,7 +28,7 @@ export async function prepareDocument(
   const info = { mimeType, bytes: source.bytes };
   if (mimeType === 'application/pdf') {
     const estimatedTokens = checkPdf(data, source.name) * tokensPerPdfPage;
-    return { parts: [{ mimeType, data }], estimatedTokens, source: info };
+    return { parts: [{ mimeType, data: Uint8Array.from(data) }], estimatedTokens, source: info };
   }
   const text = decodeDocument(data, source.name);
   return {

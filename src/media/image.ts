@@ -84,7 +84,8 @@ async function encode(
   if (typeof input.data !== 'string' && isReadyToSend(metadata, input.bytes, settings.maxSide)) {
     // Decoded all the same, because a damaged picture has to be refused here and not by the model.
     await open(0).raw().toBuffer();
-    return [{ mimeType: 'image/jpeg', data: input.data }];
+    // Copied, because the result may be kept while the caller goes on with its buffer.
+    return [{ mimeType: 'image/jpeg', data: Uint8Array.from(input.data) }];
   }
   const pages = choosePages(metadata, settings.maxPages);
   const parts: PreparedPart[] = [];
