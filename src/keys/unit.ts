@@ -154,6 +154,8 @@ export class Unit {
   /** A call got through. */
   succeed(): void {
     this.#bareRefusals = 0;
+    // A cap that is not used proves nothing and would only allow a burst later.
+    if ((this.inFlight + 1) * 2 <= this.#inFlightCap) return;
     const step = this.#inFlightCap < slowStartEndsAt ? 1 : 1 / this.#inFlightCap;
     this.#inFlightCap = Math.min(this.#maxInFlight, this.#inFlightCap + step);
   }
@@ -184,7 +186,7 @@ export class Unit {
       if (isCut) this.#distrustedUntil = now + distrustMs;
     }
     if (fresh) {
-      this.#inFlightCap = Math.max(2, Math.min(this.inFlight, this.#inFlightCap / 2));
+      this.#inFlightCap = Math.max(2, Math.min(this.inFlight, this.#inFlightCap) / 4);
       if (retryAfterMs !== undefined && retryAfterMs < 1_000) {
         this.log.windowMs = Math.min(minuteMs + largestMarginMs, this.log.windowMs + initialMarginMs);
       }
