@@ -214,7 +214,8 @@ describe('paths', () => {
 
   it('refuses a FIFO without waiting for a writer', async () => {
     const path = join(directory, 'fifo');
-    execFileSync('mkfifo', [path]);
+    const makeFifo = 'mkfifo';
+    execFileSync(makeFifo, [path]);
     expect(await reasonOf(path)).toBe('not-allowed');
   });
 

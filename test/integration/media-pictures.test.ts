@@ -287,12 +287,33 @@ describe('sources', () => {
     expect(document).toMatchObject({
       kind: 'document',
       estimatedTokens: 2 * 560,
-      parts: [{ mimeType: 'application/pdf', data: pdf }],
+      parts: [{ mimeType: 'application/pdf', data: Uint8Array.from(pdf) }],
     });
     const text = await processor.prepare({ data: Buffer.from('Grüße,1\n'), name: 'a.csv' });
     expect(text).toMatchObject({ kind: 'document', parts: [{ mimeType: 'text/plain' }], estimatedTokens: 2 });
     await expect(processor.prepare({ data: pdf.subarray(0, 60), name: 'a.pdf' })).rejects.toMatchObject({
       code: 'MEDIA_CORRUPT',
     });
+  });
+});
+
+describe('the same bytes again', () => {
+  it('come from memory under their new name, and are not the caller’s buffer', async () => {
+    const caching = new DefaultMediaProcessor();
+    const data = await drawPicture(9).jpeg().toBuffer();
+    const original = Buffer.from(data);
+    const before = await caching.prepare({ data, name: 'first.jpg' });
+    data.fill(0);
+    const after = await caching.prepare({ data: original, name: 'second.jpg' });
+    expect(after.name).toBe('second.jpg');
+    expect(after.parts).toBe(before.parts);
+    expect(await readPattern(first(after))).toBe(9);
+  });
+
+  it('are prepared once for all who send them at the same time', async () => {
+    const caching = new DefaultMediaProcessor({ cacheBytes: 0 });
+    const data = await drawPicture(9, 2000, 1000).png().toBuffer();
+    const all = await Promise.all([1, 2, 3].map(() => caching.prepare({ data, name: 'same.png' })));
+    expect(new Set(all.map((media) => media.parts)).size).toBe(1);
   });
 });

@@ -24,7 +24,7 @@ function cellsOf(frameNumber: number): boolean[] {
 }
 
 /** One frame as 8-bit grey pixels, 64 by 32. */
-export function drawPattern(frameNumber: number): Buffer {
+function drawPattern(frameNumber: number): Buffer {
   const cells = cellsOf(frameNumber);
   const pixels = Buffer.alloc(patternWidth * patternHeight);
   for (let y = 0; y < patternHeight; y += 1) {
@@ -179,7 +179,7 @@ function installedFfmpeg(): string | undefined {
 }
 
 /** An ffmpeg to make fixtures with. */
-export function requireFfmpeg(): string {
+function requireFfmpeg(): string {
   const [path] = availableFfmpegs().values();
   if (!path)
     throw new Error('These tests need ffmpeg: apt install ffmpeg, or npm install @ffmpeg-installer/ffmpeg.');

@@ -89,28 +89,55 @@ async function seekEach(
       next += 1;
       const [frame] = await seek(path, stream, targetsMs[slot] ?? 0, {
         ...context,
-        onFrame: () => {
-          ready += 1;
-          context.onFrame(ready);
-        },
+        onFrame: () => undefined,
       });
       found[slot] = frame;
+      ready += 1;
+      context.onFrame(ready);
     }
   };
   await Promise.all(Array.from({ length: parallelSeeks }, seekOnward));
   return found.filter((frame) => frame !== undefined);
 }
 
-function seek(path: string, stream: VideoStream, targetMs: number, context: FrameContext) {
+/** Containers without an index: ffmpeg lands on a keyframe after the instant that it was sent to. */
+const imprecise = new Set(['mpeg', 'mpegts', 'mpegvideo']);
+/** How long before the target to begin decoding in those: most groups of pictures are shorter, then nearly all. */
+const leadsMs = [2000, 10_000];
+
+async function seek(
+  path: string,
+  stream: VideoStream,
+  targetMs: number,
+  context: FrameContext,
+): Promise<readonly VideoFrame[]> {
+  if (!imprecise.has(context.demuxer)) return decodeFrom(path, stream, targetMs, 0, context);
+  const lateMs = 1.5 * (1000 / (stream.fps ?? 25));
+  let frames: readonly VideoFrame[] = [];
+  for (const leadMs of leadsMs) {
+    frames = await decodeFrom(path, stream, targetMs, Math.min(leadMs, targetMs), context);
+    if (frames[0] && frames[0].timestampMs <= targetMs + lateMs) break;
+  }
+  return frames;
+}
+
+/** The frame at a target, decoding from `leadMs` before it. */
+function decodeFrom(
+  path: string,
+  stream: VideoStream,
+  targetMs: number,
+  leadMs: number,
+  context: FrameContext,
+) {
   // Millisecond rounding must not skip the frame that begins at the target itself.
-  const seconds = Math.max(0, targetMs / 1000 - toleranceSeconds);
+  const seconds = Math.max(0, (targetMs - leadMs) / 1000 - toleranceSeconds);
   return decodeFrames(
     {
       input: { path },
       demuxer: context.demuxer,
       inputOptions: ['-ss', seconds.toFixed(6)],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', '1'],
-      select: [],
+      select: leadMs > 0 ? [`select='${isReachedAt(leadMs)}'`] : [],
       colours: coloursOf(stream),
       offsetMs: seconds * 1000,
       limit: 1,

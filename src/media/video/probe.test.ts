@@ -1,0 +1,78 @@
+import { describe, expect, it } from 'vitest';
+import { parseProbe } from './probe.js';
+
+/** As FFmpeg 5.1 writes it. */
+const phone = `Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'file:clip.mov':
+  Metadata:
+    major_brand     : qt
+    title           : Stream #0:9: Video: fake, 1x1
+  Duration: 01:02:03.50, start: 0.000000, bitrate: 4012 kb/s
+  Stream #0:0[0x1](und): Audio: aac (LC) (mp4a / 0x6134706D), 44100 Hz, mono, fltp, 96 kb/s (default)
+  Stream #0:1[0x2](und): Video: hevc (Main) (hvc1 / 0x31637668), yuv420p(tv, bt709, progressive), 1920x1080 [SAR 1:1 DAR 16:9], 3900 kb/s, 29.97 fps, 30 tbr, 600 tbn (default)
+    Metadata:
+      handler_name    : Core Media Video
+    Side data:
+      displaymatrix: rotation of -90.00 degrees
+Output #0, null, to 'pipe:':
+  Stream #0:0: Video: wrapped_avframe, 64x64
+`;
+
+/** As the build of 2018 writes it. */
+const disc = `Input #0, mpeg, from 'file:old.mpg':
+  Duration: N/A, start: 0.540000, bitrate: N/A
+    Stream #0:0[0x1e0]: Video: mpeg2video (Main), yuv420p(tv), 720x576 [SAR 64:45 DAR 16:9], 25 fps, 25 tbr, 90k tbn, 50 tbc
+`;
+
+const song = `Input #0, mp3, from 'file:song.mp3':
+  Duration: 00:03:20.04, start: 0.025057, bitrate: 192 kb/s
+    Stream #0:0: Audio: mp3, 44100 Hz, stereo, fltp, 192 kb/s
+    Stream #0:1: Video: mjpeg (Baseline), yuvj420p(pc, bt470bg/unknown/unknown), 500x500 [SAR 72:72 DAR 1:1], 90k tbr, 90k tbn (attached pic)
+`;
+
+describe('parseProbe', () => {
+  it('reads the streams of a clip that is shown turned', () => {
+    expect(parseProbe(phone)).toEqual({
+      durationMs: 3_723_500,
+      audio: { index: 0, codec: 'aac' },
+      video: {
+        index: 1,
+        codec: 'hevc',
+        width: 1920,
+        height: 1080,
+        fps: 29.97,
+        colourTagged: true,
+        sampleAspectRatio: 1,
+        turned: true,
+      },
+    });
+  });
+
+  it('reads pixels that are not square, and leaves open what is not said', () => {
+    const { durationMs, audio, video } = parseProbe(disc);
+    expect([durationMs, audio]).toEqual([undefined, undefined]);
+    expect(video).toMatchObject({
+      codec: 'mpeg2video',
+      width: 720,
+      height: 576,
+      colourTagged: false,
+      turned: false,
+    });
+    expect(video?.sampleAspectRatio).toBeCloseTo(64 / 45);
+  });
+
+  it('does not take cover art for a clip', () => {
+    expect(parseProbe(song)).toEqual({
+      durationMs: 200_040,
+      audio: { index: 0, codec: 'mp3' },
+      video: undefined,
+    });
+  });
+
+  it('finds nothing in an error', () => {
+    expect(parseProbe('file:x.mp4: Invalid data found when processing input')).toEqual({
+      durationMs: undefined,
+      audio: undefined,
+      video: undefined,
+    });
+  });
+});
