@@ -59,13 +59,10 @@ function unitCause(unit: Unit, need: KeyNeed, now: number): string {
   return `at their limit for ${unit.model}`;
 }
 
-/** When the call could start, in milliseconds from now; `undefined` when no wait helps. */
-export function retryAfter(at: number, now: number): number | undefined {
-  return at === Number.POSITIVE_INFINITY ? undefined : Math.max(0, Math.ceil(at - now));
-}
-
+/** The refusal of a call that could start at `at`; `Infinity` when no wait helps. */
 export function exhausted(message: string, at: number, now: number): KeyPoolExhaustedError {
-  return new KeyPoolExhaustedError(message, { retryAfterMs: retryAfter(at, now) });
+  const retryAfterMs = at === Number.POSITIVE_INFINITY ? undefined : Math.max(0, Math.ceil(at - now));
+  return new KeyPoolExhaustedError(message, { retryAfterMs });
 }
 
 function timeOfDay(at: number): string {

@@ -13,6 +13,7 @@ import type { PooledKey } from './pooled-key.js';
 import { type Grant, Settlement } from './settlement.js';
 import type { Unit } from './unit.js';
 import type { Waiter } from './wait-queue.js';
+import { WakeTimer } from './wake-timer.js';
 
 export interface ScheduledKeyPoolOptions {
   /** The keys, with their projects where known. Gemini counts quotas per project. */
@@ -53,17 +54,17 @@ export class ScheduledKeyPool implements KeyPool {
   readonly #settlement: Settlement;
   readonly #events = new KeyEvents();
   readonly #waits = new QueueWaits();
+  readonly #timer: WakeTimer;
   readonly #maxWaitMs: number;
   readonly #maxQueueLength: number;
   readonly #maxInFlight: number;
   #inFlight = 0;
   #current: PooledKey | undefined;
   #closed = false;
-  #timer: unknown;
-  #timerAt = Number.POSITIVE_INFINITY;
 
   constructor(options: ScheduledKeyPoolOptions) {
     this.#clock = options.clock ?? systemClock;
+    this.#timer = new WakeTimer(this.#clock, () => this.#pump());
     this.#maxWaitMs = options.maxWaitMs ?? 60_000;
     this.#maxQueueLength = options.maxQueueLength ?? 10_000;
     this.#maxInFlight = options.maxInFlight ?? 512;
@@ -266,17 +267,7 @@ export class ScheduledKeyPool implements KeyPool {
     for (const lane of this.#ring.lanes()) {
       if (lane.queue.size > 0) wakeAt = Math.min(wakeAt, lane.wakeAt, lane.queue.earliestDeadline);
     }
-    if (wakeAt === this.#timerAt) return;
-    if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
-    this.#timerAt = wakeAt;
-    this.#timer = undefined;
-    if (wakeAt === Number.POSITIVE_INFINITY) return;
-    const delayMs = Math.max(1, Math.ceil(wakeAt - this.#clock.now()));
-    this.#timer = this.#clock.setTimeout(() => {
-      this.#timer = undefined;
-      this.#timerAt = Number.POSITIVE_INFINITY;
-      this.#pump();
-    }, delayMs);
+    this.#timer.set(wakeAt);
   }
 }
 

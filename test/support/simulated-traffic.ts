@@ -26,7 +26,7 @@ export interface SimulationOptions {
   readonly createRetry: (parts: { random: () => number }) => RetryPolicy;
 }
 
-export interface ClassResult {
+interface ClassResult {
   offered: number;
   succeeded: number;
   failed: number;
@@ -46,7 +46,7 @@ export interface SimulationResult {
 }
 
 /** Calls a minute that the quotas admit at best. */
-export function ceilingPerMinute(projects: readonly SimulatedProject[], meanTokens: number): number {
+function ceilingPerMinute(projects: readonly SimulatedProject[], meanTokens: number): number {
   return projects.reduce((sum, { rpm, tpm }) => sum + Math.min(rpm, tpm / meanTokens), 0);
 }
 
