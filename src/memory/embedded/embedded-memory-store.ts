@@ -9,7 +9,7 @@ import { embedQuery } from '../query-vector.js';
 import { serialiseTurn } from '../turn-text.js';
 import { MemoryDatabase } from './memory-database.js';
 import { SessionIndexes } from './session-indexes.js';
-import { deleteTurns, findSession, insertTurn, lastTurns, turnAt } from './turn-records.js';
+import { deleteTurns, findSession, insertTurn, lastTurns, turnsAt } from './turn-records.js';
 import { countUnembedded, registerModel, unembeddedTurns } from './vector-records.js';
 
 export interface EmbeddedMemoryStoreOptions {
@@ -104,12 +104,12 @@ export class EmbeddedMemoryStore implements MemoryStore {
     ]);
     if (!loaded) return [];
     const ranked = loaded.index.search(query, Math.max(0, limit), { vector });
-    return database.read(() =>
-      ranked.flatMap(({ sequence, score }) => {
-        const turn = turnAt(database, loaded.session, sequence);
-        return turn ? [{ turn, score }] : [];
-      }),
-    );
+    const sequences = ranked.map(({ sequence }) => sequence);
+    const turns = database.read(() => turnsAt(database, loaded.session, sequences));
+    return ranked.flatMap(({ sequence, score }) => {
+      const turn = turns.get(sequence);
+      return turn ? [{ turn, score }] : [];
+    });
   }
 
   async forget(target: ForgetTarget, { signal }: CallOptions = {}): Promise<number> {

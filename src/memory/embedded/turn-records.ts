@@ -2,7 +2,7 @@ import type { Conversation, Turn } from '../../types.js';
 import { nameKey } from '../conversation-key.js';
 import type { ForgetTarget } from '../memory-store.js';
 import type { MemoryDatabase } from './memory-database.js';
-import { firstKey, lastKey, turnKey } from './schema.js';
+import { firstKey, lastKey, sequenceOf, turnKey } from './schema.js';
 import type { SessionState } from './session-indexes.js';
 
 /** The statements on the truth: sessions and turns. Each function runs inside a transaction of its caller. */
@@ -50,9 +50,19 @@ export function lastTurns(database: MemoryDatabase, session: number, limit: numb
   return rows.reverse().map(({ body }) => JSON.parse(body as string) as Turn);
 }
 
-export function turnAt(database: MemoryDatabase, session: number, sequence: number): Turn | undefined {
-  const row = database.first('SELECT body FROM turns WHERE key = ?', turnKey(session, sequence));
-  return row && (JSON.parse(row.body as string) as Turn);
+/** The turns that are still there, by sequence. */
+export function turnsAt(
+  database: MemoryDatabase,
+  session: number,
+  sequences: readonly number[],
+): ReadonlyMap<number, Turn> {
+  const rows = database.all(
+    'SELECT key, body FROM turns WHERE key IN (SELECT value FROM json_each(?))',
+    JSON.stringify(sequences.map((sequence) => turnKey(session, sequence))),
+  );
+  return new Map(
+    rows.map(({ key, body }) => [sequenceOf(key as number), JSON.parse(body as string) as Turn]),
+  );
 }
 
 /** Deletes the turns and their vectors; gives how many turns went. */

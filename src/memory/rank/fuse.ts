@@ -34,7 +34,8 @@ export function fuse({ lexical, dense, named }: Evidence): Float64Array {
 
 /** No match is 0, the best 1. In a short conversation all may match nearly alike, and then all count. */
 function shareOfBest(scores: Float64Array): Float64Array {
-  const best = scores.reduce((highest, score) => Math.max(highest, score), 0);
+  let best = 0;
+  for (const score of scores) if (score > best) best = score;
   return best === 0 ? scores : scores.map((score) => score / best);
 }
 
