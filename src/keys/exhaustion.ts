@@ -36,10 +36,11 @@ export function explainExhaustion(
   }
   if (causes.size === 1) {
     const [cause = ''] = causes.keys();
-    const whose = total === 1 ? 'The only key is' : `All ${total} keys are`;
-    return sentence(`${whose} ${cause}`);
+    return sentence(total === 1 ? `The only key is ${ofOne(cause)}` : `All ${total} keys are ${cause}`);
   }
-  const parts = [...causes].map(([cause, count]) => `${count} ${count === 1 ? 'is' : 'are'} ${cause}`);
+  const parts = [...causes].map(([cause, count]) =>
+    count === 1 ? `1 is ${ofOne(cause)}` : `${count} are ${cause}`,
+  );
   return sentence(`None of the ${total} keys can take a call to ${need.model} in time: ${parts.join('; ')}`);
 }
 
@@ -63,6 +64,10 @@ function unitCause(unit: Unit, need: KeyNeed, now: number): string {
 export function exhausted(message: string, at: number, now: number): KeyPoolExhaustedError {
   const retryAfterMs = at === Number.POSITIVE_INFINITY ? undefined : Math.max(0, Math.ceil(at - now));
   return new KeyPoolExhaustedError(message, { retryAfterMs });
+}
+
+function ofOne(cause: string): string {
+  return cause.replace(/^(over|at) their/, '$1 its');
 }
 
 function timeOfDay(at: number): string {

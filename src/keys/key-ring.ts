@@ -70,7 +70,7 @@ export class KeyRing {
 
   /** A reply named the number of the project that the key belongs to. Joins what it proves to be one. */
   identify(project: KeyProject, consumer: string): KeyProject {
-    const number = consumer.replace(/^projects?[/_a-z]*[:/]/, '');
+    const number = consumerNumber(consumer);
     project.consumer ??= number;
     const same = [...this.#projects.values()].filter((other) => other.consumer === number);
     const target = same.find((other) => other.labelled) ?? same[0] ?? project;
@@ -111,4 +111,9 @@ export class KeyRing {
   #keys(): readonly PooledKey[] {
     return [...this.#projects.values()].flatMap((project) => project.keys);
   }
+}
+
+/** The number in the ways in which replies write a project: `projects/123`, `project_number:123`. */
+export function consumerNumber(consumer: string): string {
+  return consumer.replace(/^projects?[/_a-z]*[:/]/, '');
 }

@@ -2,7 +2,7 @@ import { Gate } from './gate.js';
 import type { KeyLease } from './key-pool.js';
 
 /** A key that is probing again is given this long before another call may try it too. */
-const probeMs = 30_000;
+export const keyProbeMs = 30_000;
 
 /** What a lease shows of its key. The value is an accessor, so that no inspection or JSON prints it. */
 export class LeasedKey implements NonNullable<KeyLease['key']> {
@@ -31,7 +31,7 @@ export interface Rejections {
 
 /** One key, what is held against it and what it has done. */
 export class PooledKey {
-  readonly gate = new Gate(probeMs);
+  readonly gate = new Gate(keyProbeMs);
   readonly id: string;
   inFlight = 0;
   usageCount = 0;
@@ -68,7 +68,7 @@ export class PooledKey {
 
 /** The keys that share quotas. */
 export class KeyProject {
-  readonly gate = new Gate(probeMs);
+  readonly gate = new Gate(keyProbeMs);
   keys: PooledKey[] = [];
   strikes = 0;
   readonly name: string;

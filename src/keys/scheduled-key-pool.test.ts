@@ -85,7 +85,7 @@ describe('ScheduledKeyPool', () => {
     await clock.advance(10_000);
     const error = await rejection(acquire({ deadline: clock.now() + 5_000 }));
     expect(error.retryAfterMs).toBe(50_300);
-    expect(error.message).toContain('at their limit');
+    expect(error.message).toBe('The only key is at its limit for gemini-3.8-flash.');
   });
 
   it('rejects at once a request that no key can ever take', async () => {
