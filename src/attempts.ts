@@ -131,6 +131,7 @@ export async function* attemptAnswer(
           estimatedTokens: call.estimatedTokens,
           tenant: call.tenant,
           priority: call.priority,
+          since: call.startedAt,
           deadline: call.deadline,
         },
         { signal: call.signal },
