@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
 import type { MultimodalChat } from 'multimodal-chat';
+import { MultimodalChatError } from 'multimodal-chat';
 import type { Log } from './log.js';
 
 /** The status that proxies log for a client that hung up before its reply was complete. */
@@ -23,8 +24,27 @@ export function logRequests(log: Log): RequestHandler {
 /** What pages and monitors ask every few seconds would drown everything else. */
 const isPolling = (path: string) => path === '/stats' || path === '/health';
 
+/** Logs each failure once, though the chat and the HTTP layer both tell of it. */
+export function makeFailureLog(log: Log): (error: unknown, sessionId?: string) => void {
+  const logged = new WeakSet<object>();
+  return (error, sessionId) => {
+    if (typeof error === 'object' && error !== null) {
+      if (logged.has(error)) return;
+      logged.add(error);
+    }
+    // An error of the package says in one sentence what happened; any other is a bug, and needs its stack.
+    if (MultimodalChatError.isInstance(error)) {
+      log.error({ sessionId, code: error.code }, `a call failed: ${error.message}`);
+    } else log.error({ sessionId, err: error }, 'a call failed');
+  };
+}
+
 /** Logs what happens inside the chat, at the level that fits. */
-export function logChatEvents(chat: MultimodalChat, log: Log): void {
+export function logChatEvents(
+  chat: MultimodalChat,
+  log: Log,
+  logFailure: ReturnType<typeof makeFailureLog>,
+): void {
   chat.on('attempt', ({ model, keyId, attempt, sessionId }) =>
     log.debug({ sessionId, model, key: keyId, attempt }, 'asking the model'),
   );
@@ -61,9 +81,7 @@ export function logChatEvents(chat: MultimodalChat, log: Log): void {
       'answered',
     ),
   );
-  chat.on('failure', ({ sessionId, error }) =>
-    log.error({ sessionId, code: error.code }, `a call failed: ${error.message}`),
-  );
+  chat.on('failure', ({ sessionId, error }) => logFailure(error, sessionId));
   chat.on('key', ({ type, keyId, project, model, reason, until, learned }) => {
     const fields = { key: keyId, project, model, learned, until: until && new Date(until).toISOString() };
     if (type === 'cooled') log.warn(fields, `a key cools down: ${reason ?? 'it was told to wait'}`);

@@ -2,7 +2,7 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { config as readDotenv } from 'dotenv';
 import express from 'express';
-import type { MultimodalChatOptions } from 'multimodal-chat';
+import type { MemoryStore, MultimodalChatOptions } from 'multimodal-chat';
 import { ConfigurationError, MultimodalChat } from 'multimodal-chat';
 import { chatRouter } from 'multimodal-chat/express';
 import type { Settings } from './config.js';
@@ -11,7 +11,7 @@ import type { Listening } from './listen.js';
 import { listen } from './listen.js';
 import type { Log } from './log.js';
 import { createLog } from './log.js';
-import { logChatEvents, logRequests } from './log-events.js';
+import { logChatEvents, logRequests, makeFailureLog } from './log-events.js';
 import { renderPage } from './page.js';
 
 /** How long running answers may go on after the server was told to stop. */
@@ -39,12 +39,15 @@ async function findModel(
   return { options: { keys, baseUrl: emulator.url }, emulator };
 }
 
-async function openMemory(
-  settings: Settings,
-): Promise<(Closable & MultimodalChatOptions['memory']) | undefined> {
+/** The store that was asked for; `undefined` leaves it to the chat, whose own is the embedded one. */
+async function openMemory(settings: Settings, log: Log): Promise<MemoryStore | undefined> {
   if (settings.memory.kind === 'embedded') return undefined;
   const { ChromaMemoryStore } = await import('multimodal-chat/chroma');
-  return new ChromaMemoryStore({ url: settings.memory.url });
+  const memory = new ChromaMemoryStore({ url: settings.memory.url });
+  memory
+    .stats()
+    .catch((error: Error) => log.error(`Questions fail until memory can be used: ${error.message}`));
+  return memory;
 }
 
 function demandWritable(directory: string): void {
@@ -65,9 +68,10 @@ async function serve(
 ): Promise<{ listening: Listening; parts: readonly Closable[] }> {
   demandWritable(settings.dataDir);
   const { options, emulator } = await findModel(settings);
-  const memory = await openMemory(settings);
+  const memory = await openMemory(settings, log);
   const chat = new MultimodalChat({ ...options, model: settings.model, memory, dataDir: settings.dataDir });
-  logChatEvents(chat, log);
+  const logFailure = makeFailureLog(log);
+  logChatEvents(chat, log, logFailure);
 
   const notice = emulator ? emulatorNotice : undefined;
   const { maxUploadBytes, apiToken, allowedOrigins, clientRpm } = settings;
@@ -85,7 +89,7 @@ async function serve(
       clientRpm,
       maxUploadBytes,
       fallthrough: false,
-      onError: (error) => log.error({ err: error }, 'a request failed'),
+      onError: (error) => logFailure(error),
     }),
   );
 
@@ -139,6 +143,11 @@ function stopOnSignal(listening: Listening, parts: readonly Closable[], log: Log
   }
 }
 
+/** Node still prints it and exits; this also puts it into the log file. */
+function logCrash(log: Log): void {
+  process.on('uncaughtExceptionMonitor', (error) => log.fatal({ err: error }, 'the server crashed'));
+}
+
 async function main(): Promise<void> {
   readDotenv({ quiet: true });
   let log: Log | undefined;
@@ -147,6 +156,7 @@ async function main(): Promise<void> {
     const keyValues = settings.keys.map((key) => (typeof key === 'string' ? key : key.key));
     const secrets = [...keyValues, ...(settings.apiToken ? [settings.apiToken] : [])];
     log = createLog({ level: settings.logLevel, file: settings.logFile, secrets });
+    logCrash(log);
     const { listening, parts } = await serve(settings, log);
     stopOnSignal(listening, parts, log);
   } catch (error) {

@@ -222,6 +222,29 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     await server.shows('status=499');
   });
 
+  it('takes files that are dropped or pasted, and lets go of them again', async () => {
+    const page = await openPage();
+    const hand = (type: 'drop' | 'paste', name: string) =>
+      page.evaluate(
+        ([event, file]) => {
+          const data = new DataTransfer();
+          data.items.add(new File(['notes'], file as string, { type: 'text/plain' }));
+          document.body.dispatchEvent(
+            event === 'drop'
+              ? new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true })
+              : new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }),
+          );
+        },
+        [type, name],
+      );
+    await hand('drop', 'dropped.txt');
+    await hand('paste', 'pasted.txt');
+    expect(await page.locator('.attachment b').allTextContents()).toEqual(['dropped.txt', 'pasted.txt']);
+    await page.getByRole('button', { name: 'Remove dropped.txt' }).click();
+    expect(await askOnPage(page, 'What do the notes say?')).toContain('pasted.txt');
+    expect(await page.locator('.attachment').count()).toBe(0);
+  });
+
   it('says what is wrong with a file', async () => {
     const page = await openPage();
     const fake = {

@@ -64,6 +64,19 @@ describe('a server that cannot start', () => {
   });
 });
 
+describe('a server whose memory cannot be reached', () => {
+  it('says so at once, and goes on serving', async () => {
+    const env = { MEMORY: 'chroma', CHROMA_URL: 'http://127.0.0.1:1' };
+    const server = await startServer(await directory(), env);
+    onTestFinished(() => server.signal('SIGKILL'));
+    await server.shows('Questions fail until memory can be used:');
+    const response = await fetch(`${server.url}/infer`, { method: 'POST', body: question('Hello', 's') });
+    expect(response.status).toBe(503);
+    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    expect((await server.stop()).code).toBe(0);
+  });
+});
+
 describe('a server that is open to others', () => {
   it('says so loudly, unless it demands a token', async () => {
     const open = await startServer(await directory(), { HOST: '0.0.0.0' });

@@ -210,5 +210,7 @@ setUpTheme();
 setUpToken();
 setUpViewer();
 setUpScrolling();
+// Another tab may have begun or deleted a conversation.
+addEventListener('storage', showCurrent);
 openConversation(load('current', undefined) ?? newSessionId());
 refreshKeys();

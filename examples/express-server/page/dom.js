@@ -69,16 +69,22 @@ export function formatAgo(timeMs, nowMs = Date.now()) {
 export const formatDate = (timeMs) =>
   new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' }).format(timeMs);
 
-/** Reads a setting that the user made earlier. Storage may be switched off or full. */
+/** What was saved by this page, in case that storage is switched off or full. */
+const saved = new Map();
+
+/** Reads what was saved earlier, also by another tab. */
 export function load(key, fallback) {
   try {
-    return JSON.parse(localStorage.getItem(`multimodal-chat.${key}`)) ?? fallback;
+    const text = localStorage.getItem(`multimodal-chat.${key}`);
+    if (text !== null) return JSON.parse(text);
   } catch {
-    return fallback;
+    // Then this page's own copy has to do.
   }
+  return saved.get(key) ?? fallback;
 }
 
 export function save(key, value) {
+  saved.set(key, value);
   try {
     localStorage.setItem(`multimodal-chat.${key}`, JSON.stringify(value));
   } catch {

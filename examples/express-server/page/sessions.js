@@ -5,7 +5,8 @@ import { byId, el, formatAgo, icon, load, save } from './dom.js';
 const mostSessions = 200;
 const longestTitle = 80;
 
-let sessions = load('sessions', []);
+/** Read anew each time, since another tab may have changed it. */
+const sessions = () => load('sessions', []);
 
 export const newSessionId = () =>
   // randomUUID is missing where the page is served over plain HTTP to another machine.
@@ -14,25 +15,26 @@ export const newSessionId = () =>
     '',
   );
 
-export const findSession = (id) => sessions.find((session) => session.id === id);
+export const findSession = (id) => sessions().find((session) => session.id === id);
 
-export const latestSession = () => sessions[0];
+export const latestSession = () => sessions()[0];
 
 /** Moves a conversation to the top; its first question names it. */
 export function touchSession(id, prompt) {
   const title = findSession(id)?.title ?? prompt.trim().replace(/\s+/g, ' ').slice(0, longestTitle);
-  const others = sessions.filter((session) => session.id !== id);
-  sessions = [{ id, title, updatedAt: Date.now() }, ...others].slice(0, mostSessions);
-  save('sessions', sessions);
+  const others = sessions().filter((session) => session.id !== id);
+  save('sessions', [{ id, title, updatedAt: Date.now() }, ...others].slice(0, mostSessions));
 }
 
 export function dropSession(id) {
-  sessions = sessions.filter((session) => session.id !== id);
-  save('sessions', sessions);
+  save(
+    'sessions',
+    sessions().filter((session) => session.id !== id),
+  );
 }
 
 export function renderSessions(currentId, { onOpen, onDelete }) {
-  const items = sessions.map((session) => {
+  const items = sessions().map((session) => {
     const isCurrent = session.id === currentId;
     const open = el(
       'button',
