@@ -34,6 +34,15 @@ export interface ScheduledKeyPoolOptions {
   readonly random?: (() => number) | undefined;
 }
 
+/** What is known from elsewhere about one project and model. */
+export interface KnownUnit {
+  readonly model: string;
+  readonly project: string;
+  readonly calls: readonly { readonly at: number; readonly tokens: number }[];
+  readonly closedUntil?: number | undefined;
+  readonly reason?: string | undefined;
+}
+
 /**
  * Schedules calls over keys by the quotas behind them: requests and input tokens a minute and requests
  * a day, per project and model, configured or learned from refusals. Calls that no quota admits yet
@@ -110,6 +119,19 @@ export class ScheduledKeyPool implements KeyPool {
     const removed = this.#ring.remove(id);
     this.#pump();
     return removed;
+  }
+
+  /**
+   * Takes over what is known from elsewhere about one project and model: calls that count against its
+   * minute, oldest first, and until when it is to be left alone.
+   */
+  restore(known: KnownUnit): void {
+    const project = this.#ring.projectName(known.project);
+    const unit = this.#ring.lane(known.model).units.find((candidate) => candidate.project.name === project);
+    if (unit === undefined) return;
+    for (const call of known.calls) unit.log.add(call.tokens, call.at);
+    if (known.closedUntil !== undefined) unit.gate.close(known.closedUntil, known.reason ?? '');
+    this.#pump();
   }
 
   close(): Promise<void> {

@@ -23,6 +23,7 @@ export class VirtualClock implements Clock {
   #now: number;
   /** Latest first, so that the next one is popped from the end; of one instant, the first set fires first. */
   readonly #timers: Timer[] = [];
+  readonly #held = new Set<Promise<unknown>>();
 
   /** @param startMs milliseconds since the epoch; default 2026-11-02, 12:00 UTC. */
   constructor(startMs: number = Date.UTC(2026, 10, 2, 12)) {
@@ -56,13 +57,23 @@ export class VirtualClock implements Clock {
     if (place >= 0) this.#timers.splice(place, 1);
   }
 
+  /** Time stands still until the work is done: for parts that do real input and output. */
+  hold<T>(work: Promise<T>): Promise<T> {
+    const release = () => {
+      this.#held.delete(work);
+    };
+    this.#held.add(work);
+    work.then(release, release);
+    return work;
+  }
+
   /** Moves the time on by `ms`, firing what falls due on the way. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
-    await afterPendingJobs();
+    await this.#settle();
     while ((this.#timers.at(-1)?.at ?? Number.POSITIVE_INFINITY) <= end) await this.#fireNext();
     this.#now = Math.max(this.#now, end);
-    await afterPendingJobs();
+    await this.#settle();
   }
 
   /**
@@ -78,7 +89,7 @@ export class VirtualClock implements Clock {
       isSettled = true;
     };
     promise.then(settled, settled);
-    await afterPendingJobs();
+    await this.#settle();
     while (!isSettled) {
       const next = this.#timers.at(-1);
       if (next === undefined) throw new RangeError('Nothing more will happen: no timer is set.');
@@ -93,6 +104,15 @@ export class VirtualClock implements Clock {
     if (timer === undefined) return;
     this.#now = Math.max(this.#now, timer.at);
     timer.callback();
+    await this.#settle();
+  }
+
+  /** Waits until the jobs and the held work that the latest step set off are done. */
+  async #settle(): Promise<void> {
     await afterPendingJobs();
+    while (this.#held.size > 0) {
+      await Promise.allSettled([...this.#held]);
+      await afterPendingJobs();
+    }
   }
 }
