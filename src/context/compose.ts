@@ -7,7 +7,7 @@ import { mediaParts, mentionMedia, quoteTurns } from './describe.js';
 const tokensPerMessage = 4;
 
 /** How much of memory may go into a request, in tokens. */
-export interface ContextBudget {
+interface ContextBudget {
   readonly recentTokens: number;
   readonly recallTokens: number;
 }
