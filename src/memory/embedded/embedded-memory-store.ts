@@ -117,7 +117,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     if (!database) return 0;
     const count = await database.write(() => deleteTurns(database, target), signal);
     this.#indexes.clear();
-    database.checkpoint();
+    await database.emptyLog();
     return count;
   }
 

@@ -79,9 +79,18 @@ export class MemoryDatabase {
     }
   }
 
-  /** Moves the log into the file and empties it, so that what was deleted is in neither. */
-  checkpoint(): void {
-    this.read(() => this.#database.pragma('wal_checkpoint(TRUNCATE)'));
+  /**
+   * Moves the log into the file and empties it, so that what was deleted is in neither. While another
+   * process reads, the log cannot be emptied: then it is tried again for a while, and left to the
+   * next checkpoint.
+   */
+  async emptyLog(): Promise<void> {
+    for (let attempt = 0; attempt < 50 && !this.#checkpoint(); attempt++) await sleep(this.#clock, 20);
+  }
+
+  #checkpoint(): boolean {
+    const rows = this.read(() => this.#database.pragma('wal_checkpoint(TRUNCATE)'));
+    return (rows as readonly { readonly busy: number }[])[0]?.busy === 0;
   }
 
   /** Bytes of the file and its log; 0 in memory. */
@@ -92,7 +101,7 @@ export class MemoryDatabase {
 
   close(): void {
     try {
-      this.checkpoint();
+      this.#checkpoint();
     } finally {
       this.#statements.clear();
       this.#database.close();

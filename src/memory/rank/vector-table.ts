@@ -91,7 +91,7 @@ export function packVector(vector: Float32Array): Uint8Array {
   return packed;
 }
 
-export function unpackVector(packed: Uint8Array): Float32Array {
+function unpackVector(packed: Uint8Array): Float32Array {
   const scale = new DataView(packed.buffer, packed.byteOffset).getFloat32(0, true);
   const components = new Int8Array(packed.buffer, packed.byteOffset + 4, packed.byteLength - 4);
   const vector = new Float32Array(components.length);
