@@ -28,7 +28,7 @@ export type {
 export type { KeySpec } from './keys/key-spec.js';
 export { keysFromEnv } from './keys/keys-from-env.js';
 export type { LimitRule, QuotaLimits } from './keys/limit-rules.js';
-export type { ScheduledKeyPoolOptions } from './keys/scheduled-key-pool.js';
+export type { KnownUnit, ScheduledKeyPoolOptions } from './keys/scheduled-key-pool.js';
 export { ScheduledKeyPool } from './keys/scheduled-key-pool.js';
 export { DefaultMediaProcessor } from './media/default-media-processor.js';
 export type { MediaOptions } from './media/media-options.js';
