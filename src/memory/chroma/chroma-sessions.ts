@@ -33,7 +33,7 @@ const pageSize = 1_000;
  * Clocks of processes on one conversation may differ by this much, in microseconds: so far back the
  * ids are compared, instead of trusting that what is new has a higher order.
  */
-const clockToleranceUs = 30_000_000;
+const clockToleranceUs = 5_000_000;
 
 /** The conversations used last, kept level with the server, within a number of bytes. */
 export class ChromaSessions {
