@@ -182,6 +182,14 @@ describe('broken and oversized files', () => {
     expect(silent.destroyed).toBe(true);
   });
 
+  it('does not search a damaged Matroska file for ever', async () => {
+    const header = Buffer.from('1a45dfa38842868101428284776562', 'hex');
+    const segment = Buffer.from('1853806701ffffffffffffff', 'hex');
+    for (const junkBytes of [8, 9, 1000, 200_000]) {
+      expect(await reasonOf(Buffer.concat([header, segment, Buffer.alloc(junkBytes, 0x11)]))).toBe('corrupt');
+    }
+  });
+
   it('finds typed errors in whatever is done to a picture', async () => {
     const originals = [
       await drawPicture(3, 64, 32).jpeg().toBuffer(),

@@ -31,6 +31,7 @@ export async function openPacketIndex(
   const data = source.data
     ? new mediabunny.BufferSource(source.data)
     : new mediabunny.FilePathSource(await source.path(), { handleUnhandledError: () => undefined });
+  stopEndlessReads(data);
   const input = new mediabunny.Input({ source: data, formats: [mediabunny[indexer]] });
   try {
     const track = await input.getPrimaryVideoTrack();
@@ -48,6 +49,32 @@ export async function openPacketIndex(
   }
   input.dispose();
   return undefined;
+}
+
+/** The one method of a mediabunny source through which all its readers read. It is not in its types. */
+interface Readable {
+  _read(start: number, end: number, ...rest: unknown[]): unknown;
+}
+
+/** Parsers read a place again now and then, but never this often without reading another in between. */
+const maxRepeatedReads = 1000;
+
+/**
+ * mediabunny 1.61 searches for the next element of a damaged Matroska file in a loop that never ends
+ * when it finds none, reading the same eight bytes for ever without giving way to any timer.
+ */
+function stopEndlessReads(source: object): void {
+  const readable = source as Readable;
+  const read = readable._read;
+  let last = '';
+  let repeated = 0;
+  readable._read = (start, end, ...rest) => {
+    const range = `${start}-${end}`;
+    repeated = range === last ? repeated + 1 : 0;
+    last = range;
+    if (repeated > maxRepeatedReads) throw new Error('The index is damaged: reading it makes no progress.');
+    return read.call(source, start, end, ...rest);
+  };
 }
 
 async function spanOf(track: InputVideoTrack): Promise<Span> {
