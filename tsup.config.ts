@@ -1,7 +1,7 @@
 import { defineConfig } from 'tsup';
 
 export default defineConfig({
-  entry: ['src/index.ts', 'src/express.ts', 'src/http.ts', 'src/chroma.ts', 'src/testing.ts'],
+  entry: ['src/index.ts', 'src/express.ts', 'src/http.ts', 'src/chroma.ts', 'src/redis.ts', 'src/testing.ts'],
   format: ['esm', 'cjs'],
   target: 'node20',
   platform: 'node',

@@ -1,13 +1,13 @@
 const minuteMs = 60_000;
 /** Share of the full limit that is taken back in the first minute after a cut; later minutes give more. */
-const regainedFirst = 0.01;
-const regainedSquared = 0.002;
+export const regainedFirst = 0.01;
+export const regainedSquared = 0.002;
 /** Kept below what was admitted when the server refused more. */
-const cutFactor = 0.98;
+export const cutFactor = 0.98;
 /** A ledger fuller than this explains a refusal by itself: nobody else is using the quota. */
-const fullShare = 0.95;
+export const fullShare = 0.95;
 /** However little was admitted, this share stays usable, so that the unit can find out that it recovered. */
-const smallestShare = 0.05;
+export const smallestShare = 0.05;
 
 export type LimitOrigin = 'configured' | 'learned' | 'estimated' | 'unknown';
 

@@ -114,6 +114,6 @@ export class KeyRing {
 }
 
 /** The number in the ways in which replies write a project: `projects/123`, `project_number:123`. */
-function consumerNumber(consumer: string): string {
+export function consumerNumber(consumer: string): string {
   return consumer.replace(/^projects?[/_a-z]*[:/]/, '');
 }

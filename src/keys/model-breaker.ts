@@ -8,7 +8,7 @@ const longestPauseMs = 30_000;
 /** The longer it lasts, the rarer the probes: an outage goes unnoticed past its end by a quarter of it. */
 const pausePerOutage = 0.25;
 /** A probe that has not failed for so long lets one more call through. */
-const modelProbeMs = 5_000;
+export const modelProbeMs = 5_000;
 /** Bare refusals by all projects, and at least so many, at once come from something that they share. */
 const sharedRefusals = 3;
 

@@ -2,7 +2,7 @@ import { Gate } from './gate.js';
 import type { KeyLease } from './key-pool.js';
 
 /** A key that is probing again is given this long before another call may try it too. */
-const keyProbeMs = 30_000;
+export const keyProbeMs = 30_000;
 
 /** What a lease shows of its key. The value is an accessor, so that no inspection or JSON prints it. */
 export class LeasedKey implements NonNullable<KeyLease['key']> {

@@ -194,7 +194,7 @@ export class Settlement {
 }
 
 /** Whom a failed call nevertheless proved to be well: a refusal for its rate, say, was given to a valid key. */
-function provenBy(failure: Failure, sent: boolean): readonly Reaction['blame'][] {
+export function provenBy(failure: Failure, sent: boolean): readonly Reaction['blame'][] {
   if (!sent) return [];
   switch (failure.kind) {
     case 'blocked':

@@ -8,15 +8,15 @@ import { type LogEntry, SlidingLog } from './sliding-log.js';
 
 const minuteMs = 60_000;
 /** Requests reach the server a little after they are booked here, and not all equally late. */
-const initialMarginMs = 300;
-const largestMarginMs = 3_000;
+export const initialMarginMs = 300;
+export const largestMarginMs = 3_000;
 /** A refusal comes within this time; a probe that is still running then was admitted. */
-const refusalArrivesWithinMs = 3_000;
+export const refusalArrivesWithinMs = 3_000;
 /** After a refusal that the ledger cannot explain calls are sent in small numbers again. */
-const distrustMs = 120_000;
-const firstInFlight = 4;
-const slowStartEndsAt = 64;
-const bareCoolingMs = [5_000, 10_000, 20_000, 40_000, 60_000] as const;
+export const distrustMs = 120_000;
+export const firstInFlight = 4;
+export const slowStartEndsAt = 64;
+export const bareCoolingMs = [5_000, 10_000, 20_000, 40_000, 60_000] as const;
 
 /** What a call has booked on a unit. */
 export interface Booking {

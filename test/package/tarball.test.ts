@@ -68,7 +68,7 @@ await chat.close();`)}\n`;
     expect(output).toMatch(/1 earlier turn/);
   });
 
-  it.each(['.', './express', './http', './chroma', './testing'])(
+  it.each(['.', './express', './http', './chroma', './redis', './testing'])(
     'offers %s to import and to require',
     async (entry) => {
       const name = entry === '.' ? 'multimodal-chat' : `multimodal-chat/${entry.slice(2)}`;

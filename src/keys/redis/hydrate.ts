@@ -1,0 +1,46 @@
+import type { Failure } from '../../types.js';
+import type { Gate } from '../gate.js';
+import type { KeyStats, WindowStats } from '../key-pool.js';
+import { endless, type GateView, type LimitView, type UnitView } from './ledger-view.js';
+
+/** Opens or closes a gate as the ledger has it. */
+export function hydrateGate(gate: Gate, shared: GateView | undefined, now: number): void {
+  if (shared === undefined) {
+    if (!gate.isOpen) gate.open(Number.POSITIVE_INFINITY);
+    return;
+  }
+  const until = shared.after === endless ? Number.POSITIVE_INFINITY : now + shared.after;
+  if (!gate.isOpen && Math.abs(gate.closedUntil - until) <= 1) return;
+  const reason = gate.reason ?? `another process was told so (${shared.why ?? 'failure'}).`;
+  gate.open(Number.POSITIVE_INFINITY);
+  gate.close(until, reason);
+}
+
+export function learnedOf(view: UnitView): Failure['learned'] {
+  return { rpm: view.rpm.learned, tpm: view.tpm.learned, rpd: view.rpd.learned };
+}
+
+/** What the ledger knows of a unit, in the words of the stats. */
+export function describeView(model: string, view: UnitView, now: number): WindowStats {
+  return {
+    model,
+    requests: view.requests,
+    inputTokens: view.tokens,
+    requestsToday: view.day,
+    rpm: describeLimit(view.rpm),
+    tpm: describeLimit(view.tpm),
+    rpd: describeLimit(view.rpd),
+    inFlight: view.inFlight,
+    nextFreeAt: view.freeAfter === endless ? null : now + view.freeAfter,
+  };
+}
+
+/** Replaces what this process alone counted by what all processes did. */
+export function withSharedWindows(key: KeyStats, shared: ReadonlyMap<string, WindowStats>): KeyStats {
+  const windows = key.windows?.map((own) => shared.get(`${key.project} ${own.model}`) ?? own);
+  return { ...key, windows };
+}
+
+function describeLimit(limit: LimitView): WindowStats['rpm'] {
+  return { value: limit.value === endless ? null : limit.value, origin: limit.origin };
+}

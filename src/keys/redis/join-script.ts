@@ -1,0 +1,41 @@
+import { ledgerLua } from './ledger-lua.js';
+
+/** After a loss of data nobody is served until every process has written back what it knows. */
+const graceMs = 1_500;
+
+/**
+ * Takes part in the ledger, for the first time, after an outage or after a loss of its data: writes
+ * back the calls of the last minute, the limits, the day counts and who is left alone. Writing back
+ * what is there already changes nothing.
+ */
+export const joinScript = `${ledgerLua}
+if not epoch then
+  epoch = (request.isLoss and now + ${graceMs} or 0) .. ':' .. request.candidate
+  redis.call('SET', KEYS[1], epoch)
+end
+readGates()
+for id, close in pairs(request.gates) do
+  local shut = close.after < 0 and forever or now + close.after
+  if not gates[id] or gates[id].shut < shut then
+    writeGate(id, { shut = shut, why = close.why, strikes = close.strikes })
+  end
+end
+for i, known in ipairs(request.units) do
+  local unit = openUnit(i)
+  local state = unit.state
+  for metric, limit in pairs(known.learned) do
+    if not state[metric].learned then state[metric].learned = limit end
+  end
+  if known.dayEnd == state.dayEnd then state.day = math.max(state.day, known.day) end
+  for _, call in ipairs(known.calls) do
+    if call[2] + state.window > now and charge(unit, call[1], call[2], call[3]) and call[2] > known.seenAt then
+      state.day = state.day + 1
+    end
+  end
+  local closedFor = known.closedFor
+  if closedFor and closedFor > 0 and not state.gate then state.gate = { shut = now + closedFor, why = known.why } end
+  unit.dirty = true
+  saveUnit(unit)
+end
+return cjson.encode({ now = now, epoch = epoch })
+`;

@@ -1,0 +1,116 @@
+import type { FailureKind } from '../../types.js';
+import type { LimitOrigin } from '../adaptive-limit.js';
+
+/** Infinity has no JSON: where a number says for how long or how much, -1 is without end. */
+export const endless = -1;
+
+/** Who is left alone, and for how many more milliseconds. */
+export interface GateView {
+  readonly after: number;
+  readonly why?: FailureKind | undefined;
+  readonly strikes?: number | undefined;
+}
+
+export interface LimitView {
+  readonly value: number;
+  readonly origin: LimitOrigin;
+  readonly learned?: number | undefined;
+}
+
+/** One project and model as all processes together know it. */
+export interface UnitView {
+  readonly requests: number;
+  readonly tokens: number;
+  readonly inFlight: number;
+  readonly day: number;
+  /** Length of the sliding window in milliseconds. */
+  readonly window: number;
+  readonly rpm: LimitView;
+  readonly tpm: LimitView;
+  readonly rpd: LimitView;
+  /** In how many milliseconds keys, day and cooling let a call pass. */
+  readonly passableAfter: number;
+  /** The same with the windows considered. */
+  readonly freeAfter: number;
+  readonly gate?: GateView | undefined;
+}
+
+export interface LedgerView {
+  /** Milliseconds since the epoch by the ledger's clock. */
+  readonly now: number;
+  readonly units?: readonly UnitView[] | undefined;
+  /** By the id of a key, project or model. */
+  readonly gates?: Readonly<Record<string, GateView>> | undefined;
+}
+
+export interface ReserveReply extends LedgerView {
+  /** One for each call until all units were taken or reserved. */
+  readonly outcomes: readonly {
+    /** Places of the unit and of its key. */
+    readonly grant?: readonly [unit: number, key: number];
+    /** In how many milliseconds the call could start at best. */
+    readonly after?: number;
+  }[];
+  /** Whether something is held against the model. */
+  readonly parked: boolean;
+  /** When the first of those that wait can be served. */
+  readonly wakeAfter?: number | undefined;
+}
+
+export interface ObserveReply extends LedgerView {
+  readonly processes: number;
+  readonly queuedElsewhere: number;
+  /** Digests of project numbers by the id of the project. */
+  readonly consumers: Readonly<Record<string, string>>;
+}
+
+export interface CallToReserve {
+  readonly id: string;
+  /** To be booked. */
+  readonly tokens: number;
+  /** What has to fit under the limit. */
+  readonly fit: number;
+  /** Place of the only unit that may serve, from 1. */
+  readonly only?: number | undefined;
+  /** How long the caller still waits, in milliseconds. */
+  readonly within: number;
+}
+
+/** How a call ended, as the ledger has to know it. */
+export interface SettleRequest {
+  readonly id: string;
+  /** When the call was granted, by the ledger's clock. */
+  readonly at: number;
+  readonly ok: boolean;
+  readonly refund: boolean;
+  readonly bookedDayEnd: number;
+  readonly tokens?: number | undefined;
+  readonly learned?: Readonly<Record<string, number>> | undefined;
+  /** Ids of keys, projects and models that the call proved to be well. */
+  readonly proven: readonly string[];
+  readonly pairIsProven: boolean;
+  /** Whether the service refused the call for its rate. */
+  readonly refused: boolean;
+  readonly retryAfterMs?: number | undefined;
+  readonly why?: FailureKind | undefined;
+  /** Whom to leave alone for how long; without an id the project and model of the call. */
+  readonly close: readonly { readonly id?: string; readonly ms: number; readonly strikes?: number }[];
+  /** Ids of everybody who took part in the call. */
+  readonly touched: readonly string[];
+  readonly consumer?: string | undefined;
+}
+
+/** What a process writes back when it joins the ledger. */
+export interface KnownToProcess {
+  readonly gates: Readonly<Record<string, GateView>>;
+  readonly units: readonly {
+    readonly learned: Readonly<Record<string, number>>;
+    readonly day: number;
+    readonly dayEnd: number;
+    /** When `day` was read; 0 when never. */
+    readonly seenAt: number;
+    readonly closedFor?: number | undefined;
+    readonly why?: string | undefined;
+    readonly calls: readonly (readonly [id: string, at: number, tokens: number])[];
+  }[];
+}

@@ -1,0 +1,199 @@
+import type { Clock } from '../../clock.js';
+import type { ModelLane } from '../model-lane.js';
+import { pacificDayEnd } from '../pacific-day.js';
+import type { Unit } from '../unit.js';
+import { joinScript } from './join-script.js';
+import type { LedgerLayout, UnitSet } from './ledger-layout.js';
+import type {
+  CallToReserve,
+  KnownToProcess,
+  ObserveReply,
+  ReserveReply,
+  SettleRequest,
+} from './ledger-view.js';
+import { observeScript } from './observe-script.js';
+import { RedisScript, type ScriptRunner } from './redis-client.js';
+import { reserveScript } from './reserve-script.js';
+import { settleScript } from './settle-script.js';
+
+const join = new RedisScript(joinScript);
+const reserve = new RedisScript(reserveScript);
+const settle = new RedisScript(settleScript);
+const observe = new RedisScript(observeScript);
+
+/** What a dead process had reserved comes back after this. */
+const leaseMs = 15_000;
+/** A process that was silent for so long is counted out. */
+const processTtlMs = 10_000;
+
+/** Redis does not answer, answers too late, or has lost the ledger. */
+export class LedgerUnavailable extends Error {
+  /** The ledger answers but is not the one that was joined: its data was lost. */
+  readonly isLost: boolean;
+
+  constructor(message: string, options?: { cause?: unknown; isLost?: boolean }) {
+    super(message, { cause: options?.cause });
+    this.isLost = options?.isLost ?? false;
+  }
+}
+
+interface Hooks<Reply> {
+  /** Gets an answer that came too late. */
+  readonly onLate?: (reply: Reply) => void;
+  /** Hears of any end, however late. */
+  readonly onEnd?: () => void;
+}
+
+export interface LedgerOptions {
+  readonly run: ScriptRunner;
+  readonly layout: LedgerLayout;
+  readonly clock: Clock;
+  /** Whether the ledger lives by `clock` instead of by Redis. */
+  readonly isOwnTime: boolean;
+  readonly timeoutMs: number;
+  readonly process: string;
+}
+
+/** The state that the processes share, in Redis. Each method is one atomic script. */
+export class Ledger {
+  readonly layout: LedgerLayout;
+  readonly process: string;
+  readonly #options: LedgerOptions;
+  #epoch: string | undefined;
+  #offsetMs = 0;
+  #dayEnd = 0;
+  #turn = 0;
+  #joins = 0;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+    this.layout = options.layout;
+    this.process = options.process;
+  }
+
+  /** The ledger's time, as far as it is known. */
+  now(): number {
+    return Math.floor(this.#options.clock.now() + this.#offsetMs);
+  }
+
+  /** The time of the local clock at a moment of the ledger's. */
+  toLocal(at: number): number {
+    return at - this.#offsetMs;
+  }
+
+  dayEnd(): number {
+    const now = this.now();
+    if (now >= this.#dayEnd) this.#dayEnd = pacificDayEnd(now);
+    return this.#dayEnd;
+  }
+
+  /** `onEnd` hears when the attempt is over, which may be long after it was given up. */
+  async join(units: readonly Unit[], known: KnownToProcess, onEnd: () => void): Promise<void> {
+    this.#joins += 1;
+    const request = {
+      ...known,
+      candidate: `${this.process}.${this.#joins}`,
+      isLoss: this.#epoch !== undefined,
+    };
+    const { epoch } = await this.#call<{ now: number; epoch: string }>(
+      join,
+      this.layout.setOf(units),
+      request,
+      {
+        onEnd,
+      },
+    );
+    this.#epoch = epoch;
+  }
+
+  /** Grants what is free to calls for one model, in their order. `onLate` gets an answer that came too late. */
+  reserve(
+    lane: ModelLane,
+    calls: readonly CallToReserve[],
+    onLate: (reply: ReserveReply) => void,
+  ): Promise<ReserveReply> {
+    this.#turn += calls.length;
+    const set = this.layout.setOf(lane.units);
+    const request = {
+      epoch: this.#epoch,
+      calls,
+      model: this.layout.ids.model(lane.model),
+      turn: this.#turn,
+      leaseMs,
+    };
+    return this.#call(reserve, set, request, { onLate });
+  }
+
+  async settle(units: readonly Unit[], request: SettleRequest): Promise<void> {
+    await this.#call(settle, this.layout.setOf(units), { ...request });
+  }
+
+  observe(
+    units: readonly Unit[],
+    state: { readonly queued: number; readonly running: readonly (readonly string[])[] },
+  ): Promise<ObserveReply> {
+    const request = { ...state, epoch: this.#epoch, process: this.process, leaseMs, processTtlMs };
+    return this.#call(observe, this.layout.setOf(units), request);
+  }
+
+  async #call<Reply extends { readonly now: number }>(
+    script: RedisScript,
+    set: UnitSet,
+    request: Record<string, unknown>,
+    hooks: Hooks<Reply> = {},
+  ): Promise<Reply> {
+    const { clock, isOwnTime, run } = this.#options;
+    const dayEnd = this.dayEnd();
+    const body = JSON.stringify({
+      ...request,
+      dayEnd,
+      ...(isOwnTime ? { now: Math.floor(clock.now()) } : {}),
+    });
+    const work = run(script, set.keys, [set.config, body]).then(
+      (reply) => JSON.parse(String(reply)) as Reply & { stale?: boolean },
+      (error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new LedgerUnavailable(reason || 'The connection failed.', { cause: error });
+      },
+    );
+    const reply = await this.#inTime(work, hooks);
+    if (reply.stale) throw new LedgerUnavailable('Redis has lost the ledger.', { isLost: true });
+    if (!isOwnTime) this.#offsetMs = reply.now - clock.now();
+    return reply;
+  }
+
+  #inTime<Reply>(
+    work: Promise<Reply & { stale?: boolean }>,
+    { onLate, onEnd }: Hooks<Reply>,
+  ): Promise<Reply & { stale?: boolean }> {
+    const { clock, timeoutMs } = this.#options;
+    return new Promise((resolve, reject) => {
+      let isLate = false;
+      let isSettled = false;
+      const giveUp = () => {
+        if (isSettled) return;
+        isLate = true;
+        reject(new LedgerUnavailable(`Redis did not answer within ${timeoutMs} ms.`));
+      };
+      // An answer that lies in the socket already is not late: a busy process fires its timers before it reads.
+      const timer = clock.setTimeout(() => {
+        setImmediate(() => setImmediate(giveUp));
+      }, timeoutMs);
+      work.then(
+        (reply) => {
+          isSettled = true;
+          clock.clearTimeout(timer);
+          onEnd?.();
+          if (isLate && !reply.stale) onLate?.(reply);
+          resolve(reply);
+        },
+        (error: unknown) => {
+          isSettled = true;
+          clock.clearTimeout(timer);
+          onEnd?.();
+          reject(error);
+        },
+      );
+    });
+  }
+}

@@ -1,0 +1,40 @@
+import { ledgerLua } from './ledger-lua.js';
+
+/**
+ * The heartbeat of a process: says that it lives and how many calls wait in it, keeps its running
+ * calls reserved, and answers what all processes know together.
+ */
+export const observeScript = `${ledgerLua}
+if epoch ~= request.epoch then return cjson.encode({ stale = true }) end
+readGates()
+redis.call('HSET', KEYS[3], request.process, now .. ':' .. request.queued)
+local processes, queuedElsewhere = 0, 0
+local seen = redis.call('HGETALL', KEYS[3])
+for i = 1, #seen, 2 do
+  local at, queued = string.match(seen[i + 1], '^(%d+):(%d+)$')
+  if now - tonumber(at) > request.processTtlMs then
+    redis.call('HDEL', KEYS[3], seen[i])
+  else
+    processes = processes + 1
+    if seen[i] ~= request.process then queuedElsewhere = queuedElsewhere + tonumber(queued) end
+  end
+end
+redis.call('PEXPIRE', KEYS[3], 10 * request.processTtlMs)
+local units = {}
+for i in ipairs(config.units) do
+  local unit = openUnit(i)
+  for _, id in ipairs(request.running[i] or {}) do
+    redis.call('ZADD', unit.running, now + request.leaseMs, id)
+    redis.call('PEXPIRE', unit.running, request.leaseMs)
+  end
+  saveUnit(unit)
+  units[i] = unit
+end
+local reply = {
+  now = now, processes = processes, queuedElsewhere = queuedElsewhere, gates = viewsOfGates(), consumers = {},
+}
+if #units > 0 then reply.units = views(units) end
+local consumers = redis.call('HGETALL', KEYS[4])
+for i = 1, #consumers, 2 do reply.consumers[consumers[i]] = consumers[i + 1] end
+return cjson.encode(reply)
+`;

@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto';
+import { ConfigurationError } from '../../errors.js';
+
+/** What is used of a client of the package `redis` (node-redis 5 or newer), cluster and sentinel included. */
+export interface NodeRedisClient {
+  evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+  eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  off(event: 'error', listener: (error: unknown) => void): unknown;
+}
+
+/** What is used of a client of the package `ioredis`, cluster included. */
+export interface IoRedisClient {
+  evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: string[]): Promise<unknown>;
+  eval(script: string, numberOfKeys: number, ...keysAndArguments: string[]): Promise<unknown>;
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  off(event: 'error', listener: (error: unknown) => void): unknown;
+}
+
+/** A connected client of the caller's, who also closes it. */
+export type RedisClient = NodeRedisClient | IoRedisClient;
+
+/** A Lua script and the digest under which Redis keeps it. */
+export class RedisScript {
+  readonly source: string;
+  readonly sha: string;
+
+  constructor(source: string) {
+    this.source = source;
+    this.sha = createHash('sha1').update(source).digest('hex');
+  }
+}
+
+/** Runs a script by its digest; a Redis that does not know it yet, or has flushed it, is sent the source. */
+export type ScriptRunner = (
+  script: RedisScript,
+  keys: readonly string[],
+  parameters: readonly string[],
+) => Promise<unknown>;
+
+export function scriptRunner(client: RedisClient): ScriptRunner {
+  const [bySha, bySource] = commandsOf(client);
+  return async (script, keys, parameters) => {
+    try {
+      return await bySha(script.sha, keys, parameters);
+    } catch (error) {
+      if (!(error instanceof Error) || !error.message.includes('NOSCRIPT')) throw error;
+      return bySource(script.source, keys, parameters);
+    }
+  };
+}
+
+type Command = (script: string, keys: readonly string[], parameters: readonly string[]) => Promise<unknown>;
+
+function commandsOf(client: RedisClient): readonly [bySha: Command, bySource: Command] {
+  if (isFunction(client, 'evalSha')) {
+    const node = client as NodeRedisClient;
+    const options = (keys: readonly string[], parameters: readonly string[]) => ({
+      keys: [...keys],
+      arguments: [...parameters],
+    });
+    return [
+      (sha, keys, parameters) => node.evalSha(sha, options(keys, parameters)),
+      (source, keys, parameters) => node.eval(source, options(keys, parameters)),
+    ];
+  }
+  if (isFunction(client, 'evalsha')) {
+    const io = client as IoRedisClient;
+    return [
+      (sha, keys, parameters) => io.evalsha(sha, keys.length, ...keys, ...parameters),
+      (source, keys, parameters) => io.eval(source, keys.length, ...keys, ...parameters),
+    ];
+  }
+  throw new ConfigurationError(
+    'The option `client` is no Redis client. Pass a connected client of the package `redis` (5 or newer) or `ioredis`.',
+  );
+}
+
+function isFunction(client: object, name: string): boolean {
+  return typeof (client as Record<string, unknown> | null)?.[name] === 'function';
+}

@@ -1,0 +1,260 @@
+import { type Clock, systemClock } from '../../clock.js';
+import { KeyPoolExhaustedError } from '../../errors.js';
+import type { CallOptions } from '../../types.js';
+import { exhausted, explainExhaustion } from '../exhaustion.js';
+import type { KeyEvent, KeyLease, KeyNeed, KeyPool, KeyPoolStats, LeaseOutcome } from '../key-pool.js';
+import type { KeySpec } from '../key-spec.js';
+import type { ModelLane } from '../model-lane.js';
+import { describePool, QueueWaits } from '../pool-stats.js';
+import type { PooledKey } from '../pooled-key.js';
+import type { Waiter } from '../wait-queue.js';
+import { forecastStart } from './forecast.js';
+import { describeView, withSharedWindows } from './hydrate.js';
+import { KeyMirror, type SharedGrant } from './key-mirror.js';
+import { Ledger } from './ledger.js';
+import { LedgerIds } from './ledger-ids.js';
+import { LedgerLayout } from './ledger-layout.js';
+import { LedgerLink } from './ledger-link.js';
+import { scriptRunner } from './redis-client.js';
+import type { RedisKeyPoolOptions } from './redis-key-pool-options.js';
+import { type Reservation, releaseRequest, SharedQueue } from './shared-queue.js';
+
+/**
+ * Schedules calls over keys like `ScheduledKeyPool`, with the quotas, what was learned of them and who
+ * is left alone kept in Redis, so that any number of processes use each quota whole and none twice.
+ * While Redis does not answer every process goes on with its share of the limits, and writes back
+ * what it used when Redis is there again. Counts of calls by key are those of the process; windows,
+ * limits and states are those of all.
+ *
+ * Redis holds no API key: names are HMACs. One hash tag keeps everything on one node of a cluster.
+ *
+ * @example
+ * ```ts
+ * import { createClient } from 'redis';
+ * import { keysFromEnv, MultimodalChat } from 'multimodal-chat';
+ * import { RedisKeyPool } from 'multimodal-chat/redis';
+ *
+ * const client = await createClient({ url: process.env.REDIS_URL }).connect();
+ * const keyPool = new RedisKeyPool({ client, keys: keysFromEnv(), limits: [{ rpm: 10, tpm: 250_000 }] });
+ * const chat = new MultimodalChat({ keyPool });
+ * ```
+ */
+export class RedisKeyPool implements KeyPool {
+  readonly #options: RedisKeyPoolOptions;
+  readonly #clock: Clock;
+  readonly #mirror: KeyMirror;
+  readonly #ledger: Ledger;
+  readonly #queue: SharedQueue;
+  readonly #link: LedgerLink;
+  readonly #waits = new QueueWaits();
+  readonly #maxInFlight: number;
+  readonly #maxQueueLength: number;
+  #inFlight = 0;
+  #current: PooledKey | undefined;
+  #closed = false;
+
+  /** @throws {@link ConfigurationError} when `client` is no Redis client. */
+  constructor(options: RedisKeyPoolOptions) {
+    const { limits = [], maxInFlightPerUnit = 256, random = Math.random } = options;
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#maxInFlight = options.maxInFlight ?? 512;
+    this.#maxQueueLength = options.maxQueueLength ?? 10_000;
+    const layout = new LedgerLayout(
+      options.prefix ?? 'multimodal-chat',
+      new LedgerIds(options.secret),
+      limits,
+      maxInFlightPerUnit,
+    );
+    this.#mirror = new KeyMirror(layout, limits, maxInFlightPerUnit, random);
+    this.#mirror.add(options.keys);
+    this.#ledger = new Ledger({
+      run: scriptRunner(options.client),
+      layout,
+      clock: this.#clock,
+      isOwnTime: options.clock !== undefined,
+      timeoutMs: options.timeoutMs ?? 50,
+      process: Math.random().toString(36).slice(2, 12),
+    });
+    this.#queue = new SharedQueue({
+      ledger: this.#ledger,
+      mirror: this.#mirror,
+      clock: this.#clock,
+      random,
+      spare: () => this.#maxInFlight - this.#inFlight,
+      grant: (waiter, reservation) => this.#grant(waiter, reservation),
+      refuse: (lane, waiter, at) => waiter.reject(this.#refusal(lane, waiter.need, at)),
+      release: (reservation) => this.#link.tell(reservation.unit, releaseRequest(reservation, this.#mirror)),
+      onUnavailable: (error) => this.#link.lose(error),
+    });
+    this.#link = new LedgerLink({
+      options,
+      ledger: this.#ledger,
+      mirror: this.#mirror,
+      queue: this.#queue,
+      clock: this.#clock,
+      random,
+      adopt: (waiter, lease) => this.#adopt(waiter, lease),
+    });
+  }
+
+  acquire(need: KeyNeed, options?: CallOptions): Promise<KeyLease> {
+    const signal = options?.signal;
+    if (signal?.aborted) return Promise.reject(signal.reason);
+    if (this.#closed) return Promise.reject(closedError());
+    const now = this.#clock.now();
+    const lane = this.#mirror.ring.lane(need.model);
+    const deadline = need.deadline ?? now + (this.#options.maxWaitMs ?? 60_000);
+    const project = this.#mirror.ring.projectName(need.project);
+    if (lane.eligible(need, project).length === 0 || deadline <= now) {
+      return Promise.reject(this.#refusal(lane, need, deadline <= now ? now : Number.POSITIVE_INFINITY));
+    }
+    const tokens = lane.tokensFor(need.estimatedTokens);
+    const since = need.since ?? now;
+    const shed = this.#shed(lane, need, tokens, since, deadline, now);
+    if (shed !== undefined) return Promise.reject(shed);
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        this.#link.drop(lane, waiter);
+        reject(signal?.reason);
+        this.#queue.pump();
+      };
+      const leave = () => signal?.removeEventListener('abort', onAbort);
+      const waiter: Waiter = {
+        need,
+        tokens,
+        since,
+        enqueuedAt: now,
+        deadline,
+        grant: (lease) => {
+          leave();
+          resolve(lease);
+        },
+        reject: (error) => {
+          leave();
+          reject(error);
+        },
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#link.push(lane, waiter);
+    });
+  }
+
+  async stats(): Promise<KeyPoolStats> {
+    await this.#link.observe();
+    const now = this.#clock.now();
+    const own = describePool(this.#mirror.ring, this.#waits, this.#current, this.#inFlight, now);
+    const queued = own.queued + this.#link.delegated;
+    if (!this.#link.isShared) return { ...own, queued };
+    const shared = new Map(
+      this.#mirror.units().flatMap((unit) => {
+        const view = this.#mirror.seen(unit)?.view;
+        return view === undefined
+          ? []
+          : [[`${unit.project.name} ${unit.model}`, describeView(unit.model, view, now)] as const];
+      }),
+    );
+    return { ...own, queued, keys: own.keys.map((key) => withSharedWindows(key, shared)) };
+  }
+
+  onEvent(listener: (event: KeyEvent) => void): () => void {
+    return this.#mirror.events.subscribe(listener);
+  }
+
+  /** Adds keys while calls run, in this process. Keys that are already there are left as they are. */
+  addKeys(keys: readonly KeySpec[]): void {
+    this.#mirror.add(keys);
+    this.#link.addKeys(keys);
+    this.#queue.pump();
+  }
+
+  /** Takes out the key with this masked id, in this process. Its calls in flight may finish. Returns whether it was there. */
+  removeKey(id: string): boolean {
+    const removed = this.#mirror.remove(id);
+    this.#queue.pump();
+    return removed;
+  }
+
+  /** Rejects what waits, and resolves when Redis knows what has ended. The client is left open. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#link.close(closedError());
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Why a call need not even wait: too many do already. Makes room for it where others give way. */
+  #shed(lane: ModelLane, need: KeyNeed, tokens: number, since: number, deadline: number, now: number) {
+    const { queue } = lane;
+    if (queue.size === 0) return undefined;
+    const views = lane
+      .eligible(need, this.#mirror.ring.projectName(need.project))
+      .flatMap((unit) => this.#mirror.seen(unit)?.view ?? []);
+    const ahead = this.#link.aheadEverywhere(queue.ahead(need, since));
+    const meanTokens = (queue.meanTokens * queue.size + tokens) / (queue.size + 1);
+    const startAt = views.length === 0 ? now : now + forecastStart(views, ahead, meanTokens);
+    if (startAt > deadline) {
+      const message = `${ahead} calls wait for ${need.model} already, more than its quotas admit before the deadline. Retry later, or add keys of further projects.`;
+      return exhausted(message, startAt, now);
+    }
+    if (queue.size < this.#maxQueueLength) return undefined;
+    const error = exhausted(`The queue for ${need.model} is full. Retry later.`, startAt, now);
+    const victim = queue.victimFor(need);
+    if (victim === undefined) return error;
+    queue.remove(victim);
+    victim.reject(error);
+    return undefined;
+  }
+
+  #grant(waiter: Waiter, reservation: Reservation): void {
+    const { need, tokens } = waiter;
+    const grant = this.#mirror.book(reservation, need, tokens, reservation, this.#clock.now());
+    this.#waits.add(this.#clock.now() - waiter.enqueuedAt);
+    waiter.grant(this.#lease(grant));
+  }
+
+  /** Books a call here that the local share granted. */
+  #adopt(waiter: Waiter, local: KeyLease): void {
+    const { need, tokens } = waiter;
+    const place = this.#mirror.find(need.model, local.key.value);
+    if (place === undefined) {
+      waiter.grant(local);
+      return;
+    }
+    const now = this.#clock.now();
+    const call = { id: this.#queue.nextId(), at: this.#ledger.now(), dayEnd: this.#ledger.dayEnd() };
+    const grant = this.#mirror.book(place, need, tokens, call, now);
+    this.#waits.add(now - waiter.enqueuedAt);
+    waiter.grant(this.#lease(grant, local));
+  }
+
+  #lease(grant: SharedGrant, local?: KeyLease): KeyLease {
+    this.#inFlight += 1;
+    this.#current = grant.key;
+    let settled = false;
+    return {
+      key: grant.key.leased,
+      settle: (outcome: LeaseOutcome) => {
+        if (settled) return;
+        settled = true;
+        this.#inFlight -= 1;
+        const request = this.#mirror.settle(grant, outcome, this.#clock.now());
+        local?.settle(outcome);
+        this.#link.tell(grant.unit, request);
+        this.#queue.pump();
+      },
+    };
+  }
+
+  #refusal(lane: ModelLane, need: KeyNeed, at: number): KeyPoolExhaustedError {
+    const now = this.#clock.now();
+    const message = explainExhaustion(lane, need, this.#mirror.ring.projectName(need.project), now);
+    return exhausted(message, at, now);
+  }
+}
+
+function closedError(): KeyPoolExhaustedError {
+  return new KeyPoolExhaustedError('The key pool is closed and grants no more keys.');
+}
