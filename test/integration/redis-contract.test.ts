@@ -20,7 +20,7 @@ for (const [name, connect] of Object.entries(clients)) {
     async () => {
       if (server === undefined) return;
       const client = await connect();
-      afterAll(() => void client.quit());
+      afterAll(() => client.disconnect());
       beforeEach(async () => {
         await (client as { flushall?(): Promise<unknown> }).flushall?.();
         if ('flushAll' in client) await client.flushAll();

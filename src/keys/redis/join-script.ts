@@ -20,8 +20,8 @@ for id, close in pairs(request.gates) do
     writeGate(id, { shut = shut, why = close.why, strikes = close.strikes })
   end
 end
-for i, known in ipairs(request.units) do
-  local unit = openUnit(i)
+for i, unit in ipairs(openUnits()) do
+  local known = request.units[i]
   local state = unit.state
   for metric, limit in pairs(known.learned) do
     if not state[metric].learned then state[metric].learned = limit end

@@ -12,6 +12,12 @@ export interface UnitSet {
   readonly pooledKeys: readonly (readonly PooledKey[])[];
 }
 
+interface UnitPart {
+  readonly keys: readonly string[];
+  readonly config: string;
+  readonly pooledKeys: readonly PooledKey[];
+}
+
 /** Where everything stands in Redis, all under one hash tag, so that one node of a cluster holds it. */
 export class LedgerLayout {
   readonly ids: LedgerIds;
@@ -19,40 +25,50 @@ export class LedgerLayout {
   readonly #rules: readonly LimitRule[];
   readonly #maxInFlightPerUnit: number;
   readonly #projectIds = new WeakMap<KeyProject, string>();
-  #sets = new WeakMap<readonly Unit[], UnitSet>();
+  readonly #sharedKeys: readonly string[];
+  #parts = new WeakMap<Unit, UnitPart>();
 
   constructor(prefix: string, ids: LedgerIds, rules: readonly LimitRule[], maxInFlightPerUnit: number) {
     this.ids = ids;
     this.#prefix = `{${prefix}}`;
+    this.#sharedKeys = ['epoch', 'gates', 'processes', 'consumers'].map((name) => `${this.#prefix}:${name}`);
     this.#rules = rules;
     this.#maxInFlightPerUnit = maxInFlightPerUnit;
   }
 
   /** Keys or projects have changed. */
   invalidate(): void {
-    this.#sets = new WeakMap();
+    this.#parts = new WeakMap();
   }
 
   setOf(units: readonly Unit[]): UnitSet {
-    let set = this.#sets.get(units);
-    if (set === undefined) {
-      const pooledKeys = units.map((unit) => [...unit.project.keys]);
-      set = {
-        units,
-        pooledKeys,
-        keys: [...this.#sharedKeys(), ...units.flatMap((unit) => this.#unitKeys(unit))],
-        config: JSON.stringify({
-          units: units.map((unit, place) => ({
-            ...limitsFor(this.#rules, unit.project.name, unit.model),
-            max: this.#maxInFlightPerUnit,
-            project: this.projectId(unit.project),
-            keys: (pooledKeys[place] ?? []).map((key) => this.keyId(key)),
-          })),
-        }),
+    const parts = units.map((unit) => this.#partOf(unit));
+    return {
+      units,
+      pooledKeys: parts.map(({ pooledKeys }) => pooledKeys),
+      keys: [...this.#sharedKeys, ...parts.flatMap(({ keys }) => keys)],
+      config: `{"units":[${parts.map(({ config }) => config).join()}]}`,
+    };
+  }
+
+  #partOf(unit: Unit): UnitPart {
+    let part = this.#parts.get(unit);
+    if (part === undefined) {
+      const pooledKeys = [...unit.project.keys];
+      const project = this.projectId(unit.project);
+      const config = {
+        ...limitsFor(this.#rules, unit.project.name, unit.model),
+        max: this.#maxInFlightPerUnit,
+        project,
+        keys: pooledKeys.map((key) => this.keyId(key)),
       };
-      this.#sets.set(units, set);
+      const keys = ['unit', 'log', 'tokens', 'running'].map(
+        (name) => `${this.#prefix}:${name}:${project}.${this.ids.model(unit.model)}`,
+      );
+      part = { keys, config: JSON.stringify(config), pooledKeys };
+      this.#parts.set(unit, part);
     }
-    return set;
+    return part;
   }
 
   keyId(key: PooledKey): string {
@@ -70,14 +86,5 @@ export class LedgerLayout {
       this.#projectIds.set(project, id);
     }
     return id;
-  }
-
-  #sharedKeys(): readonly string[] {
-    return ['epoch', 'gates', 'processes', 'consumers'].map((name) => `${this.#prefix}:${name}`);
-  }
-
-  #unitKeys(unit: Unit): readonly string[] {
-    const id = `${this.projectId(unit.project)}.${this.ids.model(unit.model)}`;
-    return ['unit', 'log', 'tokens', 'running'].map((name) => `${this.#prefix}:${name}:${id}`);
   }
 }

@@ -93,7 +93,7 @@ export class LedgerLink {
   tell(unit: Unit, request: SettleRequest): void {
     if (this.#mode === 'local' || this.#mode === 'new') return;
     const isMerged = unit.current !== unit;
-    const told = this.#parts.ledger.settle([unit], request).then(
+    const told = this.#parts.ledger.settle(unit, request).then(
       () => {
         if (isMerged && this.#mode === 'shared') this.#join();
       },

@@ -74,32 +74,41 @@ local function origin(limit, configured)
   return limit.estimate and 'estimated' or 'unknown'
 end
 
+-- Requests, tokens and running calls are counted in the state; the sets are read when something leaves them.
 local function evict(unit)
   local state = unit.state
-  local upTo = now - state.window
-  while true do
-    local gone = redis.call('ZRANGEBYSCORE', unit.log, '-inf', upTo, 'LIMIT', 0, 1000)
-    if #gone == 0 then break end
-    for _, cost in ipairs(redis.call('HMGET', unit.costs, unpack(gone))) do
-      state.tokens = state.tokens - (tonumber(cost) or 0)
+  if state.oldest and state.oldest + state.window <= now then
+    local upTo = now - state.window
+    while true do
+      local gone = redis.call('ZRANGEBYSCORE', unit.log, '-inf', upTo, 'LIMIT', 0, 1000)
+      if #gone == 0 then break end
+      for _, cost in ipairs(redis.call('HMGET', unit.costs, unpack(gone))) do
+        state.tokens = state.tokens - (tonumber(cost) or 0)
+      end
+      redis.call('HDEL', unit.costs, unpack(gone))
+      redis.call('ZREM', unit.log, unpack(gone))
     end
-    redis.call('HDEL', unit.costs, unpack(gone))
-    redis.call('ZREM', unit.log, unpack(gone))
+    state.requests = redis.call('ZCARD', unit.log)
+    if state.requests == 0 then state.tokens = 0 end
+    state.oldest = tonumber(redis.call('ZRANGE', unit.log, 0, 0, 'WITHSCORES')[2])
     unit.dirty = true
   end
-  unit.requests = redis.call('ZCARD', unit.log)
-  if unit.requests == 0 then state.tokens = 0 end
+  if state.running > 0 and now >= state.leasedUntil then
+    redis.call('ZREMRANGEBYSCORE', unit.running, '-inf', now)
+    state.running = redis.call('ZCARD', unit.running)
+    state.leasedUntil = tonumber(redis.call('ZRANGE', unit.running, 0, 0, 'WITHSCORES')[2])
+    unit.dirty = true
+  end
 end
-local function openUnit(i)
+local function openUnit(i, raw)
   local first = ${sharedKeys} + (i - 1) * ${keysPerUnit}
   local unit = {
     config = config.units[i],
     key = KEYS[first + 1], log = KEYS[first + 2], costs = KEYS[first + 3], running = KEYS[first + 4],
   }
-  local raw = redis.call('GET', unit.key)
   unit.state = raw and cjson.decode(raw) or {
-    tokens = 0, day = 0, dayEnd = 0, cap = ${firstInFlight}, bare = 0, window = ${60_000 + initialMarginMs},
-    rpm = {}, tpm = {}, rpd = {},
+    requests = 0, tokens = 0, running = 0, day = 0, dayEnd = 0, cap = ${firstInFlight}, bare = 0,
+    window = ${60_000 + initialMarginMs}, rpm = {}, tpm = {}, rpd = {},
   }
   local state = unit.state
   if now >= state.dayEnd then
@@ -107,8 +116,6 @@ local function openUnit(i)
     state.day = 0
   end
   evict(unit)
-  redis.call('ZREMRANGEBYSCORE', unit.running, '-inf', now)
-  unit.inFlight = redis.call('ZCARD', unit.running)
   unit.rpm = usable(state.rpm, unit.config.rpm)
   unit.tpm = usable(state.tpm, unit.config.tpm)
   unit.rpd = usable(state.rpd, unit.config.rpd)
@@ -117,25 +124,48 @@ local function openUnit(i)
   if not isKnown or now < (state.distrust or 0) then unit.cap = math.min(state.cap, unit.config.max) end
   return unit
 end
+local function openUnits()
+  local names, units = {}, {}
+  for i in ipairs(config.units) do names[i] = KEYS[${sharedKeys} + (i - 1) * ${keysPerUnit} + 1] end
+  if #names == 0 then return units end
+  local raw = redis.call('MGET', unpack(names))
+  for i in ipairs(names) do units[i] = openUnit(i, raw[i]) end
+  return units
+end
 local function saveUnit(unit)
   if not unit.dirty then return end
-  redis.call('SET', unit.key, cjson.encode(unit.state), 'PX', ${unitTtlMs})
-  for _, key in ipairs({ unit.log, unit.costs }) do redis.call('PEXPIRE', key, 2 * unit.state.window) end
+  local state = unit.state
+  if (state.kept or 0) < now + state.window then
+    state.kept = now + 2 * state.window
+    for _, key in ipairs({ unit.log, unit.costs }) do redis.call('PEXPIRE', key, 3 * state.window) end
+  end
+  redis.call('SET', unit.key, cjson.encode(state), 'PX', ${unitTtlMs})
+end
+local function lease(unit, id, ms)
+  unit.state.running = unit.state.running + redis.call('ZADD', unit.running, now + ms, id)
+  unit.state.leasedUntil = math.min(unit.state.leasedUntil or math.huge, now + ms)
+  if unit.state.running == 1 then redis.call('PEXPIRE', unit.running, 100 * ms) end
+  unit.dirty = true
+end
+local function unlease(unit, id)
+  unit.state.running = math.max(0, unit.state.running - redis.call('ZREM', unit.running, id))
+  unit.dirty = true
 end
 -- Charges one call. Returns whether it was not charged before.
 local function charge(unit, id, at, tokens)
-  if redis.call('ZADD', unit.log, 'NX', at, id) == 0 then
-    unit.state.tokens = unit.state.tokens + tokens - (tonumber(redis.call('HGET', unit.costs, id)) or 0)
-    redis.call('HSET', unit.costs, id, tokens)
-    unit.dirty = true
-    return false
-  end
+  local state = unit.state
+  local isNew = redis.call('ZADD', unit.log, 'NX', at, id) == 1
+  local charged = not isNew and tonumber(redis.call('HGET', unit.costs, id)) or 0
   redis.call('HSET', unit.costs, id, tokens)
-  unit.state.tokens = unit.state.tokens + tokens
-  unit.state.opened = unit.state.opened or now
-  unit.requests = unit.requests + 1
+  state.tokens = state.tokens + tokens - charged
+  if isNew then
+    state.requests = state.requests + 1
+    state.oldest = math.min(state.oldest or at, at)
+    state.opened = state.opened or now
+    if state.requests == 1 then state.kept = 0 end
+  end
   unit.dirty = true
-  return true
+  return isNew
 end
 
 local function dayAt(unit) return unit.state.day < unit.rpd and 0 or unit.state.dayEnd end
@@ -149,7 +179,7 @@ local function windowAt(unit, tokens)
   if unit.rpm < 1 then return forever end
   local at = now
   local window = unit.state.window
-  local over = unit.requests + 1 - unit.rpm
+  local over = unit.state.requests + 1 - unit.rpm
   if over > 0 then
     local entry = redis.call('ZRANGE', unit.log, over - 1, over - 1, 'WITHSCORES')
     if entry[2] then at = math.max(at, tonumber(entry[2]) + window) end
@@ -170,8 +200,8 @@ local function windowAt(unit, tokens)
 end
 local function freeAt(unit, tokens) return math.max(passableAt(unit), windowAt(unit, tokens)) end
 local function slack(unit)
-  local least = 1 - unit.inFlight / unit.cap
-  if unit.rpm < math.huge then least = math.min(least, 1 - unit.requests / unit.rpm) end
+  local least = 1 - unit.state.running / unit.cap
+  if unit.rpm < math.huge then least = math.min(least, 1 - unit.state.requests / unit.rpm) end
   if unit.tpm < math.huge then least = math.min(least, 1 - unit.state.tokens / unit.tpm) end
   if unit.rpd < math.huge then least = math.min(least, 1 - unit.state.day / unit.rpd) end
   return least
@@ -189,7 +219,7 @@ local function views(units)
   for i, unit in ipairs(units) do
     local state = unit.state
     all[i] = {
-      requests = unit.requests, tokens = state.tokens, inFlight = unit.inFlight, day = state.day, window = state.window,
+      requests = unit.state.requests, tokens = state.tokens, inFlight = unit.state.running, day = state.day, window = state.window,
       rpm = viewOfLimit(state.rpm, unit.config.rpm), tpm = viewOfLimit(state.tpm, unit.config.tpm),
       rpd = viewOfLimit(state.rpd, unit.config.rpd),
       passableAfter = after(passableAt(unit)), freeAfter = after(freeAt(unit, 0)),

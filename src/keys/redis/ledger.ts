@@ -23,6 +23,8 @@ const observe = new RedisScript(observeScript);
 
 /** What a dead process had reserved comes back after this. */
 const leaseMs = 15_000;
+/** What nobody waits for may take this many times as long. */
+const patience = 10;
 /** A process that was silent for so long is counted out. */
 const processTtlMs = 10_000;
 
@@ -42,6 +44,7 @@ interface Hooks<Reply> {
   readonly onLate?: (reply: Reply) => void;
   /** Hears of any end, however late. */
   readonly onEnd?: () => void;
+  readonly timeoutMs?: number;
 }
 
 export interface LedgerOptions {
@@ -64,6 +67,10 @@ export class Ledger {
   #dayEnd = 0;
   #turn = 0;
   #joins = 0;
+  /** Outcomes that Redis has not been sent yet, and the promises that they and the latest ones sent are told. */
+  #untold: { readonly unit: Unit; readonly request: SettleRequest }[] = [];
+  #telling: Promise<void> | undefined;
+  #told: Promise<void> = Promise.resolve();
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -89,6 +96,7 @@ export class Ledger {
 
   /** `onEnd` hears when the attempt is over, which may be long after it was given up. */
   async join(units: readonly Unit[], known: KnownToProcess, onEnd: () => void): Promise<void> {
+    void this.#tell();
     this.#joins += 1;
     const request = {
       ...known,
@@ -112,6 +120,7 @@ export class Ledger {
     calls: readonly CallToReserve[],
     onLate: (reply: ReserveReply) => void,
   ): Promise<ReserveReply> {
+    void this.#tell();
     this.#turn += calls.length;
     const set = this.layout.setOf(lane.units);
     const request = {
@@ -121,19 +130,39 @@ export class Ledger {
       turn: this.#turn,
       leaseMs,
     };
-    return this.#call(reserve, set, request, { onLate });
+    return this.#call(reserve, set, request, {
+      onLate,
+      timeoutMs: this.#options.timeoutMs,
+    });
   }
 
-  async settle(units: readonly Unit[], request: SettleRequest): Promise<void> {
-    await this.#call(settle, this.layout.setOf(units), { ...request });
+  /** Outcomes of one moment are told together, before anything else is asked. */
+  settle(unit: Unit, request: SettleRequest): Promise<void> {
+    this.#untold.push({ unit, request });
+    this.#telling ??= Promise.resolve().then(() => this.#tell());
+    return this.#telling;
   }
 
   observe(
     units: readonly Unit[],
     state: { readonly queued: number; readonly running: readonly (readonly string[])[] },
   ): Promise<ObserveReply> {
+    void this.#tell();
     const request = { ...state, epoch: this.#epoch, process: this.process, leaseMs, processTtlMs };
     return this.#call(observe, this.layout.setOf(units), request);
+  }
+
+  #tell(): Promise<void> {
+    if (this.#untold.length === 0) return this.#told;
+    const outcomes = this.#untold;
+    this.#untold = [];
+    this.#telling = undefined;
+    const units = [...new Set(outcomes.map(({ unit }) => unit))];
+    const request = {
+      outcomes: outcomes.map(({ unit, request }) => ({ ...request, unit: units.indexOf(unit) + 1 })),
+    };
+    this.#told = this.#call(settle, this.layout.setOf(units), request).then(() => undefined);
+    return this.#told;
   }
 
   async #call<Reply extends { readonly now: number }>(
@@ -164,9 +193,9 @@ export class Ledger {
 
   #inTime<Reply>(
     work: Promise<Reply & { stale?: boolean }>,
-    { onLate, onEnd }: Hooks<Reply>,
+    { onLate, onEnd, timeoutMs = patience * this.#options.timeoutMs }: Hooks<Reply>,
   ): Promise<Reply & { stale?: boolean }> {
-    const { clock, timeoutMs } = this.#options;
+    const { clock } = this.#options;
     return new Promise((resolve, reject) => {
       let isLate = false;
       let isSettled = false;

@@ -20,15 +20,10 @@ for i = 1, #seen, 2 do
   end
 end
 redis.call('PEXPIRE', KEYS[3], 10 * request.processTtlMs)
-local units = {}
-for i in ipairs(config.units) do
-  local unit = openUnit(i)
-  for _, id in ipairs(request.running[i] or {}) do
-    redis.call('ZADD', unit.running, now + request.leaseMs, id)
-    redis.call('PEXPIRE', unit.running, request.leaseMs)
-  end
+local units = openUnits()
+for i, unit in ipairs(units) do
+  for _, id in ipairs(request.running[i] or {}) do lease(unit, id, request.leaseMs) end
   saveUnit(unit)
-  units[i] = unit
 end
 local reply = {
   now = now, processes = processes, queuedElsewhere = queuedElsewhere, gates = viewsOfGates(), consumers = {},

@@ -13,8 +13,7 @@ export const reserveScript = `${ledgerLua}
 if epoch ~= request.epoch then return cjson.encode({ stale = true }) end
 local grace = tonumber(string.match(epoch, '^%d+'))
 readGates()
-local units = {}
-for i in ipairs(config.units) do units[i] = openUnit(i) end
+local units = openUnits()
 
 local function fits(i, unit, call)
   return #unit.config.keys > 0 and (not call.only or call.only == i)
@@ -24,7 +23,7 @@ local function choose(call, reserved)
   if modelAt(request.model) > now or grace > now then return nil end
   local best, most
   for i, unit in ipairs(units) do
-    if fits(i, unit, call) and not reserved[i] and unit.inFlight < unit.cap and freeAt(unit, call.tokens) <= now then
+    if fits(i, unit, call) and not reserved[i] and unit.state.running < unit.cap and freeAt(unit, call.tokens) <= now then
       local unused = slack(unit)
       if not most or unused > most then best, most = i, unused end
     end
@@ -57,9 +56,7 @@ local function grant(i, call, turn)
     if keyAt(ids[candidate]) <= now then place = candidate break end
   end
   charge(unit, call.id, now, call.tokens)
-  redis.call('ZADD', unit.running, now + request.leaseMs, call.id)
-  redis.call('PEXPIRE', unit.running, request.leaseMs)
-  unit.inFlight = unit.inFlight + 1
+  lease(unit, call.id, request.leaseMs)
   unit.state.day = unit.state.day + 1
   if unit.state.gate then unit.state.gate.probed = now end
   enter(ids[place])
