@@ -91,7 +91,11 @@ export class LedgerLink {
 
   /** Tells the ledger how a call ended; without one it learns that when it is joined again. */
   tell(unit: Unit, request: SettleRequest): void {
-    if (this.#mode === 'local' || this.#mode === 'new') return;
+    if (this.#mode !== 'local' && this.#mode !== 'new') this.tellInAnyCase(unit, request);
+  }
+
+  /** For what the ledger has only just said, be it too late: it is there, whatever was thought of it. */
+  tellInAnyCase(unit: Unit, request: SettleRequest): void {
     const isMerged = unit.current !== unit;
     const told = this.#parts.ledger.settle(unit, request).then(
       () => {
@@ -109,13 +113,15 @@ export class LedgerLink {
 
   /** The ledger did not answer, or has lost its data. */
   lose(error: LedgerUnavailable): void {
-    if (this.#mode === 'shared' && error.isLost) {
-      this.#parts.queue.isOpen = false;
-      this.#mode = 'joining';
-      this.#join();
-    } else if (this.#mode === 'shared' || this.#mode === 'joining') {
+    if (this.#mode !== 'shared' && this.#mode !== 'joining') return;
+    if (!error.isLost) {
       this.#goLocal(error.message);
+      return;
     }
+    if (this.#mode === 'joining') return;
+    this.#parts.queue.isOpen = false;
+    this.#mode = 'joining';
+    this.#join();
   }
 
   /** Says that the process lives, and takes over what the others know. */

@@ -84,7 +84,8 @@ export class RedisKeyPool implements KeyPool {
       spare: () => this.#maxInFlight - this.#inFlight,
       grant: (waiter, reservation) => this.#grant(waiter, reservation),
       refuse: (lane, waiter, at) => waiter.reject(this.#refusal(lane, waiter.need, at)),
-      release: (reservation) => this.#link.tell(reservation.unit, releaseRequest(reservation, this.#mirror)),
+      release: (reservation) =>
+        this.#link.tellInAnyCase(reservation.unit, releaseRequest(reservation, this.#mirror)),
       onUnavailable: (error) => this.#link.lose(error),
     });
     this.#link = new LedgerLink({
