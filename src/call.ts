@@ -11,8 +11,8 @@ export interface CallScope {
   /** Aborts with the caller's reason, a `TimeoutError`, or what `abort` was given. */
   readonly signal: AbortSignal;
   abort(reason: unknown): void;
-  /** Ends the scope: whatever still runs in it is aborted and every listener removed. */
-  end(): void;
+  /** Ends the scope and removes every listener; unless the call is complete, what still runs is aborted. */
+  end(outcome: { readonly isComplete: boolean }): void;
 }
 
 /** One call: its scope and what it was asked. */
@@ -48,10 +48,10 @@ export function openCall(clock: Clock, timeoutMs: number, callerSignal: AbortSig
     deadline: startedAt + timeoutMs,
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),
-    end: () => {
+    end: ({ isComplete }) => {
       clock.clearTimeout(timer);
       callerSignal?.removeEventListener('abort', onAbort);
-      controller.abort(ended);
+      if (!isComplete) controller.abort(ended);
     },
   };
 }

@@ -132,7 +132,7 @@ export class MultimodalChat implements AsyncDisposable {
       if (MultimodalChatError.isInstance(error)) this.#emitFailure(call, error);
       throw error;
     } finally {
-      call.end();
+      call.end({ isComplete: outcome === 'succeeded' });
       this.#running.delete(call);
       if (outcome === 'succeeded') this.#succeeded += 1;
       if (outcome === 'failed') this.#failed += 1;

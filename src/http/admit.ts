@@ -1,7 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
+import type { Asked } from './exchange.js';
 import type { Connection, Identity, ResolvedHandlerOptions } from './handler-options.js';
 import { HttpError } from './http-error.js';
+
+/** Whom every request belongs to where nobody says otherwise. */
+const everybody: Identity = { tenant: 'default' };
 
 const challenge = { 'www-authenticate': 'Bearer' };
 
@@ -10,9 +14,10 @@ const challenge = { 'www-authenticate': 'Bearer' };
  *
  * @throws HttpError 401 or 403 when it is turned away.
  */
-export async function identify(request: Request, options: ResolvedHandlerOptions): Promise<Identity> {
+export async function identify(request: Asked, options: ResolvedHandlerOptions): Promise<Identity> {
   if (options.apiToken !== undefined) demandToken(request, options.apiToken);
-  const verdict = await options.authorize(request);
+  if (options.authorize === undefined) return everybody;
+  const verdict = await options.authorize(request.toRequest());
   if (verdict === undefined) throw unauthorized('It is not known who asks. Sign in first.');
   if ('tenant' in verdict) return verdict;
   if (verdict.status === 401)
@@ -20,7 +25,7 @@ export async function identify(request: Request, options: ResolvedHandlerOptions
   throw new HttpError(403, 'FORBIDDEN', verdict.message ?? 'This is not allowed.');
 }
 
-function demandToken(request: Request, apiToken: string): void {
+function demandToken(request: Asked, apiToken: string): void {
   const [, given] = /^Bearer +(\S+) *$/i.exec(request.headers.get('authorization') ?? '') ?? [];
   if (given === undefined) {
     throw unauthorized('A token is needed. Send it as "Authorization: Bearer <token>".');
@@ -43,11 +48,11 @@ export class ClientRateLimit {
   }
 
   /** @throws HttpError 429 when the client has asked too much in this minute. */
-  async count(client: string): Promise<void> {
+  async count(client: () => string): Promise<void> {
     if (this.#clientRpm === undefined) return;
     this.#limiter ??= makeLimiter(this.#clientRpm);
     // The limiter rejects with the state of the client's window where it refuses.
-    const { msBeforeNext, refused } = await (await this.#limiter).consume(client).then(
+    const { msBeforeNext, refused } = await (await this.#limiter).consume(client()).then(
       (state) => ({ msBeforeNext: state.msBeforeNext, refused: false }),
       (state: { msBeforeNext: number }) => ({ msBeforeNext: state.msBeforeNext, refused: true }),
     );
@@ -68,6 +73,8 @@ async function makeLimiter(clientRpm: number): Promise<RateLimiterMemory> {
 }
 
 /** The client as the rate limit knows it. Requests whose address is unknown count as one client. */
-export function clientOf(request: Request, connection: Connection, options: ResolvedHandlerOptions): string {
-  return options.clientAddress(request, connection) ?? 'unknown';
+export function clientOf(request: Asked, connection: Connection, options: ResolvedHandlerOptions): string {
+  const { clientAddress } = options;
+  const address = clientAddress ? clientAddress(request.toRequest(), connection) : connection.address;
+  return address ?? 'unknown';
 }

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { createHandler, isServed } from './handler.js';
 import type { HandlerOptions } from './handler-options.js';
-import type { NodeRequest } from './node-listener.js';
+import type { NodeRequest } from './node-exchange.js';
 import { nodeListener } from './node-listener.js';
 import type { ServedChat } from './served-chat.js';
 

@@ -1,3 +1,4 @@
+import type { Asked } from './exchange.js';
 import { HttpError } from './http-error.js';
 
 const exposedHeaders = 'X-Session-Id, X-Turn-Id, X-Notice, Retry-After';
@@ -12,7 +13,7 @@ export class CrossOriginPolicy {
   }
 
   /** Headers that let the page behind the request read the reply. */
-  headers(request: Request): Record<string, string> {
+  headers(request: Asked): Record<string, string> {
     // Caches must not hand one origin's reply to another.
     const vary: Record<string, string> = this.#allowed.size === 0 ? {} : { vary: 'Origin' };
     const origin = request.headers.get('origin');
@@ -25,7 +26,7 @@ export class CrossOriginPolicy {
   }
 
   /** What answers a browser that asks whether it may send a request. */
-  preflightHeaders(request: Request, methods: readonly string[]): Record<string, string> {
+  preflightHeaders(request: Asked, methods: readonly string[]): Record<string, string> {
     const origin = request.headers.get('origin');
     const asked = request.headers.get('access-control-request-method');
     if (origin === null || asked === null || !this.#allows(origin)) return {};
@@ -42,7 +43,7 @@ export class CrossOriginPolicy {
    *
    * @throws HttpError 403 when such a page is behind the request.
    */
-  refuseForeignForms(request: Request): void {
+  refuseForeignForms(request: Asked): void {
     if (request.headers.get('sec-fetch-site') !== 'cross-site') return;
     const origin = request.headers.get('origin');
     if (origin !== null && this.#allows(origin)) return;

@@ -85,13 +85,9 @@ const handlerOptionsSchema = z.strictObject({
   notice: z.string().min(1).optional(),
   allowedOrigins: z.array(origin).readonly().default([]),
   apiToken: z.string().min(1).optional(),
-  authorize: callback<NonNullable<HandlerOptions['authorize']>>().default(() => () => ({
-    tenant: 'default',
-  })),
+  authorize: callback<NonNullable<HandlerOptions['authorize']>>().optional(),
   clientRpm: atLeastOne.optional(),
-  clientAddress: callback<NonNullable<HandlerOptions['clientAddress']>>().default(
-    () => (_request: Request, connection: Connection) => connection.address,
-  ),
+  clientAddress: callback<NonNullable<HandlerOptions['clientAddress']>>().optional(),
   maxUploadBytes: atLeastOne.default(200 * megabyte),
   maxBodyBytes: atLeastOne.default(32 * megabyte),
   maxFiles: atLeastOne.default(16),

@@ -2,6 +2,8 @@ import { InvalidInputError } from '../index.js';
 import { ClientRateLimit, clientOf, identify } from './admit.js';
 import { CrossOriginPolicy } from './cross-origin.js';
 import { describeError } from './describe-error.js';
+import type { Asked, Reply, Service } from './exchange.js';
+import { askedBy, toResponse } from './exchange.js';
 import type { Connection, HandlerOptions, ResolvedHandlerOptions } from './handler-options.js';
 import { resolveHandlerOptions } from './handler-options.js';
 import { home } from './home.js';
@@ -38,28 +40,45 @@ export type Handler = (request: Request, connection?: Connection) => Promise<Res
  * ```
  */
 export function createHandler(chat: ServedChat, options: HandlerOptions = {}): Handler {
-  const resolved = resolveHandlerOptions(options);
+  const serve = createService(chat, resolveHandlerOptions(options));
+  const handler: Handler = async (request, connection = {}) =>
+    toResponse(await serve(askedBy(request), connection));
+  services.set(handler, serve);
+  return handler;
+}
+
+const services = new WeakMap<Handler, Service>();
+
+/**
+ * What is behind a handler made here, so that an adapter can spare the Web-standard forms, whose streams
+ * cost more than all else that it does.
+ */
+export function serviceBehind(handler: Handler): Service | undefined {
+  return services.get(handler);
+}
+
+function createService(chat: ServedChat, options: ResolvedHandlerOptions): Service {
   const server: Server = {
     chat,
-    options: resolved,
-    directories: new UploadDirectories(resolved.tempDir),
-    rateLimit: new ClientRateLimit(resolved.clientRpm),
-    origins: new CrossOriginPolicy(resolved.allowedOrigins),
+    options,
+    directories: new UploadDirectories(options.tempDir),
+    rateLimit: new ClientRateLimit(options.clientRpm),
+    origins: new CrossOriginPolicy(options.allowedOrigins),
   };
-  return async (request, connection = {}) => {
-    let response: Response;
+  return async (asked, connection) => {
+    let reply: Reply;
     try {
-      response = await answerRequest(request, connection, server);
+      reply = await answerRequest(asked, connection, server);
     } catch (error) {
-      reportError(error, request, resolved);
-      response = replyWithError(describeError(error));
+      reportError(error, asked, options);
+      reply = replyWithError(describeError(error));
     }
-    const { notice } = resolved;
-    if (notice !== undefined) response.headers.set('x-notice', headerValue(notice));
-    for (const [name, value] of Object.entries(server.origins.headers(request))) {
-      response.headers.append(name, value);
+    const { headers } = reply;
+    if (options.notice !== undefined) headers['x-notice'] = headerValue(options.notice);
+    for (const [name, value] of Object.entries(server.origins.headers(asked))) {
+      headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
     }
-    return request.method === 'HEAD' ? new Response(null, response) : response;
+    return asked.method === 'HEAD' ? { ...reply, body: null } : reply;
   };
 }
 
@@ -71,7 +90,7 @@ interface Server {
   readonly origins: CrossOriginPolicy;
 }
 
-async function answerRequest(request: Request, connection: Connection, server: Server): Promise<Response> {
+async function answerRequest(request: Asked, connection: Connection, server: Server): Promise<Reply> {
   const route = matchRoute(pathOf(request, connection, server.options.basePath));
   if (route === undefined) throw new HttpError(404, 'NOT_FOUND', 'There is nothing at this path.');
   const methods = allowedMethods(route);
@@ -87,12 +106,7 @@ async function answerRequest(request: Request, connection: Connection, server: S
   return serve(route, request, connection, server);
 }
 
-async function serve(
-  route: Route,
-  request: Request,
-  connection: Connection,
-  server: Server,
-): Promise<Response> {
+async function serve(route: Route, request: Asked, connection: Connection, server: Server): Promise<Reply> {
   const { chat, options, directories, rateLimit, origins } = server;
   switch (route.name) {
     case 'home':
@@ -105,7 +119,7 @@ async function serve(
     case 'infer': {
       const admit = async () => {
         origins.refuseForeignForms(request);
-        await rateLimit.count(clientOf(request, connection, options));
+        await rateLimit.count(() => clientOf(request, connection, options));
         return identify(request, options);
       };
       const report = (error: unknown) => reportError(error, request, options);
@@ -133,7 +147,7 @@ export function isServed(path: string): boolean {
   }
 }
 
-function pathOf(request: Request, { path }: Connection, basePath: string): string {
+function pathOf(request: Asked, { path }: Connection, basePath: string): string {
   const full = path ?? new URL(request.url).pathname;
   const [pathname = ''] = full.split('?', 1);
   if (basePath === '') return pathname || '/';
@@ -141,17 +155,17 @@ function pathOf(request: Request, { path }: Connection, basePath: string): strin
   return pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length) : '';
 }
 
-function limitOf(request: Request): number {
+function limitOf(request: Asked): number {
   const limit = new URL(request.url).searchParams.get('limit');
   if (limit === null) return defaultHistoryTurns;
   if (!/^[1-9]\d{0,5}$/.test(limit)) throw new InvalidInputError('`limit` must be a whole number from 1.');
   return Math.min(Number(limit), maxHistoryTurns);
 }
 
-function reportError(error: unknown, request: Request, { onError }: ResolvedHandlerOptions): void {
+function reportError(error: unknown, request: Asked, { onError }: ResolvedHandlerOptions): void {
   if (describeError(error).status < 500 || request.signal.aborted) return;
   try {
-    onError?.(error, request);
+    onError?.(error, request.toRequest());
   } catch (failure) {
     // The client gets its answer even where the log is broken.
     process.emitWarning(failure instanceof Error ? failure : String(failure));

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Asked, Reply } from './exchange.js';
 import type { ResolvedHandlerOptions } from './handler-options.js';
 import { acceptedTypes } from './negotiate.js';
 import { replyWith, replyWithJson } from './respond.js';
@@ -6,7 +7,7 @@ import { replyWith, replyWithJson } from './respond.js';
 const inlineScript = /<script(?:\s[^>]*)?>([\s\S]*?)<\/script\s*>/gi;
 
 /** Answers `GET /`: the page for a browser, the status for everything else. */
-export async function home(request: Request, { page, notice }: ResolvedHandlerOptions): Promise<Response> {
+export async function home(request: Asked, { page, notice }: ResolvedHandlerOptions): Promise<Reply> {
   const status = { status: 'ok', message: 'Service is running', notice };
   if (page === undefined) return replyWithJson(status);
   const headers = { vary: 'Accept' };

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { ChatRequest } from '../index.js';
 import { describeError } from './describe-error.js';
 import { eventStream } from './event-stream.js';
+import type { Asked, Reply } from './exchange.js';
 import type { Identity, ResolvedHandlerOptions } from './handler-options.js';
 import type { AnswerType } from './negotiate.js';
 import { acceptedAnswerTypes } from './negotiate.js';
@@ -22,7 +23,7 @@ export interface InferParts {
 }
 
 /** Answers `POST /infer`. Every reply, refusals too, names the session. */
-export async function infer(request: Request, parts: InferParts): Promise<Response> {
+export async function infer(request: Asked, parts: InferParts): Promise<Reply> {
   let sessionId: string = randomUUID();
   const directory = parts.directories.forRequest();
   try {
@@ -41,17 +42,17 @@ export async function infer(request: Request, parts: InferParts): Promise<Respon
     await directory.remove();
     parts.report(error);
     const response = replyWithError(describeError(error));
-    response.headers.set('x-session-id', headerValue(sessionId));
+    response.headers['x-session-id'] = headerValue(sessionId);
     return response;
   }
 }
 
 async function sendAnswer(
-  request: Request,
+  request: Asked,
   chatRequest: ChatRequest & { readonly sessionId: string },
   type: Exclude<AnswerType, 'text/event-stream'>,
   { chat }: InferParts,
-): Promise<Response> {
+): Promise<Reply> {
   const reply = await chat.send({ ...chatRequest, signal: request.signal });
   const headers = { ...answerHeaders(chatRequest.sessionId), 'x-turn-id': headerValue(reply.turnId) };
   if (type === 'text/plain') return replyWith(reply.text, 'text/plain; charset=utf-8', { headers });
@@ -60,11 +61,11 @@ async function sendAnswer(
 }
 
 function streamAnswer(
-  request: Request,
+  request: Asked,
   chatRequest: ChatRequest & { readonly sessionId: string },
   directory: UploadDirectory,
   { chat, options, report }: InferParts,
-): Response {
+): Reply {
   const abort = new AbortController();
   const onAbort = () => abort.abort(request.signal.reason);
   request.signal.addEventListener('abort', onAbort, { once: true });

@@ -1,21 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Asked, BodyReader, Service } from './exchange.js';
 import type { Handler } from './handler.js';
+import { serviceBehind } from './handler.js';
+import type { NodeRequest } from './node-exchange.js';
+import { askedOf, writeReply } from './node-exchange.js';
 
 /** How long the rest of a refused upload is still taken in, so that the client gets to read the refusal. */
 const lingerMs = 5_000;
-const bufferBytes = 64 * 1024;
-/** A Web-standard request cannot have them. */
-const unspeakableMethods: ReadonlySet<string> = new Set(['TRACE', 'TRACK', 'CONNECT']);
 
-/** What Express and its body parsers add to a request. */
-export interface NodeRequest extends IncomingMessage {
-  /** The whole URL, where `url` has lost the prefix of the mount. */
-  readonly originalUrl?: string;
-  /** The client's address as Express's `trust proxy` setting sees it. */
-  readonly ip?: string | undefined;
-  /** The body, where a parser has read it before. */
-  readonly body?: unknown;
-}
+/** Methods for which no Web-standard request can be made. */
+const unspeakableMethods: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
 
 /**
  * Serves a handler with `node:http`. Reads and writes only as fast as the other side does; a client
@@ -29,25 +23,18 @@ export interface NodeRequest extends IncomingMessage {
 export function nodeListener(
   handler: Handler,
 ): (request: NodeRequest, response: ServerResponse) => Promise<void> {
+  const serve = serviceBehind(handler) ?? serviceOver(handler);
   return async (incoming, outgoing) => {
     const hangUp = new AbortController();
-    let request: Request | undefined;
+    let asked: Asked | undefined = askedOf(incoming, hangUp.signal);
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) hangUp.abort(new DOMException('The client hung up.', 'AbortError'));
-      // Its signal follows ours only as long as the request itself is not collected, so keep it until here.
-      request = undefined;
+      // A Web-standard request made from it hears of the hang-up only as long as it is not collected.
+      asked = undefined;
     });
     try {
-      if (unspeakableMethods.has(incoming.method ?? '')) {
-        outgoing.writeHead(501).end();
-        return;
-      }
-      request = toWebRequest(incoming, hangUp.signal);
-      const response = await handler(request, {
-        address: incoming.ip ?? incoming.socket.remoteAddress,
-        path: incoming.url,
-      });
-      await writeResponse(response, outgoing);
+      const connection = { address: incoming.ip ?? incoming.socket.remoteAddress, path: incoming.url };
+      await writeReply(await serve(asked, connection), outgoing);
     } catch (error) {
       // Only a broken body gets here: the status is sent, so all that is left is to break off visibly.
       outgoing.destroy(error instanceof Error ? error : undefined);
@@ -56,108 +43,34 @@ export function nodeListener(
   };
 }
 
-function toWebRequest(incoming: NodeRequest, signal: AbortSignal): Request {
-  const headers = new Headers();
-  for (let i = 0; i + 1 < incoming.rawHeaders.length; i += 2) {
-    headers.append(incoming.rawHeaders[i] ?? '', incoming.rawHeaders[i + 1] ?? '');
-  }
-  const { method = 'GET' } = incoming;
-  const init = { method, headers, signal };
-  if (method === 'GET' || method === 'HEAD') return new Request(urlOf(incoming), init);
-  if (incoming.readableEnded && incoming.body !== undefined) {
-    // A body parser has consumed the stream; what it made of it is all there is.
-    const { body } = incoming;
-    if (typeof body === 'string') return new Request(urlOf(incoming), { ...init, body });
-    if (body instanceof Uint8Array)
-      return new Request(urlOf(incoming), { ...init, body: new Uint8Array(body) });
-    headers.set('content-type', 'application/json');
-    return new Request(urlOf(incoming), { ...init, body: JSON.stringify(body) });
-  }
-  const streaming: RequestInit & { duplex: 'half' } = { ...init, body: bodyOf(incoming), duplex: 'half' };
-  return new Request(urlOf(incoming), streaming);
-}
-
-function urlOf(incoming: NodeRequest): string {
-  const scheme = 'encrypted' in incoming.socket ? 'https' : 'http';
-  const path = incoming.originalUrl ?? incoming.url ?? '/';
-  const base = `${scheme}://${incoming.headers.host ?? 'localhost'}`;
-  return URL.canParse(base + path) ? base + path : `${scheme}://localhost/`;
-}
-
-/**
- * `Readable.toWeb` would do, but cancelling its stream destroys the socket, and with it the reply that
- * says why the upload was refused.
- */
-function bodyOf(incoming: IncomingMessage): ReadableStream<Uint8Array> {
-  let detach: (() => void) | undefined;
-  return new ReadableStream<Uint8Array>(
-    {
-      start(controller) {
-        const onData = (chunk: Uint8Array) => {
-          controller.enqueue(chunk);
-          if ((controller.desiredSize ?? 0) <= 0) incoming.pause();
-        };
-        const onEnd = () => {
-          detach?.();
-          controller.close();
-        };
-        const onBroken = (error?: Error) => {
-          detach?.();
-          controller.error(error ?? new DOMException('The client hung up.', 'AbortError'));
-        };
-        const onClose = () => onBroken();
-        detach = () => {
-          incoming.off('data', onData).off('end', onEnd).off('close', onClose).off('error', onBroken);
-          // A socket that breaks later must not bring the process down.
-          incoming.on('error', () => undefined);
-        };
-        incoming.on('data', onData).on('end', onEnd).on('close', onClose).on('error', onBroken);
-        incoming.pause();
-      },
-      pull() {
-        incoming.resume();
-      },
-      cancel() {
-        detach?.();
-        incoming.resume();
-      },
-    },
-    { highWaterMark: bufferBytes, size: (chunk) => chunk?.byteLength ?? 0 },
-  );
-}
-
-async function writeResponse(response: Response, outgoing: ServerResponse): Promise<void> {
-  outgoing.writeHead(response.status, Object.fromEntries(response.headers));
-  if (response.body === null || response.headers.has('content-length')) {
-    outgoing.end(new Uint8Array(await response.arrayBuffer()));
-    return;
-  }
-  // Readers of a slow answer should know at once that it has begun.
-  outgoing.flushHeaders();
-  const reader = response.body.getReader();
-  const onClose = () => {
-    reader.cancel().catch((error: unknown) => outgoing.destroy(error instanceof Error ? error : undefined));
+/** A handler of the app's own, which wants whole Web-standard requests. */
+function serviceOver(handler: Handler): Service {
+  return async (asked, connection) => {
+    if (unspeakableMethods.has(asked.method)) return { status: 501, headers: {}, body: null };
+    const { status, headers, body } = await handler(withBody(asked), connection);
+    return { status, headers: Object.fromEntries(headers), body };
   };
-  outgoing.once('close', onClose);
-  if (outgoing.destroyed) onClose();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    if (!outgoing.write(value)) await drained(outgoing);
-  }
-  outgoing.off('close', onClose);
-  outgoing.end();
 }
 
-/** Resolves when more can be written, or never will be. */
-function drained(outgoing: ServerResponse): Promise<void> {
-  if (outgoing.destroyed) return Promise.resolve();
-  return new Promise((resolve) => {
-    const onReady = () => {
-      outgoing.off('drain', onReady).off('close', onReady);
-      resolve();
-    };
-    outgoing.on('drain', onReady).on('close', onReady);
+function withBody(asked: Asked): Request {
+  const request = asked.toRequest();
+  const reader = asked.method === 'GET' || asked.method === 'HEAD' ? undefined : asked.openBody();
+  if (reader === undefined) return request;
+  const streaming: RequestInit & { duplex: 'half' } = { body: streamOf(reader), duplex: 'half' };
+  const whole = new Request(request, streaming);
+  const contentType = asked.headers.get('content-type');
+  if (contentType !== null) whole.headers.set('content-type', contentType);
+  return whole;
+}
+
+function streamOf(reader: BodyReader): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const { done, value } = await reader.read();
+      if (done) controller.close();
+      else if (value !== undefined) controller.enqueue(value);
+    },
+    cancel: (reason) => reader.cancel(reason),
   });
 }
 

@@ -1,3 +1,4 @@
+import type { BodyReader } from './exchange.js';
 import { HttpError } from './http-error.js';
 
 /**
@@ -5,20 +6,22 @@ import { HttpError } from './http-error.js';
  *
  * @throws HttpError 413 as soon as it is over `maxBytes`.
  */
-export async function readBody(body: ReadableStream<Uint8Array>, maxBytes: number): Promise<string> {
+export async function readBody(body: BodyReader, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let received = 0;
-  // Leaving the loop early cancels the stream.
-  for await (const chunk of body) {
-    received += chunk.byteLength;
+  for (;;) {
+    const { done, value } = await body.read();
+    if (done || value === undefined) break;
+    received += value.byteLength;
     if (received > maxBytes) {
+      await body.cancel();
       throw new HttpError(
         413,
         'BODY_TOO_LARGE',
         `The body is larger than ${maxBytes} bytes. Send files as multipart/form-data instead.`,
       );
     }
-    chunks.push(chunk);
+    chunks.push(value);
   }
   return Buffer.concat(chunks).toString('utf8');
 }

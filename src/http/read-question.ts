@@ -1,8 +1,10 @@
 import { z } from 'zod';
 import type { NamedMedia } from '../index.js';
 import { InvalidInputError, MediaError } from '../index.js';
+import type { Asked, BodyReader } from './exchange.js';
 import type { ResolvedHandlerOptions } from './handler-options.js';
 import { HttpError } from './http-error.js';
+import { bodyOfBytes } from './incoming-body.js';
 import { readBody } from './read-body.js';
 import { receiveForm, tooMuchUploaded } from './receive-form.js';
 import type { UploadDirectory } from './upload-directory.js';
@@ -42,7 +44,7 @@ const jsonSchema = z.object({
  * @throws InvalidInputError, MediaError, HttpError for anything else.
  */
 export async function readQuestion(
-  request: Request,
+  request: Asked,
   options: ResolvedHandlerOptions,
   directory: UploadDirectory,
   signal: AbortSignal,
@@ -56,17 +58,16 @@ export async function readQuestion(
     );
   }
   const contentType = request.headers.get('content-type') ?? '';
-  const { body } = request;
   const [mediaType = ''] = contentType.toLowerCase().split(';', 1);
   switch (mediaType.trim()) {
     case 'multipart/form-data':
       refuseDeclared(request, options.maxUploadBytes);
-      return readForm(body ?? emptyBody(), contentType, options, directory, signal);
+      return readForm(openBody(request), contentType, options, directory, signal);
     case 'application/json':
-      return readJson(await readBody(body ?? emptyBody(), options.maxBodyBytes), options.maxFiles);
+      return readJson(await readBody(openBody(request), options.maxBodyBytes), options.maxFiles);
     case 'application/x-www-form-urlencoded':
       return fromFields(
-        new Map(new URLSearchParams(await readBody(body ?? emptyBody(), options.maxBodyBytes))),
+        new Map(new URLSearchParams(await readBody(openBody(request), options.maxBodyBytes))),
       );
     default:
       throw new HttpError(
@@ -107,7 +108,7 @@ export function checkSessionId(sessionId: string): string {
 }
 
 async function readForm(
-  body: ReadableStream<Uint8Array>,
+  body: BodyReader,
   contentType: string,
   limits: ResolvedHandlerOptions,
   directory: UploadDirectory,
@@ -165,12 +166,9 @@ function parseJson(text: string): unknown {
 }
 
 /** A client that says beforehand that it sends too much is spared the sending. */
-function refuseDeclared(request: Request, maxUploadBytes: number): void {
+function refuseDeclared(request: Asked, maxUploadBytes: number): void {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > maxUploadBytes + 1024 * 1024) throw tooMuchUploaded(maxUploadBytes);
 }
 
-const emptyBody = () =>
-  new ReadableStream<Uint8Array>({
-    start: (controller) => controller.close(),
-  });
+const openBody = (request: Asked): BodyReader => request.openBody() ?? bodyOfBytes(new Uint8Array());

@@ -38,7 +38,11 @@ const receive = (
   body: ReadableStream<Uint8Array>,
   { contentType = 'multipart/form-data; boundary=x', signal = new AbortController().signal } = {},
 ) =>
-  receiveForm(body, contentType, { directory: new UploadDirectory(async () => directory), limits, signal });
+  receiveForm(body.getReader(), contentType, {
+    directory: new UploadDirectory(async () => directory),
+    limits,
+    signal,
+  });
 
 describe('receiveForm', () => {
   it('writes files that only this user can read', async () => {

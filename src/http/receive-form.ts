@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import type { BusboyFileStream } from '@fastify/busboy';
 import { Busboy } from '@fastify/busboy';
 import { InvalidInputError, MediaError } from '../index.js';
+import type { BodyReader } from './exchange.js';
 import { HttpError } from './http-error.js';
 import type { UploadDirectory } from './upload-directory.js';
 
@@ -41,7 +42,7 @@ export interface ReceivedForm {
  * that is clear; the rest is not read then. Rethrows `signal.reason`.
  */
 export async function receiveForm(
-  body: ReadableStream<Uint8Array>,
+  body: BodyReader,
   contentType: string,
   { directory, limits, signal }: { directory: UploadDirectory; limits: FormLimits; signal: AbortSignal },
 ): Promise<ReceivedForm> {
@@ -123,24 +124,23 @@ function makeParser(contentType: string, { maxFiles, maxPromptChars }: FormLimit
 
 /** Stopping it makes a pending read end at once, however long the client is silent. */
 async function* chunksOf(
-  body: ReadableStream<Uint8Array>,
+  body: BodyReader,
   maxBytes: number,
   maxUploadBytes: number,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader();
   const cancel = () => {
     // The body is given up already; that it cannot even be cancelled changes nothing.
-    reader.cancel(signal.reason).catch(() => undefined);
+    body.cancel(signal.reason).catch(() => undefined);
   };
   signal.addEventListener('abort', cancel, { once: true });
   try {
     let received = 0;
     for (;;) {
       signal.throwIfAborted();
-      const { done, value } = await reader.read();
+      const { done, value } = await body.read();
       signal.throwIfAborted();
-      if (done) return;
+      if (done || value === undefined) return;
       received += value.byteLength;
       if (received > maxBytes) throw tooMuchUploaded(maxUploadBytes);
       yield value;

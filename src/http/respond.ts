@@ -1,4 +1,5 @@
 import type { DescribedError } from './describe-error.js';
+import type { Reply } from './exchange.js';
 
 const jsonType = 'application/json; charset=utf-8';
 
@@ -12,19 +13,19 @@ export function replyWith(
   body: string | ReadableStream<Uint8Array> | null,
   contentType: string | undefined,
   { status = 200, headers = {} }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
-): Response {
-  const all = new Headers({ ...alwaysHeaders, ...headers });
-  if (contentType !== undefined) all.set('content-type', contentType);
-  if (typeof body !== 'string') return new Response(body, { status, headers: all });
+): Reply {
+  const all: Record<string, string> = { ...alwaysHeaders, ...headers };
+  if (contentType !== undefined) all['content-type'] = contentType;
+  if (typeof body !== 'string') return { status, headers: all, body };
   const bytes = Buffer.from(body);
-  all.set('content-length', String(bytes.byteLength));
-  return new Response(bytes, { status, headers: all });
+  all['content-length'] = String(bytes.byteLength);
+  return { status, headers: all, body: bytes };
 }
 
 export function replyWithJson(
   value: unknown,
   init?: { status?: number; headers?: Readonly<Record<string, string>> },
-): Response {
+): Reply {
   return replyWith(`${JSON.stringify(value)}\n`, jsonType, init);
 }
 
@@ -33,7 +34,7 @@ export function errorBody({ code, message, retryAfterMs }: DescribedError): obje
   return { detail: message, error: { code, message, retry_after_ms: retryAfterMs } };
 }
 
-export function replyWithError(described: DescribedError): Response {
+export function replyWithError(described: DescribedError): Reply {
   const { status, headers, retryAfterMs } = described;
   const retryAfter =
     retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) };

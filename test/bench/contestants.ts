@@ -1,9 +1,13 @@
+import { once } from 'node:events';
+import type { IncomingMessage } from 'node:http';
+import { Agent, request as post } from 'node:http';
 import { GoogleGenAI } from '@google/genai';
 import { MultimodalChat } from 'multimodal-chat';
 
 export const model = 'gemini-3.8-flash';
 export const prompt = 'What are the benefits of renewable energy?';
 const apiKey = 'bench-key-0001';
+const boundary = 'bench-form-boundary';
 
 /** One way to get a streamed answer; calls `onFirst` at the first visible text. */
 export interface Contestant {
@@ -86,30 +90,49 @@ export function ours(baseUrl: string, memory: false | string): Contestant {
   };
 }
 
+/** A form as a browser or curl sends it, made by hand so that the client costs next to nothing. */
+function multipart(fields: Readonly<Record<string, string>>): Buffer {
+  const parts = Object.entries(fields).map(
+    ([name, value]) => `--${boundary}\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`,
+  );
+  return Buffer.from(`${parts.join('')}--${boundary}--\r\n`);
+}
+
 /** `POST /infer` of a running service; `stream` reads the SSE form, where the first text shows. */
 export function inferService(name: string, url: string, stream: boolean): Contestant {
+  const agent = new Agent({ keepAlive: true });
+  const { hostname, port } = new URL(url);
+  const firstText = stream ? 'event: text' : '';
   let session = 0;
   return {
     name,
     async ask(onFirst) {
-      const form = new FormData();
-      form.set('prompt', prompt);
-      form.set('session_id', `bench-${Math.floor(session++ / 10)}`);
-      const response = await fetch(`${url}/infer`, {
+      const body = multipart({ prompt, session_id: `bench-${Math.floor(session++ / 10)}` });
+      const request = post({
+        agent,
+        hostname,
+        port,
         method: 'POST',
-        body: form,
-        headers: { accept: stream ? 'text/event-stream' : 'text/plain' },
+        path: '/infer',
+        headers: {
+          accept: stream ? 'text/event-stream' : 'text/plain',
+          'content-type': `multipart/form-data; boundary=${boundary}`,
+          'content-length': body.byteLength,
+        },
       });
+      request.end(body);
+      const [response] = (await once(request, 'response')) as [IncomingMessage];
+      response.setEncoding('utf8');
       let text = '';
-      const decoder = new TextDecoder();
-      for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-        const before = text;
-        text += decoder.decode(chunk, { stream: true });
-        const hasText = (seen: string) => (stream ? seen.includes('event: text') : seen !== '');
-        if (!hasText(before) && hasText(text)) onFirst();
+      let hasText = false;
+      for await (const chunk of response as AsyncIterable<string>) {
+        text += chunk;
+        if (hasText || !text.includes(firstText)) continue;
+        hasText = true;
+        onFirst();
       }
       expectAnswer(text, name);
     },
-    close: nothingToClose,
+    close: async () => agent.destroy(),
   };
 }

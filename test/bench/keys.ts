@@ -1,0 +1,108 @@
+/**
+ * `npm run bench:keys -- --json [--quick] [--scenario NAME,...] [--policy NAME,...] [--window NAME,...]
+ * [--load NUMBER,...] [--seed NUMBER,...] [--scenarios FILE] [--processes N]`
+ *
+ * Prints one JSON object on stdout: `runs` (one a policy, window, load, scenario and seed), `medians`
+ * over the seeds, and `micro`; progress goes to stderr.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { availableParallelism } from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { medianRows } from './keys/median-rows.js';
+import { measureMicro } from './keys/micro.js';
+import { policies } from './keys/policies.js';
+import { type BenchRow, runCase } from './keys/run-case.js';
+import { type Bench, type BenchCase, readBench } from './keys/scenario.js';
+
+const { values: options } = parseArgs({
+  options: {
+    json: { type: 'boolean', default: false },
+    quick: { type: 'boolean', default: false },
+    scenario: { type: 'string' },
+    policy: { type: 'string' },
+    window: { type: 'string' },
+    load: { type: 'string' },
+    seed: { type: 'string' },
+    scenarios: { type: 'string' },
+    processes: { type: 'string', default: String(availableParallelism()) },
+    /** Which of the processes this is. */
+    part: { type: 'string' },
+  },
+});
+
+const quickMinutes = 10;
+const isChosen = (list: string | undefined, value: string | number) =>
+  list === undefined || list.split(',').includes(String(value));
+
+function listCases(bench: Bench): BenchCase[] {
+  const seeds =
+    options.seed?.split(',').map(Number) ?? (options.quick ? bench.seeds.slice(0, 1) : bench.seeds);
+  const cases: BenchCase[] = [];
+  for (const scenario of bench.scenarios) {
+    if (!isChosen(options.scenario, scenario.name)) continue;
+    if (options.quick && options.scenario === undefined && !scenario.quick) continue;
+    const minutes = scenario.minutes ?? (options.quick ? quickMinutes : bench.minutes);
+    for (const window of scenario.windows.filter((name) => isChosen(options.window, name))) {
+      for (const load of scenario.loads.filter((value) => isChosen(options.load, value))) {
+        for (const policy of Object.keys(policies).filter((name) => isChosen(options.policy, name))) {
+          for (const seed of seeds) cases.push({ scenario, policy, window, load, seed, minutes });
+        }
+      }
+    }
+  }
+  return cases;
+}
+
+function report({ elapsedMs, failuresByCode, ...row }: BenchRow): void {
+  process.stderr.write(`${JSON.stringify(row)} ${JSON.stringify(failuresByCode)} in ${elapsedMs} ms\n`);
+}
+
+/** Every so many-th case in a process of its own. */
+async function runPart(part: number, processes: number): Promise<BenchRow[]> {
+  const self = fileURLToPath(import.meta.url);
+  const args = ['--import', 'tsx', self, ...process.argv.slice(2), '--part', `${part}`];
+  const child = spawn(process.execPath, [...args, '--processes', `${processes}`], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const rows: BenchRow[] = [];
+  createInterface(child.stdout).on('line', (line) => {
+    const row = JSON.parse(line) as BenchRow;
+    rows.push(row);
+    report(row);
+  });
+  const [code] = await once(child, 'close');
+  if (code !== 0) throw new Error(`Part ${part} of the bench ended with ${code}.`);
+  return rows;
+}
+
+const bench = readBench(
+  options.scenarios ? pathToFileURL(options.scenarios) : new URL('./keys/scenarios.json', import.meta.url),
+);
+const cases = listCases(bench);
+const processes = Number(options.processes);
+
+if (options.part !== undefined) {
+  for (const [index, benchCase] of cases.entries()) {
+    if (index % processes !== Number(options.part)) continue;
+    process.stdout.write(`${JSON.stringify(await runCase(bench, benchCase))}\n`);
+  }
+} else {
+  const parts = await Promise.all(Array.from({ length: processes }, (_, part) => runPart(part, processes)));
+  const nameOf = (run: Omit<BenchCase, 'scenario' | 'minutes'> & { scenario: string }) =>
+    [run.scenario, run.window, run.load, run.policy, run.seed].join('\n');
+  const order = new Map(cases.map((run, index) => [nameOf({ ...run, scenario: run.scenario.name }), index]));
+  const place = (row: BenchRow) => order.get(nameOf(row as Parameters<typeof nameOf>[0])) ?? 0;
+  const runs = parts.flat().sort((a, b) => place(a) - place(b));
+  const micro = await measureMicro();
+  const result = {
+    node: process.version,
+    platform: process.platform,
+    micro,
+    medians: medianRows(runs),
+    runs,
+  };
+  process.stdout.write(`${JSON.stringify(result, undefined, options.json ? undefined : 2)}\n`);
+}

@@ -1,0 +1,49 @@
+import type { Clock } from '../../../src/clock.js';
+import { sleep } from '../../../src/clock.js';
+import { KeyPoolExhaustedError } from '../../../src/errors.js';
+import type { KeyLease, KeyNeed, KeyPool, KeyPoolStats, LeaseOutcome } from '../../../src/keys/key-pool.js';
+import type { CallOptions } from '../../../src/types.js';
+
+/** A key as the baselines know it. */
+export interface PlainKey {
+  readonly id: string;
+  readonly value: string;
+  readonly project: string;
+}
+
+const pollMs = 1_000;
+
+/**
+ * What the baselines share: a way to pick a key for each call, and to hear how it ended. A pool whose
+ * `pick` finds none looks again every second until the caller's deadline.
+ */
+export abstract class PickingPool implements KeyPool {
+  protected readonly keys: readonly PlainKey[];
+  protected readonly clock: Clock;
+
+  constructor(keys: readonly PlainKey[], clock: Clock) {
+    this.keys = keys;
+    this.clock = clock;
+  }
+
+  protected abstract pick(need: KeyNeed): PlainKey | undefined;
+  protected abstract ended(key: PlainKey, outcome: LeaseOutcome): void;
+
+  async acquire(need: KeyNeed, { signal }: CallOptions = {}): Promise<KeyLease> {
+    for (;;) {
+      const key = this.pick(need);
+      if (key !== undefined) return { key, settle: (outcome) => this.ended(key, outcome) };
+      if (this.clock.now() + pollMs >= (need.deadline ?? 0))
+        throw new KeyPoolExhaustedError('No key is free.');
+      await sleep(this.clock, pollMs, signal);
+    }
+  }
+
+  stats(): Promise<KeyPoolStats> {
+    return Promise.resolve({ keys: [], queued: 0, inFlight: 0 });
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
