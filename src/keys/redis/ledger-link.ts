@@ -44,6 +44,7 @@ export class LedgerLink {
   readonly #untold = new Set<Promise<void>>();
   #timer: unknown;
   #joiningSince: number | undefined;
+  #joining: Promise<void> = Promise.resolve();
   #processes: number;
   #queuedElsewhere = 0;
 
@@ -126,6 +127,7 @@ export class LedgerLink {
 
   /** Says that the process lives, and takes over what the others know. */
   async observe(): Promise<void> {
+    if (this.#mode === 'joining') await this.#joining;
     if (this.#mode !== 'shared') return;
     const { ledger, mirror, queue, clock } = this.#parts;
     mirror.calls.forget(ledger.now());
@@ -177,7 +179,7 @@ export class LedgerLink {
     const ended = () => {
       this.#joiningSince = undefined;
     };
-    ledger.join(units, mirror.known(units, ledger.dayEnd(), now), ended).then(
+    this.#joining = ledger.join(units, mirror.known(units, ledger.dayEnd(), now), ended).then(
       () => this.#joined(),
       (error: LedgerUnavailable) => {
         if (this.#mode === 'joining' || this.#mode === 'shared') this.#goLocal(error.message);

@@ -21,8 +21,6 @@ const reserve = new RedisScript(reserveScript);
 const settle = new RedisScript(settleScript);
 const observe = new RedisScript(observeScript);
 
-/** What a dead process had reserved comes back after this. */
-const leaseMs = 15_000;
 /** What nobody waits for may take this many times as long. */
 const patience = 10;
 /** A process that was silent for so long is counted out. */
@@ -55,6 +53,8 @@ export interface LedgerOptions {
   readonly isOwnTime: boolean;
   readonly timeoutMs: number;
   readonly process: string;
+  /** What a dead process had reserved comes back after this. */
+  readonly leaseMs: number;
 }
 
 /** The state that the processes share, in Redis. Each method is one atomic script. */
@@ -128,7 +128,7 @@ export class Ledger {
       calls,
       model: this.layout.ids.model(lane.model),
       turn: this.#turn,
-      leaseMs,
+      leaseMs: this.#options.leaseMs,
     };
     return this.#call(reserve, set, request, {
       onLate,
@@ -148,6 +148,7 @@ export class Ledger {
     state: { readonly queued: number; readonly running: readonly (readonly string[])[] },
   ): Promise<ObserveReply> {
     void this.#tell();
+    const { leaseMs } = this.#options;
     const request = { ...state, epoch: this.#epoch, process: this.process, leaseMs, processTtlMs };
     return this.#call(observe, this.layout.setOf(units), request);
   }

@@ -31,6 +31,11 @@ export interface RedisKeyPoolOptions {
   readonly expectedProcesses?: number | undefined;
   /** How long Redis may take for one answer, in milliseconds. Default 50. */
   readonly timeoutMs?: number | undefined;
+  /**
+   * After how long Redis gives back what a process had running that died, in milliseconds. Living
+   * processes renew it every second. Default 15,000.
+   */
+  readonly reservationTtlMs?: number | undefined;
   /** How long a call without a deadline of its own waits for a key. Default 60,000. */
   readonly maxWaitMs?: number | undefined;
   /** Calls that may wait for one model in this process. Default 10,000. */

@@ -74,6 +74,7 @@ export class RedisKeyPool implements KeyPool {
       clock: this.#clock,
       isOwnTime: options.clock !== undefined,
       timeoutMs: options.timeoutMs ?? 50,
+      leaseMs: options.reservationTtlMs ?? 15_000,
       process: Math.random().toString(36).slice(2, 12),
     });
     this.#queue = new SharedQueue({
