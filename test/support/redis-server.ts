@@ -16,6 +16,7 @@ export interface RedisServer {
   stop(): Promise<void>;
 }
 
+const program = 'redis-server';
 const startTimeoutMs = 20_000;
 
 /**
@@ -35,7 +36,7 @@ export async function startRedisServer(): Promise<RedisServer | undefined> {
   };
   const start = async () => {
     const parameters = ['--port', String(port), '--bind', '127.0.0.1', '--dir', directory, '--save', ''];
-    child = spawn('redis-server', parameters, { stdio: ['ignore', 'pipe', 'inherit'] });
+    child = spawn(program, parameters, { stdio: ['ignore', 'pipe', 'inherit'] });
     await untilReady(child);
   };
 

@@ -8,7 +8,7 @@ const longestForecastMs = 3_600_000;
  */
 export function forecastStart(units: readonly UnitView[], ahead: number, meanTokens: number): number {
   const enoughWithin = (ms: number) =>
-    units.reduce((starts, unit) => starts + startsWithin(unit, ms, meanTokens), 0) > ahead;
+    units.reduce((starts, unit) => starts + startsWithin(unit, ms, meanTokens), 0) >= ahead + 1;
   if (enoughWithin(0)) return 0;
   if (!enoughWithin(longestForecastMs)) return Number.POSITIVE_INFINITY;
   let early = 0;

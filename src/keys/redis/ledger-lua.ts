@@ -4,8 +4,8 @@ import { keyProbeMs } from '../pooled-key.js';
 import { firstInFlight, initialMarginMs, refusalArrivesWithinMs } from '../unit.js';
 
 /** How many keys of Redis stand before those of the units, and how many each unit has. */
-export const sharedKeys = 4;
-export const keysPerUnit = 4;
+const sharedKeys = 4;
+const keysPerUnit = 4;
 
 /** What a unit has learned outlives a quiet weekend; a key that is out for good is tried again after this. */
 const unitTtlMs = 3 * 24 * 3_600_000;

@@ -31,7 +31,7 @@ export class RedisScript {
   }
 }
 
-/** Runs a script by its digest; a Redis that does not know it yet, or has flushed it, is sent the source. */
+/** Runs a script by its digest; on first use, and when Redis has flushed it, by its source. */
 export type ScriptRunner = (
   script: RedisScript,
   keys: readonly string[],
@@ -40,7 +40,13 @@ export type ScriptRunner = (
 
 export function scriptRunner(client: RedisClient): ScriptRunner {
   const [bySha, bySource] = commandsOf(client);
+  const sent = new Set<RedisScript>();
   return async (script, keys, parameters) => {
+    if (!sent.has(script)) {
+      // A refused digest would let later commands overtake this one.
+      sent.add(script);
+      return bySource(script.source, keys, parameters);
+    }
     try {
       return await bySha(script.sha, keys, parameters);
     } catch (error) {

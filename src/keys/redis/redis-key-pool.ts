@@ -53,7 +53,7 @@ export class RedisKeyPool implements KeyPool {
   #current: PooledKey | undefined;
   #closed = false;
 
-  /** @throws {@link ConfigurationError} when `client` is no Redis client. */
+  /** @throws `ConfigurationError` when `client` is no Redis client. */
   constructor(options: RedisKeyPoolOptions) {
     const { limits = [], maxInFlightPerUnit = 256, random = Math.random } = options;
     this.#options = options;

@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigurationError } from '../../errors.js';
+import { type RedisClient, RedisScript, scriptRunner } from './redis-client.js';
+
+const script = new RedisScript('return 1');
+const listeners = { on: () => undefined, off: () => undefined };
+
+/** A client of either package whose Redis has flushed its scripts at the calls in `flushedAt`. */
+function fakeClient(kind: 'redis' | 'ioredis', flushedAt: readonly number[] = []) {
+  const sent: unknown[][] = [];
+  let calls = 0;
+  const bySha = async (...parameters: unknown[]) => {
+    sent.push(['sha', ...parameters]);
+    calls += 1;
+    if (flushedAt.includes(calls)) throw new Error('NOSCRIPT No matching script. Please use EVAL.');
+    return 'by sha';
+  };
+  const bySource = async (...parameters: unknown[]) => {
+    sent.push(['source', ...parameters]);
+    return 'by source';
+  };
+  const client = { ...listeners, eval: bySource, [kind === 'redis' ? 'evalSha' : 'evalsha']: bySha };
+  return { run: scriptRunner(client as unknown as RedisClient), sent };
+}
+
+describe('scriptRunner', () => {
+  it.each([
+    ['redis', [{ keys: ['a', 'b'], arguments: ['x'] }]],
+    ['ioredis', [2, 'a', 'b', 'x']],
+  ] as const)(
+    'speaks to a client of the package %s, by source first and by digest then',
+    async (kind, rest) => {
+      const { run, sent } = fakeClient(kind);
+      expect(await run(script, ['a', 'b'], ['x'])).toBe('by source');
+      expect(await run(script, ['a', 'b'], ['x'])).toBe('by sha');
+      expect(sent).toEqual([
+        ['source', script.source, ...rest],
+        ['sha', script.sha, ...rest],
+      ]);
+    },
+  );
+
+  it('sends the source again to a Redis that has flushed its scripts', async () => {
+    const { run } = fakeClient('redis', [1]);
+    await run(script, [], []);
+    expect(await run(script, [], [])).toBe('by source');
+    expect(await run(script, [], [])).toBe('by sha');
+  });
+
+  it.each([undefined, null, {}, { get: () => undefined }])('does not take %o for a client', (client) => {
+    expect(() => scriptRunner(client as unknown as RedisClient)).toThrow(ConfigurationError);
+  });
+});
