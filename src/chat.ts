@@ -176,8 +176,8 @@ export class MultimodalChat implements AsyncDisposable {
   }
 
   /**
-   * Cancels running calls, writes what is pending, and closes the parts that this chat made; injected
-   * parts stay open. Calling it again waits for the same closing.
+   * Cancels running calls and closes the parts that this chat made; injected parts stay open. Nothing
+   * acknowledged is pending by then. Calling it again waits for the same closing.
    */
   close(): Promise<void> {
     this.#closing ??= this.#shutDown();
@@ -198,7 +198,6 @@ export class MultimodalChat implements AsyncDisposable {
       });
     }
     this.#unsubscribe?.();
-    await this.#parts.memory?.flush();
     for (const part of this.#parts.owned) await part.close();
     await this.#parts.model.close?.();
   }

@@ -35,7 +35,8 @@ async function findModel(
   const { startGeminiEmulator } = await import('multimodal-chat/testing');
   const keys = ['0001', '0002', '0003'].map((number) => ({ key: `emulated-key-${number}`, project: 'demo' }));
   // Pieces come as slowly as from a real model, so that streaming can be seen.
-  const emulator = await startGeminiEmulator({ firstChunkDelayMs: 120, chunkDelayMs: 40, chunks: 12 });
+  const pace = { firstChunkDelayMs: 120, chunkDelayMs: 40, chunks: 12 };
+  const emulator = await startGeminiEmulator({ ...pace, journal: false });
   return { options: { keys, baseUrl: emulator.url }, emulator };
 }
 
