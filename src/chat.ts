@@ -198,8 +198,8 @@ export class MultimodalChat implements AsyncDisposable {
       });
     }
     this.#unsubscribe?.();
-    for (const part of this.#parts.owned) await part.close();
-    await this.#parts.model.close?.();
+    const closings = await Promise.allSettled(this.#parts.owned.map((part) => part.close()));
+    for (const closing of closings) if (closing.status === 'rejected') throw closing.reason;
   }
 
   #open(request: ChatRequest): Call {

@@ -14,7 +14,13 @@ import {
   TimeoutError,
 } from 'multimodal-chat';
 import type { FaultName, GeminiEmulator } from 'multimodal-chat/testing';
-import { FakeChatModel, startGeminiEmulator } from 'multimodal-chat/testing';
+import {
+  FakeChatModel,
+  FakeKeyPool,
+  FakeMediaProcessor,
+  InMemoryStore,
+  startGeminiEmulator,
+} from 'multimodal-chat/testing';
 import sharp from 'sharp';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 
@@ -389,5 +395,21 @@ describe('setting up', () => {
     const error = await thrownBy(openChat().send(request as never));
     expect(error).toBeInstanceOf(InvalidInputError);
     expect(String(error)).toMatch(message);
+  });
+});
+
+describe('closing', () => {
+  it('leaves injected parts open', async () => {
+    const closed: string[] = [];
+    const close = (name: string) => async () => void closed.push(name);
+    const chat = new MultimodalChat({
+      model: Object.assign(new FakeChatModel(), { close: close('model') }),
+      keyPool: Object.assign(new FakeKeyPool(), { close: close('keyPool') }),
+      media: Object.assign(new FakeMediaProcessor(), { close: close('media') }),
+      memory: Object.assign(new InMemoryStore(), { close: close('memory') }),
+    });
+    await chat.send({ prompt: 'Hi' });
+    await chat.close();
+    expect(closed).toEqual([]);
   });
 });
