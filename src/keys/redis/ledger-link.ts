@@ -10,7 +10,7 @@ import type { KeyMirror } from './key-mirror.js';
 import type { Ledger, LedgerUnavailable } from './ledger.js';
 import type { SettleRequest } from './ledger-view.js';
 import { openLocalShare } from './local-share.js';
-import type { RedisKeyPoolOptions } from './redis-key-pool-options.js';
+import type { LedgerChange, RedisKeyPoolOptions } from './redis-key-pool-options.js';
 import type { SharedQueue } from './shared-queue.js';
 
 /** How often a process says that it lives, and looks at what the others know. */
@@ -188,7 +188,7 @@ export class LedgerLink {
   }
 
   #joined(): void {
-    const { options, queue } = this.#parts;
+    const { queue } = this.#parts;
     if (this.#mode === 'closed' || this.#mode === 'new') return;
     const wasLocal = this.#mode === 'local';
     this.#mode = 'shared';
@@ -203,7 +203,7 @@ export class LedgerLink {
     void this.observe();
     this.#schedule(heartbeatMs, () => this.observe());
     queue.pump();
-    if (wasLocal) options.onLedgerChange?.({ mode: 'shared' });
+    if (wasLocal) this.#announce({ mode: 'shared' });
   }
 
   #goLocal(failure: string): void {
@@ -227,7 +227,15 @@ export class LedgerLink {
     }
     for (const { lane, waiter } of queue.drain()) this.#delegate(lane, waiter);
     this.#schedule(retryMs, () => this.#join());
-    options.onLedgerChange?.({ mode: 'local', reason: this.#reason });
+    this.#announce({ mode: 'local', reason: this.#reason });
+  }
+
+  #announce(change: LedgerChange): void {
+    try {
+      this.#parts.options.onLedgerChange?.(change);
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error));
+    }
   }
 
   #delegate(lane: ModelLane, waiter: Waiter): void {
