@@ -53,15 +53,17 @@ export function makeParts(options: ResolvedOptions): ChatParts {
   const injectedModel = typeof options.model === 'object' ? options.model : undefined;
   const model =
     injectedModel ??
-    new GeminiModel({
-      baseUrl: options.baseUrl,
-      timeouts: {
-        firstTokenMs: options.timeouts.firstTokenMs,
-        betweenChunksMs: options.timeouts.betweenChunksMs,
-        totalMs: options.timeouts.callMs,
-      },
-      clock: options.clock,
-    });
+    own(
+      new GeminiModel({
+        baseUrl: options.baseUrl,
+        timeouts: {
+          firstTokenMs: options.timeouts.firstTokenMs,
+          betweenChunksMs: options.timeouts.betweenChunksMs,
+          totalMs: options.timeouts.callMs,
+        },
+        clock: options.clock,
+      }),
+    );
   const keyPool = options.keyPool ?? own(makeKeyPool(options, injectedModel !== undefined));
   const retry =
     options.retry !== undefined && 'next' in options.retry
