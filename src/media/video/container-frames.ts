@@ -1,4 +1,5 @@
 import {
+  areInOrder,
   type ColourHint,
   decodeFrames,
   type FrameContext,
@@ -7,7 +8,7 @@ import {
 } from './decode-frames.js';
 import { chooseFrames, isSinglePassCheaper, planTargets, type Span } from './plan.js';
 import type { VideoStream } from './probe.js';
-import { isAt, isReachedAt, toleranceSeconds } from './select.js';
+import { afterKeyframe, isAt, isReachedAt, toleranceSeconds } from './select.js';
 import { readTimeline } from './timeline.js';
 
 export interface ContainerFrames {
@@ -36,7 +37,7 @@ export async function framesFromContainer(
     const frames = isSinglePassCheaper(durationMs, stream.fps, wanted)
       ? await decodeInOnePass(path, stream, targets.map(isReachedAt), context)
       : await seekEach(path, stream, targets, context);
-    if (frames.length >= wanted && isSpread(frames)) return { frames };
+    if (frames.length >= wanted && areInOrder(frames)) return { frames };
   }
   const times = await readTimeline(path, stream.index, context);
   const [first, last] = [times[0], times.at(-1)];
@@ -47,10 +48,6 @@ export async function framesFromContainer(
     ? await decodeInOnePass(path, stream, chosen.map(isAt), context)
     : await seekEach(path, stream, chosen, context);
   return { frames, actualEndMs: last };
-}
-
-function isSpread(frames: readonly VideoFrame[]): boolean {
-  return frames.every(({ timestampMs }, i) => timestampMs > (frames[i - 1]?.timestampMs ?? -1));
 }
 
 function decodeInOnePass(
@@ -111,15 +108,20 @@ async function seek(
   targetMs: number,
   context: FrameContext,
 ): Promise<readonly VideoFrame[]> {
-  if (!imprecise.has(context.demuxer)) return decodeFrom(path, stream, targetMs, 0, context);
+  const from = (leadMs: number, condition: (reached: string) => string) =>
+    decodeFrom(path, stream, targetMs, Math.min(leadMs, targetMs), condition, context);
+  if (!imprecise.has(context.demuxer)) return from(0, asIs);
   const lateMs = 1.5 * (1000 / (stream.fps ?? 25));
   let frames: readonly VideoFrame[] = [];
   for (const leadMs of leadsMs) {
-    frames = await decodeFrom(path, stream, targetMs, Math.min(leadMs, targetMs), context);
+    frames = await from(leadMs, afterKeyframe);
     if (frames[0] && frames[0].timestampMs <= targetMs + lateMs) break;
   }
-  return frames;
+  // Some broadcasts have no keyframes at all: they refresh the picture bit by bit.
+  return frames.length > 0 ? frames : from(Math.max(...leadsMs), asIs);
 }
+
+const asIs = (condition: string) => condition;
 
 /** The frame at a target, decoding from `leadMs` before it. */
 function decodeFrom(
@@ -127,6 +129,7 @@ function decodeFrom(
   stream: VideoStream,
   targetMs: number,
   leadMs: number,
+  condition: (reached: string) => string,
   context: FrameContext,
 ) {
   // Millisecond rounding must not skip the frame that begins at the target itself.
@@ -137,7 +140,7 @@ function decodeFrom(
       demuxer: context.demuxer,
       inputOptions: ['-ss', seconds.toFixed(6)],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', '1'],
-      select: leadMs > 0 ? [`select='${isReachedAt(leadMs)}'`] : [],
+      select: leadMs > 0 ? [`select='${condition(isReachedAt(leadMs))}'`] : [],
       colours: coloursOf(stream),
       offsetMs: seconds * 1000,
       limit: 1,

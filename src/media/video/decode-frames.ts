@@ -11,6 +11,11 @@ export interface VideoFrame {
   readonly timestampMs: number;
 }
 
+/** Whether each frame is later than the one before it; what ffmpeg says of damaged or lying clips may not be. */
+export function areInOrder(frames: readonly VideoFrame[]): boolean {
+  return frames.every(({ timestampMs }, i) => timestampMs > (frames[i - 1]?.timestampMs ?? -1));
+}
+
 /** What every way of getting frames needs. */
 export interface FrameContext {
   readonly name: string;

@@ -1,6 +1,6 @@
 import type { EncodedPacket } from 'mediabunny';
 import { demuxerOfRemux } from '../sniff.js';
-import { decodeFrames, type FrameContext, type VideoFrame } from './decode-frames.js';
+import { areInOrder, decodeFrames, type FrameContext, type VideoFrame } from './decode-frames.js';
 import { findNeighbours, frameAt, keyPackets, type PacketIndex, packetsUpTo } from './packet-index.js';
 import { chooseKeyframes, planTargets } from './plan.js';
 import { remuxPackets } from './remux.js';
@@ -22,9 +22,7 @@ export async function framesFromIndex(
   const found = keyframes
     ? await decode(index, keyPackets(index, keyframes), keyframes, context)
     : await decodeExact(index, targets, context);
-  // HEVC decoders order by a count that begins anew where packets were left out; their times are right.
-  const ordered = [...found].sort((a, b) => a.timestampMs - b.timestampMs);
-  return ordered.length === wanted ? ordered : undefined;
+  return found.length === wanted && areInOrder(found) ? found : undefined;
 }
 
 async function decodeExact(

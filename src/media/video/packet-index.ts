@@ -5,6 +5,7 @@ import type { LocalSource } from '../source.js';
 import type { ColourHint } from './decode-frames.js';
 import { guessMatrix } from './decode-frames.js';
 import type { KeyframeNeighbours, Span } from './plan.js';
+import { breakLink, unitLengthBytes } from './splice.js';
 
 /** The index of a clip's packets, read without decoding and mostly without reading the packets. */
 export interface PacketIndex {
@@ -13,6 +14,8 @@ export interface PacketIndex {
   readonly sink: EncodedPacketSink;
   readonly span: Span;
   readonly codec: string;
+  /** Bytes that tell the length of each unit in a packet, for codecs that are made of units. */
+  readonly lengthBytes: number;
   readonly shape: FrameShape;
   readonly codedPixels: number;
   readonly colours: ColourHint;
@@ -40,8 +43,9 @@ export async function openPacketIndex(
       const span = await spanOf(track);
       const hasAudio = (await input.getPrimaryAudioTrack()) !== null;
       const sink = new mediabunny.EncodedPacketSink(track);
+      const lengthBytes = unitLengthBytes((await track.getDecoderConfig())?.description);
       if (span.endMs > span.startMs)
-        return { input, track, sink, span, codec, hasAudio, ...(await looksOf(track)) };
+        return { input, track, sink, span, codec, lengthBytes, hasAudio, ...(await looksOf(track)) };
     }
   } catch (error) {
     input.dispose();
@@ -135,14 +139,19 @@ export function frameAt({ sink }: PacketIndex, instantMs: number): Promise<Encod
   return sink.getPacket(instantMs / 1000, metadataOnly);
 }
 
+/** A keyframe to which decoding leaps. */
+function entryAt({ codec, lengthBytes }: PacketIndex, key: EncodedPacket): EncodedPacket {
+  return codec === 'hevc' ? breakLink(key, lengthBytes) : key;
+}
+
 /** The keyframes themselves, in order. */
 export async function* keyPackets(
-  { sink }: PacketIndex,
+  index: PacketIndex,
   timesMs: readonly number[],
 ): AsyncGenerator<EncodedPacket> {
   for (const timeMs of timesMs) {
-    const packet = await sink.getKeyPacket(timeMs / 1000 + nudgeSeconds);
-    if (packet) yield packet;
+    const packet = await index.sink.getKeyPacket(timeMs / 1000 + nudgeSeconds);
+    if (packet) yield entryAt(index, packet);
   }
 }
 
@@ -154,9 +163,10 @@ const nudgeSeconds = 1e-6;
  * keyframe before each up to the frame itself, and nothing twice.
  */
 export async function* packetsUpTo(
-  { sink }: PacketIndex,
+  index: PacketIndex,
   wanted: readonly EncodedPacket[],
 ): AsyncGenerator<EncodedPacket> {
+  const { sink } = index;
   let current: EncodedPacket | null = null;
   for (const frame of wanted) {
     const key: EncodedPacket | null = await sink.getKeyPacket(frame.timestamp, metadataOnly);
@@ -164,7 +174,7 @@ export async function* packetsUpTo(
     const continues: boolean = current !== null && current.sequenceNumber >= key.sequenceNumber;
     current = continues && current ? current : await sink.getKeyPacket(key.timestamp);
     if (!current) continue;
-    if (!continues) yield current;
+    if (!continues) yield entryAt(index, current);
     while (current.sequenceNumber < frame.sequenceNumber) {
       const next: EncodedPacket | null = await sink.getNextPacket(current);
       if (!next) break;

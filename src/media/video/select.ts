@@ -12,3 +12,11 @@ export function isAt(timeMs: number): string {
   const seconds = timeMs / 1000;
   return `between(t,${(seconds - toleranceSeconds).toFixed(6)},${(seconds + toleranceSeconds).toFixed(6)})`;
 }
+
+/**
+ * `condition`, but not before the first keyframe: decoding that begins in the middle of a group gives
+ * grey pictures until then, from HEVC at least.
+ */
+export function afterKeyframe(condition: string): string {
+  return `gt(st(0,max(ld(0),key)),0)*(${condition})`;
+}
