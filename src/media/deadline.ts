@@ -1,16 +1,14 @@
 import { MediaError } from '../errors.js';
+import { followSignal } from './followers.js';
 
 /** A signal for one preparation: it aborts with the caller's, at a time limit, or when told to. */
 export class Deadline {
   readonly #controller = new AbortController();
-  readonly #caller: AbortSignal | undefined;
-  readonly #follow = () => this.#controller.abort(this.#caller?.reason);
+  readonly #unfollow: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(caller: AbortSignal | undefined) {
-    this.#caller = caller;
-    if (caller?.aborted) this.#follow();
-    else caller?.addEventListener('abort', this.#follow, { once: true });
+    this.#unfollow = caller && followSignal(caller, (reason) => this.abort(reason));
   }
 
   get signal(): AbortSignal {
@@ -35,6 +33,6 @@ export class Deadline {
 
   release(): void {
     this.pause();
-    this.#caller?.removeEventListener('abort', this.#follow);
+    this.#unfollow?.();
   }
 }
