@@ -1,3 +1,4 @@
+import { AnswerTimes } from './answer-times.js';
 import type { KeyNeed } from './key-pool.js';
 import { ModelBreaker } from './model-breaker.js';
 import type { Unit } from './unit.js';
@@ -9,6 +10,8 @@ const largestReserve = 0.5;
 /** How fast the estimates follow the real usage. */
 const correctionRate = 0.05;
 const longestForecastMs = 3_600_000;
+/** At most this part of a caller's patience is kept free for the answer itself. */
+const mostForAnswer = 0.5;
 
 export interface Slot {
   readonly unit: Unit;
@@ -21,6 +24,7 @@ export class ModelLane {
   readonly model: string;
   readonly breaker = new ModelBreaker();
   readonly queue = new WaitQueue();
+  readonly answers = new AnswerTimes();
   units: readonly Unit[] = [];
   /** The earliest slot that somebody waits for. */
   wakeAt = Number.POSITIVE_INFINITY;
@@ -45,6 +49,14 @@ export class ModelLane {
     const deviation = ratio - this.#tokenScale;
     this.#tokenScale += correctionRate * deviation;
     this.#tokenVariance += correctionRate * (deviation ** 2 - this.#tokenVariance);
+  }
+
+  /**
+   * When a call must start at the latest to be answered before its deadline. A key given out later is
+   * quota lost: the caller hangs up before the answer is whole.
+   */
+  latestStart(deadline: number, since: number): number {
+    return deadline - Math.min(this.answers.usualMs, mostForAnswer * Math.max(0, deadline - since));
   }
 
   /** Units that could ever take the call. */

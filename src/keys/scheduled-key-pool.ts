@@ -8,6 +8,7 @@ import { KeyRing } from './key-ring.js';
 import type { KeySpec } from './key-spec.js';
 import type { LimitRule } from './limit-rules.js';
 import type { ModelLane } from './model-lane.js';
+import { OpenLeases } from './open-leases.js';
 import { describePool, QueueWaits } from './pool-stats.js';
 import type { PooledKey } from './pooled-key.js';
 import { type Grant, Settlement } from './settlement.js';
@@ -28,6 +29,11 @@ export interface ScheduledKeyPoolOptions {
   readonly maxInFlightPerUnit?: number | undefined;
   /** Calls that may run at once altogether. Default 512. */
   readonly maxInFlight?: number | undefined;
+  /**
+   * A lease that was not settled so long after it was granted is taken for lost, and its place given
+   * to another call. Default 900,000.
+   */
+  readonly maxLeaseMs?: number | undefined;
   /** Default: the machine's clock. */
   readonly clock?: Clock | undefined;
   /** Source of jitter, from 0 to 1. Default `Math.random`. */
@@ -67,7 +73,8 @@ export class ScheduledKeyPool implements KeyPool {
   readonly #maxWaitMs: number;
   readonly #maxQueueLength: number;
   readonly #maxInFlight: number;
-  #inFlight = 0;
+  readonly #maxLeaseMs: number;
+  readonly #leases = new OpenLeases();
   #current: PooledKey | undefined;
   #closed = false;
 
@@ -77,6 +84,7 @@ export class ScheduledKeyPool implements KeyPool {
     this.#maxWaitMs = options.maxWaitMs ?? 60_000;
     this.#maxQueueLength = options.maxQueueLength ?? 10_000;
     this.#maxInFlight = options.maxInFlight ?? 512;
+    this.#maxLeaseMs = options.maxLeaseMs ?? 900_000;
     this.#ring = new KeyRing(options.limits ?? [], options.maxInFlightPerUnit ?? 256);
     this.#settlement = new Settlement(this.#ring, this.#events, options.random ?? Math.random);
     this.#ring.add(options.keys);
@@ -88,7 +96,7 @@ export class ScheduledKeyPool implements KeyPool {
     const now = this.#clock.now();
     const lane = this.#ring.lane(need.model);
     const tokens = lane.tokensFor(need.estimatedTokens);
-    if (lane.queue.size === 0 && this.#inFlight < this.#maxInFlight) {
+    if (lane.queue.size === 0 && this.#leases.size < this.#maxInFlight) {
       const unit = lane.choose(need, this.#ring.projectName(need.project), tokens, now);
       if (unit !== undefined) {
         this.#waits.add(0);
@@ -100,7 +108,7 @@ export class ScheduledKeyPool implements KeyPool {
 
   stats(): Promise<KeyPoolStats> {
     return Promise.resolve(
-      describePool(this.#ring, this.#waits, this.#current, this.#inFlight, this.#clock.now()),
+      describePool(this.#ring, this.#waits, this.#current, this.#leases.size, this.#clock.now()),
     );
   }
 
@@ -157,8 +165,9 @@ export class ScheduledKeyPool implements KeyPool {
     now: number,
     signal: AbortSignal | undefined,
   ): Promise<KeyLease> {
-    const deadline = need.deadline ?? now + this.#maxWaitMs;
     const since = need.since ?? now;
+    const deadline =
+      need.deadline === undefined ? now + this.#maxWaitMs : lane.latestStart(need.deadline, since);
     const project = this.#ring.projectName(need.project);
     const earliest = lane.earliest(need, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
     if (earliest > deadline || deadline <= now || earliest === Number.POSITIVE_INFINITY) {
@@ -213,16 +222,17 @@ export class ScheduledKeyPool implements KeyPool {
     unit.project.gate.enter(now);
     lane.breaker.gate.enter(now);
     key.inFlight += 1;
-    this.#inFlight += 1;
     this.#current = key;
     const grant: Grant = { lane, unit, key, booking, estimatedTokens: need.estimatedTokens, at: now };
-    let settled = false;
+    const open = {
+      expiresAt: Math.max(now, need.deadline ?? now) + this.#maxLeaseMs,
+      reclaim: () => this.#settlement.settle(grant, lostLease, this.#clock.now()),
+    };
+    this.#leases.add(open);
     return {
       key: key.leased,
       settle: (outcome: LeaseOutcome) => {
-        if (settled) return;
-        settled = true;
-        this.#inFlight -= 1;
+        if (!this.#leases.delete(open)) return;
         this.#settlement.settle(grant, outcome, this.#clock.now());
         this.#pump();
       },
@@ -232,6 +242,7 @@ export class ScheduledKeyPool implements KeyPool {
   /** Gives out what is free, in turn, and sets the timer for the next slot or deadline. */
   #pump(): void {
     const now = this.#clock.now();
+    this.#leases.reclaim(now);
     for (const lane of this.#ring.lanes()) {
       if (lane.queue.size === 0) continue;
       if (lane.queue.earliestDeadline <= now) this.#expire(lane, now);
@@ -245,7 +256,7 @@ export class ScheduledKeyPool implements KeyPool {
     const reserved = new Set<Unit>();
     lane.wakeAt = Number.POSITIVE_INFINITY;
     for (const waiter of lane.queue.inTurn()) {
-      if (this.#inFlight >= this.#maxInFlight) return;
+      if (this.#leases.size >= this.#maxInFlight) return;
       const { need, tokens } = waiter;
       const project = this.#ring.projectName(need.project);
       const unit = lane.choose(need, project, tokens, now, reserved);
@@ -287,11 +298,19 @@ export class ScheduledKeyPool implements KeyPool {
   #arm(): void {
     let wakeAt = Number.POSITIVE_INFINITY;
     for (const lane of this.#ring.lanes()) {
-      if (lane.queue.size > 0) wakeAt = Math.min(wakeAt, lane.wakeAt, lane.queue.earliestDeadline);
+      if (lane.queue.size === 0) continue;
+      wakeAt = Math.min(wakeAt, lane.wakeAt, lane.queue.earliestDeadline, this.#leases.earliest);
     }
     this.#timer.set(wakeAt);
   }
 }
+
+/** The call was most likely sent, and nobody will ever say how it ended. */
+const lostLease: LeaseOutcome = {
+  ok: false,
+  sent: true,
+  failure: { kind: 'incomplete', scope: 'call', message: 'The lease was never settled.' },
+};
 
 function closedError(): KeyPoolExhaustedError {
   return new KeyPoolExhaustedError('The key pool is closed and grants no more keys.');

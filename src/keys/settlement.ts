@@ -42,6 +42,7 @@ export class Settlement {
       key.usageCount += 1;
       key.successCount += 1;
       unit.succeed();
+      lane.answers.add(now - grant.at);
       const inputTokens = outcome.usage?.inputTokens;
       if (inputTokens !== undefined && inputTokens > 0) {
         unit.log.amend(grant.booking.entry, inputTokens, now);
