@@ -1,0 +1,131 @@
+import { execFile } from 'node:child_process';
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import sharp from 'sharp';
+import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
+import type { BenchClip } from './media-clips.js';
+
+const run = promisify(execFile);
+const maxSide = 768;
+const maxBuffer = 2 ** 30;
+
+export interface FrameRequest {
+  readonly clip: BenchClip;
+  readonly frames: number;
+  readonly ffmpeg: string;
+}
+
+type FrameMethod = (request: FrameRequest) => Promise<readonly Uint8Array[]>;
+
+/** The middles of equal slices, in seconds. */
+export function targetsOf({ clip, frames }: FrameRequest): number[] {
+  return Array.from({ length: frames }, (_, slice) => ((slice + 0.5) * clip.seconds) / frames);
+}
+
+const ours =
+  (accuracy: 'auto' | 'exact'): FrameMethod =>
+  async ({ clip, frames, ffmpeg }) => {
+    await using processor = new DefaultMediaProcessor({
+      ...{ frames, accuracy, maxSide, ffmpegPath: ffmpeg, audio: false, timeoutMs: 3_600_000 },
+    });
+    const { parts } = await processor.prepare(clip.path);
+    return parts.map((part) => part.data);
+  };
+
+const jpegOutput = ['-f', 'image2pipe', '-c:v', 'mjpeg', '-q:v', '4', 'pipe:1'];
+const quietly = ['-v', 'error', '-nostdin', '-threads', '2'];
+
+/** JPEGs one after the other: each ends where the next begins. */
+function splitJpegs(bytes: Buffer): Uint8Array[] {
+  const marker = Buffer.from([0xff, 0xd8, 0xff]);
+  const starts: number[] = [];
+  for (let at = bytes.indexOf(marker); at >= 0; at = bytes.indexOf(marker, at + 1)) starts.push(at);
+  return starts.map((start, i) => bytes.subarray(start, starts[i + 1]));
+}
+
+const fullDecode: FrameMethod = async ({ clip, frames, ffmpeg }) => {
+  // Half a slice is cut off in front, so that the frames are the middles of the slices as with all others.
+  const filters = `fps=${frames}/${clip.seconds}:start_time=${clip.seconds / frames / 2}:round=up,scale=${maxSide}:-2`;
+  const args = [...quietly, '-i', clip.path, '-vf', filters, '-frames:v', String(frames), ...jpegOutput];
+  const { stdout } = await run(ffmpeg, args, { encoding: 'buffer', maxBuffer });
+  return splitJpegs(stdout);
+};
+
+const seekPerFrame: FrameMethod = async (request) => {
+  const pictures: Uint8Array[] = [];
+  for (const seconds of targetsOf(request)) {
+    const input = [...quietly, '-ss', String(seconds), '-i', request.clip.path];
+    const args = [...input, '-frames:v', '1', '-vf', `scale=${maxSide}:-2`, ...jpegOutput];
+    const { stdout } = await run(request.ffmpeg, args, { encoding: 'buffer', maxBuffer });
+    pictures.push(stdout);
+  }
+  return pictures;
+};
+
+const openCv: FrameMethod = async (request) => {
+  const script = fileURLToPath(new URL('media_opencv.py', import.meta.url));
+  const args = [script, request.clip.path, String(maxSide), ...targetsOf(request).map(String)];
+  const { stdout } = await run('python3', args, { encoding: 'buffer', maxBuffer });
+  return splitJpegs(stdout);
+};
+
+export const frameMethods: Readonly<Record<string, FrameMethod>> = {
+  ours: ours('auto'),
+  'ours-exact': ours('exact'),
+  'full-decode': fullDecode,
+  'seek-per-frame': seekPerFrame,
+  opencv: openCv,
+};
+
+type PictureMethod = (path: string) => Promise<unknown>;
+
+/** Only the part of jimp that is measured; it is installed for this benchmark alone, if at all. */
+interface Jimp {
+  readonly Jimp: {
+    read(path: string): Promise<{
+      scaleToFit(box: { w: number; h: number }): {
+        getBuffer(type: string, options: object): Promise<Buffer>;
+      };
+    }>;
+  };
+}
+
+/** Without a cache, so that every time counts. */
+const pictureProcessor = new DefaultMediaProcessor({ maxSide, cacheBytes: 0 });
+
+export const pictureMethods: Readonly<Record<string, PictureMethod>> = {
+  ours: (path) => pictureProcessor.prepare(path),
+  sharp: async (path) =>
+    sharp(await readFile(path))
+      .autoOrient()
+      .resize({ width: maxSide, height: maxSide, fit: 'inside' })
+      .toColourspace('srgb')
+      .jpeg({ quality: 75 })
+      .toBuffer(),
+  jimp: async (path) => {
+    const name = 'jimp';
+    const { Jimp } = (await import(name)) as Jimp;
+    const picture = await Jimp.read(path);
+    return picture.scaleToFit({ w: maxSide, h: maxSide }).getBuffer('image/jpeg', { quality: 75 });
+  },
+};
+
+/** Why a method cannot be measured here, and what would change that. */
+export async function obstacleTo(method: string): Promise<string | undefined> {
+  if (method === 'opencv') {
+    const found = run('python3', ['-c', 'import cv2']);
+    return found.then(
+      () => undefined,
+      () => 'OpenCV is not installed: apt install python3-opencv',
+    );
+  }
+  if (method === 'jimp') {
+    const name = 'jimp';
+    return import(name).then(
+      () => undefined,
+      () => 'jimp is not installed: npm install --prefix test/bench jimp',
+    );
+  }
+  return undefined;
+}
