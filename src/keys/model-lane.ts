@@ -10,6 +10,8 @@ const largestReserve = 0.5;
 /** How fast the estimates follow the real usage. */
 const correctionRate = 0.05;
 const longestForecastMs = 3_600_000;
+/** A backlog of more than this part of what the quotas admit a minute is served evenly. */
+const pacedBacklog = 1 / 12;
 /** At most this part of a caller's patience is kept free for the answer itself. */
 const mostForAnswer = 0.5;
 
@@ -71,12 +73,14 @@ export class ModelLane {
     tokens: number,
     now: number,
     reserved?: ReadonlySet<Unit>,
+    paced = false,
   ): Unit | undefined {
     if (this.breaker.gate.opensAt(now) > now) return undefined;
     let best: Unit | undefined;
     let mostSlack = Number.NEGATIVE_INFINITY;
     for (const unit of this.units) {
       if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
+      if (paced && unit.paceOpensAt > now) continue;
       if (unit.isFull(now) || unit.freeAt(tokens, now) > now) continue;
       const slack = unit.slack(now);
       if (slack > mostSlack) {
@@ -94,15 +98,26 @@ export class ModelLane {
     tokens: number,
     now: number,
     reserved?: ReadonlySet<Unit>,
+    paced = false,
   ): Slot | undefined {
     const opensAt = this.breaker.gate.opensAt(now);
     let best: Slot | undefined;
     for (const unit of this.units) {
       if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
-      const at = Math.max(opensAt, unit.freeAt(tokens, now));
+      const at = Math.max(opensAt, unit.freeAt(tokens, now), paced ? unit.paceOpensAt : 0);
       if (best === undefined || at < best.at) best = { unit, at };
     }
     return best;
+  }
+
+  /** Backlogs that are longer than this are served evenly, so that others find quota when they come. */
+  longBacklog(now: number): number {
+    let callsPerMinute = 0;
+    const meanTokens = this.queue.meanTokens;
+    for (const unit of this.units) {
+      if (unit.project.keys.length > 0) callsPerMinute += unit.callsPerMinute(meanTokens, now);
+    }
+    return Math.max(1, callsPerMinute * pacedBacklog);
   }
 
   /** When a call with `ahead` others before it can be expected to start, from the quotas alone. */

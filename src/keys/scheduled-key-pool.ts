@@ -254,12 +254,18 @@ export class ScheduledKeyPool implements KeyPool {
   #serve(lane: ModelLane, now: number): void {
     // Who is first in turn but blocked keeps its unit; others may pass it on the remaining ones.
     const reserved = new Set<Unit>();
+    // Who only waits for an even pace keeps it from those who do so too.
+    const reservedInPace = new Set<Unit>();
+    const longBacklog = lane.longBacklog(now);
     lane.wakeAt = Number.POSITIVE_INFINITY;
     for (const waiter of lane.queue.inTurn()) {
       if (this.#leases.size >= this.#maxInFlight) return;
+      const paced = lane.queue.backlog(waiter) > longBacklog;
+      const taken = paced ? reservedInPace : reserved;
+      if (taken.size === lane.units.length) continue;
       const { need, tokens } = waiter;
       const project = this.#ring.projectName(need.project);
-      const unit = lane.choose(need, project, tokens, now, reserved);
+      const unit = lane.choose(need, project, tokens, now, taken, paced);
       if (unit !== undefined) {
         lane.queue.take(waiter);
         this.#waits.add(now - waiter.enqueuedAt);
@@ -272,9 +278,10 @@ export class ScheduledKeyPool implements KeyPool {
         waiter.reject(this.#refuse(lane, need, earliest, now));
         continue;
       }
-      const slot = lane.earliest(need, project, tokens, now, reserved);
+      const slot = lane.earliest(need, project, tokens, now, taken, paced);
       if (slot === undefined) continue;
-      reserved.add(slot.unit);
+      reservedInPace.add(slot.unit);
+      if (!paced || slot.unit.freeAt(tokens, now) > now) reserved.add(slot.unit);
       if (slot.at > now) lane.wakeAt = Math.min(lane.wakeAt, slot.at);
       if (reserved.size === lane.units.length) return;
     }

@@ -45,7 +45,7 @@ export class Settlement {
       lane.answers.add(now - grant.at);
       const inputTokens = outcome.usage?.inputTokens;
       if (inputTokens !== undefined && inputTokens > 0) {
-        unit.log.amend(grant.booking.entry, inputTokens, now);
+        unit.amend(grant.booking, inputTokens, now);
         lane.correct(grant.estimatedTokens, inputTokens);
       }
       this.#recovered(grant, unit, ['key', 'project', 'pair', 'model'], now);

@@ -2,6 +2,7 @@ import type { Failure, FailureKind } from '../types.js';
 import { AdaptiveLimit } from './adaptive-limit.js';
 import { Gate } from './gate.js';
 import type { QuotaLimits } from './limit-rules.js';
+import { Pace } from './pace.js';
 import { pacificDayEnd } from './pacific-day.js';
 import type { KeyProject } from './pooled-key.js';
 import { type LogEntry, SlidingLog } from './sliding-log.js';
@@ -33,6 +34,7 @@ export class Unit {
   readonly rpd: AdaptiveLimit;
   readonly gate = new Gate(refusalArrivesWithinMs);
   readonly log = new SlidingLog(minuteMs + initialMarginMs);
+  readonly #pace = new Pace();
   inFlight = 0;
   /** Which quota closed the gate. */
   blockedBy: FailureKind | undefined;
@@ -105,6 +107,16 @@ export class Unit {
     return Math.max(this.#passableAt(now), windowAt);
   }
 
+  /** When a call that gives way to others may start, as far as the even spread of calls goes. */
+  get paceOpensAt(): number {
+    return this.#pace.opensAt;
+  }
+
+  /** Calls a minute that the limits admit; `Infinity` when they are unknown. */
+  callsPerMinute(meanTokens: number, now: number): number {
+    return Math.min(this.rpm.usable(now), this.tpm.usable(now) / Math.max(1, meanTokens));
+  }
+
   /** The part of the tightest limit that is unused: 1 is idle, 0 is full. */
   slack(now: number): number {
     let slack = 1 - this.inFlight / this.inFlightCap(now);
@@ -141,12 +153,20 @@ export class Unit {
     this.#openedAt ??= now;
     this.inFlight += 1;
     this.#dayCount += 1;
+    this.#pace.add(this.#requestMs(now), this.#tokensMs(tokens, now), now);
     return { entry: this.log.add(tokens, now), dayEnd: this.#dayEnd };
+  }
+
+  /** Replaces the estimate of a call by what it really cost. */
+  amend(booking: Booking, tokens: number, now: number): void {
+    this.#pace.correct(0, this.#tokensMs(tokens - booking.entry.tokens, now));
+    this.log.amend(booking.entry, tokens, now);
   }
 
   /** Takes back what was booked for a call that cost no quota. */
   refund(booking: Booking, now: number): void {
     this.#roll(now);
+    this.#pace.correct(-this.#requestMs(now), -this.#tokensMs(booking.entry.tokens, now));
     this.log.refund(booking.entry, now);
     if (booking.dayEnd === this.#dayEnd) this.#dayCount = Math.max(0, this.#dayCount - 1);
   }
@@ -212,6 +232,15 @@ export class Unit {
       rpd: finite(Math.min(this.rpd.nominal, other.rpd.nominal)),
     });
     if (!other.gate.isOpen) this.gate.close(other.gate.closedUntil, other.gate.reason ?? '');
+  }
+
+  /** How long it takes until the quota of one request comes back, in the mean. */
+  #requestMs(now: number): number {
+    return this.log.windowMs / this.rpm.usable(now);
+  }
+
+  #tokensMs(tokens: number, now: number): number {
+    return (this.log.windowMs * tokens) / this.tpm.usable(now);
   }
 
   #passableAt(now: number): number {

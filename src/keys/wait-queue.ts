@@ -83,6 +83,15 @@ export class WaitQueue {
     return true;
   }
 
+  /** How many calls wait that have no better claim than this one: all batch calls, or those of its tenant. */
+  backlog(waiter: Waiter): number {
+    const ring = this.#rings[priorityOf(waiter)];
+    if (priorityOf(waiter) === 'interactive') return ring.get(tenantOf(waiter))?.length ?? 0;
+    let waiting = 0;
+    for (const line of ring.values()) waiting += line.length;
+    return waiting;
+  }
+
   /** How many calls are served before one that would be pushed now. */
   ahead(need: KeyNeed, since: number): number {
     let ahead = 0;
