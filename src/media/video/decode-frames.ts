@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import { encodeFrame, type FrameShape } from '../encode-frame.js';
+import { encodeFrame, type FrameShape, fitInside } from '../encode-frame.js';
 import { type FfmpegLimits, runFfmpeg } from '../ffmpeg.js';
 import type { FfmpegBinary } from '../ffmpeg-location.js';
 import type { MediaSettings } from '../media-options.js';
@@ -76,7 +76,7 @@ export async function decodeFrames(
         '-sn',
         '-dn',
         '-filter:v',
-        [...request.select, 'showinfo', squarePixels(request.colours), 'format=rgb24'].join(','),
+        [...request.select, 'showinfo', scaleFilter(request, settings.maxSide), 'format=rgb24'].join(','),
         ...context.binary.passthrough,
         '-c:v',
         'ppm',
@@ -109,14 +109,31 @@ export async function decodeFrames(
 /** A lying aspect ratio must not blow a small frame up without bounds. */
 const largestStretch = 4;
 
-/** One pass of the scaler for both the pixel shape and the colours. Without a stretch nothing is resampled. */
-function squarePixels({ matrix, fullRange }: ColourHint): string {
+/**
+ * One pass of the scaler for the size, the pixel shape and the colours, so that no more pixels than are
+ * sent are converted and carried over. What is small enough already is not resampled.
+ */
+function scaleFilter({ colours, shape }: DecodeRequest, maxSide: number): string {
+  const { matrix, fullRange } = colours;
   const options = [
-    `w='trunc(iw*clip(sar,1,${largestStretch}))'`,
-    `h='trunc(ih*clip(1/sar,1,${largestStretch}))'`,
+    ...(shape ? sizeOf(shape, maxSide) : measuredSize(maxSide)),
     'flags=bicubic+accurate_rnd+full_chroma_int',
     ...(matrix ? [`in_color_matrix=${matrix}`] : []),
     ...(fullRange ? ['in_range=pc'] : []),
   ];
   return `scale=${options.join(':')}`;
+}
+
+/** The size that is sent, as it is before the frame is put upright. */
+function sizeOf(shape: FrameShape, maxSide: number): string[] {
+  const { width, height } = fitInside(shape, maxSide);
+  return shape.rotation % 180 === 0 ? [`w=${width}`, `h=${height}`] : [`w=${height}`, `h=${width}`];
+}
+
+/** The same, worked out by ffmpeg from what each frame says of its pixels. */
+function measuredSize(maxSide: number): string[] {
+  const width = `iw*clip(sar,1,${largestStretch})`;
+  const height = `ih*clip(1/sar,1,${largestStretch})`;
+  const scale = `min(1,${maxSide}/max(${width},${height}))`;
+  return [`w='max(1,round(${width}*${scale}))'`, `h='max(1,round(${height}*${scale}))'`];
 }
