@@ -24,6 +24,8 @@ export type {
   KeyPoolStats,
   KeyStats,
   LeaseOutcome,
+  LimitStats,
+  WindowStats,
 } from './keys/key-pool.js';
 export type { KeySpec } from './keys/key-spec.js';
 export { keysFromEnv } from './keys/keys-from-env.js';

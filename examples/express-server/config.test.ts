@@ -68,7 +68,7 @@ describe('the settings of the example server', () => {
     ],
     [{ CLIENT_RPM: '0' }, 'CLIENT_RPM must be a whole number of requests a minute, 1 or more'],
     [{ MAX_UPLOAD_MB: '1.5' }, 'MAX_UPLOAD_MB must be a whole number of megabytes from 1 to 2048'],
-    [{ REDIS_URL: 'redis://localhost' }, 'REDIS_URL is not supported yet'],
+    [{ REDIS_URL: 'localhost:6379' }, 'REDIS_URL must be a redis:// or rediss:// URL'],
     [{ GEMINI_KEY_PROJECTS: '1:alpha' }, 'GEMINI_KEY_PROJECTS names key "1"'],
   ])('refuse %j and name the variable', (env, sentence) => {
     expect(() => readSettings(env)).toThrow(ConfigurationError);

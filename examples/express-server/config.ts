@@ -21,6 +21,8 @@ export interface Settings {
     | { readonly kind: 'chroma'; readonly url: string | undefined };
   /** Absolute. */
   readonly dataDir: string;
+  /** Several servers with the same Redis share the quotas of their keys. */
+  readonly redisUrl: string | undefined;
   readonly apiToken: string | undefined;
   readonly allowedOrigins: readonly string[];
   /** Requests a minute of one client. */
@@ -78,7 +80,11 @@ const variables = z.object({
   CHROMA_URL: httpUrl.optional(),
   MEMORY_PATH: z.string().default('.multimodal-chat'),
   REDIS_URL: z
-    .undefined('is not supported yet: keys are scheduled inside this one process. Unset it')
+    .string()
+    .refine(
+      (value) => URL.canParse(value) && /^rediss?:$/.test(new URL(value).protocol),
+      'must be a redis:// or rediss:// URL',
+    )
     .optional(),
   API_TOKEN: z.string().optional(),
   ALLOWED_ORIGINS: originList.default([]),
@@ -116,6 +122,7 @@ export function readSettings(env: Environment): Settings {
     logFile: resolve(read.LOG_FILE),
     memory: read.MEMORY === 'chroma' ? { kind: 'chroma', url: read.CHROMA_URL } : { kind: 'embedded' },
     dataDir: resolve(read.MEMORY_PATH),
+    redisUrl: read.REDIS_URL,
     apiToken: read.API_TOKEN,
     allowedOrigins: read.ALLOWED_ORIGINS,
     clientRpm: read.CLIENT_RPM,

@@ -2,7 +2,7 @@
 import { accessSync, constants, mkdirSync } from 'node:fs';
 import { config as readDotenv } from 'dotenv';
 import express from 'express';
-import type { MemoryStore, MultimodalChatOptions } from 'multimodal-chat';
+import type { KeySpec, MemoryStore } from 'multimodal-chat';
 import { ConfigurationError, MultimodalChat } from 'multimodal-chat';
 import { chatRouter } from 'multimodal-chat/express';
 import type { Settings } from './config.js';
@@ -13,6 +13,7 @@ import type { Log } from './log.js';
 import { createLog } from './log.js';
 import { logChatEvents, logRequests, makeFailureLog } from './log-events.js';
 import { renderPage } from './page.js';
+import { openSharedKeyPool } from './shared-keys.js';
 
 /** How long running answers may go on after the server was told to stop. */
 const drainMs = 10_000;
@@ -30,14 +31,14 @@ interface Closable {
 /** Where the model is, and with which keys to call it; without a key, an emulator in this process. */
 async function findModel(
   settings: Settings,
-): Promise<{ options: Pick<MultimodalChatOptions, 'keys' | 'baseUrl'>; emulator?: Closable }> {
-  if (settings.keys.length > 0) return { options: { keys: settings.keys, baseUrl: settings.baseUrl } };
+): Promise<{ keys: readonly KeySpec[]; baseUrl: string | undefined; emulator?: Closable }> {
+  if (settings.keys.length > 0) return { keys: settings.keys, baseUrl: settings.baseUrl };
   const { startGeminiEmulator } = await import('multimodal-chat/testing');
   const keys = ['0001', '0002', '0003'].map((number) => ({ key: `emulated-key-${number}`, project: 'demo' }));
   // Pieces come as slowly as from a real model, so that streaming can be seen.
   const pace = { firstChunkDelayMs: 120, chunkDelayMs: 40, chunks: 12 };
   const emulator = await startGeminiEmulator({ ...pace, journal: false });
-  return { options: { keys, baseUrl: emulator.url }, emulator };
+  return { keys, baseUrl: emulator.url, emulator };
 }
 
 /** The store that was asked for; `undefined` leaves it to the chat, whose own is the embedded one. */
@@ -68,9 +69,12 @@ async function serve(
   log: Log,
 ): Promise<{ listening: Listening; parts: readonly Closable[] }> {
   demandWritable(settings.dataDir);
-  const { options, emulator } = await findModel(settings);
+  const { keys, baseUrl, emulator } = await findModel(settings);
   const memory = await openMemory(settings, log);
-  const chat = new MultimodalChat({ ...options, model: settings.model, memory, dataDir: settings.dataDir });
+  const { redisUrl, model, dataDir } = settings;
+  const shared = redisUrl === undefined ? undefined : openSharedKeyPool(redisUrl, keys, log);
+  const keyPool = shared?.keyPool;
+  const chat = new MultimodalChat({ keys, keyPool, baseUrl, model, memory, dataDir });
   const logFailure = makeFailureLog(log);
   logChatEvents(chat, log, logFailure);
 
@@ -94,7 +98,7 @@ async function serve(
     }),
   );
 
-  const parts = [chat, memory, emulator].filter((part) => part !== undefined);
+  const parts = [chat, memory, shared, emulator].filter((part) => part !== undefined);
   try {
     const listening = await listen(app, settings.host, settings.port);
     announce(settings, listening.port, notice, log);
@@ -155,7 +159,8 @@ async function main(): Promise<void> {
   try {
     const settings = readSettings(process.env);
     const keyValues = settings.keys.map((key) => (typeof key === 'string' ? key : key.key));
-    const secrets = [...keyValues, ...(settings.apiToken ? [settings.apiToken] : [])];
+    const others = [settings.apiToken, settings.redisUrl].filter((secret) => secret !== undefined);
+    const secrets = [...keyValues, ...others];
     log = createLog({ level: settings.logLevel, file: settings.logFile, secrets });
     logCrash(log);
     const { listening, parts } = await serve(settings, log);

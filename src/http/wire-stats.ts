@@ -1,4 +1,4 @@
-import type { ChatStats, KeyStats } from '../index.js';
+import type { ChatStats, KeyStats, WindowStats } from '../index.js';
 import { seconds } from './wire-reply.js';
 
 /** The JSON form of a chat's statistics. */
@@ -9,6 +9,12 @@ export function wireStats(stats: ChatStats, notice: string | undefined): object 
     cache_size: memory?.cacheSize ?? 0,
     queued: keys.queued,
     in_flight: keys.inFlight,
+    wait_ms: keys.waitMs,
+    parked_models: keys.parkedModels?.map(({ model, until, reason }) => ({
+      model,
+      until: seconds(until),
+      reason,
+    })),
     calls: {
       total: calls.total,
       in_flight: calls.inFlight,
@@ -41,4 +47,20 @@ const wireKey = (key: KeyStats): object => ({
   state: key.state,
   reason: key.reason,
   until: key.until === undefined ? undefined : seconds(key.until),
+  rejections: key.rejections,
+  server_errors: key.serverErrors,
+  wasted_calls: key.wastedCalls,
+  windows: key.windows?.map(wireWindow),
+});
+
+const wireWindow = (window: WindowStats): object => ({
+  model: window.model,
+  requests: window.requests,
+  input_tokens: window.inputTokens,
+  requests_today: window.requestsToday,
+  rpm: window.rpm,
+  tpm: window.tpm,
+  rpd: window.rpd,
+  in_flight: window.inFlight,
+  next_free_at: window.nextFreeAt === null ? null : seconds(window.nextFreeAt),
 });
