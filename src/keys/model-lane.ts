@@ -13,7 +13,7 @@ const longestForecastMs = 3_600_000;
 /** A backlog of more than this part of what the quotas admit a minute is served evenly. */
 const pacedBacklog = 1 / 12;
 /** At most this part of a caller's patience is kept free for the answer itself. */
-const mostForAnswer = 0.5;
+const mostForAnswer = 0.25;
 
 export interface Slot {
   readonly unit: Unit;
@@ -54,10 +54,11 @@ export class ModelLane {
   }
 
   /**
-   * When a call must start at the latest to be answered before its deadline. A key given out later is
-   * quota lost: the caller hangs up before the answer is whole.
+   * Until when a call waits. In a long backlog everybody would get a key at the last moment, hang up
+   * before the answer is whole, and the quota would be lost: there the answer gets its time.
    */
-  latestStart(deadline: number, since: number): number {
+  latestStart(need: KeyNeed, deadline: number, since: number, now: number): number {
+    if (this.queue.backlog(need) <= this.longBacklog(now)) return deadline;
     return deadline - Math.min(this.answers.usualMs, mostForAnswer * Math.max(0, deadline - since));
   }
 

@@ -167,7 +167,7 @@ export class ScheduledKeyPool implements KeyPool {
   ): Promise<KeyLease> {
     const since = need.since ?? now;
     const deadline =
-      need.deadline === undefined ? now + this.#maxWaitMs : lane.latestStart(need.deadline, since);
+      need.deadline === undefined ? now + this.#maxWaitMs : lane.latestStart(need, need.deadline, since, now);
     const project = this.#ring.projectName(need.project);
     const earliest = lane.earliest(need, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
     if (earliest > deadline || deadline <= now || earliest === Number.POSITIVE_INFINITY) {
@@ -260,7 +260,7 @@ export class ScheduledKeyPool implements KeyPool {
     lane.wakeAt = Number.POSITIVE_INFINITY;
     for (const waiter of lane.queue.inTurn()) {
       if (this.#leases.size >= this.#maxInFlight) return;
-      const paced = lane.queue.backlog(waiter) > longBacklog;
+      const paced = lane.queue.backlog(waiter.need) > longBacklog;
       const taken = paced ? reservedInPace : reserved;
       if (taken.size === lane.units.length) continue;
       const { need, tokens } = waiter;

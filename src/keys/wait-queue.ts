@@ -84,11 +84,10 @@ export class WaitQueue {
   }
 
   /** How many calls wait that have no better claim than this one: all batch calls, or those of its tenant. */
-  backlog(waiter: Waiter): number {
-    const ring = this.#rings[priorityOf(waiter)];
-    if (priorityOf(waiter) === 'interactive') return ring.get(tenantOf(waiter))?.length ?? 0;
+  backlog(need: KeyNeed): number {
+    if (need.priority !== 'batch') return this.#rings.interactive.get(need.tenant ?? 'default')?.length ?? 0;
     let waiting = 0;
-    for (const line of ring.values()) waiting += line.length;
+    for (const line of this.#rings.batch.values()) waiting += line.length;
     return waiting;
   }
 
