@@ -21,6 +21,10 @@ export interface NamedMedia {
   readonly name?: string | undefined;
   /** The claimed media type. The bytes decide; this only breaks ties. */
   readonly mimeType?: string | undefined;
+  /** Where to begin in a clip or recording, in milliseconds. Default its beginning; others are shown whole. */
+  readonly startMs?: number | undefined;
+  /** Where to end in a clip or recording, in milliseconds. Default its end. */
+  readonly endMs?: number | undefined;
 }
 
 /** Anything that can be attached to a prompt. */

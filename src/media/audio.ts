@@ -1,5 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { MediaError } from '../errors.js';
+import { cutSpan } from './excerpt.js';
 import { runFfmpeg } from './ffmpeg.js';
 import type { FfmpegBinary } from './ffmpeg-location.js';
 import type { PreparedParts } from './image.js';
@@ -37,6 +38,7 @@ export interface SoundRequest {
   readonly demuxer: string;
   /** Number of the stream in the file, or `a:0` for the first with sound. */
   readonly stream: number | 'a:0';
+  readonly startMs?: number | undefined;
   readonly maxMs?: number | undefined;
 }
 
@@ -55,7 +57,7 @@ export async function extractSound(
 }
 
 async function transcode(
-  { path, demuxer, stream, maxMs }: SoundRequest,
+  { path, demuxer, stream, startMs, maxMs }: SoundRequest,
   encoding: readonly string[],
   binary: FfmpegBinary,
   settings: MediaSettings,
@@ -68,11 +70,11 @@ async function transcode(
       input: { path },
       demuxer,
       // Video packets are skipped as they are read rather than queued for a decoder.
-      inputOptions: ['-vn', '-sn', '-dn'],
+      inputOptions: [...(startMs ? ['-ss', (startMs / 1000).toFixed(3)] : []), '-vn', '-sn', '-dn'],
       outputOptions: [
         '-map',
         `0:${stream}`,
-        ...(maxMs ? ['-t', (maxMs / 1000).toFixed(3)] : []),
+        ...(maxMs && Number.isFinite(maxMs) ? ['-t', (maxMs / 1000).toFixed(3)] : []),
         '-map_metadata',
         '-1',
         '-af',
@@ -111,15 +113,26 @@ export async function prepareRecording(
   const { audio, durationMs } = probe;
   if (!audio)
     throw new MediaError('corrupt', `"${source.name}" has no sound that can be read. Export it again.`);
+  const { excerpt } = source;
   const info = { mimeType: format.mimeType, bytes: source.bytes, codec: audio.codec };
-  if (acceptedTypes.has(format.mimeType) && durationMs && isSmall(source.bytes, durationMs, settings)) {
+  if (
+    !excerpt &&
+    acceptedTypes.has(format.mimeType) &&
+    durationMs &&
+    isSmall(source.bytes, durationMs, settings)
+  ) {
     return {
       parts: [{ mimeType: format.mimeType, data: Uint8Array.from(await source.read()) }],
       estimatedTokens: audioTokens(durationMs),
       source: { ...info, durationMs },
     };
   }
-  const request = { path: await source.path(), demuxer: format.demuxer, stream: audio.index };
+  const part =
+    excerpt && cutSpan({ startMs: 0, endMs: durationMs ?? Number.POSITIVE_INFINITY }, excerpt, source.name);
+  const request = {
+    ...{ path: await source.path(), demuxer: format.demuxer, stream: audio.index },
+    ...(part && { startMs: part.startMs, maxMs: part.endMs - part.startMs }),
+  };
   const sound = await extractSound(request, binary, settings, signal);
   if (!sound) {
     throw new MediaError(
@@ -136,7 +149,7 @@ export async function prepareRecording(
   const playedMs = Math.round(durationMs ?? sound.durationMs);
   return {
     parts: [{ mimeType: sound.mimeType, data: sound.data }],
-    estimatedTokens: audioTokens(playedMs),
+    estimatedTokens: audioTokens(part ? Math.round(sound.durationMs) : playedMs),
     source: { ...info, durationMs: playedMs },
   };
 }

@@ -89,7 +89,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
         const format = sniffFormat(local.head, local);
         const report = trackProgress(local.name, onProgress);
         report('reading', 1);
-        const key = `${local.fingerprint} ${format.mimeType}`;
+        const { startMs, endMs } = local.excerpt ?? {};
+        const key = [local.fingerprint, format.mimeType, startMs, endMs].join(' ');
         const known = this.#cache.get(key);
         // Errors name the file, so only sources of the same name wait for the same work.
         const prepared =

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { InvalidInputError, MediaError } from '../errors.js';
 import type { MediaData, MediaSource, NamedMedia } from '../types.js';
 import { readAll } from './byte-stream.js';
+import { checkExcerpt, type Excerpt } from './excerpt.js';
 import type { MediaSettings } from './media-options.js';
 import { fetchRemote } from './remote.js';
 import { sniffBytes } from './sniff.js';
@@ -17,6 +18,8 @@ export interface LocalSource {
   readonly name: string;
   /** What the sender claims. */
   readonly mimeType: string | undefined;
+  /** The part that is asked for, where it is not the whole. */
+  readonly excerpt: Excerpt | undefined;
   readonly bytes: number;
   /** Hex SHA-256 of all bytes. */
   readonly fingerprint: string;
@@ -30,6 +33,9 @@ export interface LocalSource {
   path(): Promise<string>;
 }
 
+/** What does not depend on what the sender says. */
+type Opened = Omit<LocalSource, 'name' | 'mimeType' | 'excerpt'>;
+
 /** Sources up to this many bytes are held in memory; larger ones stay in their file. */
 const inMemoryBytes = 32 * 2 ** 20;
 
@@ -42,6 +48,7 @@ type Settings = Pick<
  * Brings the bytes of a source within reach, under the byte limit.
  *
  * @throws MediaError `empty`, `too-large`, `not-found`, `not-allowed`
+ * @throws InvalidInputError
  */
 export async function openSource(
   source: MediaSource,
@@ -50,9 +57,10 @@ export async function openSource(
   signal: AbortSignal,
 ): Promise<LocalSource> {
   const { data, mimeType, ...given } = asNamed(source);
+  const excerpt = checkExcerpt(given.startMs, given.endMs);
   const name = given.name || nameOf(data);
   const location = asLocation(data);
-  let opened: Omit<LocalSource, 'name' | 'mimeType'>;
+  let opened: Opened;
   if (location instanceof URL) {
     if (!settings.allowUrls) {
       throw new MediaError(
@@ -78,7 +86,7 @@ export async function openSource(
   if (opened.bytes === 0)
     throw new MediaError('empty', `"${name}" is empty. Send a file with something in it.`);
   if (opened.bytes > settings.maxBytes) throw tooLarge(name, settings.maxBytes);
-  return { name, mimeType, ...opened };
+  return { name, mimeType, excerpt, ...opened };
 }
 
 function asNamed(source: MediaSource): NamedMedia {
@@ -136,7 +144,7 @@ function asIterable(data: MediaData): AsyncIterable<Uint8Array> {
   );
 }
 
-function openBytes(data: Uint8Array, workspace: Workspace): Omit<LocalSource, 'name' | 'mimeType'> {
+function openBytes(data: Uint8Array, workspace: Workspace): Opened {
   let written: Promise<string> | undefined;
   const write = async () => {
     const path = await workspace.newFile();
@@ -204,7 +212,7 @@ async function openStream(
   workspace: Workspace,
   maxBytes: number,
   signal: AbortSignal,
-): Promise<Omit<LocalSource, 'name' | 'mimeType'>> {
+): Promise<Opened> {
   const hash = createHash('sha256');
   const held: Uint8Array[] = [];
   let bytes = 0;

@@ -347,6 +347,38 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
     expect(numbers.at(-1)).toBe(245);
   });
 
+  it.each([
+    { file: 'part.mp4', codec: h264, accuracy: 'auto' },
+    { file: 'part-exact.mkv', codec: h264, accuracy: 'exact' },
+    { file: 'part.avi', codec: ['-c:v', 'mpeg4', '-q:v', '3'], accuracy: 'auto' },
+  ] as const)(
+    'shows and sounds only the part of $file that is asked for',
+    async ({ file, codec, accuracy }) => {
+      const path = await makeClip({ path: pathOf(file), seconds: 60, fps, gop: 10, codec, audio: true });
+      await using processor = new DefaultMediaProcessor({ frames: 4, accuracy });
+      const media = await processor.prepare({ data: path, startMs: 20_000, endMs: 28_000 });
+      const numbers = await numbersOf(media);
+      expect(numbers).toHaveLength(4);
+      for (const [slice, frameNumber] of numbers.entries()) {
+        const middle = 20_000 + (slice + 0.5) * 2000;
+        expect(Math.abs(frameNumber * frameMs - middle), `${numbers}`).toBeLessThanOrEqual(500);
+        const label = framesOf(media)[slice]?.timestampMs ?? Number.NaN;
+        expect(Math.abs(frameNumber * frameMs - label)).toBeLessThanOrEqual(1.5 * frameMs);
+      }
+      expect(media.source.durationMs).toBeGreaterThan(59_000);
+      expect(Math.abs(media.estimatedTokens - (4 * 1120 + 8 * 32))).toBeLessThanOrEqual(10);
+      // Another part of the same clip is not taken from the cache.
+      const end = await processor.prepare({ data: path, startMs: 50_000 });
+      expect(Math.min(...(await numbersOf(end)))).toBeGreaterThan(50 * fps);
+      await expect(processor.prepare({ data: path, startMs: 70_000 })).rejects.toMatchObject({
+        reason: 'empty',
+      });
+      await expect(processor.prepare({ data: path, startMs: 2, endMs: 1 })).rejects.toMatchObject({
+        code: 'INVALID_INPUT',
+      });
+    },
+  );
+
   it('uses what is there of a clip that was cut off, and says so', async () => {
     const whole = await makeClip({
       path: pathOf('whole.mp4'),
@@ -399,5 +431,14 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
     expect(media.source.durationMs).toBeGreaterThan(2800);
     expect(media.source.durationMs).toBeLessThan(3300);
     expect(Math.abs(media.estimatedTokens - 96)).toBeLessThanOrEqual(10);
+  });
+
+  it('hears only the part of a recording that is asked for', async () => {
+    const path = pathOf('recording.mp3');
+    ffmpeg('-f', 'lavfi', '-i', 'sine=frequency=440:duration=20', ...mp3, path);
+    await using processor = new DefaultMediaProcessor();
+    const media = await processor.prepare({ data: path, startMs: 15_000 });
+    expect(Math.abs(media.estimatedTokens - 5 * 32)).toBeLessThanOrEqual(5);
+    expect(media.source.durationMs).toBeGreaterThan(19_000);
   });
 });

@@ -1,3 +1,4 @@
+import { cutSpan } from '../excerpt.js';
 import {
   areInOrder,
   type ColourHint,
@@ -6,7 +7,7 @@ import {
   guessMatrix,
   type VideoFrame,
 } from './decode-frames.js';
-import { chooseFrames, isSinglePassCheaper, planTargets, type Span } from './plan.js';
+import { chooseFrames, isSinglePassCheaper, planTargets } from './plan.js';
 import type { VideoStream } from './probe.js';
 import { afterKeyframe, isAt, isReachedAt, toleranceSeconds } from './select.js';
 import { readTimeline } from './timeline.js';
@@ -31,10 +32,12 @@ export async function framesFromContainer(
   durationMs: number | undefined,
   context: FrameContext,
 ): Promise<ContainerFrames> {
-  const { frames: wanted } = context.settings;
+  const { excerpt, name, settings } = context;
+  const { frames: wanted } = settings;
   if (durationMs) {
-    const targets = planTargets({ startMs: 0, endMs: durationMs }, wanted);
-    const frames = isSinglePassCheaper(durationMs, stream.fps, wanted)
+    const span = cutSpan({ startMs: 0, endMs: durationMs }, excerpt, name);
+    const targets = planTargets(span, wanted);
+    const frames = isSinglePassCheaper(span.endMs, stream.fps, wanted)
       ? await decodeInOnePass(path, stream, targets.map(isReachedAt), context)
       : await seekEach(path, stream, targets, context);
     if (frames.length >= wanted && areInOrder(frames)) return { frames };
@@ -42,9 +45,11 @@ export async function framesFromContainer(
   const times = await readTimeline(path, stream.index, context);
   const [first, last] = [times[0], times.at(-1)];
   if (first === undefined || last === undefined) return { frames: [] };
-  const span: Span = { startMs: first, endMs: last };
-  const chosen = chooseFrames(times, span, wanted);
-  const frames = isSinglePassCheaper(last - first, stream.fps, wanted)
+  // The last frame is there as well, so the end is just after it.
+  const span = cutSpan({ startMs: first, endMs: last + 1 }, excerpt, name);
+  const within = times.filter((time) => time >= span.startMs && time <= span.endMs);
+  const chosen = chooseFrames(within, span, wanted);
+  const frames = isSinglePassCheaper(span.endMs - first, stream.fps, wanted)
     ? await decodeInOnePass(path, stream, chosen.map(isAt), context)
     : await seekEach(path, stream, chosen, context);
   return { frames, actualEndMs: last };

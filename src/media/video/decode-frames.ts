@@ -1,5 +1,6 @@
 import type { Readable } from 'node:stream';
 import { encodeFrame, type FrameShape, fitInside } from '../encode-frame.js';
+import type { Excerpt } from '../excerpt.js';
 import { type FfmpegLimits, runFfmpeg } from '../ffmpeg.js';
 import type { FfmpegBinary } from '../ffmpeg-location.js';
 import type { MediaSettings } from '../media-options.js';
@@ -21,6 +22,7 @@ export interface FrameContext {
   readonly name: string;
   readonly demuxer: string;
   readonly binary: FfmpegBinary;
+  readonly excerpt: Excerpt | undefined;
   readonly settings: MediaSettings & FfmpegLimits;
   readonly signal: AbortSignal;
   /** Called with the number of frames that are ready. */

@@ -1,4 +1,5 @@
 import type { EncodedPacket } from 'mediabunny';
+import { cutSpan } from '../excerpt.js';
 import { demuxerOfRemux } from '../sniff.js';
 import { areInOrder, decodeFrames, type FrameContext, type VideoFrame } from './decode-frames.js';
 import { findNeighbours, frameAt, keyPackets, type PacketIndex, packetsUpTo } from './packet-index.js';
@@ -16,9 +17,10 @@ export async function framesFromIndex(
   context: FrameContext,
 ): Promise<readonly VideoFrame[] | undefined> {
   const { frames: wanted, accuracy } = context.settings;
-  const targets = planTargets(index.span, wanted);
+  const span = cutSpan(index.span, context.excerpt, context.name);
+  const targets = planTargets(span, wanted);
   const keyframes =
-    accuracy === 'auto' ? chooseKeyframes(await findNeighbours(index, targets), index.span) : undefined;
+    accuracy === 'auto' ? chooseKeyframes(await findNeighbours(index, targets), span) : undefined;
   const found = keyframes
     ? await decode(index, keyPackets(index, keyframes), keyframes, context)
     : await decodeExact(index, targets, context);

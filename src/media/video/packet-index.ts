@@ -1,10 +1,11 @@
 import type { EncodedPacket, EncodedPacketSink, Input, InputVideoTrack } from 'mediabunny';
 import type { FrameShape } from '../encode-frame.js';
+import type { Span } from '../excerpt.js';
 import type { SniffedFormat } from '../sniff.js';
 import type { LocalSource } from '../source.js';
 import type { ColourHint } from './decode-frames.js';
 import { guessMatrix } from './decode-frames.js';
-import type { KeyframeNeighbours, Span } from './plan.js';
+import type { KeyframeNeighbours } from './plan.js';
 import { breakLink, unitLengthBytes } from './splice.js';
 
 /** The index of a clip's packets, read without decoding and mostly without reading the packets. */

@@ -1,8 +1,4 @@
-/** Where a clip begins and ends, on the time line that its frames are labelled with. */
-export interface Span {
-  readonly startMs: number;
-  readonly endMs: number;
-}
+import type { Span } from '../excerpt.js';
 
 /** The middles of `count` equal slices of a clip: nothing is shown twice and neither end is missed. */
 export function planTargets(span: Span, count: number): readonly number[] {

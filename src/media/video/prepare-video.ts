@@ -1,6 +1,7 @@
 import { MediaError } from '../../errors.js';
 import type { PreparedPart } from '../../types.js';
 import { extractSound, prepareRecording, type Sound, type SoundRequest } from '../audio.js';
+import type { Excerpt } from '../excerpt.js';
 import type { FfmpegBinary } from '../ffmpeg-location.js';
 import type { PreparedParts } from '../image.js';
 import type { MediaSettings } from '../media-options.js';
@@ -53,6 +54,7 @@ export async function prepareClip(
     name: source.name,
     demuxer: format.demuxer,
     binary,
+    excerpt: source.excerpt,
     settings,
     signal,
     onFrame: (ready) => report('decoding', ready / settings.frames),
@@ -169,8 +171,9 @@ async function assemble(
   tools.report('encoding');
   const sound = await soundOf(source, format, clip, tools);
   const durationMs = clip.durationMs ?? clip.actualEndMs;
+  const shownMs = durationMs && lengthShown(durationMs, source.excerpt);
   const soundMs = sound
-    ? Math.min(sound.durationMs || Number.POSITIVE_INFINITY, durationMs ?? sound.durationMs)
+    ? Math.min(sound.durationMs || Number.POSITIVE_INFINITY, shownMs ?? sound.durationMs)
     : 0;
   const pictures: PreparedPart[] = clip.frames.map(({ data, timestampMs }) => ({
     mimeType: 'image/jpeg',
@@ -188,7 +191,7 @@ async function assemble(
       ...(durationMs !== undefined && { durationMs: Math.round(durationMs) }),
       codec: clip.codec,
     },
-    note: noteMissing(clip.durationMs, clip.actualEndMs, sound),
+    note: noteMissing(clip.durationMs, clip.actualEndMs, sound, source.excerpt),
   };
 }
 
@@ -204,9 +207,14 @@ async function soundOf(
     path: await source.path(),
     demuxer: format.demuxer,
     stream: clip.soundStream,
-    maxMs: settings.maxAudioMs,
+    startMs: source.excerpt?.startMs,
+    maxMs: Math.min(settings.maxAudioMs, lengthShown(Number.POSITIVE_INFINITY, source.excerpt)),
   };
   return extractSound(request, binary, settings, signal);
+}
+
+function lengthShown(durationMs: number, excerpt: Excerpt | undefined): number {
+  return excerpt ? Math.min(durationMs, excerpt.endMs) - excerpt.startMs : durationMs;
 }
 
 function uprightSize(video: VideoStream): { width: number; height: number } {
@@ -222,17 +230,24 @@ function noteMissing(
   claimedMs: number | undefined,
   actualEndMs: number | undefined,
   sound: Sound | undefined,
+  excerpt: Excerpt | undefined,
 ): string | undefined {
   const notes: string[] = [];
   const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
-  if (claimedMs && actualEndMs !== undefined && actualEndMs < claimedMs * toleratedShortfall - 1000) {
+  const expectedMs = claimedMs && Math.min(claimedMs, excerpt?.endMs ?? claimedMs);
+  if (
+    claimedMs &&
+    expectedMs &&
+    actualEndMs !== undefined &&
+    actualEndMs < expectedMs * toleratedShortfall - 1000
+  ) {
     notes.push(`Pictures could only be read for the first ${seconds(actualEndMs)} of ${seconds(claimedMs)}.`);
   }
   if (
     sound &&
     claimedMs &&
     sound.durationMs > 0 &&
-    sound.durationMs < claimedMs * toleratedShortfall - 1000
+    sound.durationMs < lengthShown(claimedMs, excerpt) * toleratedShortfall - 1000
   ) {
     notes.push(`Only the first ${seconds(sound.durationMs)} of the sound are included.`);
   }
