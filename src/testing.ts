@@ -23,7 +23,11 @@ export {
   type Injection,
   type RawReply,
 } from './testing/gemini-emulator/faults.js';
-export { GeminiEmulator, startGeminiEmulator } from './testing/gemini-emulator/gemini-emulator.js';
+export {
+  type AnswerText,
+  GeminiEmulator,
+  startGeminiEmulator,
+} from './testing/gemini-emulator/gemini-emulator.js';
 export type {
   EmulatedLimits,
   EmulatedProject,

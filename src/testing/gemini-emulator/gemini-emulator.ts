@@ -27,7 +27,7 @@ import * as sideRoutes from './side-routes.js';
 import { answerStruck } from './struck.js';
 import type { WireErrorBody } from './wire.js';
 
-type AnswerText = string | ((call: RecordedCall) => string);
+export type AnswerText = string | ((call: RecordedCall) => string);
 
 /**
  * Starts a local server that speaks Gemini's REST API over a real socket, without a key and without the
