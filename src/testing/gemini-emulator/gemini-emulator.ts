@@ -27,6 +27,7 @@ import * as sideRoutes from './side-routes.js';
 import { answerStruck } from './struck.js';
 import type { WireErrorBody } from './wire.js';
 
+/** The text of an answer, or how to make it from the call. */
 export type AnswerText = string | ((call: RecordedCall) => string);
 
 /**
