@@ -1,6 +1,7 @@
 import { AnswerTimes } from './answer-times.js';
 import type { KeyNeed } from './key-pool.js';
 import { ModelBreaker } from './model-breaker.js';
+import { OversizedCalls } from './oversized-calls.js';
 import type { Unit } from './unit.js';
 import { WaitQueue } from './wait-queue.js';
 
@@ -27,6 +28,7 @@ export class ModelLane {
   readonly breaker = new ModelBreaker();
   readonly queue = new WaitQueue();
   readonly answers = new AnswerTimes();
+  readonly oversized = new OversizedCalls();
   units: readonly Unit[] = [];
   /** The earliest slot that somebody waits for. */
   wakeAt = Number.POSITIVE_INFINITY;

@@ -90,11 +90,12 @@ export class ScheduledKeyPool implements KeyPool {
     this.#ring.add(options.keys);
   }
 
-  acquire(need: KeyNeed, options?: CallOptions): Promise<KeyLease> {
+  acquire(asked: KeyNeed, options?: CallOptions): Promise<KeyLease> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.#closed) return Promise.reject(closedError());
     const now = this.#clock.now();
-    const lane = this.#ring.lane(need.model);
+    const lane = this.#ring.lane(asked.model);
+    const need = lane.oversized.resize(asked);
     const tokens = lane.tokensFor(need.estimatedTokens);
     if (lane.queue.size === 0 && this.#leases.size < this.#maxInFlight) {
       const unit = lane.choose(need, this.#ring.projectName(need.project), tokens, now);
@@ -223,7 +224,7 @@ export class ScheduledKeyPool implements KeyPool {
     lane.breaker.gate.enter(now);
     key.inFlight += 1;
     this.#current = key;
-    const grant: Grant = { lane, unit, key, booking, estimatedTokens: need.estimatedTokens, at: now };
+    const grant: Grant = { lane, unit, key, booking, estimatedTokens: need.estimatedTokens, at: now, need };
     const open = {
       expiresAt: Math.max(now, need.deadline ?? now) + this.#maxLeaseMs,
       reclaim: () => this.#settlement.settle(grant, lostLease, this.#clock.now()),

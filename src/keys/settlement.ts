@@ -1,6 +1,6 @@
 import type { Failure } from '../types.js';
 import type { KeyEvents } from './key-events.js';
-import type { LeaseOutcome } from './key-pool.js';
+import type { KeyNeed, LeaseOutcome } from './key-pool.js';
 import type { KeyRing } from './key-ring.js';
 import type { ModelLane } from './model-lane.js';
 import type { KeyProject, PooledKey } from './pooled-key.js';
@@ -19,6 +19,8 @@ export interface Grant {
   readonly booking: Booking;
   readonly estimatedTokens: number;
   readonly at: number;
+  /** What the call asked for, to know it again when it asks once more. */
+  readonly need?: KeyNeed | undefined;
 }
 
 /** Learns from how a call ended: books what it cost and leaves alone whoever is to blame. */
@@ -112,7 +114,12 @@ export class Settlement {
       const metric =
         failure.learned?.tpm !== undefined ? 'tpm' : failure.learned?.rpm !== undefined ? 'rpm' : 'unknown';
       rejections[metric] += 1;
-      const coolingMs = unit.refused(failure, grant.at, now) + this.#random() * coolingJitterMs;
+      const limit = failure.learned?.tpm;
+      const blamesCall =
+        limit !== undefined &&
+        grant.need !== undefined &&
+        grant.lane.oversized.refused(grant.need, unit, limit, unit.log.before(grant.at, now).tokens, now);
+      const coolingMs = unit.refused(failure, grant.at, now, blamesCall) + this.#random() * coolingJitterMs;
       unit.gate.close(now + coolingMs, failure.message);
       const isBare = failure.learned === undefined && failure.retryAfterMs === undefined;
       if (isBare && grant.lane.breaker.refusedBare(unit, now, grant.lane.units.length)) {

@@ -191,14 +191,15 @@ export class Unit {
 
   /**
    * The service refused a call for its rate. Returns how long to leave the unit alone, without
-   * jitter. The refused call must have been refunded.
+   * jitter. The refused call must have been refunded. `blamesCall` says that the limits need not be
+   * cut, because the call was too large for them.
    */
-  refused(failure: Failure, bookedAt: number, now: number): number {
+  refused(failure: Failure, bookedAt: number, now: number, blamesCall = false): number {
     const fresh = this.gate.isOpen || this.gate.isProbe(bookedAt);
     const { learned, retryAfterMs } = failure;
     // A ledger younger than the window does not know what was used before, by a former process say.
     const isComplete = this.#openedAt !== undefined && this.#openedAt + this.log.windowMs <= now;
-    if (fresh && isComplete) {
+    if (fresh && isComplete && !blamesCall) {
       // What was sent after the refused call says nothing about what the service had admitted by then.
       const used = this.log.before(bookedAt, now);
       const isCut =
