@@ -8,6 +8,7 @@ import { KeyRing } from './key-ring.js';
 import type { KeySpec } from './key-spec.js';
 import type { LimitRule } from './limit-rules.js';
 import type { ModelLane } from './model-lane.js';
+import { offerTurns } from './offer-turns.js';
 import { OpenLeases } from './open-leases.js';
 import { describePool, QueueWaits } from './pool-stats.js';
 import type { PooledKey } from './pooled-key.js';
@@ -247,45 +248,17 @@ export class ScheduledKeyPool implements KeyPool {
     for (const lane of this.#ring.lanes()) {
       if (lane.queue.size === 0) continue;
       if (lane.queue.earliestDeadline <= now) this.#expire(lane, now);
-      this.#serve(lane, now);
+      offerTurns(lane, now, {
+        hasRoom: () => this.#leases.size < this.#maxInFlight,
+        projectOf: (need) => this.#ring.projectName(need.project),
+        grant: (waiter, unit) => {
+          this.#waits.add(now - waiter.enqueuedAt);
+          waiter.grant(this.#grant(lane, unit, waiter.need, waiter.tokens, now));
+        },
+        refuse: (waiter, at) => waiter.reject(this.#refuse(lane, waiter.need, at, now)),
+      });
     }
     this.#arm();
-  }
-
-  #serve(lane: ModelLane, now: number): void {
-    // Who is first in turn but blocked keeps its unit; others may pass it on the remaining ones.
-    const reserved = new Set<Unit>();
-    // Who only waits for an even pace keeps it from those who do so too.
-    const reservedInPace = new Set<Unit>();
-    const longBacklog = lane.longBacklog(now);
-    lane.wakeAt = Number.POSITIVE_INFINITY;
-    for (const waiter of lane.queue.inTurn()) {
-      if (this.#leases.size >= this.#maxInFlight) return;
-      const paced = lane.queue.backlog(waiter.need) > longBacklog;
-      const taken = paced ? reservedInPace : reserved;
-      if (taken.size === lane.units.length) continue;
-      const { need, tokens } = waiter;
-      const project = this.#ring.projectName(need.project);
-      const unit = lane.choose(need, project, tokens, now, taken, paced);
-      if (unit !== undefined) {
-        lane.queue.take(waiter);
-        this.#waits.add(now - waiter.enqueuedAt);
-        waiter.grant(this.#grant(lane, unit, need, tokens, now));
-        continue;
-      }
-      const earliest = lane.earliest(need, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
-      if (earliest > waiter.deadline || earliest === Number.POSITIVE_INFINITY) {
-        lane.queue.remove(waiter);
-        waiter.reject(this.#refuse(lane, need, earliest, now));
-        continue;
-      }
-      const slot = lane.earliest(need, project, tokens, now, taken, paced);
-      if (slot === undefined) continue;
-      reservedInPace.add(slot.unit);
-      if (!paced || slot.unit.freeAt(tokens, now) > now) reserved.add(slot.unit);
-      if (slot.at > now) lane.wakeAt = Math.min(lane.wakeAt, slot.at);
-      if (reserved.size === lane.units.length) return;
-    }
   }
 
   #expire(lane: ModelLane, now: number): void {
