@@ -20,7 +20,7 @@ import { removeAbandonedWorkspaces, Workspace } from './workspace.js';
 const pictureConcurrency = 4;
 
 /** What does not depend on how the source was called. */
-type Prepared = PreparedParts & { readonly kind: MediaKind };
+type Prepared = PreparedParts & { readonly kind: MediaKind; readonly fingerprint: string };
 
 /**
  * Prepares pictures, clips, recordings and documents with sharp and ffmpeg: upright and in the right
@@ -90,7 +90,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
         const report = trackProgress(local.name, onProgress);
         report('reading', 1);
         const { startMs, endMs } = local.excerpt ?? {};
-        const key = [local.fingerprint, format.mimeType, startMs, endMs].join(' ');
+        const key = [local.identity, format.mimeType, startMs, endMs].join(' ');
         const known = this.#cache.get(key);
         // Errors name the file, so only sources of the same name wait for the same work.
         const prepared =
@@ -103,7 +103,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
         deadline.signal.throwIfAborted();
         if (!this.#closed) this.#cache.set(key, prepared);
         report('ready');
-        return { ...prepared, name: local.name, fingerprint: local.fingerprint };
+        return { ...prepared, name: local.name };
       } finally {
         if (!handedOver) await workspace.remove();
       }
@@ -122,10 +122,16 @@ export class DefaultMediaProcessor implements MediaProcessor {
       try {
         const isLong = format.kind === 'video' || format.kind === 'audio';
         report('queued');
-        return await (isLong ? this.#clips : this.#pictures).run(async () => {
+        const parts = (isLong ? this.#clips : this.#pictures).run(async () => {
           deadline.start(this.#settings.timeoutMs, `"${source.name}"`);
           return { kind: format.kind, ...(await this.#convert(source, format, report, deadline.signal)) };
         }, deadline.signal);
+        // A large file is hashed while it is decoded.
+        const fingerprint = source.fingerprint(deadline.signal);
+        for (const work of [parts, fingerprint]) work.catch((error: unknown) => deadline.abort(error));
+        await Promise.allSettled([parts, fingerprint]);
+        deadline.signal.throwIfAborted();
+        return { ...(await parts), fingerprint: await fingerprint };
       } finally {
         await workspace.remove();
       }

@@ -8,6 +8,7 @@ import { InvalidInputError, MediaError } from '../errors.js';
 import type { MediaData, MediaSource, NamedMedia } from '../types.js';
 import { readAll } from './byte-stream.js';
 import { checkExcerpt, type Excerpt } from './excerpt.js';
+import { hashFile, identifyFile } from './file-identity.js';
 import type { MediaSettings } from './media-options.js';
 import { fetchRemote } from './remote.js';
 import { sniffBytes } from './sniff.js';
@@ -21,8 +22,10 @@ export interface LocalSource {
   /** The part that is asked for, where it is not the whole. */
   readonly excerpt: Excerpt | undefined;
   readonly bytes: number;
+  /** The same only for the same bytes: the fingerprint, where it is known without reading a large file. */
+  readonly identity: string;
   /** Hex SHA-256 of all bytes. */
-  readonly fingerprint: string;
+  fingerprint(signal: AbortSignal): Promise<string>;
   /** The first bytes, enough to tell the format. */
   readonly head: Uint8Array;
   /** All bytes, when they are in memory anyway. */
@@ -151,20 +154,26 @@ function openBytes(data: Uint8Array, workspace: Workspace): Opened {
     await writeFile(path, data, { mode: 0o600 });
     return path;
   };
+  return describeBytes(data, () => {
+    written ??= write();
+    return written;
+  });
+}
+
+function describeBytes(data: Uint8Array, path: () => Promise<string>): Opened {
+  const fingerprint = createHash('sha256').update(data).digest('hex');
   return {
     bytes: data.byteLength,
-    fingerprint: createHash('sha256').update(data).digest('hex'),
+    identity: fingerprint,
+    fingerprint: async () => fingerprint,
     head: data.subarray(0, sniffBytes),
     data,
     read: async () => data,
-    path: () => {
-      written ??= write();
-      return written;
-    },
+    path,
   };
 }
 
-async function openFile(path: string, name: string, maxBytes: number, signal: AbortSignal) {
+async function openFile(path: string, name: string, maxBytes: number, signal: AbortSignal): Promise<Opened> {
   // O_NONBLOCK, because opening a FIFO waits for a writer otherwise.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause) => {
     const reason = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'not-found' : 'not-allowed';
@@ -172,38 +181,31 @@ async function openFile(path: string, name: string, maxBytes: number, signal: Ab
     throw new MediaError(reason, `${problem}: "${name}". Check the path and its permissions.`, { cause });
   });
   try {
-    const stats = await file.stat();
+    const stats = await file.stat({ bigint: true });
     if (!stats.isFile()) {
       throw new MediaError('not-allowed', `"${name}" is a directory, pipe or device. Name an ordinary file.`);
     }
     if (stats.size > maxBytes) throw tooLarge(name, maxBytes);
-    return await describeFile(file, path, stats.size, signal);
+    const bytes = Number(stats.size);
+    if (bytes <= inMemoryBytes) {
+      const data = await file.readFile();
+      signal.throwIfAborted();
+      return describeBytes(data, async () => path);
+    }
+    const identity = identifyFile(stats);
+    const known = identity ? undefined : await hashFile(path, signal);
+    return {
+      bytes,
+      identity: identity ?? known ?? path,
+      fingerprint: async (hashing) => known ?? (await hashFile(path, hashing)),
+      head: await readHead(file),
+      data: undefined,
+      read: () => readWhole(path),
+      path: async () => path,
+    };
   } finally {
     await file.close();
   }
-}
-
-async function describeFile(file: FileHandle, path: string, bytes: number, signal: AbortSignal) {
-  const hash = createHash('sha256');
-  const kept: Uint8Array[] = [];
-  let read = 0;
-  const chunks = file.createReadStream({ start: 0, highWaterMark: 2 ** 20, autoClose: false });
-  for await (const chunk of chunks as AsyncIterable<Uint8Array>) {
-    signal.throwIfAborted();
-    hash.update(chunk);
-    if (bytes <= inMemoryBytes || read < sniffBytes) kept.push(chunk);
-    read += chunk.byteLength;
-  }
-  const start = Buffer.concat(kept);
-  const data = bytes <= inMemoryBytes ? start : undefined;
-  return {
-    bytes: read,
-    fingerprint: hash.digest('hex'),
-    head: start.subarray(0, sniffBytes),
-    data,
-    read: async () => data ?? (await readWhole(path)),
-    path: async () => path,
-  };
 }
 
 async function openStream(
@@ -239,11 +241,12 @@ async function openStream(
   }
   if (!spool) return openBytes(Buffer.concat(held), workspace);
   const { path } = spool;
-  const head = await readStart(path);
+  const fingerprint = hash.digest('hex');
   return {
     bytes,
-    fingerprint: hash.digest('hex'),
-    head,
+    identity: fingerprint,
+    fingerprint: async () => fingerprint,
+    head: await readStart(path),
     data: undefined,
     read: () => readWhole(path),
     path: async () => path,
@@ -253,11 +256,15 @@ async function openStream(
 async function readStart(path: string): Promise<Uint8Array> {
   const file = await open(path, 'r');
   try {
-    const { bytesRead, buffer } = await file.read(new Uint8Array(sniffBytes), 0, sniffBytes, 0);
-    return buffer.subarray(0, bytesRead);
+    return await readHead(file);
   } finally {
     await file.close();
   }
+}
+
+async function readHead(file: FileHandle): Promise<Uint8Array> {
+  const { bytesRead, buffer } = await file.read(new Uint8Array(sniffBytes), 0, sniffBytes, 0);
+  return buffer.subarray(0, bytesRead);
 }
 
 async function readWhole(path: string): Promise<Uint8Array> {

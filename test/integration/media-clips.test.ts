@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { appendFile, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
 import type { PreparedMedia } from '../../src/types.js';
 import {
@@ -378,6 +379,38 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
       });
     },
   );
+
+  it.each([
+    { age: 'settled', laterMs: 10_000 },
+    { age: 'just written', laterMs: 0 },
+  ])('knows a file that is too large for memory by its bytes ($age)', async ({ age, laterMs }) => {
+    const path = await makeClip({ path: pathOf(`large ${age}.mp4`), seconds: 2, fps });
+    const padding = Buffer.alloc(33 * 2 ** 20);
+    padding.writeUInt32BE(padding.length, 0);
+    padding.write('free', 4, 'latin1');
+    await appendFile(path, padding);
+    const now = Date.now;
+    const clock = vi.spyOn(Date, 'now').mockImplementation(() => now() + laterMs);
+    try {
+      await using processor = new DefaultMediaProcessor({ frames: 2 });
+      const prepare = async (source: string) => {
+        const sha256 = createHash('sha256')
+          .update(await readFile(source))
+          .digest('hex');
+        const media = await processor.prepare(source);
+        expect(media.fingerprint).toBe(sha256);
+        return media.parts;
+      };
+      const first = await prepare(path);
+      expect(await prepare(path)).toBe(first);
+      await appendFile(path, padding);
+      expect(await prepare(path)).not.toBe(first);
+      const aborted = processor.prepare(path, { signal: AbortSignal.abort('enough') });
+      await expect(aborted).rejects.toBe('enough');
+    } finally {
+      clock.mockRestore();
+    }
+  });
 
   it('uses what is there of a clip that was cut off, and says so', async () => {
     const whole = await makeClip({
