@@ -83,7 +83,7 @@ export class ModelLane {
     let mostSlack = Number.NEGATIVE_INFINITY;
     for (const unit of this.units) {
       if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
-      if (paced && unit.paceOpensAt > now) continue;
+      if (paced && unit.paceOpensAt(now) > now) continue;
       if (unit.isFull(now) || unit.freeAt(tokens, now) > now) continue;
       const slack = unit.slack(now);
       if (slack > mostSlack) {
@@ -107,7 +107,7 @@ export class ModelLane {
     let best: Slot | undefined;
     for (const unit of this.units) {
       if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
-      const at = Math.max(opensAt, unit.freeAt(tokens, now), paced ? unit.paceOpensAt : 0);
+      const at = Math.max(opensAt, unit.freeAt(tokens, now), paced ? unit.paceOpensAt(now) : 0);
       if (best === undefined || at < best.at) best = { unit, at };
     }
     return best;

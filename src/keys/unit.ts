@@ -107,9 +107,13 @@ export class Unit {
     return Math.max(this.#passableAt(now), windowAt);
   }
 
-  /** When a call that gives way to others may start, as far as the even spread of calls goes. */
-  get paceOpensAt(): number {
-    return this.#pace.opensAt;
+  /**
+   * When a call that gives way to others may start, as far as the even spread of calls goes. Limits
+   * that are guessed, or used by others too, give no pace: what is left of them is taken as it comes.
+   */
+  paceOpensAt(now: number): number {
+    const isKnown = this.rpm.origin !== 'estimated' && now >= this.#distrustedUntil;
+    return isKnown ? this.#pace.opensAt : 0;
   }
 
   /** Calls a minute that the limits admit; `Infinity` when they are unknown. */
