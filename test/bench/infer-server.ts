@@ -10,4 +10,6 @@ const server = express()
   .listen(0, '127.0.0.1', () => {
     process.send?.({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
   });
+// The contestants take turns, so that a connection may be idle for longer than the default 5 s.
+server.keepAliveTimeout = 120_000;
 process.on('disconnect', () => process.exit(0));

@@ -99,6 +99,8 @@ async function startFastApi(baseUrl: string): Promise<Child | undefined> {
     port,
     '--log-level',
     'warning',
+    '--timeout-keep-alive',
+    '120',
   ];
   return startCommand(python, parameters, `http://127.0.0.1:${port}`, {
     GOOGLE_GEMINI_BASE_URL: baseUrl,
