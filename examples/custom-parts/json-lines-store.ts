@@ -132,6 +132,7 @@ export class JsonLinesStore implements MemoryStore {
   async #write<T>(options: CallOptions, write: () => Promise<T>): Promise<T> {
     this.#check(options);
     const result = this.#writing.then(write);
+    // Its own caller hears of a failure below; the next write only waits for this one to be over.
     this.#writing = result.catch(() => undefined);
     try {
       return await result;

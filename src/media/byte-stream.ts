@@ -14,6 +14,7 @@ export async function* readAll(
     rejectOnAbort = () => reject(signal.reason);
     signal.addEventListener('abort', rejectOnAbort, { once: true });
   });
+  // It is heard in the race below; between two reads nobody waits for it.
   aborted.catch(() => undefined);
   try {
     signal.throwIfAborted();
@@ -31,6 +32,7 @@ export async function* readAll(
 /** Not waited for: an iterator that hangs in `next` would hang in `return` as well. */
 function closeStream(chunks: AsyncIterable<unknown>, iterator: AsyncIterator<unknown>): void {
   if ('destroy' in chunks && typeof chunks.destroy === 'function') chunks.destroy();
+  // The stream is given up: why it cannot be closed as well changes nothing for the caller.
   iterator.return?.().catch(() => undefined);
 }
 

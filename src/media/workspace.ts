@@ -51,6 +51,7 @@ export class Workspace {
 
   async remove(): Promise<void> {
     if (!this.#directory) return;
+    // Whoever needed the directory has learned that it could not be made.
     const directory = await this.#directory.catch(() => undefined);
     if (!directory) return;
     await rm(directory, { recursive: true, force: true, maxRetries: 3 });
@@ -75,6 +76,7 @@ export async function removeAbandonedWorkspaces(parent: string): Promise<void> {
 async function isAbandoned(pid: number, directory: string): Promise<boolean> {
   if (pid !== process.pid) return !isAlive(pid);
   const startedAt = Date.now() - process.uptime() * 1000;
+  // Gone meanwhile: then there is nothing to clean.
   const made = await stat(directory).catch(() => undefined);
   return made !== undefined && made.mtimeMs < startedAt - 1000;
 }

@@ -63,6 +63,7 @@ export class ChromaSessions {
   load(key: string, signal?: AbortSignal): Promise<LoadedSession> {
     // One at a time per conversation: two that add the same turns would double them.
     const earlier = this.#loading.get(key) ?? Promise.resolve();
+    // The caller of the earlier one hears of its failure; this one tries anew.
     const load = earlier.catch(() => undefined).then(() => this.#load(key, signal));
     this.#loading.set(key, load);
     const done = () => {

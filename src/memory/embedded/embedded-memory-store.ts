@@ -156,6 +156,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
   async #close(): Promise<void> {
     await this.#appends.idle();
     this.#indexes.clear();
+    // Whoever opened it has learned why it could not be; then there is nothing to close.
     const open = await this.#opening?.catch(() => undefined);
     await open?.backlog?.close();
     open?.database.close();
