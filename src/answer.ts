@@ -17,7 +17,7 @@ export interface AnswerParts extends ChatParts {
 /** One call from the prompt to the stored turn; the last part is `done`. */
 export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<ChatPart, void, undefined> {
   const { events, memory } = parts;
-  const { clock, context: budget, generation, systemInstruction } = parts.options;
+  const { clock, context: budget, generation, hedge, systemInstruction } = parts.options;
   const { conversation, request, signal, turnId } = call;
   const { sessionId } = conversation;
   const elapsedMs = () => clock.now() - call.startedAt;
@@ -30,7 +30,7 @@ export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<Ch
   }
 
   const answering = attemptAnswer(
-    { ...parts, clock },
+    { ...parts, clock, hedge },
     {
       request: {
         model: request.model ?? parts.modelName,
@@ -51,8 +51,8 @@ export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<Ch
   for await (const part of answering) {
     if (part.type === 'text') firstTokenMs ??= elapsedMs();
     if (part.type === 'attempt') {
-      const { attempt, keyId, model } = part;
-      events.emit('attempt', { sessionId, turnId, attempt, keyId, model });
+      const { type: _, ...attempt } = part;
+      events.emit('attempt', { sessionId, turnId, ...attempt });
     }
     if (part.type !== 'answered') {
       yield part;

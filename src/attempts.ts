@@ -1,8 +1,10 @@
 import type { Clock } from './clock.js';
 import { sleep } from './clock.js';
 import { BlockedError, IncompleteReplyError, KeyPoolExhaustedError, ModelCallError } from './errors.js';
-import type { KeyLease, KeyPool } from './keys/key-pool.js';
+import { firstToSpeak } from './hedge.js';
+import type { KeyLease, KeyNeed, KeyPool } from './keys/key-pool.js';
 import type { ChatModel, ModelEvent, ModelRequest } from './model/chat-model.js';
+import { ModelCall } from './model-call.js';
 import type { RetryDecision, RetryPolicy } from './retry/retry-policy.js';
 import type { Attempt, Failure } from './types.js';
 
@@ -21,22 +23,13 @@ const routedKinds: ReadonlySet<Failure['kind']> = new Set([
 const routedScopes: ReadonlySet<Failure['scope']> = new Set(['key', 'pair', 'project']);
 const isRouted = (failure: Failure) => routedKinds.has(failure.kind) && routedScopes.has(failure.scope);
 
-/** Reasons of failures that happened before anything was sent, so that no quota was spent. */
-const unsentReasons: ReadonlySet<string> = new Set([
-  'API_KEY_UNUSABLE',
-  'EAI_AGAIN',
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
-
 export interface AttemptParts {
   readonly keyPool: KeyPool;
   readonly model: ChatModel;
   readonly retry: RetryPolicy;
   readonly clock: Clock;
+  /** A second call on another project when the first is silent for so long; at most one a question. */
+  readonly hedge?: { readonly afterMs: number } | undefined;
 }
 
 export interface AttemptCall {
@@ -52,7 +45,13 @@ export interface AttemptCall {
 }
 
 export type AttemptPart =
-  | { readonly type: 'attempt'; readonly attempt: number; readonly model: string; readonly keyId: string }
+  | {
+      readonly type: 'attempt';
+      readonly attempt: number;
+      readonly model: string;
+      readonly keyId: string;
+      readonly isHedge?: boolean | undefined;
+    }
   | { readonly type: 'thought'; readonly text: string }
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'restart'; readonly failure: Failure }
@@ -65,22 +64,6 @@ export type AttemptPart =
       readonly attempts: readonly Attempt[];
       readonly queueMs: number;
     };
-
-const abandoned: Failure = {
-  kind: 'incomplete',
-  scope: 'call',
-  message: 'The caller stopped reading the answer.',
-};
-
-/** A fault of any origin as a `Failure`. What no `ChatModel` should throw counts as an internal fault. */
-function failureOf(error: unknown): Failure {
-  if (ModelCallError.isInstance(error)) return error.failure;
-  if (BlockedError.isInstance(error)) {
-    return { kind: 'blocked', scope: 'call', message: error.message, reason: error.reason, cause: error };
-  }
-  const message = error instanceof Error ? error.message : String(error);
-  return { kind: 'internal', scope: 'call', message: `The model adapter failed: ${message}`, cause: error };
-}
 
 /** No key for this model, put as a failure of the model, so that a fallback can be asked for. */
 function exhaustion(error: KeyPoolExhaustedError): Failure {
@@ -102,14 +85,15 @@ export async function* attemptAnswer(
   call: AttemptCall,
 ): AsyncGenerator<AttemptPart, void, undefined> {
   const { clock, keyPool, retry } = parts;
-  const attempts: Attempt[] = [];
+  const calls: ModelCall[] = [];
   const triedModels = [call.request.model];
   let model = call.request.model;
   let counted = 0;
   let queueMs = 0;
 
+  const attempts = () => calls.map((made) => made.attempt);
   const decide = (failure: Failure, visible: boolean): RetryDecision | undefined => {
-    if (attempts.length >= mostAttempts) return undefined;
+    if (calls.length >= mostAttempts) return undefined;
     const elapsedMs = clock.now() - call.startedAt;
     const decision = retry.next({ failure, model, triedModels, attempt: counted, elapsedMs, visible });
     return decision && clock.now() + decision.delayMs < call.deadline ? decision : undefined;
@@ -120,22 +104,27 @@ export async function* attemptAnswer(
     counted = 0;
     triedModels.push(next);
   };
-
+  const { estimatedTokens, priority, signal, tenant } = call;
+  const acquire = (need: Partial<KeyNeed>) =>
+    keyPool.acquire({ model, estimatedTokens, tenant, priority, ...need }, { signal });
+  const start = (lease: KeyLease, isHedge: boolean): ModelCall => {
+    const request = model === call.request.model ? call.request : { ...call.request, model };
+    const started = new ModelCall(parts, { lease, request, signal, isHedge });
+    calls.push(started);
+    return started;
+  };
+  const announce = ({ isHedge, lease: { key }, model: name }: ModelCall, attempt: number): AttemptPart => ({
+    type: 'attempt',
+    attempt,
+    model: name,
+    keyId: key.id,
+    ...(isHedge && { isHedge }),
+  });
   for (;;) {
     const queuedAt = clock.now();
     let lease: KeyLease;
     try {
-      lease = await keyPool.acquire(
-        {
-          model,
-          estimatedTokens: call.estimatedTokens,
-          tenant: call.tenant,
-          priority: call.priority,
-          since: call.startedAt,
-          deadline: call.deadline,
-        },
-        { signal: call.signal },
-      );
+      lease = await acquire({ since: call.startedAt, deadline: call.deadline });
     } catch (error) {
       if (!KeyPoolExhaustedError.isInstance(error)) throw error;
       const decision = decide(exhaustion(error), false);
@@ -146,69 +135,55 @@ export async function* attemptAnswer(
       queueMs += clock.now() - queuedAt;
     }
 
-    const startedAt = clock.now();
-    let text = '';
-    let thoughts = '';
-    let failure: Failure | undefined;
-    let settled = false;
+    const made = calls.length;
+    let current = start(lease, false);
     try {
-      yield { type: 'attempt', attempt: attempts.length + 1, model, keyId: lease.key.id };
-      const request = model === call.request.model ? call.request : { ...call.request, model };
-      for await (const event of parts.model.stream(request, {
-        apiKey: lease.key.value,
-        signal: call.signal,
-      })) {
-        if (event.type === 'text') {
-          text += event.text;
-          yield event;
-        } else if (event.type === 'thought') {
-          thoughts += event.text;
-          yield event;
-        } else {
-          lease.settle({ ok: true, usage: event.usage });
-          settled = true;
-          attempts.push({ model, keyId: lease.key.id, startedAt, durationMs: clock.now() - startedAt });
-          yield { type: 'answered', text, thoughts, model, finish: event, attempts, queueMs };
+      yield announce(current, made + 1);
+      if (parts.hedge !== undefined && !calls.some(({ isHedge }) => isHedge)) {
+        const { afterMs } = parts.hedge;
+        current = await firstToSpeak(current, {
+          clock,
+          afterMs,
+          acquire,
+          start: (lease) => start(lease, true),
+        });
+        const second = calls[made + 1];
+        if (second !== undefined) yield announce(second, made + 2);
+      }
+      for (;;) {
+        const event = await current.next();
+        if (event.type === 'finish') {
+          const { text, thoughts } = current;
+          yield { type: 'answered', text, thoughts, model, finish: event, attempts: attempts(), queueMs };
           return;
         }
+        yield event;
       }
-      failure = { kind: 'incomplete', scope: 'call', message: 'The answer ended without a finish reason.' };
     } catch (error) {
-      if (call.signal.aborted) throw call.signal.reason;
-      failure = failureOf(error);
-      if (failure.kind === 'blocked') {
-        lease.settle({ ok: false, failure, sent: true });
-        settled = true;
-        throw BlockedError.isInstance(error)
-          ? error
-          : new BlockedError(failure.reason ?? 'BLOCKED', failure.message, { partial: text, cause: error });
-      }
+      if (signal.aborted) throw signal.reason;
+      if (current.failure === undefined) throw error;
     } finally {
-      if (!settled) {
-        const sent = !unsentReasons.has(failure?.reason ?? '');
-        lease.settle({ ok: false, failure: failure ?? abandoned, sent });
-      }
+      for (const open of calls.slice(made)) open.end();
     }
 
-    const failed: Attempt = {
-      model,
-      keyId: lease.key.id,
-      startedAt,
-      durationMs: clock.now() - startedAt,
-      failure,
-    };
-    attempts.push(failed);
-    if (!isRouted(failure)) counted += 1;
+    const { attempt: failed, failure, text } = current;
+    if (failure.kind === 'blocked') throw blockedBy(failure, text);
+    counted += calls.slice(made).filter((each) => each.failure && !isRouted(each.failure)).length;
     const visible = text !== '';
     const decision = decide(failure, visible);
     if (decision === undefined) {
       throw visible
-        ? new IncompleteReplyError(text, failure, attempts)
-        : new ModelCallError(failure, attempts);
+        ? new IncompleteReplyError(text, failure, attempts())
+        : new ModelCallError(failure, attempts());
     }
     switchTo(decision.model);
     call.onRetry({ failed, failure, delayMs: decision.delayMs, model });
     if (visible) yield { type: 'restart', failure };
-    if (decision.delayMs > 0) await sleep(clock, decision.delayMs, call.signal);
+    if (decision.delayMs > 0) await sleep(clock, decision.delayMs, signal);
   }
+}
+
+function blockedBy(failure: Failure, partial: string): BlockedError {
+  if (BlockedError.isInstance(failure.cause)) return failure.cause;
+  return new BlockedError(failure.reason ?? 'BLOCKED', failure.message, { partial, cause: failure.cause });
 }

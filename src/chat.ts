@@ -35,6 +35,8 @@ export interface ChatStats {
     readonly inFlight: number;
     readonly succeeded: number;
     readonly failed: number;
+    /** Second calls that were made because the first was late (option `hedge`). */
+    readonly hedged: number;
   };
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
@@ -66,6 +68,7 @@ export class MultimodalChat implements AsyncDisposable {
   #total = 0;
   #succeeded = 0;
   #failed = 0;
+  #hedged = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -125,6 +128,7 @@ export class MultimodalChat implements AsyncDisposable {
     try {
       for await (const part of answer(this.#answerParts, call)) {
         if (part.type === 'done') outcome = 'succeeded';
+        else if (part.type === 'attempt' && part.isHedge) this.#hedged += 1;
         yield part;
       }
     } catch (error) {
@@ -171,6 +175,7 @@ export class MultimodalChat implements AsyncDisposable {
       inFlight: this.#running.size,
       succeeded: this.#succeeded,
       failed: this.#failed,
+      hedged: this.#hedged,
     };
     return { keys, memory, calls, startedAt: this.#startedAt };
   }

@@ -11,6 +11,7 @@ export interface ChatEvents {
     model: string;
     keyId: string;
     attempt: number;
+    isHedge?: boolean | undefined;
   }) => void;
   /** An attempt failed and another follows after `delayMs`. */
   retry: (event: {

@@ -35,6 +35,13 @@ export interface MultimodalChatOptions {
       }
     | RetryPolicy
     | undefined;
+  /**
+   * When an answer has not begun after so many milliseconds, a second call is made on another project
+   * if that has quota to spare, and the one that begins first is kept. Costs the quota and tokens of
+   * the other: see `isHedge` of a reply's attempts, `stats().calls.hedged`, and the keys' `wastedCalls`.
+   * At most one a question. Default: off.
+   */
+  readonly hedge?: { readonly afterMs: number } | undefined;
   /** `false` forgets everything, `':memory:'` keeps turns in the process, or a `MemoryStore` of your own, which you close. Default: a file under `dataDir`. */
   readonly memory?: false | ':memory:' | MemoryStore | undefined;
   /** Lets the default store recall by meaning as well as by words. Default: none. */

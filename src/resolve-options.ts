@@ -113,6 +113,7 @@ const optionsSchema = z.strictObject({
   model: z.union([name, partWith<ChatModel>('ChatModel', 'stream')]).optional(),
   fallbackModels: z.array(name).readonly().optional(),
   retry: z.union([partWith<RetryPolicy>('RetryPolicy', 'next'), retrySchema]).optional(),
+  hedge: z.strictObject({ afterMs: durationMs }).optional(),
   memory: z
     .union([
       z.literal(false),

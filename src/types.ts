@@ -187,6 +187,8 @@ export interface Attempt {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly durationMs: number;
+  /** Whether it was a second call beside one that was late (option `hedge`). */
+  readonly isHedge?: boolean | undefined;
   /** Absent when the attempt succeeded. */
   readonly failure?: Failure | undefined;
 }
@@ -234,7 +236,14 @@ export type ChatPart =
       readonly media?: PreparedMedia | undefined;
     }
   | { readonly type: 'recall'; readonly turns: readonly RecalledTurn[]; readonly recentTurns: number }
-  | { readonly type: 'attempt'; readonly attempt: number; readonly model: string; readonly keyId: string }
+  | {
+      readonly type: 'attempt';
+      readonly attempt: number;
+      readonly model: string;
+      readonly keyId: string;
+      /** Whether it is a second call beside one that is late (option `hedge`). */
+      readonly isHedge?: boolean | undefined;
+    }
   | { readonly type: 'thought'; readonly text: string }
   | { readonly type: 'text'; readonly text: string }
   /** Drop the text received so far: another attempt begins the answer anew. */

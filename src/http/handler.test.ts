@@ -118,7 +118,7 @@ describe('the other routes', () => {
           ],
         },
         memory: { turns: 7, sessions: 2, cacheSize: 42, pending: 0, diskBytes: 4096 },
-        calls: { total: 20, inFlight: 2, succeeded: 17, failed: 1 },
+        calls: { total: 20, inFlight: 2, succeeded: 17, failed: 1, hedged: 3 },
       },
     });
     const response = await createHandler(chat)(new Request(url('/stats')));
@@ -168,7 +168,7 @@ describe('the other routes', () => {
       cache_size: 42,
       queued: 1,
       in_flight: 2,
-      calls: { total: 20, in_flight: 2, succeeded: 17, failed: 1 },
+      calls: { total: 20, in_flight: 2, succeeded: 17, failed: 1, hedged: 3 },
       memory: { turns: 7, sessions: 2, pending: 0, disk_bytes: 4096 },
       started_at: 1_700_000_000,
     });

@@ -20,6 +20,7 @@ export function wireStats(stats: ChatStats, notice: string | undefined): object 
       in_flight: calls.inFlight,
       succeeded: calls.succeeded,
       failed: calls.failed,
+      hedged: calls.hedged,
     },
     memory:
       memory === undefined

@@ -7,6 +7,8 @@ export interface KeyNeed {
   readonly estimatedTokens: number;
   /** Only keys of this project may serve, because the request names a resource that it owns. */
   readonly project?: string | undefined;
+  /** Keys of this project may not serve, because another call of the same question runs there. */
+  readonly avoidProject?: string | undefined;
   /** Who asks; tenants take turns. Default `default`. */
   readonly tenant?: string | undefined;
   /** Interactive calls go before batch calls. Default `interactive`. */

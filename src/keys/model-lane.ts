@@ -147,6 +147,6 @@ export class ModelLane {
 }
 
 function isEligible(unit: Unit, need: KeyNeed, project: string | undefined): boolean {
-  if (unit.project.keys.length === 0) return false;
+  if (unit.project.keys.length === 0 || unit.project.name === need.avoidProject) return false;
   return (project === undefined || unit.project.name === project) && unit.couldFit(need.estimatedTokens);
 }

@@ -149,7 +149,7 @@ describe('MultimodalChat', () => {
     emulator.inject({ fault: 'safety' });
     await thrownBy(chat.send({ prompt: 'Hi' }));
     const stats = await chat.stats();
-    expect(stats.calls).toEqual({ total: 2, inFlight: 0, succeeded: 1, failed: 1 });
+    expect(stats.calls).toEqual({ total: 2, inFlight: 0, succeeded: 1, failed: 1, hedged: 0 });
     expect(stats.keys.keys.map(({ id }) => id)).toEqual(['key_1_...0001', 'key_2_...0002']);
     expect(stats.memory?.turns).toBe(1);
   });
