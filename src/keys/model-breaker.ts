@@ -43,6 +43,11 @@ export class ModelBreaker {
     return Math.min(longestPauseMs, Math.max(firstPauseMs, pausePerOutage * (now - this.#failingSince)));
   }
 
+  /** Others found at `at` that the calls fail, and closed the gate: the next pause is as long as theirs. */
+  follow(at: number): void {
+    this.#failingSince = at;
+  }
+
   /** A unit was refused without any detail. Returns whether all `units` were at about the same time. */
   refusedBare(unit: Unit, now: number, units: number): boolean {
     this.#bareRefusals.set(unit, now);

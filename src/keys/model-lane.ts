@@ -12,7 +12,7 @@ const largestReserve = 0.5;
 const correctionRate = 0.05;
 const longestForecastMs = 3_600_000;
 /** A backlog of more than this part of what the quotas admit a minute is served evenly. */
-const pacedBacklog = 1 / 12;
+export const pacedBacklog = 1 / 12;
 /** At most this part of a caller's patience is kept free for the answer itself. */
 const mostForAnswer = 0.25;
 
@@ -60,7 +60,11 @@ export class ModelLane {
    * before the answer is whole, and the quota would be lost: there the answer gets its time.
    */
   latestStart(need: KeyNeed, deadline: number, since: number, now: number): number {
-    if (this.queue.backlog(need) <= this.longBacklog(now)) return deadline;
+    return this.queue.backlog(need) > this.longBacklog(now) ? this.startInTime(deadline, since) : deadline;
+  }
+
+  /** Until when a call has to start to be answered before its deadline. */
+  startInTime(deadline: number, since: number): number {
     return deadline - Math.min(this.answers.usualMs, mostForAnswer * Math.max(0, deadline - since));
   }
 

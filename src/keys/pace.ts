@@ -1,5 +1,5 @@
 /** How far calls may fall behind the mean rate and catch up. */
-const leewayMs = 5_000;
+export const leewayMs = 5_000;
 
 /**
  * When the next call may start if calls start evenly instead of as soon as the quota lets them: the

@@ -21,6 +21,8 @@ export interface Grant {
   readonly at: number;
   /** What the call asked for, to know it again when it asks once more. */
   readonly need?: KeyNeed | undefined;
+  /** Tokens of the minute that were used when it was granted, where a ledger other than the unit's knows. */
+  readonly usedTokens?: number | undefined;
 }
 
 /** Learns from how a call ended: books what it cost and leaves alone whoever is to blame. */
@@ -35,7 +37,8 @@ export class Settlement {
     this.#random = random;
   }
 
-  settle(grant: Grant, outcome: LeaseOutcome, now: number): void {
+  /** Returns whether the call was refused for its own size rather than for what else was asked. */
+  settle(grant: Grant, outcome: LeaseOutcome, now: number): boolean {
     const { key, lane } = grant;
     const unit = grant.unit.current;
     unit.inFlight -= 1;
@@ -51,13 +54,13 @@ export class Settlement {
         lane.correct(grant.estimatedTokens, inputTokens);
       }
       this.#recovered(grant, unit, ['key', 'project', 'pair', 'model'], now);
-      return;
+      return false;
     }
     if (outcome.sent) key.usageCount += 1;
-    this.#fail(grant, outcome.failure, outcome.sent, now);
+    return this.#fail(grant, outcome.failure, outcome.sent, now);
   }
 
-  #fail(grant: Grant, failure: Failure, sent: boolean, now: number): void {
+  #fail(grant: Grant, failure: Failure, sent: boolean, now: number): boolean {
     const { key, lane } = grant;
     const reaction = reactTo(failure);
     key.failureCount += 1;
@@ -71,6 +74,7 @@ export class Settlement {
     if (reaction.refund || !sent) unit.refund(grant.booking, now);
     this.#learn(grant, unit, failure);
     this.#recovered(grant, unit, provenBy(failure, sent), now);
+    let isTooLarge = false;
     switch (reaction.blame) {
       case 'call':
         break;
@@ -78,11 +82,11 @@ export class Settlement {
         this.#disable(grant, key, reaction, failure, now);
         break;
       case 'project':
-        if (reaction.leaveMs === 'rate' || reaction.leaveMs === 'day') this.#cool(grant, unit, failure, now);
+        if (isForQuota(reaction)) isTooLarge = this.#cool(grant, unit, failure, now);
         else this.#disable(grant, unit.project, reaction, failure, now);
         break;
       case 'pair':
-        if (reaction.leaveMs === 'rate' || reaction.leaveMs === 'day') this.#cool(grant, unit, failure, now);
+        if (isForQuota(reaction)) isTooLarge = this.#cool(grant, unit, failure, now);
         else this.#leaveUnit(grant, unit, failure, reaction, now);
         break;
       case 'model':
@@ -90,6 +94,7 @@ export class Settlement {
         break;
     }
     for (const gate of [key.gate, unit.project.gate, unit.gate, lane.breaker.gate]) gate.release(grant.at);
+    return isTooLarge;
   }
 
   /** Limit 0 means that there is no quota at all, which is no limit to schedule by. */
@@ -104,8 +109,9 @@ export class Settlement {
     });
   }
 
-  #cool(grant: Grant, unit: Unit, failure: Failure, now: number): void {
+  #cool(grant: Grant, unit: Unit, failure: Failure, now: number): boolean {
     const { rejections } = grant.key;
+    let isTooLarge = false;
     const fresh = unit.gate.isOpen || unit.gate.isProbe(grant.at);
     if (failure.kind === 'daily-quota') {
       rejections.rpd += 1;
@@ -115,11 +121,12 @@ export class Settlement {
         failure.learned?.tpm !== undefined ? 'tpm' : failure.learned?.rpm !== undefined ? 'rpm' : 'unknown';
       rejections[metric] += 1;
       const limit = failure.learned?.tpm;
-      const blamesCall =
+      const usedTokens = grant.usedTokens ?? unit.log.before(grant.at, now).tokens;
+      isTooLarge =
         limit !== undefined &&
         grant.need !== undefined &&
-        grant.lane.oversized.refused(grant.need, unit, limit, unit.log.before(grant.at, now).tokens, now);
-      const coolingMs = unit.refused(failure, grant.at, now, blamesCall) + this.#random() * coolingJitterMs;
+        grant.lane.oversized.refused(grant.need, unit, limit, usedTokens, now);
+      const coolingMs = unit.refused(failure, grant.at, now, isTooLarge) + this.#random() * coolingJitterMs;
       unit.gate.close(now + coolingMs, failure.message);
       const isBare = failure.learned === undefined && failure.retryAfterMs === undefined;
       if (isBare && grant.lane.breaker.refusedBare(unit, now, grant.lane.units.length)) {
@@ -128,6 +135,7 @@ export class Settlement {
     }
     unit.blockedBy = failure.kind;
     if (fresh) this.#emitBlocked('cooled', grant, unit, failure, unit.gate.closedUntil);
+    return isTooLarge;
   }
 
   #leaveUnit(grant: Grant, unit: Unit, failure: Failure, reaction: Reaction, now: number): void {
@@ -199,6 +207,10 @@ export class Settlement {
       ...(until === Number.POSITIVE_INFINITY ? {} : { until }),
     });
   }
+}
+
+function isForQuota({ leaveMs }: Reaction): boolean {
+  return leaveMs === 'rate' || leaveMs === 'day';
 }
 
 /** Whom a failed call nevertheless proved to be well: a refusal for its rate, say, was given to a valid key. */
