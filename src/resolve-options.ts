@@ -84,6 +84,7 @@ const mediaShape = {
   maxSide: z.number().int().min(16).max(8192).optional(),
   quality: atLeastOne.max(100).optional(),
   accuracy: z.enum(['auto', 'exact']).optional(),
+  sampling: z.enum(['uniform', 'scenes']).optional(),
   audio: z.boolean().optional(),
   maxAudioMs: durationMs.optional(),
   maxPages: atLeastOne.optional(),

@@ -13,6 +13,12 @@ export interface MediaOptions {
    * fraction of the time; `exact` always decodes the frame at the wanted instant. Default `auto`.
    */
   readonly accuracy?: 'auto' | 'exact' | undefined;
+  /**
+   * Which frames of a clip are shown. `uniform` takes the middles of equal slices. `scenes` looks at small
+   * keyframes first and shows every scene that `frames` allows, at most twice as far apart as `uniform`,
+   * and fewer frames than `frames` where nothing changes. Default `uniform`.
+   */
+  readonly sampling?: 'uniform' | 'scenes' | undefined;
   /** Whether a clip's sound goes along, as one mono part after the frames. Silence never does. Default true. */
   readonly audio?: boolean | undefined;
   /** How much of a clip's sound goes along, in milliseconds from its start. Default 30 minutes. */
@@ -51,6 +57,7 @@ export interface MediaSettings {
   readonly maxSide: number;
   readonly quality: number;
   readonly accuracy: 'auto' | 'exact';
+  readonly sampling: 'uniform' | 'scenes';
   readonly audio: boolean;
   readonly maxAudioMs: number;
   readonly maxPages: number;
@@ -78,6 +85,7 @@ export function resolveMediaOptions(options: MediaOptions = {}): MediaSettings {
     maxSide: options.maxSide ?? 768,
     quality: options.quality ?? 75,
     accuracy: options.accuracy ?? 'auto',
+    sampling: options.sampling ?? 'uniform',
     audio: options.audio ?? true,
     maxAudioMs: options.maxAudioMs ?? 30 * minuteMs,
     maxPages: options.maxPages ?? frames,
