@@ -105,6 +105,25 @@ describe('ReplyReader', () => {
     expect(read([bytes(body)])).toEqual({ text, thoughts: '', end });
   });
 
+  const counted = (text: string, candidatesTokenCount: number) =>
+    `data: ${JSON.stringify({
+      candidates: [{ content: { parts: [{ text }] } }],
+      usageMetadata: { candidatesTokenCount },
+    })}\n\n`;
+
+  it('shows a chunk that is sent twice only once', () => {
+    const body = `${counted('a', 1)}${counted('a', 1)}${counted('b', 2)}${counted('b', 2)}${answer('c')}`;
+    expect(read([bytes(body)])).toEqual({ text: 'abc', thoughts: '', end: 'stop' });
+  });
+
+  it.each([
+    ['that the answer grew by', `${counted('a', 1)}${counted('a', 2)}${answer('b')}`],
+    ['without a count', `${answer('a')}${answer('a')}${answer('b')}`],
+    ['without tokens of the answer', `${counted('a', 0)}${counted('a', 0)}${answer('b')}`],
+  ])('shows alike chunks %s as often as they come', (_, body) => {
+    expect(read([bytes(body)]).text).toBe('aab');
+  });
+
   it('shows no key that an error in the stream echoes', () => {
     const reader = new ReplyReader(new Redactor(['key-12345678']));
     reader.push(bytes('event: error\ndata: bad key-12345678\n\n'));

@@ -8,6 +8,12 @@ import type { StreamEvent } from './event-stream.js';
 import { EventStreamDecoder } from './event-stream.js';
 import type { Redactor } from './redact.js';
 
+/** Whether the chunk says how long the answer is so far: no two pieces of an answer say the same. */
+function tellsLength(chunk: unknown): boolean {
+  const usage = (chunk as { usageMetadata?: { candidatesTokenCount?: unknown } } | null)?.usageMetadata;
+  return typeof usage?.candidatesTokenCount === 'number' && usage.candidatesTokenCount > 0;
+}
+
 /**
  * Reads the body of a reply with status 200: a stream of events, or one whole JSON reply where a proxy
  * does not stream. Works on bytes as they come and waits for nothing.
@@ -16,6 +22,8 @@ export class ReplyReader {
   readonly #decoder = new EventStreamDecoder();
   readonly #assembler = new ReplyAssembler();
   readonly #redactor: Redactor;
+  /** The data of the event before. */
+  #lastData: string | undefined;
   #failure: Failure | undefined;
 
   constructor(redactor: Redactor) {
@@ -48,18 +56,12 @@ export class ReplyReader {
    */
   finish(): ModelEvent {
     const outcome = this.#assembler.outcome();
-    if (outcome.type === 'blocked') {
-      throw new BlockedError(outcome.reason, outcome.message, { partial: outcome.partial });
-    }
-    if (this.#failure) throw new ModelCallError(this.#failure);
+    if (outcome.type !== 'blocked' && this.#failure) throw new ModelCallError(this.#failure);
     if (outcome.type === 'finish') return outcome.event;
-    const { message, reason } = outcome;
-    throw new ModelCallError({
-      kind: 'incomplete',
-      scope: 'call',
-      reason: this.#redactor.text(reason),
-      message: this.#redactor.text(message),
-    });
+    const message = this.#redactor.text(outcome.message);
+    const reason = this.#redactor.text(outcome.reason);
+    if (outcome.type === 'blocked') throw new BlockedError(reason, message, { partial: outcome.partial });
+    throw new ModelCallError({ kind: 'incomplete', scope: 'call', reason, message });
   }
 
   #readEvents(streamEvents: readonly StreamEvent[]): readonly ModelEvent[] {
@@ -79,8 +81,12 @@ export class ReplyReader {
       this.#failure = classifyFailure({ status: 200, body, redactor: this.#redactor });
       return [];
     }
+    const isSame = data === this.#lastData;
+    this.#lastData = data;
     try {
-      return this.#readChunk(JSON.parse(data));
+      const chunk: unknown = JSON.parse(data);
+      // Sent twice, it would be shown twice. Pieces that are merely alike, such as line breaks, stay.
+      return isSame && tellsLength(chunk) ? [] : this.#readChunk(chunk);
     } catch (error) {
       this.#failure = classifyFailure({ error, redactor: this.#redactor });
       return [];
