@@ -11,6 +11,9 @@ import type { Attempt, Failure } from './types.js';
 /** Against a pool that keeps handing out the same bad key: far above what any real fault needs. */
 const mostAttempts = 100;
 
+/** How long a call waits for a project that holds its files already, before they are uploaded to another. */
+const longestAffinityWaitMs = 5_000;
+
 /** Faults that the pool routes around by itself; their attempts do not count. */
 const routedKinds: ReadonlySet<Failure['kind']> = new Set([
   'rate-limit',
@@ -91,6 +94,10 @@ export async function* attemptAnswer(
   let counted = 0;
   let queueMs = 0;
 
+  // Another project would have to be given the files first, which takes longer than any late answer.
+  const hasUploads = call.request.contents.some((content) =>
+    content.parts.some(({ type }) => type === 'upload'),
+  );
   const attempts = () => calls.map((made) => made.attempt);
   const decide = (failure: Failure, visible: boolean): RetryDecision | undefined => {
     if (calls.length >= mostAttempts) return undefined;
@@ -120,11 +127,25 @@ export async function* attemptAnswer(
     keyId: key.id,
     ...(isHedge && { isHedge }),
   });
+  const acquireNear = async (projects: readonly string[]): Promise<KeyLease | undefined> => {
+    const [project] = projects;
+    if (project === undefined) return undefined;
+    const deadline = Math.min(call.deadline, clock.now() + longestAffinityWaitMs);
+    try {
+      return await acquire({ since: call.startedAt, deadline, project });
+    } catch (error) {
+      if (KeyPoolExhaustedError.isInstance(error)) return undefined;
+      throw error;
+    }
+  };
+
   for (;;) {
     const queuedAt = clock.now();
     let lease: KeyLease;
     try {
-      lease = await acquire({ since: call.startedAt, deadline: call.deadline });
+      lease =
+        (await acquireNear(parts.model.projectsWith?.(call.request) ?? [])) ??
+        (await acquire({ since: call.startedAt, deadline: call.deadline }));
     } catch (error) {
       if (!KeyPoolExhaustedError.isInstance(error)) throw error;
       const decision = decide(exhaustion(error), false);
@@ -139,7 +160,7 @@ export async function* attemptAnswer(
     let current = start(lease, false);
     try {
       yield announce(current, made + 1);
-      if (parts.hedge !== undefined && !calls.some(({ isHedge }) => isHedge)) {
+      if (parts.hedge !== undefined && !hasUploads && !calls.some(({ isHedge }) => isHedge)) {
         const { afterMs } = parts.hedge;
         current = await firstToSpeak(current, {
           clock,

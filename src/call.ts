@@ -11,6 +11,8 @@ export interface CallScope {
   /** Aborts with the caller's reason, a `TimeoutError`, or what `abort` was given. */
   readonly signal: AbortSignal;
   abort(reason: unknown): void;
+  /** Does `task` when the scope ends, or at once when it has ended. */
+  onEnd(task: () => void): void;
   /** Ends the scope and removes every listener; unless the call is complete, what still runs is aborted. */
   end(outcome: { readonly isComplete: boolean }): void;
 }
@@ -40,6 +42,8 @@ export function openCall(clock: Clock, timeoutMs: number, callerSignal: AbortSig
       ),
     );
   }, timeoutMs);
+  const tasks: (() => void)[] = [];
+  let hasEnded = false;
   const onAbort = () => controller.abort(callerSignal?.reason);
   if (callerSignal?.aborted) onAbort();
   else callerSignal?.addEventListener('abort', onAbort, { once: true });
@@ -48,10 +52,16 @@ export function openCall(clock: Clock, timeoutMs: number, callerSignal: AbortSig
     deadline: startedAt + timeoutMs,
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),
+    onEnd: (task) => {
+      if (hasEnded) task();
+      else tasks.push(task);
+    },
     end: ({ isComplete }) => {
       clock.clearTimeout(timer);
       callerSignal?.removeEventListener('abort', onAbort);
       if (!isComplete) controller.abort(ended);
+      hasEnded = true;
+      for (const task of tasks.splice(0)) task();
     },
   };
 }

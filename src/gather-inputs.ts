@@ -49,6 +49,7 @@ async function prepareMedia(parts: InputParts, call: Call, push: Push): Promise<
           if (progress.stage !== 'ready') report(index, progress);
         },
       });
+      call.onEnd(() => void media.release?.());
       report(index, { name: media.name, stage: 'ready', fraction: 1 }, media);
       return media;
     }),

@@ -67,7 +67,8 @@ export class ModelCall {
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
     this.#unlink = () => signal.removeEventListener('abort', onAbort);
-    const options = { apiKey: lease.key.value, signal: this.#controller.signal };
+    const { project, value: apiKey } = lease.key;
+    const options = { apiKey, project, signal: this.#controller.signal };
     this.#events = model.stream(request, options)[Symbol.asyncIterator]();
   }
 

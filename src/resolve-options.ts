@@ -85,6 +85,7 @@ const mediaShape = {
   quality: atLeastOne.max(100).optional(),
   accuracy: z.enum(['auto', 'exact']).optional(),
   sampling: z.enum(['uniform', 'scenes']).optional(),
+  video: z.enum(['frames', 'upload']).optional(),
   audio: z.boolean().optional(),
   maxAudioMs: durationMs.optional(),
   maxPages: atLeastOne.optional(),

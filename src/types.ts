@@ -50,6 +50,16 @@ export interface PreparedPart {
   readonly data: Uint8Array;
   /** Where in the clip the frame was taken, in milliseconds from its start. */
   readonly timestampMs?: number | undefined;
+  /** A local file to upload in place of `data`, which is empty then. It is there until `release` is called. */
+  readonly path?: string | undefined;
+  /** The part of the file that is meant. */
+  readonly excerpt?: MediaExcerpt | undefined;
+}
+
+/** A part of a clip, in milliseconds from its beginning; to its end where `endMs` is left out. */
+export interface MediaExcerpt {
+  readonly startMs: number;
+  readonly endMs?: number | undefined;
 }
 
 /** An attachment turned into what the model sees best. */
@@ -65,6 +75,8 @@ export interface PreparedMedia {
   readonly source: MediaSourceInfo;
   /** A sentence on what could not be used, for example the end of a truncated clip. */
   readonly note?: string | undefined;
+  /** Removes the temporary files that the parts name, where there are any. Never rejects. */
+  release?(): Promise<void>;
 }
 
 /** How far the preparation of one attachment has come. */

@@ -39,9 +39,15 @@ export function mediaParts(media: PreparedMedia): ModelPart[] {
   if (media.parts.length > 1) parts.push({ type: 'text', text: `[${describeMedia(media)}]` });
   for (const [index, part] of media.parts.entries()) {
     parts.push({ type: 'text', text: `[${describePart(media, part, index + 1)}]` });
-    parts.push({ type: 'data', mimeType: part.mimeType, data: part.data });
+    parts.push(toModelPart(media, part));
   }
   return parts;
+}
+
+function toModelPart({ fingerprint, name }: PreparedMedia, part: PreparedPart): ModelPart {
+  const { data, excerpt, mimeType, path } = part;
+  if (path === undefined) return { type: 'data', mimeType, data };
+  return { type: 'upload', mimeType, path, fingerprint, name, excerpt };
 }
 
 /** What was attached to an earlier turn, in words, since its frames are not sent again. */

@@ -14,6 +14,7 @@ import { SharedWork } from './shared-work.js';
 import { type SniffedFormat, sniffFormat } from './sniff.js';
 import { type LocalSource, openSource } from './source.js';
 import { prepareClip } from './video/prepare-video.js';
+import { prepareWholeClip } from './video/whole-clip.js';
 import { removeAbandonedWorkspaces, Workspace } from './workspace.js';
 
 /** Pictures encoded at the same time; sharp spreads each over the processors itself. */
@@ -41,6 +42,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
   readonly #cache: PreparedCache<Prepared>;
   readonly #shared = new SharedWork<Prepared>();
   readonly #deadlines = new Set<Deadline>();
+  /** Of clips that were handed out as files. */
+  readonly #held = new Set<Workspace>();
   #closed = false;
   readonly #active = new Set<Promise<unknown>>();
   #cleaned: Promise<void> | undefined;
@@ -69,6 +72,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
     for (const deadline of this.#deadlines) deadline.abort(closedError());
     this.#cache.clear();
     await Promise.allSettled(this.#active);
+    await Promise.all([...this.#held].map((workspace) => this.#release(workspace)));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,6 +93,13 @@ export class DefaultMediaProcessor implements MediaProcessor {
         const format = sniffFormat(local.head, local);
         const report = trackProgress(local.name, onProgress);
         report('reading', 1);
+        const whole = await this.#takeWhole(local, format, report, deadline);
+        if (whole !== undefined) {
+          handedOver = true;
+          this.#held.add(workspace);
+          report('ready');
+          return { ...whole, name: local.name, release: () => this.#release(workspace) };
+        }
         const { startMs, endMs } = local.excerpt ?? {};
         const key = [local.identity, format.mimeType, startMs, endMs].join(' ');
         const known = this.#cache.get(key);
@@ -108,6 +119,35 @@ export class DefaultMediaProcessor implements MediaProcessor {
         if (!handedOver) await workspace.remove();
       }
     });
+  }
+
+  /** A clip that is to be uploaded as it is. Its temporary file stays until it is released. */
+  async #takeWhole(
+    source: LocalSource,
+    format: SniffedFormat,
+    report: ReportProgress,
+    deadline: Deadline,
+  ): Promise<Prepared | undefined> {
+    const settings = this.#settings;
+    const { signal } = deadline;
+    const { demuxer, kind } = format;
+    if (settings.video !== 'upload' || kind !== 'video' || demuxer === undefined) return undefined;
+    report('queued');
+    const parts = await this.#clips.run(async () => {
+      report('probing');
+      deadline.start(settings.timeoutMs, `"${source.name}"`);
+      const binary = await locateFfmpeg(settings.ffmpegPath);
+      return prepareWholeClip(source, { ...format, demuxer }, { binary, settings, signal });
+    }, signal);
+    const fingerprint = parts && (await source.fingerprint(signal));
+    deadline.pause();
+    return parts && fingerprint !== undefined ? { kind, fingerprint, ...parts } : undefined;
+  }
+
+  async #release(workspace: Workspace): Promise<void> {
+    this.#held.delete(workspace);
+    // What cannot be removed now is removed when the process ends or the next one starts.
+    await workspace.remove().catch(() => undefined);
   }
 
   /** Converts when it is its turn, and clears the workspace away. */

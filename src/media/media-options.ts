@@ -19,6 +19,13 @@ export interface MediaOptions {
    * and fewer frames than `frames` where nothing changes. Default `uniform`.
    */
   readonly sampling?: 'uniform' | 'scenes' | undefined;
+  /**
+   * `frames` shows a clip as pictures with timestamps and its sound. `upload` stores it with Gemini,
+   * which then sees it whole, at one frame a second: slower to begin, about 100 tokens a second, and
+   * bound to the project of one key. Clips that Gemini does not take are shown as frames all the same.
+   * Default `frames`.
+   */
+  readonly video?: 'frames' | 'upload' | undefined;
   /** Whether a clip's sound goes along, as one mono part after the frames. Silence never does. Default true. */
   readonly audio?: boolean | undefined;
   /** How much of a clip's sound goes along, in milliseconds from its start. Default 30 minutes. */
@@ -58,6 +65,7 @@ export interface MediaSettings {
   readonly quality: number;
   readonly accuracy: 'auto' | 'exact';
   readonly sampling: 'uniform' | 'scenes';
+  readonly video: 'frames' | 'upload';
   readonly audio: boolean;
   readonly maxAudioMs: number;
   readonly maxPages: number;
@@ -86,6 +94,7 @@ export function resolveMediaOptions(options: MediaOptions = {}): MediaSettings {
     quality: options.quality ?? 75,
     accuracy: options.accuracy ?? 'auto',
     sampling: options.sampling ?? 'uniform',
+    video: options.video ?? 'frames',
     audio: options.audio ?? true,
     maxAudioMs: options.maxAudioMs ?? 30 * minuteMs,
     maxPages: options.maxPages ?? frames,

@@ -7,6 +7,8 @@
 export const tokensPerImage = 1120;
 export const tokensPerPdfPage = 560;
 const tokensPerAudioSecond = 32;
+/** Of a clip that Gemini decodes itself, at one frame a second. */
+const tokensPerVideoFrame = 70;
 /** "For Gemini models, a token is equivalent to about 4 characters": https://ai.google.dev/gemini-api/docs/tokens */
 const charactersPerToken = 4;
 
@@ -16,4 +18,9 @@ export function audioTokens(durationMs: number): number {
 
 export function textTokens(characters: number): number {
   return Math.ceil(characters / charactersPerToken);
+}
+
+export function videoTokens(durationMs: number, hasSound: boolean): number {
+  const frames = Math.ceil(durationMs / 1000);
+  return frames * tokensPerVideoFrame + (hasSound ? audioTokens(durationMs) : 0);
 }

@@ -1,10 +1,25 @@
-import type { CallOptions, FinishReason, Usage } from '../types.js';
+import type { CallOptions, FinishReason, MediaExcerpt, Usage } from '../types.js';
 
 /** A piece of what the model is given. */
 export type ModelPart =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'data'; readonly mimeType: string; readonly data: Uint8Array }
-  | { readonly type: 'file'; readonly mimeType: string; readonly uri: string };
+  | {
+      readonly type: 'file';
+      readonly mimeType: string;
+      readonly uri: string;
+      readonly excerpt?: MediaExcerpt | undefined;
+    }
+  | {
+      /** A local file that is too large to go inline: the model stores it with the service first. */
+      readonly type: 'upload';
+      readonly mimeType: string;
+      readonly path: string;
+      /** Hex SHA-256 of its bytes. */
+      readonly fingerprint: string;
+      readonly name: string;
+      readonly excerpt?: MediaExcerpt | undefined;
+    };
 
 /** One message of the conversation as the model is given it. */
 export interface ModelContent {
@@ -74,7 +89,13 @@ export type ModelEvent =
 export interface ChatModel {
   stream(
     request: ModelRequest,
-    options: CallOptions & { readonly apiKey: string },
+    options: CallOptions & {
+      readonly apiKey: string;
+      /** The project of the key, which owns what is uploaded with it. */
+      readonly project?: string | undefined;
+    },
   ): AsyncIterable<ModelEvent>;
+  /** Projects that hold what the request would have to upload to others first; none when it has no such part. */
+  projectsWith?(request: ModelRequest): readonly string[];
   close?(): Promise<void>;
 }

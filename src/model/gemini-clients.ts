@@ -1,4 +1,4 @@
-import type { GoogleGenAI, HttpOptions } from '@google/genai';
+import type { Fetch, GoogleGenAI, HttpOptions } from '@google/genai';
 import { ConfigurationError } from '../errors.js';
 
 /** Where the service is. */
@@ -39,20 +39,27 @@ export class GeminiClients {
   async get(apiKey: string): Promise<GoogleGenAI> {
     const known = this.#clients.get(apiKey);
     if (known) return known;
+    const client = await this.make(apiKey);
+    const oldest = this.#clients.keys().next();
+    if (this.#clients.size >= mostClients && !oldest.done) this.#clients.delete(oldest.value);
+    this.#clients.set(apiKey, client);
+    return client;
+  }
+
+  /** A client of its own, for an exchange of several requests that `fetch` makes. */
+  async make(apiKey: string, fetch?: Fetch): Promise<GoogleGenAI> {
     this.#sdk ??= import('@google/genai');
     const { GoogleGenAI } = await this.#sdk;
     // Explicit, because GOOGLE_GENAI_USE_VERTEXAI flips it; fresh, because the constructor changes it.
-    const httpOptions: HttpOptions = this.#baseUrl === undefined ? {} : { baseUrl: this.#baseUrl };
-    const client = new GoogleGenAI({
+    const httpOptions: HttpOptions = {};
+    if (this.#baseUrl !== undefined) httpOptions.baseUrl = this.#baseUrl;
+    if (fetch !== undefined) httpOptions.fetch = fetch;
+    return new GoogleGenAI({
       apiKey,
       vertexai: false,
       httpOptions,
       ...(this.#apiVersion === undefined ? {} : { apiVersion: this.#apiVersion }),
     });
-    const oldest = this.#clients.keys().next();
-    if (this.#clients.size >= mostClients && !oldest.done) this.#clients.delete(oldest.value);
-    this.#clients.set(apiKey, client);
-    return client;
   }
 
   clear(): void {

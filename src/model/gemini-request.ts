@@ -1,4 +1,11 @@
-import type { Content, GenerateContentConfig, GenerateContentParameters, Part } from '@google/genai';
+import type {
+  Content,
+  GenerateContentConfig,
+  GenerateContentParameters,
+  Part,
+  VideoMetadata,
+} from '@google/genai';
+import type { MediaExcerpt } from '../types.js';
 import type { GenerationOptions, ModelContent, ModelPart, ModelRequest } from './chat-model.js';
 
 function toPart(part: ModelPart): Part {
@@ -10,9 +17,22 @@ function toPart(part: ModelPart): Part {
       const data = Buffer.from(buffer, byteOffset, byteLength).toString('base64');
       return { inlineData: { mimeType: part.mimeType, data } };
     }
-    case 'file':
-      return { fileData: { mimeType: part.mimeType, fileUri: part.uri } };
+    case 'file': {
+      const videoMetadata = part.excerpt && toVideoMetadata(part.excerpt);
+      const fileData = { mimeType: part.mimeType, fileUri: part.uri };
+      return videoMetadata ? { fileData, videoMetadata } : { fileData };
+    }
+    case 'upload':
+      throw new Error('A part was to be uploaded and is not: a fault of this package.');
   }
+}
+
+function toVideoMetadata({ endMs, startMs }: MediaExcerpt): VideoMetadata {
+  const seconds = (ms: number) => `${ms / 1000}s`;
+  return {
+    startOffset: seconds(startMs),
+    ...(endMs === undefined ? {} : { endOffset: seconds(endMs) }),
+  };
 }
 
 function toContent(content: ModelContent, model: string): Content {
