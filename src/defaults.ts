@@ -51,11 +51,13 @@ export function makeParts(options: ResolvedOptions): ChatParts {
   };
 
   const injectedModel = typeof options.model === 'object' ? options.model : undefined;
+  const keyPool = options.keyPool ?? own(makeKeyPool(options, injectedModel !== undefined));
   const model =
     injectedModel ??
     own(
       new GeminiModel({
         baseUrl: options.baseUrl,
+        secrets: () => keyPool.secrets?.() ?? [],
         timeouts: {
           firstTokenMs: options.timeouts.firstTokenMs,
           betweenChunksMs: options.timeouts.betweenChunksMs,
@@ -64,7 +66,6 @@ export function makeParts(options: ResolvedOptions): ChatParts {
         clock: options.clock,
       }),
     );
-  const keyPool = options.keyPool ?? own(makeKeyPool(options, injectedModel !== undefined));
   const retry =
     options.retry !== undefined && 'next' in options.retry
       ? options.retry

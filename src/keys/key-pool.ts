@@ -142,6 +142,8 @@ export interface KeyEvent {
 export interface KeyPool {
   acquire(need: KeyNeed, options?: CallOptions): Promise<KeyLease>;
   stats(): Promise<KeyPoolStats>;
+  /** The values of all keys, so that none is shown where a reply gives one away. */
+  secrets?(): readonly string[];
   /** Subscribes to what happens to keys; returns the way to stop. */
   onEvent?(listener: (event: KeyEvent) => void): () => void;
   close(): Promise<void>;

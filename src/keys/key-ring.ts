@@ -43,6 +43,11 @@ export class KeyRing {
     return this.#aliases.get(name) ?? name;
   }
 
+  /** The values of all keys. */
+  secrets(): readonly string[] {
+    return this.#keys().map((key) => key.leased.value);
+  }
+
   add(specs: readonly KeySpec[]): void {
     for (const spec of specs) {
       const { key: value, project: label } =

@@ -114,6 +114,10 @@ export class ScheduledKeyPool implements KeyPool {
     );
   }
 
+  secrets(): readonly string[] {
+    return this.#ring.secrets();
+  }
+
   onEvent(listener: (event: KeyEvent) => void): () => void {
     return this.#events.subscribe(listener);
   }

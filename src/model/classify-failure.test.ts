@@ -272,6 +272,13 @@ describe('classifyFailure on other replies', () => {
     expect(JSON.stringify(failure)).not.toContain('custom-key-77');
   });
 
+  it('shows no piece of a key where a long sentence is cut', () => {
+    const key = 'custom key 77, with spaces';
+    const body = apiError(400, `${'x'.repeat(290)}${key} was refused.`, 'INVALID_ARGUMENT');
+    const failure = classifyFailure({ status: 400, body, redactor: new Redactor([key]) });
+    expect(failure.message).not.toContain('custom');
+  });
+
   it('gives a failure for anything at all', () => {
     fc.assert(
       fc.property(

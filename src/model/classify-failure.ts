@@ -25,10 +25,11 @@ export interface CallEvidence {
 const longestQuote = 300;
 
 /** The reply's own words, cut to a readable length at a word. */
-function quote(facts: ErrorFacts): string {
+function quote(facts: ErrorFacts, redactor: Redactor): string {
   const isStatusOfError = facts.status !== undefined && !(facts.isApiError && facts.status < 400);
   const status = isStatusOfError ? `HTTP ${facts.status}` : '';
-  const firstLine = facts.message.trim().split('\n', 1)[0] ?? '';
+  // Before it is cut: of half a key nobody could tell that it is one.
+  const firstLine = redactor.text(facts.message).trim().split('\n', 1)[0] ?? '';
   const words =
     firstLine.length > longestQuote
       ? `${firstLine.slice(0, longestQuote).replace(/\s+\S*$/, '')} …`
@@ -72,7 +73,7 @@ export function classifyFailure(evidence: CallEvidence): Failure {
   return {
     kind: rule.kind,
     scope: rule.scope,
-    message: redactor.text(`${rule.says}${quote(facts)}.`),
+    message: `${rule.says}${quote(facts, redactor)}.`,
     ...(facts.status === undefined ? {} : { status: facts.status }),
     ...(reason === undefined ? {} : { reason: redactor.text(reason) }),
     ...(kindsWithDelay.has(rule.kind) && facts.retryAfterMs !== undefined

@@ -127,7 +127,8 @@ export class GeminiEmbedder implements Embedder {
   ): Promise<readonly Float32Array[]> {
     const limits = { firstTokenMs: Infinity, betweenChunksMs: Infinity, totalMs: this.#timeoutMs };
     const watch = new AttemptWatch(this.#clock, limits, signal);
-    const exchange = new GeminiExchange(watch.signal, new Redactor([apiKey]));
+    const redactor = new Redactor(() => [apiKey, ...(this.#keyPool.secrets?.() ?? [])]);
+    const exchange = new GeminiExchange(watch.signal, redactor);
     let isAnswered = false;
     try {
       const client = await this.#clients.get(apiKey);

@@ -13,6 +13,11 @@ import { ReplyReader } from './read-reply.js';
 import { Redactor } from './redact.js';
 
 export interface GeminiModelOptions extends GeminiEndpoint {
+  /**
+   * Further key values that nothing may show, beside that of the call: asked for when a call fails.
+   * Default none.
+   */
+  readonly secrets?: (() => readonly string[]) | undefined;
   /** How long one call may take; each limit has its own default. */
   readonly timeouts?: { readonly [Limit in keyof AttemptTimeouts]?: number | undefined } | undefined;
   /** Default the machine's. */
@@ -39,12 +44,14 @@ const handedOver = new Response();
  */
 export class GeminiModel implements ChatModel {
   readonly #clients: GeminiClients;
+  readonly #secrets: () => readonly string[];
   readonly #timeouts: AttemptTimeouts;
   readonly #clock: Clock;
 
   /** @throws ConfigurationError when the base URL is not one. */
   constructor(options: GeminiModelOptions = {}) {
     this.#clients = new GeminiClients(options);
+    this.#secrets = options.secrets ?? (() => []);
     this.#timeouts = {
       firstTokenMs: options.timeouts?.firstTokenMs ?? 60_000,
       betweenChunksMs: options.timeouts?.betweenChunksMs ?? 30_000,
@@ -66,7 +73,7 @@ export class GeminiModel implements ChatModel {
   ): AsyncGenerator<ModelEvent, void, undefined> {
     options.signal?.throwIfAborted();
     const watch = new AttemptWatch(this.#clock, this.#timeouts, options.signal);
-    const redactor = new Redactor([options.apiKey]);
+    const redactor = new Redactor(() => [options.apiKey, ...this.#secrets()]);
     const exchange = new GeminiExchange(watch.signal, redactor);
     let isAnswered = false;
     try {

@@ -130,6 +130,11 @@ describe('ReplyReader', () => {
     expect(() => reader.finish()).toThrow('bad ***');
   });
 
+  it('shows no key that a refusal echoes', () => {
+    const promptFeedback = { blockReason: 'OTHER key-12345678' };
+    expect(read([bytes(`data: ${JSON.stringify({ promptFeedback })}\n\n`)]).end).toBe('blocked: OTHER ***');
+  });
+
   it('reads a chunk of 20 MB in pieces of 16 kB in linear time', () => {
     const whole = bytes(answer('x'.repeat(20_000_000)));
     const chunks = Array.from({ length: Math.ceil(whole.length / 16_384) }, (_, index) =>

@@ -7,6 +7,9 @@ import { Redactor } from './redact.js';
 const shown = (value: unknown) =>
   `${inspect(value, { depth: 20, showHidden: true })}${JSON.stringify(value)}`;
 
+const eachSpecial = (text: string, write: (code: number) => string) =>
+  text.replace(/[^A-Za-z0-9]/g, (character) => write(character.charCodeAt(0)));
+
 const secretValues = fc.stringMatching(/^[A-Za-z0-9_.~+/-]{8,40}$/);
 const shortTexts = fc.string({ maxLength: 12 });
 
@@ -24,6 +27,52 @@ describe('Redactor', () => {
 
   it('removes the longer of two keys first, so that no tail stays', () => {
     expect(new Redactor(['abcdefgh', 'abcdefgh-tail']).text('saw abcdefgh-tail')).toBe('saw ***');
+  });
+
+  it.each([
+    ['as it is', (key: string) => key],
+    ['in capitals', (key: string) => key.toUpperCase()],
+    ['in a URL', encodeURIComponent],
+    ['in a URL in a URL', (key: string) => encodeURIComponent(encodeURIComponent(key))],
+    ['in a form', (key: string) => String(new URLSearchParams([[key, '']])).slice(0, -1)],
+    ['in JSON', (key: string) => JSON.stringify(key).slice(1, -1)],
+    ['in JSON in JSON', (key: string) => JSON.stringify(JSON.stringify(key)).slice(3, -3)],
+    [
+      'in JSON, by numbers',
+      (key: string) => eachSpecial(key, (code) => `\\u${code.toString(16).padStart(4, '0')}`),
+    ],
+    ['in a URL, by numbers', (key: string) => eachSpecial(key, (code) => `%${code.toString(16)}`)],
+    [
+      'in HTML',
+      (key: string) => key.replaceAll('&', '&amp;').replaceAll('"', '&quot;').replaceAll('<', '&lt;'),
+    ],
+    ['in HTML, by numbers', (key: string) => eachSpecial(key, (code) => `&#${code};`)],
+  ])('knows a secret %s, whatever characters it has', (_, write) => {
+    for (const secret of ['AIzaSy-0_9', 'a b"c', 'x/+=\\\\y', `p"'<>&;%q`, '(.*)[^$]|{1}?', 'dots.and~more!'])
+      expect(new Redactor([secret]).text(`before ${write(secret)} after`)).toBe('before *** after');
+  });
+
+  it('asks for its secrets when there is something to hide', () => {
+    const secrets: string[] = [];
+    const redactor = new Redactor(() => secrets);
+    secrets.push('learned-later-1');
+    expect(redactor.text('saw learned-later-1')).toBe('saw ***');
+  });
+
+  it('leaves out what a parser quotes, which may be half a key', () => {
+    const parse = () => JSON.parse('{"message": half-a-key-0123456789');
+    let error: unknown;
+    try {
+      parse();
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(shown(error)).toContain('half-a');
+    const clean = new Redactor(['half-a-key-0123456789-and-the-rest']).error(
+      new Error('outside', { cause: error }),
+    );
+    expect(shown(clean)).not.toContain('half-a');
+    expect((clean.cause as Error).message).toMatch(/^Unexpected token .* is not valid JSON$/);
   });
 
   it('finds the planted key anywhere: nested, as a name, in JSON, in a URL, in a chain of causes', () => {

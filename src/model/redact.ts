@@ -1,3 +1,5 @@
+import { escapedForms } from './escaped-forms.js';
+
 const replacement = '***';
 
 /**
@@ -12,29 +14,31 @@ const keyPatterns: readonly (readonly [RegExp, string])[] = [
   [/\b(x-goog-api-key["']?\s*[:=]\s*["']?)[^\s'",;}\]]+/gi, `$1${replacement}`],
 ];
 
-/** The forms in which a key can stand in a text: as it is, in a URL, inside JSON. */
-function formsOf(secret: string): readonly string[] {
-  const escaped = JSON.stringify(secret).slice(1, -1);
-  return [secret, encodeURIComponent(Buffer.from(secret).toString()), escaped];
+/** A key that contains another must be tried first, or its tail would stay. */
+function patternOf(secrets: readonly string[]): RegExp {
+  const known = [...new Set(secrets)].filter((secret) => secret !== '').sort((a, b) => b.length - a.length);
+  return known.length === 0 ? /(?!)/g : new RegExp(known.map(escapedForms).join('|'), 'gi');
 }
 
+/** The parser quotes some characters of what it could not read: they may be half a key, which no pattern knows. */
+const withoutQuotation = (text: string) => text.replace(/(?:\.\.\.)?"[\s\S]*"(?:\.\.\.)?/, '"…"');
+
 /**
- * Removes key values from what is thrown, logged or stored: the given `secrets`, and anything that
- * looks like a Gemini key.
+ * Removes key values from what is thrown, logged or stored: the given `secrets`, in whatever escapes,
+ * and anything that looks like a Gemini key.
  */
 export class Redactor {
-  readonly #secrets: readonly string[];
+  readonly #secrets: () => readonly string[];
+  #pattern: RegExp | undefined;
 
-  constructor(secrets: readonly string[] = []) {
-    // A key that contains another must go first, or its tail would stay.
-    this.#secrets = [...new Set(secrets.filter((secret) => secret !== '').flatMap(formsOf))].sort(
-      (a, b) => b.length - a.length,
-    );
+  /** `secrets` may be asked for when they are needed: most calls have nothing to hide. */
+  constructor(secrets: readonly string[] | (() => readonly string[]) = []) {
+    this.#secrets = typeof secrets === 'function' ? secrets : () => secrets;
   }
 
   text(value: string): string {
-    let clean = value;
-    for (const secret of this.#secrets) clean = clean.replaceAll(secret, replacement);
+    this.#pattern ??= patternOf(this.#secrets());
+    let clean = value.replace(this.#pattern, replacement);
     for (const [pattern, substitute] of keyPatterns) clean = clean.replace(pattern, substitute);
     return clean;
   }
@@ -79,12 +83,13 @@ export class Redactor {
   }
 
   #copyError(error: Error, seen: Map<object, unknown>): Error {
-    const clean = new Error(this.text(String(error.message)));
+    const say = (text: string) => this.text(error instanceof SyntaxError ? withoutQuotation(text) : text);
+    const clean = new Error(say(String(error.message)));
     seen.set(error, clean);
     const hidden = (name: string, value: unknown) =>
       Object.defineProperty(clean, name, { value, enumerable: false, configurable: true, writable: true });
     hidden('name', this.text(String(error.name)));
-    hidden('stack', this.text(String(error.stack ?? '')));
+    hidden('stack', say(String(error.stack ?? '')));
     if ('code' in error) hidden('code', this.#copy(error.code, seen));
     if (error.cause !== undefined) hidden('cause', this.#copy(error.cause, seen));
     // A refused connection to a host with several addresses says why only here.

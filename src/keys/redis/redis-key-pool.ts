@@ -159,6 +159,10 @@ export class RedisKeyPool implements KeyPool {
     return { ...own, queued, keys: own.keys.map((key) => withSharedWindows(key, shared)) };
   }
 
+  secrets(): readonly string[] {
+    return this.#mirror.ring.secrets();
+  }
+
   onEvent(listener: (event: KeyEvent) => void): () => void {
     return this.#mirror.events.subscribe(listener);
   }

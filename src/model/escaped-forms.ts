@@ -1,0 +1,35 @@
+const hexadecimal = (code: number, digits: number) => code.toString(16).padStart(digits, '0');
+
+const htmlNames: Readonly<Record<string, string>> = {
+  '"': 'quot',
+  '&': 'amp',
+  "'": 'apos',
+  '<': 'lt',
+  '>': 'gt',
+};
+
+/** One special character, as it is or escaped for a URL, for JSON or for HTML, each also several times over. */
+function formsOfSpecial(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  const name = htmlNames[character];
+  const forms = [
+    [...Buffer.from(character)].map((byte) => `%(?:25)*${hexadecimal(byte, 2)}`).join(''),
+    Array.from(character.split(''), (unit) => `\\\\+u${hexadecimal(unit.charCodeAt(0), 4)}`).join(''),
+    // JSON puts one backslash before it, JSON in JSON three.
+    character === '\\' ? '\\\\' : `\\\\*${character.replace(/[\^$*+?.()|[\]{}/-]/, '\\$&')}`,
+    `&(?:amp;)*#(?:0*${code}|x0*${hexadecimal(code, 1)});`,
+    ...(name === undefined ? [] : [`&(?:amp;)*${name};`]),
+    ...(character === ' ' ? ['\\+'] : []),
+  ];
+  return `(?:${forms.join('|')})`;
+}
+
+/**
+ * The source of a pattern (to be used without regard to case) for a text in whatever writing a service
+ * or a proxy may give it back: as it is, in a URL, in JSON, in HTML, and in one inside another.
+ */
+export function escapedForms(text: string): string {
+  return text.replace(/\\+|[^A-Za-z0-9]/gu, (special) =>
+    special.startsWith('\\') ? `${formsOfSpecial('\\')}+` : formsOfSpecial(special),
+  );
+}

@@ -1,0 +1,97 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { EmbeddedMemoryStore, GeminiEmbedder, ScheduledKeyPool } from 'multimodal-chat';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { everythingOf } from '../support/everything-shown.js';
+import { leaksIn, openPlantedCalls, type Planting, plantedReply, planting } from '../support/planted-call.js';
+import { sightings } from '../support/planted-keys.js';
+import { deliveries, recordedReplies } from '../support/planted-replies.js';
+
+let calls: Awaited<ReturnType<typeof openPlantedCalls>>;
+beforeAll(async () => {
+  calls = await openPlantedCalls();
+});
+afterAll(() => calls.close());
+
+const names = recordedReplies.map(({ name }) => name);
+const runs = Number(process.env.SECRETS_RUNS ?? 8);
+
+const keys = ['AIzaSyA1-hZ0_first9PqLr3kVtGm8dWcX5b7nJf', 'b2/"f8 Qz%w-7Kd0&Lm+51x', 'c3d0Vw9JtR6sHn1YbE4u'];
+const plain: Planting = {
+  keys,
+  planted: 0,
+  carrier: 'consumer',
+  encoding: 'as it is',
+  delivery: 'as recorded',
+  place: 0,
+  way: 'send',
+  whenVisible: 'fail',
+};
+
+describe('a key that the service writes into its reply', () => {
+  it.each(names)('is nowhere to be seen: %s', { timeout: 120_000 }, async (name) => {
+    await fc.assert(
+      fc.asyncProperty(planting, async (given) => {
+        const keyPool = new ScheduledKeyPool({ keys: given.keys });
+        const shown = await calls.call(name, given, { keyPool });
+        await keyPool.close();
+        expect(leaksIn(shown, given.keys)).toEqual([]);
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  it.each(keys.map((_, planted) => planted))('leaves the sentence around it: key %i', async (planted) => {
+    const keyPool = new ScheduledKeyPool({ keys });
+    const given = { ...plain, planted, encoding: 'for JSON' };
+    const shown = await calls.call('503_overloaded', given, { keyPool });
+    const sentence = "Permission denied: Consumer 'api_key:***' has been suspended";
+    for (const where of ['answer', 'events', 'console', 'the log file'])
+      expect(shown[where]).toContain(sentence);
+    expect(leaksIn(shown, keys)).toEqual([]);
+  });
+
+  it('is in no file of the memory', { timeout: 60_000 }, async () => {
+    const memory = new EmbeddedMemoryStore({ path: join(calls.directory, 'memory', 'memory.sqlite') });
+    for (const name of names) {
+      for (const delivery of Object.keys(deliveries)) {
+        await calls.call(name, { ...plain, delivery }, { keyPool: new ScheduledKeyPool({ keys }), memory });
+      }
+    }
+    expect((await memory.stats()).turns).toBeGreaterThan(0);
+    await memory.close();
+    const files = await readdir(join(calls.directory, 'memory'));
+    expect(files).toContain('memory.sqlite');
+    for (const file of files) {
+      const bytes = await readFile(join(calls.directory, 'memory', file), 'latin1');
+      expect(sightings(bytes, keys)).toEqual([]);
+    }
+  });
+
+  it.each(names)('is in no error of the embedder: %s', async (name) => {
+    await fc.assert(
+      fc.asyncProperty(planting, async (given) => {
+        calls.server.answer(plantedReply(name, given));
+        const keyPool = new ScheduledKeyPool({ keys: given.keys, maxWaitMs: 500 });
+        const embedder = new GeminiEmbedder({ keyPool, baseUrl: calls.server.url });
+        const error = await embedder
+          .embed(['hello'], { purpose: 'document' })
+          .catch((reason: unknown) => reason);
+        expect(error).toBeInstanceOf(Error);
+        expect(leaksIn({ error: everythingOf(error), embedder: everythingOf(embedder) }, given.keys)).toEqual(
+          [],
+        );
+      }),
+      { numRuns: Math.ceil(runs / 3) },
+    );
+  });
+});
+
+describe('a lease', () => {
+  it('shows its key to nobody who only looks at it', async () => {
+    const lease = await new ScheduledKeyPool({ keys }).acquire({ model: 'm', estimatedTokens: 1 });
+    expect(keys).toContain(lease.key.value);
+    expect(leaksIn({ lease: everythingOf(lease), key: everythingOf(lease.key) }, keys)).toEqual([]);
+  });
+});
