@@ -1,3 +1,5 @@
+import type { LeaseOutcome } from './key-pool.js';
+
 /** A lease that was granted and not settled. */
 export interface OpenLease {
   /** When whoever holds it must have lost it. */
@@ -42,3 +44,10 @@ export class OpenLeases {
     for (const lease of this.#leases) this.#earliest = Math.min(this.#earliest, lease.expiresAt);
   }
 }
+
+/** The call was most likely sent, and nobody will ever say how it ended. */
+export const lostLease: LeaseOutcome = {
+  ok: false,
+  sent: true,
+  failure: { kind: 'incomplete', scope: 'call', message: 'The lease was never settled.' },
+};

@@ -9,7 +9,7 @@ import type { KeySpec } from './key-spec.js';
 import type { LimitRule } from './limit-rules.js';
 import type { ModelLane } from './model-lane.js';
 import { offerTurns } from './offer-turns.js';
-import { OpenLeases } from './open-leases.js';
+import { lostLease, OpenLeases } from './open-leases.js';
 import { describePool, QueueWaits } from './pool-stats.js';
 import type { PooledKey } from './pooled-key.js';
 import { type Grant, Settlement } from './settlement.js';
@@ -289,13 +289,6 @@ export class ScheduledKeyPool implements KeyPool {
     this.#timer.set(wakeAt);
   }
 }
-
-/** The call was most likely sent, and nobody will ever say how it ended. */
-const lostLease: LeaseOutcome = {
-  ok: false,
-  sent: true,
-  failure: { kind: 'incomplete', scope: 'call', message: 'The lease was never settled.' },
-};
 
 function closedError(): KeyPoolExhaustedError {
   return new KeyPoolExhaustedError('The key pool is closed and grants no more keys.');

@@ -21,6 +21,11 @@ export function forecastStart(units: readonly UnitView[], ahead: number, meanTok
   return late;
 }
 
+/** Calls of `meanTokens` a minute that the limits admit; `Infinity` when they are unknown. */
+export function callsPerMinute(unit: UnitView, meanTokens: number): number {
+  return Math.min(finite(unit.rpm), finite(unit.tpm) / Math.max(1, meanTokens));
+}
+
 function startsWithin(unit: UnitView, ms: number, meanTokens: number): number {
   if (unit.passableAfter === endless || unit.passableAfter > ms) return 0;
   const windows = 1 + ms / unit.window;

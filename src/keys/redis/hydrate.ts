@@ -16,6 +16,13 @@ export function hydrateGate(gate: Gate, shared: GateView | undefined, now: numbe
   gate.close(until, reason);
 }
 
+/** How long a gate stays shut, in milliseconds as the ledger is told. */
+export function remaining(gate: Gate, now: number): number {
+  return gate.closedUntil === Number.POSITIVE_INFINITY
+    ? endless
+    : Math.max(0, Math.ceil(gate.closedUntil - now));
+}
+
 export function learnedOf(view: UnitView): Failure['learned'] {
   return { rpm: view.rpm.learned, tpm: view.tpm.learned, rpd: view.rpd.learned };
 }

@@ -1,5 +1,4 @@
 import type { Failure } from '../../types.js';
-import type { Gate } from '../gate.js';
 import { KeyEvents } from '../key-events.js';
 import type { KeyNeed, LeaseOutcome } from '../key-pool.js';
 import { consumerNumber, KeyRing } from '../key-ring.js';
@@ -10,15 +9,9 @@ import type { PooledKey } from '../pooled-key.js';
 import { reactTo } from '../reaction.js';
 import { type Grant, provenBy, Settlement } from '../settlement.js';
 import type { Unit } from '../unit.js';
-import { hydrateGate, learnedOf } from './hydrate.js';
+import { hydrateGate, learnedOf, remaining } from './hydrate.js';
 import type { LedgerLayout } from './ledger-layout.js';
-import {
-  endless,
-  type KnownToProcess,
-  type LedgerView,
-  type SettleRequest,
-  type UnitView,
-} from './ledger-view.js';
+import type { LedgerView, SettleRequest, UnitView } from './ledger-view.js';
 import { OwnCalls } from './own-calls.js';
 
 /** A grant, and how the ledger knows it. */
@@ -86,7 +79,12 @@ export class KeyMirror {
     place: { readonly lane: ModelLane; readonly unit: Unit; readonly key: PooledKey },
     need: KeyNeed,
     tokens: number,
-    call: { readonly id: string; readonly at: number; readonly dayEnd: number },
+    call: {
+      readonly id: string;
+      readonly at: number;
+      readonly dayEnd: number;
+      readonly usedTokens?: number | undefined;
+    },
     now: number,
   ): SharedGrant {
     const { lane, key } = place;
@@ -107,6 +105,8 @@ export class KeyMirror {
       booking,
       estimatedTokens,
       at,
+      // Only who knows what all processes used can tell a call that is too large from one that came too much.
+      ...(call.usedTokens === undefined ? {} : { need, usedTokens: call.usedTokens }),
       id: call.id,
       ledgerAt: call.at,
       bookedDayEnd: call.dayEnd,
@@ -136,7 +136,11 @@ export class KeyMirror {
     const consumer = this.#consumerOf(outcome);
     const units = lane.units;
     const before = new Map(this.#gatesOf(grant).map(({ gate }) => [gate, gate.closedUntil]));
-    this.#settlement.settle(grant, consumer === undefined ? outcome : hideProject(outcome, consumer), now);
+    const tooLarge = this.#settlement.settle(
+      grant,
+      consumer === undefined ? outcome : hideProject(outcome, consumer),
+      now,
+    );
     if (lane.units !== units) this.#layout.invalidate();
 
     const failure = outcome.ok ? undefined : outcome.failure;
@@ -159,6 +163,7 @@ export class KeyMirror {
       proven: gates.flatMap(({ scope, id }) => (id !== undefined && proven.includes(scope) ? [id] : [])),
       pairIsProven: proven.includes('pair'),
       refused: reaction?.leaveMs === 'rate' && (reaction.blame === 'pair' || reaction.blame === 'project'),
+      tooLarge,
       retryAfterMs: failure?.retryAfterMs,
       why: failure?.kind,
       close: gates
@@ -193,7 +198,9 @@ export class KeyMirror {
       }
     }
     for (const lane of this.ring.lanes()) {
-      hydrateGate(lane.breaker.gate, view.gates[this.#layout.ids.model(lane.model)], now);
+      const shared = view.gates[this.#layout.ids.model(lane.model)];
+      hydrateGate(lane.breaker.gate, shared, now);
+      if (shared?.lasted !== undefined) lane.breaker.follow(now - shared.lasted);
     }
   }
 
@@ -208,39 +215,6 @@ export class KeyMirror {
     }
     if (isNews) this.#layout.invalidate();
     return isNews;
-  }
-
-  /** Everything that a ledger without data has to be told. */
-  known(units: readonly Unit[], dayEnd: number, now: number): KnownToProcess {
-    const calls = this.calls.of(units);
-    const gates = units.flatMap((unit) => [
-      ...unit.project.keys.map((key) => ({
-        id: this.#layout.keyId(key),
-        gate: key.gate,
-        strikes: key.strikes,
-      })),
-      { id: this.#layout.projectId(unit.project), gate: unit.project.gate, strikes: unit.project.strikes },
-    ]);
-    return {
-      gates: Object.fromEntries(
-        gates
-          .filter(({ gate }) => gate.closedUntil > now)
-          .map(({ id, gate, strikes }) => [id, { after: remaining(gate, now), strikes }]),
-      ),
-      units: units.map((unit, place) => {
-        const seen = this.#seen.get(unit);
-        return {
-          learned: learnedLimits(unit),
-          day: seen?.view.day ?? 0,
-          dayEnd,
-          seenAt: seen?.at ?? 0,
-          calls: (calls[place] ?? []).map(({ id, at, tokens }) => [id, at, tokens] as const),
-          ...(unit.gate.closedUntil > now && unit.gate.closedUntil < Number.POSITIVE_INFINITY
-            ? { closedFor: remaining(unit.gate, now), why: unit.blockedBy }
-            : {}),
-        };
-      }),
-    };
   }
 
   #gatesOf(grant: Grant) {
@@ -264,20 +238,6 @@ const allScopes = ['key', 'project', 'pair', 'model'] as const;
 
 function hideProject(outcome: LeaseOutcome, consumer: string): LeaseOutcome {
   return outcome.ok ? outcome : { ...outcome, failure: { ...outcome.failure, project: consumer } };
-}
-
-function remaining(gate: Gate, now: number): number {
-  return gate.closedUntil === Number.POSITIVE_INFINITY
-    ? endless
-    : Math.max(0, Math.ceil(gate.closedUntil - now));
-}
-
-function learnedLimits(unit: Unit): Record<string, number> {
-  const learned: Record<string, number> = {};
-  for (const metric of ['rpm', 'tpm', 'rpd'] as const) {
-    if (unit[metric].origin === 'learned') learned[metric] = unit[metric].nominal;
-  }
-  return learned;
 }
 
 function defined(learned: Failure['learned']): Record<string, number> | undefined {

@@ -7,14 +7,18 @@ import type { LedgerIds } from './ledger-ids.js';
 export interface UnitSet {
   readonly units: readonly Unit[];
   readonly keys: readonly string[];
-  readonly config: string;
-  /** The keys of each unit, in the order of the ids in `config`. */
+  /** The configured limits of each unit, and how many keys it has. */
+  readonly limits: string;
+  /** The ids of the project and of the keys of each unit. */
+  readonly ids: string;
+  /** The keys of each unit, in the order of their ids. */
   readonly pooledKeys: readonly (readonly PooledKey[])[];
 }
 
 interface UnitPart {
   readonly keys: readonly string[];
-  readonly config: string;
+  readonly limits: string;
+  readonly ids: string;
   readonly pooledKeys: readonly PooledKey[];
 }
 
@@ -27,6 +31,7 @@ export class LedgerLayout {
   readonly #projectIds = new WeakMap<KeyProject, string>();
   readonly #sharedKeys: readonly string[];
   #parts = new WeakMap<Unit, UnitPart>();
+  #sets = new WeakMap<readonly Unit[], UnitSet>();
 
   constructor(prefix: string, ids: LedgerIds, rules: readonly LimitRule[], maxInFlightPerUnit: number) {
     this.ids = ids;
@@ -39,16 +44,23 @@ export class LedgerLayout {
   /** Keys or projects have changed. */
   invalidate(): void {
     this.#parts = new WeakMap();
+    this.#sets = new WeakMap();
   }
 
   setOf(units: readonly Unit[]): UnitSet {
-    const parts = units.map((unit) => this.#partOf(unit));
-    return {
-      units,
-      pooledKeys: parts.map(({ pooledKeys }) => pooledKeys),
-      keys: [...this.#sharedKeys, ...parts.flatMap(({ keys }) => keys)],
-      config: `{"units":[${parts.map(({ config }) => config).join()}]}`,
-    };
+    let set = this.#sets.get(units);
+    if (set === undefined) {
+      const parts = units.map((unit) => this.#partOf(unit));
+      set = {
+        units,
+        pooledKeys: parts.map(({ pooledKeys }) => pooledKeys),
+        keys: [...this.#sharedKeys, ...parts.flatMap(({ keys }) => keys)],
+        limits: `[${parts.map(({ limits }) => limits).join()}]`,
+        ids: `[${parts.map(({ ids }) => ids).join()}]`,
+      };
+      this.#sets.set(units, set);
+    }
+    return set;
   }
 
   #partOf(unit: Unit): UnitPart {
@@ -56,16 +68,16 @@ export class LedgerLayout {
     if (part === undefined) {
       const pooledKeys = [...unit.project.keys];
       const project = this.projectId(unit.project);
-      const config = {
+      const limits = {
         ...limitsFor(this.#rules, unit.project.name, unit.model),
         max: this.#maxInFlightPerUnit,
-        project,
-        keys: pooledKeys.map((key) => this.keyId(key)),
+        keys: pooledKeys.length,
       };
+      const ids = [project, ...pooledKeys.map((key) => this.keyId(key))];
       const keys = ['unit', 'log', 'tokens', 'running'].map(
         (name) => `${this.#prefix}:${name}:${project}.${this.ids.model(unit.model)}`,
       );
-      part = { keys, config: JSON.stringify(config), pooledKeys };
+      part = { keys, limits: JSON.stringify(limits), ids: JSON.stringify(ids), pooledKeys };
       this.#parts.set(unit, part);
     }
     return part;

@@ -6,11 +6,15 @@ import type { ModelLane } from '../model-lane.js';
 import type { ScheduledKeyPool } from '../scheduled-key-pool.js';
 import type { Unit } from '../unit.js';
 import type { Waiter } from '../wait-queue.js';
+import { DelegatedCalls } from './delegated-calls.js';
 import type { KeyMirror } from './key-mirror.js';
+import { knownToProcess } from './known-to-process.js';
 import type { Ledger, LedgerUnavailable } from './ledger.js';
 import type { SettleRequest } from './ledger-view.js';
 import { openLocalShare } from './local-share.js';
 import type { LedgerChange, RedisKeyPoolOptions } from './redis-key-pool-options.js';
+import { Rhythm } from './rhythm.js';
+import type { Rivals } from './rivals.js';
 import type { SharedQueue } from './shared-queue.js';
 
 /** How often a process says that it lives, and looks at what the others know. */
@@ -25,6 +29,7 @@ export interface LedgerLinkOptions {
   readonly ledger: Ledger;
   readonly mirror: KeyMirror;
   readonly queue: SharedQueue;
+  readonly rivals: Rivals;
   readonly clock: Clock;
   readonly random: () => number;
   /** A call got a lease of the local share. */
@@ -40,17 +45,16 @@ export class LedgerLink {
   #mode: 'new' | 'joining' | 'shared' | 'local' | 'closed' = 'new';
   #reason = '';
   #local: ScheduledKeyPool | undefined;
-  readonly #delegated = new Map<Waiter, { readonly lane: ModelLane; readonly controller: AbortController }>();
+  readonly #delegated: DelegatedCalls;
   readonly #untold = new Set<Promise<void>>();
-  #timer: unknown;
+  readonly #rhythm: Rhythm;
   #joiningSince: number | undefined;
   #joining: Promise<void> = Promise.resolve();
-  #processes: number;
-  #queuedElsewhere = 0;
 
   constructor(parts: LedgerLinkOptions) {
     this.#parts = parts;
-    this.#processes = parts.options.expectedProcesses ?? 1;
+    this.#delegated = new DelegatedCalls(parts.adopt);
+    this.#rhythm = new Rhythm(parts.clock);
     this.#onClientError = (error) => {
       this.#reason = error instanceof Error ? error.message : String(error);
     };
@@ -69,11 +73,6 @@ export class LedgerLink {
     return this.#delegated.size;
   }
 
-  /** How many calls are before one that has `ahead` before it here: the processes take turns. */
-  aheadEverywhere(ahead: number): number {
-    return ahead + Math.min(this.#queuedElsewhere, ahead * (this.#processes - 1));
-  }
-
   push(lane: ModelLane, waiter: Waiter): void {
     if (this.#mode === 'local') {
       this.#delegate(lane, waiter);
@@ -86,8 +85,7 @@ export class LedgerLink {
   /** The caller does not wait any more. */
   drop(lane: ModelLane, waiter: Waiter): void {
     lane.queue.remove(waiter);
-    this.#delegated.get(waiter)?.controller.abort();
-    this.#delegated.delete(waiter);
+    this.#delegated.drop(waiter);
   }
 
   /** Tells the ledger how a call ended; without one it learns that when it is joined again. */
@@ -129,7 +127,7 @@ export class LedgerLink {
   async observe(): Promise<void> {
     if (this.#mode === 'joining') await this.#joining;
     if (this.#mode !== 'shared') return;
-    const { ledger, mirror, queue, clock } = this.#parts;
+    const { ledger, mirror, queue, rivals, clock } = this.#parts;
     mirror.calls.forget(ledger.now());
     const units = mirror.units();
     const { settled } = mirror;
@@ -140,9 +138,7 @@ export class LedgerLink {
     try {
       const reply = await ledger.observe(units, { queued, running });
       mirror.hydrate(units, reply, clock.now(), settled);
-      this.#processes = Math.max(1, reply.processes);
-      this.#queuedElsewhere = reply.queuedElsewhere;
-      queue.hasRivals = this.#processes > 1;
+      rivals.see(reply.processes, reply.queuedElsewhere);
       if (mirror.identify(reply.consumers)) this.#join();
     } catch (error) {
       this.lose(error as LedgerUnavailable);
@@ -150,15 +146,9 @@ export class LedgerLink {
   }
 
   async close(reason: KeyPoolExhaustedError): Promise<void> {
-    const { clock, options, queue } = this.#parts;
-    for (const { waiter } of queue.drain()) waiter.reject(reason);
-    for (const [waiter, { controller }] of this.#delegated) {
-      this.#delegated.delete(waiter);
-      controller.abort();
-      waiter.reject(reason);
-    }
-    clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
+    const { options, queue } = this.#parts;
+    for (const { waiter } of [...queue.drain(), ...this.#delegated.drain()]) waiter.reject(reason);
+    this.#rhythm.stop();
     queue.isOpen = false;
     const wasShared = this.#mode === 'shared';
     // Calls in flight may still end, and are told of while the caller leaves the client open.
@@ -176,10 +166,11 @@ export class LedgerLink {
     if (this.#joiningSince !== undefined && this.#joiningSince + abandonedMs > now) return;
     this.#joiningSince = now;
     const units = mirror.units();
+    const known = knownToProcess(mirror, ledger.layout, units, ledger.dayEnd(), now);
     const ended = () => {
       this.#joiningSince = undefined;
     };
-    this.#joining = ledger.join(units, mirror.known(units, ledger.dayEnd(), now), ended).then(
+    this.#joining = ledger.join(units, known, ended).then(
       () => this.#joined(),
       (error: LedgerUnavailable) => {
         if (this.#mode === 'joining' || this.#mode === 'shared') this.#goLocal(error.message);
@@ -193,21 +184,16 @@ export class LedgerLink {
     const wasLocal = this.#mode === 'local';
     this.#mode = 'shared';
     queue.isOpen = true;
-    const waiting = [...this.#delegated];
-    this.#delegated.clear();
-    for (const [waiter, { lane, controller }] of waiting) {
-      controller.abort();
-      queue.push(lane, waiter);
-    }
+    for (const { lane, waiter } of this.#delegated.drain()) queue.push(lane, waiter);
     this.#local = undefined;
     void this.observe();
-    this.#schedule(heartbeatMs, () => this.observe());
+    this.#rhythm.every(heartbeatMs, () => this.observe());
     queue.pump();
     if (wasLocal) this.#announce({ mode: 'shared' });
   }
 
   #goLocal(failure: string): void {
-    const { options, ledger, mirror, queue, clock, random } = this.#parts;
+    const { options, ledger, mirror, queue, rivals, clock, random } = this.#parts;
     this.#reason = failure;
     this.#mode = 'local';
     queue.isOpen = false;
@@ -215,7 +201,7 @@ export class LedgerLink {
       this.#local = openLocalShare({
         mirror,
         rules: options.limits ?? [],
-        processes: this.#processes,
+        processes: rivals.processes,
         clock,
         random,
         maxWaitMs: options.maxWaitMs ?? 60_000,
@@ -226,7 +212,7 @@ export class LedgerLink {
       });
     }
     for (const { lane, waiter } of queue.drain()) this.#delegate(lane, waiter);
-    this.#schedule(retryMs, () => this.#join());
+    this.#rhythm.every(retryMs, () => this.#join());
     this.#announce({ mode: 'local', reason: this.#reason });
   }
 
@@ -249,39 +235,6 @@ export class LedgerLink {
       );
       return;
     }
-    const controller = new AbortController();
-    this.#delegated.set(waiter, { lane, controller });
-    const { deadline, since } = waiter;
-    local.acquire({ ...waiter.need, deadline, since }, { signal: controller.signal }).then(
-      (lease) => {
-        // A lease that arrives together with an abort is given back.
-        if (this.#delegated.delete(waiter)) this.#parts.adopt(waiter, lease);
-        else lease.settle(unused);
-      },
-      (error: unknown) => {
-        if (this.#delegated.delete(waiter)) waiter.reject(error);
-      },
-    );
-  }
-
-  #schedule(everyMs: number, run: () => void): void {
-    const { clock } = this.#parts;
-    clock.clearTimeout(this.#timer);
-    const timer = clock.setTimeout(
-      () => {
-        run();
-        // What ran may have set another rhythm.
-        if (this.#timer === timer) this.#schedule(everyMs, run);
-      },
-      everyMs,
-      { isBackground: true },
-    );
-    this.#timer = timer;
+    this.#delegated.push(local, lane, waiter);
   }
 }
-
-const unused = {
-  ok: false,
-  sent: false,
-  failure: { kind: 'network', scope: 'call', message: 'The caller left before the call was made.' },
-} as const;

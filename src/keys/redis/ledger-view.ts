@@ -9,6 +9,8 @@ export interface GateView {
   readonly after: number;
   readonly why?: FailureKind | undefined;
   readonly strikes?: number | undefined;
+  /** For how many milliseconds it has been so. */
+  readonly lasted?: number | undefined;
 }
 
 export interface LimitView {
@@ -44,10 +46,10 @@ export interface LedgerView {
 }
 
 export interface ReserveReply extends LedgerView {
-  /** One for each call until all units were taken or reserved. */
+  /** One for each call until all units were taken or reserved; empty for those that were passed over. */
   readonly outcomes: readonly {
-    /** Places of the unit and of its key. */
-    readonly grant?: readonly [unit: number, key: number];
+    /** Places of the unit and of its key, and how many tokens of the minute were used before. */
+    readonly grant?: readonly [unit: number, key: number, usedTokens: number];
     /** In how many milliseconds the call could start at best. */
     readonly after?: number;
   }[];
@@ -74,6 +76,8 @@ export interface CallToReserve {
   readonly only?: number | undefined;
   /** How long the caller still waits, in milliseconds. */
   readonly within: number;
+  /** Whether it belongs to a long backlog, which is served evenly. */
+  readonly paced?: true | undefined;
 }
 
 /** How a call ended, as the ledger has to know it. */
@@ -91,6 +95,8 @@ export interface SettleRequest {
   readonly pairIsProven: boolean;
   /** Whether the service refused the call for its rate. */
   readonly refused: boolean;
+  /** Whether it did so for the size of the call alone. */
+  readonly tooLarge: boolean;
   readonly retryAfterMs?: number | undefined;
   readonly why?: FailureKind | undefined;
   /** Whom to leave alone for how long; without an id the project and model of the call. */

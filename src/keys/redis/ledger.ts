@@ -179,7 +179,7 @@ export class Ledger {
       dayEnd,
       ...(isOwnTime ? { now: Math.floor(clock.now()) } : {}),
     });
-    const work = run(script, set.keys, [set.config, body]).then(
+    const work = run(script, set.keys, [set.limits, set.ids, body]).then(
       (reply) => JSON.parse(String(reply)) as Reply & { stale?: boolean },
       (error: unknown) => {
         const reason = error instanceof Error ? error.message : String(error);

@@ -44,6 +44,11 @@ export interface RedisKeyPoolOptions {
   readonly maxInFlightPerUnit?: number | undefined;
   /** Calls that may run at once in this process. Default 512. */
   readonly maxInFlight?: number | undefined;
+  /**
+   * A lease that was not settled so long after it was granted, or after its deadline, is taken for
+   * lost, and its place given to another call. Default 900,000.
+   */
+  readonly maxLeaseMs?: number | undefined;
   /** Hears when Redis is done without and when it is used again. */
   readonly onLedgerChange?: ((change: LedgerChange) => void) | undefined;
   /** Time of the timers and of the ledger; all processes have to share it. Default: the machine's timers and the time of Redis. */

@@ -1,22 +1,22 @@
 import { type Clock, systemClock } from '../../clock.js';
 import { KeyPoolExhaustedError } from '../../errors.js';
 import type { CallOptions } from '../../types.js';
-import { exhausted, explainExhaustion } from '../exhaustion.js';
-import type { KeyEvent, KeyLease, KeyNeed, KeyPool, KeyPoolStats, LeaseOutcome } from '../key-pool.js';
+import type { KeyEvent, KeyLease, KeyNeed, KeyPool, KeyPoolStats } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
-import type { ModelLane } from '../model-lane.js';
 import { describePool, QueueWaits } from '../pool-stats.js';
-import type { PooledKey } from '../pooled-key.js';
 import type { Waiter } from '../wait-queue.js';
-import { forecastStart } from './forecast.js';
+import { Admission } from './admission.js';
+import { Backlog } from './backlog.js';
 import { describeView, withSharedWindows } from './hydrate.js';
-import { KeyMirror, type SharedGrant } from './key-mirror.js';
+import { KeyMirror } from './key-mirror.js';
 import { Ledger } from './ledger.js';
 import { LedgerIds } from './ledger-ids.js';
 import { LedgerLayout } from './ledger-layout.js';
 import { LedgerLink } from './ledger-link.js';
 import { scriptRunner } from './redis-client.js';
 import type { RedisKeyPoolOptions } from './redis-key-pool-options.js';
+import { Rivals } from './rivals.js';
+import { SharedLeases } from './shared-leases.js';
 import { type Reservation, releaseRequest, SharedQueue } from './shared-queue.js';
 
 /**
@@ -48,9 +48,9 @@ export class RedisKeyPool implements KeyPool {
   readonly #link: LedgerLink;
   readonly #waits = new QueueWaits();
   readonly #maxInFlight: number;
-  readonly #maxQueueLength: number;
-  #inFlight = 0;
-  #current: PooledKey | undefined;
+  readonly #leases: SharedLeases;
+  readonly #admission: Admission;
+  readonly #backlog: Backlog;
   #closed = false;
 
   /** @throws `ConfigurationError` when `client` is no Redis client. */
@@ -59,7 +59,6 @@ export class RedisKeyPool implements KeyPool {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#maxInFlight = options.maxInFlight ?? 512;
-    this.#maxQueueLength = options.maxQueueLength ?? 10_000;
     const layout = new LedgerLayout(
       options.prefix ?? 'multimodal-chat',
       new LedgerIds(options.secret),
@@ -68,6 +67,18 @@ export class RedisKeyPool implements KeyPool {
     );
     this.#mirror = new KeyMirror(layout, limits, maxInFlightPerUnit, random);
     this.#mirror.add(options.keys);
+    const rivals = new Rivals(options.expectedProcesses ?? 1);
+    this.#backlog = new Backlog(this.#mirror, rivals);
+    this.#admission = new Admission(this.#mirror, rivals, this.#clock, options.maxQueueLength ?? 10_000);
+    this.#leases = new SharedLeases(
+      this.#mirror,
+      this.#clock,
+      options.maxLeaseMs ?? 900_000,
+      (grant, request) => {
+        this.#link.tell(grant.unit, request);
+        this.#queue.pump();
+      },
+    );
     this.#ledger = new Ledger({
       run: scriptRunner(options.client),
       layout,
@@ -80,11 +91,13 @@ export class RedisKeyPool implements KeyPool {
     this.#queue = new SharedQueue({
       ledger: this.#ledger,
       mirror: this.#mirror,
+      backlog: this.#backlog,
+      rivals,
       clock: this.#clock,
       random,
-      spare: () => this.#maxInFlight - this.#inFlight,
+      spare: () => this.#maxInFlight - this.#leases.size,
       grant: (waiter, reservation) => this.#grant(waiter, reservation),
-      refuse: (lane, waiter, at) => waiter.reject(this.#refusal(lane, waiter.need, at)),
+      refuse: (lane, waiter, at) => waiter.reject(this.#admission.refusal(lane, waiter.need, at)),
       release: (reservation) =>
         this.#link.tellInAnyCase(reservation.unit, releaseRequest(reservation, this.#mirror)),
       onUnavailable: (error) => this.#link.lose(error),
@@ -94,27 +107,29 @@ export class RedisKeyPool implements KeyPool {
       ledger: this.#ledger,
       mirror: this.#mirror,
       queue: this.#queue,
+      rivals,
       clock: this.#clock,
       random,
       adopt: (waiter, lease) => this.#adopt(waiter, lease),
     });
   }
 
-  acquire(need: KeyNeed, options?: CallOptions): Promise<KeyLease> {
+  acquire(asked: KeyNeed, options?: CallOptions): Promise<KeyLease> {
     const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed) return Promise.reject(closedError());
     const now = this.#clock.now();
-    const lane = this.#mirror.ring.lane(need.model);
-    const deadline = need.deadline ?? now + (this.#options.maxWaitMs ?? 60_000);
-    const project = this.#mirror.ring.projectName(need.project);
-    if (lane.eligible(need, project).length === 0 || deadline <= now) {
-      return Promise.reject(this.#refusal(lane, need, deadline <= now ? now : Number.POSITIVE_INFINITY));
-    }
-    const tokens = lane.tokensFor(need.estimatedTokens);
+    this.#leases.reclaim();
+    const lane = this.#mirror.ring.lane(asked.model);
+    const need = lane.oversized.resize(asked);
     const since = need.since ?? now;
-    const shed = this.#shed(lane, need, tokens, since, deadline, now);
-    if (shed !== undefined) return Promise.reject(shed);
+    const deadline =
+      need.deadline === undefined
+        ? now + (this.#options.maxWaitMs ?? 60_000)
+        : this.#backlog.latestStart(lane, need, need.deadline, since);
+    const tokens = lane.tokensFor(need.estimatedTokens);
+    const refusal = this.#admission.check(lane, need, tokens, since, deadline);
+    if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       const onAbort = () => {
         this.#link.drop(lane, waiter);
@@ -145,7 +160,7 @@ export class RedisKeyPool implements KeyPool {
   async stats(): Promise<KeyPoolStats> {
     await this.#link.observe();
     const now = this.#clock.now();
-    const own = describePool(this.#mirror.ring, this.#waits, this.#current, this.#inFlight, now);
+    const own = describePool(this.#mirror.ring, this.#waits, this.#leases.current, this.#leases.size, now);
     const queued = own.queued + this.#link.delegated;
     if (!this.#link.isShared) return { ...own, queued };
     const shared = new Map(
@@ -191,34 +206,11 @@ export class RedisKeyPool implements KeyPool {
     return this.close();
   }
 
-  /** Why a call need not even wait: too many do already. Makes room for it where others give way. */
-  #shed(lane: ModelLane, need: KeyNeed, tokens: number, since: number, deadline: number, now: number) {
-    const { queue } = lane;
-    if (queue.size === 0) return undefined;
-    const views = lane
-      .eligible(need, this.#mirror.ring.projectName(need.project))
-      .flatMap((unit) => this.#mirror.seen(unit)?.view ?? []);
-    const ahead = this.#link.aheadEverywhere(queue.ahead(need, since));
-    const meanTokens = (queue.meanTokens * queue.size + tokens) / (queue.size + 1);
-    const startAt = views.length === 0 ? now : now + forecastStart(views, ahead, meanTokens);
-    if (startAt > deadline) {
-      const message = `${ahead} calls wait for ${need.model} already, more than its quotas admit before the deadline. Retry later, or add keys of further projects.`;
-      return exhausted(message, startAt, now);
-    }
-    if (queue.size < this.#maxQueueLength) return undefined;
-    const error = exhausted(`The queue for ${need.model} is full. Retry later.`, startAt, now);
-    const victim = queue.victimFor(need);
-    if (victim === undefined) return error;
-    queue.remove(victim);
-    victim.reject(error);
-    return undefined;
-  }
-
   #grant(waiter: Waiter, reservation: Reservation): void {
     const { need, tokens } = waiter;
     const grant = this.#mirror.book(reservation, need, tokens, reservation, this.#clock.now());
     this.#waits.add(this.#clock.now() - waiter.enqueuedAt);
-    waiter.grant(this.#lease(grant));
+    waiter.grant(this.#leases.lease(grant, waiter.deadline));
   }
 
   /** Books a call here that the local share granted. */
@@ -233,31 +225,7 @@ export class RedisKeyPool implements KeyPool {
     const call = { id: this.#queue.nextId(), at: this.#ledger.now(), dayEnd: this.#ledger.dayEnd() };
     const grant = this.#mirror.book(place, need, tokens, call, now);
     this.#waits.add(now - waiter.enqueuedAt);
-    waiter.grant(this.#lease(grant, local));
-  }
-
-  #lease(grant: SharedGrant, local?: KeyLease): KeyLease {
-    this.#inFlight += 1;
-    this.#current = grant.key;
-    let settled = false;
-    return {
-      key: grant.key.leased,
-      settle: (outcome: LeaseOutcome) => {
-        if (settled) return;
-        settled = true;
-        this.#inFlight -= 1;
-        const request = this.#mirror.settle(grant, outcome, this.#clock.now());
-        local?.settle(outcome);
-        this.#link.tell(grant.unit, request);
-        this.#queue.pump();
-      },
-    };
-  }
-
-  #refusal(lane: ModelLane, need: KeyNeed, at: number): KeyPoolExhaustedError {
-    const now = this.#clock.now();
-    const message = explainExhaustion(lane, need, this.#mirror.ring.projectName(need.project), now);
-    return exhausted(message, at, now);
+    waiter.grant(this.#leases.lease(grant, waiter.deadline, local));
   }
 }
 

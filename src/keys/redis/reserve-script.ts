@@ -16,26 +16,27 @@ readGates()
 local units = openUnits()
 
 local function fits(i, unit, call)
-  return #unit.config.keys > 0 and (not call.only or call.only == i)
+  return unit.config.keys > 0 and (not call.only or call.only == i)
     and call.fit <= nominal(unit.state.tpm, unit.config.tpm)
 end
-local function choose(call, reserved)
+local function choose(call, taken)
   if modelAt(request.model) > now or grace > now then return nil end
   local best, most
   for i, unit in ipairs(units) do
-    if fits(i, unit, call) and not reserved[i] and unit.state.running < unit.cap and freeAt(unit, call.tokens) <= now then
+    if fits(i, unit, call) and not taken[i] and unit.state.running < unit.cap
+      and not (call.paced and paceAt(unit) > now) and freeAt(unit, call.tokens) <= now then
       local unused = slack(unit)
       if not most or unused > most then best, most = i, unused end
     end
   end
   return best
 end
-local function earliest(call, reserved)
+local function earliest(call, taken, paced)
   local where
   local first = math.huge
   for i, unit in ipairs(units) do
-    if fits(i, unit, call) and not reserved[i] then
-      local at = math.max(grace, modelAt(request.model), freeAt(unit, call.tokens))
+    if fits(i, unit, call) and not taken[i] then
+      local at = math.max(grace, modelAt(request.model), freeAt(unit, call.tokens), paced and paceAt(unit) or 0)
       if at < first then where, first = i, at end
     end
   end
@@ -47,44 +48,62 @@ local function enter(id)
   gate.probed = now
   writeGate(id, gate)
 end
+local function pickKey(unit, turn)
+  local keys = unit.config.keys
+  for offset = 0, keys - 1 do
+    local candidate = (turn + offset) % keys + 1
+    if next(gates) == nil or keyAt(unit, candidate) <= now then return candidate end
+  end
+end
 local function grant(i, call, turn)
   local unit = units[i]
-  local ids = unit.config.keys
-  local place
-  for offset = 0, #ids - 1 do
-    local candidate = (turn + offset) % #ids + 1
-    if keyAt(ids[candidate]) <= now then place = candidate break end
-  end
+  local usedTokens = unit.state.tokens
+  local place = pickKey(unit, turn)
   charge(unit, call.id, now, call.tokens)
+  bookPace(unit, call.tokens)
   lease(unit, call.id, request.leaseMs)
   unit.state.day = unit.state.day + 1
   if unit.state.gate then unit.state.gate.probed = now end
-  enter(ids[place])
-  enter(unit.config.project)
-  enter(request.model)
-  return { i - 1, place - 1 }
+  if next(gates) ~= nil then
+    local ids = idsOf(unit)
+    enter(ids[place + 1])
+    enter(ids[1])
+    enter(request.model)
+  end
+  return { i - 1, place - 1, usedTokens }
 end
 
 local reply = { now = now, outcomes = {}, parked = gates[request.model] ~= nil }
-local reserved, taken, wakeAt, isBlocked = {}, 0, math.huge, false
+local wakeAt, isBlocked = math.huge, false
+-- Who only waits for the even pace keeps its unit from those who do so too, and from nobody else.
+local reserved, reservedInPace = { count = 0 }, { count = 0 }
+local function keep(taken, i)
+  if taken[i] then return end
+  taken[i] = true
+  taken.count = taken.count + 1
+end
+local function hold(call)
+  isBlocked = true
+  local first = earliest(call, {})
+  if first < forever and first - now <= call.within then
+    local at, where = earliest(call, call.paced and reservedInPace or reserved, call.paced)
+    if where then
+      keep(reservedInPace, where)
+      if not call.paced or freeAt(units[where], call.tokens) > now then keep(reserved, where) end
+      wakeAt = math.min(wakeAt, at > now and at or now + ${pollMs})
+    end
+  end
+  return { after = after(first) }
+end
 for place, call in ipairs(request.calls) do
-  local chosen = choose(call, reserved)
+  local taken = call.paced and reservedInPace or reserved
+  local chosen = taken.count < #units and choose(call, taken)
   if chosen then
     reply.outcomes[place] = { grant = grant(chosen, call, request.turn + place) }
   else
-    isBlocked = true
-    local first = earliest(call, {})
-    reply.outcomes[place] = { after = after(first) }
-    if first < forever and first - now <= call.within then
-      local at, where = earliest(call, reserved)
-      if where then
-        reserved[where] = true
-        taken = taken + 1
-        wakeAt = math.min(wakeAt, at > now and at or now + ${pollMs})
-      end
-    end
-    if taken == #units then break end
+    reply.outcomes[place] = taken.count < #units and hold(call) or {}
   end
+  if reserved.count == #units then break end
 end
 for _, unit in ipairs(units) do saveUnit(unit) end
 if isBlocked then

@@ -35,7 +35,7 @@ local function refused(unit, outcome)
   local state = unit.state
   local isFresh = not state.gate or isProbe(state.gate, outcome.at)
   if isFresh then
-    if state.opened and state.opened + state.window <= now then
+    if state.opened and state.opened + state.window <= now and not outcome.tooLarge then
       local requests, tokens = chargedBefore(unit, outcome.at)
       local isCut
       if outcome.learned and outcome.learned.tpm then
@@ -45,7 +45,7 @@ local function refused(unit, outcome)
       end
       if isCut then state.distrust = now + ${distrustMs} end
     end
-    state.cap = math.max(2, math.min(state.running, state.cap / 2))
+    state.cap = math.max(2, math.min(state.running, state.cap) / 4)
     if outcome.retryAfterMs and outcome.retryAfterMs < 1000 then
       state.window = math.min(${60_000 + largestMarginMs}, state.window + ${initialMarginMs})
     end
@@ -56,7 +56,9 @@ local function refused(unit, outcome)
 end
 local function shutGate(gate, ms, why, strikes)
   local shut = ms < 0 and forever or now + ms
-  return { shut = math.max(shut, gate and gate.shut or 0), why = why, strikes = strikes }
+  return {
+    shut = math.max(shut, gate and gate.shut or 0), why = why, strikes = strikes, since = gate and gate.since or now,
+  }
 end
 local function settle(unit, outcome)
   local state = unit.state
@@ -66,10 +68,12 @@ local function settle(unit, outcome)
   if cost and outcome.refund then
     redis.call('ZREM', unit.log, outcome.id)
     redis.call('HDEL', unit.costs, outcome.id)
+    movePace(unit, -1, -cost)
     state.tokens = state.tokens - cost
     state.requests = state.requests - 1
   elseif cost and outcome.tokens then
     redis.call('HSET', unit.costs, outcome.id, outcome.tokens)
+    movePace(unit, 0, outcome.tokens - cost)
     state.tokens = state.tokens + outcome.tokens - cost
   end
   if outcome.refund and outcome.bookedDayEnd == state.dayEnd then state.day = math.max(0, state.day - 1) end
@@ -83,7 +87,10 @@ local function settle(unit, outcome)
   if outcome.pairIsProven and isProbe(state.gate, outcome.at) then state.gate = nil end
   if outcome.ok then
     state.bare = 0
-    state.cap = math.min(unit.config.max, state.cap + (state.cap < ${slowStartEndsAt} and 1 or 1 / state.cap))
+    -- A cap that is not used proves nothing.
+    if (state.running + 1) * 2 > state.cap then
+      state.cap = math.min(unit.config.max, state.cap + (state.cap < ${slowStartEndsAt} and 1 or 1 / state.cap))
+    end
   end
   local coolingMs = outcome.refused and refused(unit, outcome) or 0
   for _, close in ipairs(outcome.close or {}) do
@@ -102,7 +109,7 @@ local function settle(unit, outcome)
     end
   end
   if isProbe(state.gate, outcome.at) and state.gate.probed == outcome.at then state.gate.probed = nil end
-  if outcome.consumer then redis.call('HSET', KEYS[4], unit.config.project, outcome.consumer) end
+  if outcome.consumer then redis.call('HSET', KEYS[4], idsOf(unit)[1], outcome.consumer) end
 end
 
 local units = openUnits()

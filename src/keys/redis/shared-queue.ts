@@ -3,9 +3,11 @@ import type { ModelLane } from '../model-lane.js';
 import type { PooledKey } from '../pooled-key.js';
 import type { Unit } from '../unit.js';
 import type { Waiter } from '../wait-queue.js';
+import type { Backlog } from './backlog.js';
 import type { KeyMirror } from './key-mirror.js';
 import type { Ledger, LedgerUnavailable } from './ledger.js';
 import { type CallToReserve, endless, type ReserveReply, type SettleRequest } from './ledger-view.js';
+import type { Rivals } from './rivals.js';
 
 /** Calls that are offered to the ledger at once. */
 const batchSize = 32;
@@ -20,11 +22,15 @@ export interface Reservation {
   readonly key: PooledKey;
   readonly at: number;
   readonly dayEnd: number;
+  /** Tokens of the minute that had been used before. */
+  readonly usedTokens: number;
 }
 
 export interface SharedQueueOptions {
   readonly ledger: Ledger;
   readonly mirror: KeyMirror;
+  readonly backlog: Backlog;
+  readonly rivals: Rivals;
   readonly clock: Clock;
   readonly random: () => number;
   /** How many more calls may start in this process. */
@@ -44,8 +50,6 @@ export interface SharedQueueOptions {
 export class SharedQueue {
   /** Whether the ledger can be asked. */
   isOpen = false;
-  /** Other processes that wait for the same slots. */
-  hasRivals = false;
   readonly #options: SharedQueueOptions;
   readonly #busy = new Set<ModelLane>();
   readonly #again = new Set<ModelLane>();
@@ -112,13 +116,14 @@ export class SharedQueue {
   }
 
   async #serveBatch(lane: ModelLane): Promise<void> {
-    const { ledger, mirror, clock, spare } = this.#options;
+    const { ledger, mirror, backlog, clock, spare } = this.#options;
     this.#expire(lane);
     const offered: { readonly waiter: Waiter; readonly call: CallToReserve }[] = [];
     const most = Math.min(batchSize, spare());
+    const isPaced = backlog.isPaced(lane);
     for (const waiter of lane.queue.inTurn()) {
       if (offered.length >= most) break;
-      offered.push({ waiter, call: this.#describe(lane, waiter) });
+      offered.push({ waiter, call: this.#describe(lane, waiter, isPaced(waiter.need)) });
     }
     if (offered.length === 0) return;
     const { units } = lane;
@@ -133,7 +138,15 @@ export class SharedQueue {
         return [
           {
             waiter: offer.waiter,
-            reservation: { id: offer.call.id, lane, unit, key, at: reply.now, dayEnd },
+            reservation: {
+              id: offer.call.id,
+              lane,
+              unit,
+              key,
+              at: reply.now,
+              dayEnd,
+              usedTokens: grant?.[2] ?? 0,
+            },
           },
         ];
       });
@@ -167,7 +180,7 @@ export class SharedQueue {
     if (isServed && lane.queue.size > 0 && spare() > 0) this.#again.add(lane);
   }
 
-  #describe(lane: ModelLane, waiter: Waiter): CallToReserve {
+  #describe(lane: ModelLane, waiter: Waiter, paced: boolean): CallToReserve {
     const { clock, mirror } = this.#options;
     const { need, tokens } = waiter;
     const project = mirror.ring.projectName(need.project);
@@ -178,6 +191,7 @@ export class SharedQueue {
       fit: need.estimatedTokens,
       within: Math.ceil(waiter.deadline - clock.now()),
       ...(project === undefined ? {} : { only: only + 1 }),
+      ...(paced ? { paced } : {}),
     };
   }
 
@@ -190,7 +204,7 @@ export class SharedQueue {
   }
 
   #jitter(): number {
-    return this.hasRivals ? this.#options.random() * jitterMs : 0;
+    return this.#options.rivals.exist ? this.#options.random() * jitterMs : 0;
   }
 
   #arm(): void {
@@ -225,6 +239,7 @@ export function releaseRequest(reservation: Reservation, mirror: KeyMirror): Set
     proven: [],
     pairIsProven: false,
     refused: false,
+    tooLarge: false,
     close: [],
     touched: mirror.idsOf(reservation),
   };

@@ -1,0 +1,56 @@
+import type { KeyLease } from '../key-pool.js';
+import type { ModelLane } from '../model-lane.js';
+import type { ScheduledKeyPool } from '../scheduled-key-pool.js';
+import type { Waiter } from '../wait-queue.js';
+
+/** The calls that wait for the local share while there is no ledger. */
+export class DelegatedCalls {
+  readonly #calls = new Map<Waiter, { readonly lane: ModelLane; readonly controller: AbortController }>();
+  readonly #adopt: (waiter: Waiter, lease: KeyLease) => void;
+
+  /** `adopt` hears that a call got a lease of the local share. */
+  constructor(adopt: (waiter: Waiter, lease: KeyLease) => void) {
+    this.#adopt = adopt;
+  }
+
+  get size(): number {
+    return this.#calls.size;
+  }
+
+  push(local: ScheduledKeyPool, lane: ModelLane, waiter: Waiter): void {
+    const controller = new AbortController();
+    this.#calls.set(waiter, { lane, controller });
+    const { need, since } = waiter;
+    // The local share keeps time for the answer itself, off the caller's own deadline.
+    const deadline = need.deadline ?? waiter.deadline;
+    local.acquire({ ...need, deadline, since }, { signal: controller.signal }).then(
+      (lease) => {
+        // A lease that arrives together with an abort is given back.
+        if (this.#calls.delete(waiter)) this.#adopt(waiter, lease);
+        else lease.settle(unused);
+      },
+      (error: unknown) => {
+        if (this.#calls.delete(waiter)) waiter.reject(error);
+      },
+    );
+  }
+
+  /** The caller does not wait any more. */
+  drop(waiter: Waiter): void {
+    this.#calls.get(waiter)?.controller.abort();
+    this.#calls.delete(waiter);
+  }
+
+  /** Takes back everybody who still waits. */
+  drain(): readonly { readonly lane: ModelLane; readonly waiter: Waiter }[] {
+    const waiting = [...this.#calls].map(([waiter, { lane }]) => ({ lane, waiter }));
+    for (const { waiter } of waiting) this.drop(waiter);
+    return waiting;
+  }
+}
+
+const unused = {
+  ok: false,
+  sent: false,
+  failure: { kind: 'network', scope: 'call', message: 'The caller left before the call was made.' },
+} as const;

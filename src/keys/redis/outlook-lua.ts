@@ -1,0 +1,76 @@
+import { refusalArrivesWithinMs } from '../unit.js';
+
+/** When units are free, how much of them is left, and what of this the processes are told. */
+export const outlookLua = `
+local function dayAt(unit) return unit.state.day < unit.rpd and 0 or unit.state.dayEnd end
+local function passableAt(unit)
+  local at = math.max(opensAt(unit.state.gate, ${refusalArrivesWithinMs}), dayAt(unit))
+  if next(gates) == nil then return unit.config.keys > 0 and at or math.huge end
+  local keysAt = math.huge
+  for n = 1, unit.config.keys do keysAt = math.min(keysAt, keyAt(unit, n)) end
+  return math.max(at, keysAt, projectAt(unit))
+end
+local function windowAt(unit, tokens)
+  if unit.rpm < 1 then return forever end
+  local at = now
+  local window = unit.state.window
+  local over = unit.state.requests + 1 - unit.rpm
+  if over > 0 then
+    local entry = redis.call('ZRANGE', unit.log, over - 1, over - 1, 'WITHSCORES')
+    if entry[2] then at = math.max(at, tonumber(entry[2]) + window) end
+  end
+  local excess = unit.state.tokens + math.min(tokens, unit.tpm) - unit.tpm
+  local from = 0
+  while excess > 0 do
+    local entries = redis.call('ZRANGE', unit.log, from, from + 63, 'WITHSCORES')
+    if #entries == 0 then break end
+    for i = 1, #entries, 2 do
+      excess = excess - (tonumber(redis.call('HGET', unit.costs, entries[i])) or 0)
+      at = math.max(at, tonumber(entries[i + 1]) + window)
+      if excess <= 0 then break end
+    end
+    from = from + 64
+  end
+  return at
+end
+local function freeAt(unit, tokens) return math.max(passableAt(unit), windowAt(unit, tokens)) end
+local function slack(unit)
+  local least = 1 - unit.state.running / unit.cap
+  if unit.rpm < math.huge then least = math.min(least, 1 - unit.state.requests / unit.rpm) end
+  if unit.tpm < math.huge then least = math.min(least, 1 - unit.state.tokens / unit.tpm) end
+  if unit.rpd < math.huge then least = math.min(least, 1 - unit.state.day / unit.rpd) end
+  return least
+end
+
+-- Infinity has no JSON: it is -1.
+local function finite(number) return number < forever and number or -1 end
+local function after(at) return at < forever and math.max(0, math.ceil(at - now)) or -1 end
+local function viewOfGate(gate)
+  return {
+    after = gate.shut < forever and gate.shut - now or -1, why = gate.why, strikes = gate.strikes,
+    lasted = gate.since and now - gate.since,
+  }
+end
+local function viewOfLimit(limit, configured)
+  return { value = finite(usable(limit, configured)), origin = origin(limit, configured), learned = limit.learned }
+end
+local function views(units)
+  local all = {}
+  for i, unit in ipairs(units) do
+    local state = unit.state
+    all[i] = {
+      requests = state.requests, tokens = state.tokens, inFlight = state.running, day = state.day, window = state.window,
+      rpm = viewOfLimit(state.rpm, unit.config.rpm), tpm = viewOfLimit(state.tpm, unit.config.tpm),
+      rpd = viewOfLimit(state.rpd, unit.config.rpd),
+      passableAfter = after(passableAt(unit)), freeAfter = after(freeAt(unit, 0)),
+      gate = state.gate and viewOfGate(state.gate) or nil,
+    }
+  end
+  return all
+end
+local function viewsOfGates()
+  local all = {}
+  for id, gate in pairs(gates) do all[id] = viewOfGate(gate) end
+  return all
+end
+`;

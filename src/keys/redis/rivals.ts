@@ -1,0 +1,29 @@
+/** What is known of the processes that use the same ledger. */
+export class Rivals {
+  /** Processes that live, this one included. */
+  #processes: number;
+  #queuedElsewhere = 0;
+
+  constructor(expectedProcesses: number) {
+    this.#processes = expectedProcesses;
+  }
+
+  get processes(): number {
+    return this.#processes;
+  }
+
+  /** Whether others wait for the same slots. */
+  get exist(): boolean {
+    return this.#processes > 1;
+  }
+
+  see(processes: number, queuedElsewhere: number): void {
+    this.#processes = Math.max(1, processes);
+    this.#queuedElsewhere = queuedElsewhere;
+  }
+
+  /** How many calls wait in all processes like `own` ones of this process: the processes take turns. */
+  everywhere(own: number): number {
+    return own + Math.min(this.#queuedElsewhere, own * (this.#processes - 1));
+  }
+}

@@ -1,0 +1,64 @@
+import type { Clock } from '../../clock.js';
+import type { KeyLease, LeaseOutcome } from '../key-pool.js';
+import { lostLease, OpenLeases } from '../open-leases.js';
+import type { PooledKey } from '../pooled-key.js';
+import type { KeyMirror, SharedGrant } from './key-mirror.js';
+import type { SettleRequest } from './ledger-view.js';
+
+/** Leases of this process that are out. */
+export class SharedLeases {
+  readonly #open = new OpenLeases();
+  readonly #mirror: KeyMirror;
+  readonly #clock: Clock;
+  readonly #maxLeaseMs: number;
+  readonly #settled: (grant: SharedGrant, request: SettleRequest) => void;
+  #current: PooledKey | undefined;
+
+  /** `settled` hears how a call ended. */
+  constructor(
+    mirror: KeyMirror,
+    clock: Clock,
+    maxLeaseMs: number,
+    settled: (grant: SharedGrant, request: SettleRequest) => void,
+  ) {
+    this.#mirror = mirror;
+    this.#clock = clock;
+    this.#maxLeaseMs = maxLeaseMs;
+    this.#settled = settled;
+  }
+
+  get size(): number {
+    return this.#open.size;
+  }
+
+  /** The key of the latest lease. */
+  get current(): PooledKey | undefined {
+    return this.#current;
+  }
+
+  /** `local` is the lease of the local share that stands behind this one. */
+  lease(grant: SharedGrant, deadline: number, local?: KeyLease): KeyLease {
+    this.#current = grant.key;
+    const end = (outcome: LeaseOutcome) => {
+      const request = this.#mirror.settle(grant, outcome, this.#clock.now());
+      local?.settle(outcome);
+      this.#settled(grant, request);
+    };
+    const open = {
+      expiresAt: Math.max(this.#clock.now(), deadline) + this.#maxLeaseMs,
+      reclaim: () => end(lostLease),
+    };
+    this.#open.add(open);
+    return {
+      key: grant.key.leased,
+      settle: (outcome) => {
+        if (this.#open.delete(open)) end(outcome);
+      },
+    };
+  }
+
+  /** Takes back what nobody will ever settle. */
+  reclaim(): void {
+    this.#open.reclaim(this.#clock.now());
+  }
+}
