@@ -1,0 +1,69 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { faultNames } from 'multimodal-chat/testing';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Report, Row } from '../bench/faults/summary.js';
+
+const repository = fileURLToPath(new URL('../..', import.meta.url));
+const timeout = 120_000;
+
+/** Emulator, server and load in a process each; all faults, briefly. */
+async function runBench(): Promise<{ code: number | null; report: Report }> {
+  const args = ['--import', 'tsx', 'test/bench/faults.ts', '--json', '--quick'];
+  const child = spawn(process.execPath, args, { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let errors = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+  });
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    errors += text;
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (output === '') throw new Error(`The bench ended with ${code} and without a report:\n${errors}`);
+  return { code, report: JSON.parse(output) as Report };
+}
+
+describe('the server under load, through every fault of the emulator', () => {
+  let code: number | null;
+  let report: Report;
+  beforeAll(async () => {
+    ({ code, report } = await runBench());
+  }, timeout);
+
+  const rowsWith = (isBad: (row: Row) => boolean) =>
+    report.rows.filter(isBad).map(({ fault, struck, examples }) => ({ fault, struck, examples }));
+
+  it('ends every request in a right answer or in a typed error that fits the fault', () => {
+    expect(rowsWith(({ wrong }) => wrong > 0)).toEqual([]);
+  });
+
+  it('lets no request hang', () => {
+    expect(rowsWith(({ hanging }) => hanging > 0)).toEqual([]);
+  });
+
+  it('has sent requests through each fault, for a part of the calls and for all of them', () => {
+    expect(new Set(report.rows.map(({ fault }) => fault))).toEqual(
+      new Set(['none', 'refuse', ...faultNames]),
+    );
+    expect(rowsWith(({ rightInFault }) => rightInFault === null)).toEqual([]);
+  });
+
+  it('answers right again after each fault that passes', () => {
+    expect(rowsWith(({ recoveryMs }) => recoveryMs === 'never')).toEqual([]);
+  });
+
+  it('rides out faults of a part of the projects, and of the first model', () => {
+    const routed = ({ struck }: Row) => struck === '1 of 4 projects' || struck === 'first model';
+    expect(report.rows.filter(routed).length).toBeGreaterThan(0);
+    expect(rowsWith((row) => routed(row) && row.right !== row.requests)).toEqual([]);
+  });
+
+  it('leaves nothing running and no warning behind', () => {
+    expect(rowsWith(({ leftInFlight }) => leftInFlight > 0)).toEqual([]);
+    expect(report.server.warnings).toEqual([]);
+    expect(report.server.errorOutput).toBe('');
+    expect(code).toBe(0);
+  });
+});
