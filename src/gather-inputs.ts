@@ -40,10 +40,12 @@ async function prepareMedia(parts: InputParts, call: Call, push: Push): Promise<
     push({ type: 'media', index, progress, media });
     parts.events.emit('media', { sessionId, turnId, index, progress });
   };
+  const maxTokens = Math.floor(parts.context.mediaTokens / call.request.media.length);
   return Promise.all(
     call.request.media.map(async (source, index) => {
       const media = await parts.media.prepare(source, {
         signal,
+        maxTokens,
         onProgress: (progress) => {
           // `ready` is reported below, together with what was prepared.
           if (progress.stage !== 'ready') report(index, progress);

@@ -67,6 +67,11 @@ export interface MultimodalChatOptions {
     | undefined;
   readonly context?:
     | {
+        /**
+         * Tokens that the attachments of one call may cost together, each an equal share: what does not
+         * fit is looked at less closely, then shown with fewer frames and less sound. Default 64 000.
+         */
+        readonly mediaTokens?: number | undefined;
         /** Tokens of recent turns that are sent verbatim; the latest turn always is. Default 12 000. */
         readonly recentTokens?: number | undefined;
         /** At most this many recent turns are looked at. Default 40. */

@@ -61,6 +61,8 @@ const timeoutsSchema = z.strictObject({
 });
 
 const contextSchema = z.strictObject({
+  /** Tokens that the attachments of one call may cost together. */
+  mediaTokens: atLeastOne.default(64_000),
   /** Tokens of recent turns that are sent verbatim. The latest turn is always sent whole. */
   recentTokens: count.default(12_000),
   /** At most this many recent turns are looked at. */
@@ -81,7 +83,9 @@ const retrySchema = z.strictObject({
 /** Typed by the options themselves, so that a new one cannot be forgotten here. */
 const mediaShape = {
   frames: atLeastOne.max(256).optional(),
+  detail: z.enum(['low', 'auto', 'high']).optional(),
   maxSide: z.number().int().min(16).max(8192).optional(),
+  maxTiles: count.max(64).optional(),
   quality: atLeastOne.max(100).optional(),
   accuracy: z.enum(['auto', 'exact']).optional(),
   sampling: z.enum(['uniform', 'scenes']).optional(),

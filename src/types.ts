@@ -52,9 +52,21 @@ export interface PreparedPart {
   readonly timestampMs?: number | undefined;
   /** A local file to upload in place of `data`, which is empty then. It is there until `release` is called. */
   readonly path?: string | undefined;
+  /** How closely the model is to look at a picture, which decides what it costs. */
+  readonly detail?: MediaDetail | undefined;
+  /** Which tile of a larger picture it is, counted from 1. */
+  readonly tile?:
+    | { readonly row: number; readonly rows: number; readonly column: number; readonly columns: number }
+    | undefined;
   /** The part of the file that is meant. */
   readonly excerpt?: MediaExcerpt | undefined;
 }
+
+/**
+ * Gemini's media resolution of one picture: 280, 560, 1,120 or 2,240 tokens with Gemini 3
+ * (https://ai.google.dev/gemini-api/docs/media-resolution).
+ */
+export type MediaDetail = 'low' | 'medium' | 'high' | 'ultra-high';
 
 /** A part of a clip, in milliseconds from its beginning; to its end where `endMs` is left out. */
 export interface MediaExcerpt {

@@ -30,6 +30,10 @@ function describePart(media: PreparedMedia, part: PreparedPart, page: number): s
   const name = plainName(media.name);
   if (part.timestampMs !== undefined) return `${name}, frame at ${formatTimestamp(part.timestampMs)}`;
   if (part.mimeType.startsWith('audio/')) return `${name}, sound`;
+  if (part.tile) {
+    const { column, columns, row, rows } = part.tile;
+    return `${name}, enlarged: row ${row} of ${rows}, column ${column} of ${columns}`;
+  }
   return media.parts.length > 1 ? `${name}, part ${page}` : name;
 }
 
@@ -45,8 +49,8 @@ export function mediaParts(media: PreparedMedia): ModelPart[] {
 }
 
 function toModelPart({ fingerprint, name }: PreparedMedia, part: PreparedPart): ModelPart {
-  const { data, excerpt, mimeType, path } = part;
-  if (path === undefined) return { type: 'data', mimeType, data };
+  const { data, detail, excerpt, mimeType, path } = part;
+  if (path === undefined) return { type: 'data', mimeType, data, ...(detail && { detail }) };
   return { type: 'upload', mimeType, path, fingerprint, name, excerpt };
 }
 

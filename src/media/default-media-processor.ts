@@ -1,11 +1,17 @@
 import { MediaError } from '../errors.js';
 import type { MediaKind, MediaSource, PreparedMedia } from '../types.js';
 import { bitmapToPng } from './bitmap.js';
+import { settingsFor } from './budget.js';
 import { Deadline } from './deadline.js';
 import { prepareDocument } from './document.js';
 import { locateFfmpeg } from './ffmpeg-location.js';
 import { type PreparedParts, prepareImage } from './image.js';
-import { type MediaOptions, type MediaSettings, resolveMediaOptions } from './media-options.js';
+import {
+  type MediaOptions,
+  type MediaSettings,
+  type ResolvedMediaOptions,
+  resolveMediaOptions,
+} from './media-options.js';
 import type { MediaProcessor, PrepareOptions } from './media-processor.js';
 import { PreparedCache } from './prepared-cache.js';
 import { type ReportProgress, trackProgress } from './progress.js';
@@ -36,7 +42,7 @@ type Prepared = PreparedParts & { readonly kind: MediaKind; readonly fingerprint
  * ```
  */
 export class DefaultMediaProcessor implements MediaProcessor {
-  readonly #settings: MediaSettings;
+  readonly #options: ResolvedMediaOptions;
   readonly #pictures = new Semaphore(pictureConcurrency);
   readonly #clips: Semaphore;
   readonly #cache: PreparedCache<Prepared>;
@@ -49,9 +55,9 @@ export class DefaultMediaProcessor implements MediaProcessor {
   #cleaned: Promise<void> | undefined;
 
   constructor(options?: MediaOptions) {
-    this.#settings = resolveMediaOptions(options);
-    this.#clips = new Semaphore(this.#settings.concurrency);
-    this.#cache = new PreparedCache(this.#settings.cacheBytes);
+    this.#options = resolveMediaOptions(options);
+    this.#clips = new Semaphore(this.#options.concurrency);
+    this.#cache = new PreparedCache(this.#options.cacheBytes);
   }
 
   /**
@@ -79,8 +85,11 @@ export class DefaultMediaProcessor implements MediaProcessor {
     await this.close();
   }
 
-  async #prepare(source: MediaSource, { signal, onProgress }: PrepareOptions): Promise<PreparedMedia> {
-    const { tempDir, timeoutMs } = this.#settings;
+  async #prepare(
+    source: MediaSource,
+    { maxTokens, onProgress, signal }: PrepareOptions,
+  ): Promise<PreparedMedia> {
+    const { tempDir, timeoutMs } = this.#options;
     this.#cleaned ??= removeAbandonedWorkspaces(tempDir);
     await this.#cleaned;
     return this.#within(signal, async (deadline) => {
@@ -88,12 +97,13 @@ export class DefaultMediaProcessor implements MediaProcessor {
       let handedOver = false;
       try {
         deadline.start(timeoutMs, 'The attachment');
-        const local = await openSource(source, workspace, this.#settings, deadline.signal);
+        const local = await openSource(source, workspace, this.#options, deadline.signal);
         deadline.pause();
         const format = sniffFormat(local.head, local);
+        const settings = settingsFor(this.#options, format.kind, maxTokens);
         const report = trackProgress(local.name, onProgress);
         report('reading', 1);
-        const whole = await this.#takeWhole(local, format, report, deadline);
+        const whole = await this.#takeWhole(local, format, settings, report, deadline);
         if (whole !== undefined) {
           handedOver = true;
           this.#held.add(workspace);
@@ -101,14 +111,16 @@ export class DefaultMediaProcessor implements MediaProcessor {
           return { ...whole, name: local.name, release: () => this.#release(workspace) };
         }
         const { startMs, endMs } = local.excerpt ?? {};
-        const key = [local.identity, format.mimeType, startMs, endMs].join(' ');
+        const { detail, frames, maxAudioMs, maxPages, maxTiles } = settings;
+        const shown = [startMs, endMs, detail, frames, maxAudioMs, maxPages, maxTiles];
+        const key = [local.identity, format.mimeType, ...shown].join(' ');
         const known = this.#cache.get(key);
         // Errors name the file, so only sources of the same name wait for the same work.
         const prepared =
           known ??
           (await this.#shared.run(`${key} ${local.name}`, deadline.signal, report, (whole, reportAll) => {
             handedOver = true;
-            return this.#convertOnce(local, format, workspace, reportAll, whole);
+            return this.#convertOnce(local, format, settings, workspace, reportAll, whole);
           }));
         // Work that had just finished when it was called off is called off all the same.
         deadline.signal.throwIfAborted();
@@ -125,10 +137,10 @@ export class DefaultMediaProcessor implements MediaProcessor {
   async #takeWhole(
     source: LocalSource,
     format: SniffedFormat,
+    settings: MediaSettings,
     report: ReportProgress,
     deadline: Deadline,
   ): Promise<Prepared | undefined> {
-    const settings = this.#settings;
     const { signal } = deadline;
     const { demuxer, kind } = format;
     if (settings.video !== 'upload' || kind !== 'video' || demuxer === undefined) return undefined;
@@ -154,6 +166,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
   #convertOnce(
     source: LocalSource,
     format: SniffedFormat,
+    settings: MediaSettings,
     workspace: Workspace,
     report: ReportProgress,
     signal: AbortSignal,
@@ -163,8 +176,9 @@ export class DefaultMediaProcessor implements MediaProcessor {
         const isLong = format.kind === 'video' || format.kind === 'audio';
         report('queued');
         const parts = (isLong ? this.#clips : this.#pictures).run(async () => {
-          deadline.start(this.#settings.timeoutMs, `"${source.name}"`);
-          return { kind: format.kind, ...(await this.#convert(source, format, report, deadline.signal)) };
+          deadline.start(settings.timeoutMs, `"${source.name}"`);
+          const converted = await convert(source, format, settings, report, deadline.signal);
+          return { kind: format.kind, ...converted };
         }, deadline.signal);
         // A large file is hashed while it is decoded.
         const fingerprint = source.fingerprint(deadline.signal);
@@ -190,33 +204,38 @@ export class DefaultMediaProcessor implements MediaProcessor {
       deadline.release();
     }
   }
+}
 
-  async #convert(
-    source: LocalSource,
-    format: SniffedFormat,
-    report: ReportProgress,
-    signal: AbortSignal,
-  ): Promise<PreparedParts> {
-    const settings = this.#settings;
-    if (format.kind === 'document') return prepareDocument(source, format.mimeType, settings);
-    if (format.kind === 'image') return this.#convertPicture(source, format.mimeType, report, signal);
-    const { demuxer } = format;
-    if (!demuxer) throw new MediaError('unsupported', `"${source.name}" cannot be decoded here.`);
-    const binary = await locateFfmpeg(settings.ffmpegPath);
-    return prepareClip(source, { ...format, demuxer }, { binary, settings, report, signal });
-  }
+async function convert(
+  source: LocalSource,
+  format: SniffedFormat,
+  settings: MediaSettings,
+  report: ReportProgress,
+  signal: AbortSignal,
+): Promise<PreparedParts> {
+  if (format.kind === 'document') return prepareDocument(source, format.mimeType, settings);
+  if (format.kind === 'image') return convertPicture(source, format.mimeType, settings, report, signal);
+  const { demuxer } = format;
+  if (!demuxer) throw new MediaError('unsupported', `"${source.name}" cannot be decoded here.`);
+  const binary = await locateFfmpeg(settings.ffmpegPath);
+  return prepareClip(source, { ...format, demuxer }, { binary, settings, report, signal });
+}
 
-  async #convertPicture(source: LocalSource, mimeType: string, report: ReportProgress, signal: AbortSignal) {
-    const settings = this.#settings;
-    const { name, bytes } = source;
-    if (mimeType !== 'image/bmp') {
-      const data = source.data ?? (await source.path());
-      return prepareImage({ name, mimeType, bytes, data }, settings, report, signal);
-    }
-    const binary = await locateFfmpeg(settings.ffmpegPath);
-    const data = await bitmapToPng(await source.read(), name, binary, settings, signal);
+async function convertPicture(
+  source: LocalSource,
+  mimeType: string,
+  settings: MediaSettings,
+  report: ReportProgress,
+  signal: AbortSignal,
+): Promise<PreparedParts> {
+  const { name, bytes } = source;
+  if (mimeType !== 'image/bmp') {
+    const data = source.data ?? (await source.path());
     return prepareImage({ name, mimeType, bytes, data }, settings, report, signal);
   }
+  const binary = await locateFfmpeg(settings.ffmpegPath);
+  const data = await bitmapToPng(await source.read(), name, binary, settings, signal);
+  return prepareImage({ name, mimeType, bytes, data }, settings, report, signal);
 }
 
 function closedError(): MediaError {

@@ -5,7 +5,8 @@ import { fitInside } from './encode-frame.js';
 import type { MediaSettings } from './media-options.js';
 import type { ReportProgress } from './progress.js';
 import { loadSharp } from './sharp-module.js';
-import { tokensPerImage } from './tokens.js';
+import { planTiles, type Tile } from './tiles.js';
+import { imageTokens } from './tokens.js';
 
 /** What any kind of attachment becomes; the caller adds its name and fingerprint. */
 export interface PreparedParts {
@@ -23,7 +24,10 @@ export interface ImageInput {
   readonly data: Uint8Array | string;
 }
 
-type Settings = Pick<MediaSettings, 'maxPixels' | 'maxSide' | 'maxPages' | 'quality' | 'timeoutMs'>;
+type Settings = Pick<
+  MediaSettings,
+  'detail' | 'maxPixels' | 'maxSide' | 'maxPages' | 'maxTiles' | 'quality' | 'timeoutMs'
+>;
 type OpenPage = (page: number) => Sharp;
 
 /** A JPEG up to this size is sent as it is, when nothing about it needs changing. */
@@ -36,7 +40,8 @@ const usualDelayMs = 100;
 
 /**
  * A picture as upright sRGB JPEG on white, within `maxSide`. Of an animation it shows moments spread
- * over the loop, with timestamps; of a multi-page picture the first pages.
+ * over the loop, with timestamps; of a multi-page picture the first pages; of one finer than `maxSide`
+ * shows up to `maxTiles` enlarged parts after the whole.
  *
  * @throws MediaError `corrupt`, `too-large`, `timeout`
  */
@@ -63,7 +68,7 @@ export async function prepareImage(
     const parts = await encode(open, metadata, input, settings, report, signal);
     return {
       parts,
-      estimatedTokens: parts.length * tokensPerImage,
+      estimatedTokens: parts.length * imageTokens(settings.detail),
       source: describe(metadata, input),
       note: noteOmissions(metadata, parts.length),
     };
@@ -85,33 +90,44 @@ async function encode(
     // Decoded all the same, because a damaged picture has to be refused here and not by the model.
     await open(0).raw().toBuffer();
     // Copied, because the result may be kept while the caller goes on with its buffer.
-    return [{ mimeType: 'image/jpeg', data: Uint8Array.from(input.data) }];
+    return [{ mimeType: 'image/jpeg', data: Uint8Array.from(input.data), detail: settings.detail }];
   }
+  const jpeg = { mimeType: 'image/jpeg', detail: settings.detail };
   const pages = choosePages(metadata, settings.maxPages);
+  const tiles: readonly Tile[] =
+    pages.length === 1 ? planTiles(uprightSize(metadata), settings.maxSide, settings.maxTiles) : [];
   const parts: PreparedPart[] = [];
   for (const { page, timestampMs } of pages) {
     signal.throwIfAborted();
-    report('encoding', parts.length / pages.length);
-    const data = await toJpeg(open(page), metadata, settings);
-    parts.push({ mimeType: 'image/jpeg', data, ...(timestampMs !== undefined && { timestampMs }) });
+    report('encoding', parts.length / (pages.length + tiles.length));
+    const data = await toJpeg(open(page), uprightSize(metadata), metadata, settings);
+    parts.push({ ...jpeg, data, ...(timestampMs !== undefined && { timestampMs }) });
+  }
+  for (const tile of tiles) {
+    signal.throwIfAborted();
+    report('encoding', parts.length / (1 + tiles.length));
+    const { left, top, width, height, ...place } = tile;
+    const area = open(0).autoOrient().extract({ left, top, width, height });
+    parts.push({ ...jpeg, data: await toJpeg(area, tile, metadata, settings), tile: place });
   }
   return parts;
 }
 
-function toJpeg(picture: Sharp, metadata: Metadata, settings: Settings): Promise<Uint8Array> {
+/** @param size of the picture once it is upright; explicit, because `inside` rounds the short side of a panorama to nothing. */
+function toJpeg(
+  picture: Sharp,
+  size: { readonly width: number; readonly height: number },
+  metadata: Metadata,
+  settings: Settings,
+): Promise<Uint8Array> {
   const { maxSide, quality } = settings;
   picture.autoOrient();
   if (metadata.hasAlpha) picture.flatten({ background: '#ffffff' });
   return picture
-    .resize({ ...fitBox(metadata, maxSide), fit: 'fill' })
+    .resize({ ...fitInside(size, maxSide), fit: 'fill' })
     .toColourspace('srgb')
     .jpeg({ quality })
     .toBuffer();
-}
-
-/** Explicit sides, because `inside` rounds the short side of an extreme panorama to nothing. */
-function fitBox(metadata: Metadata, maxSide: number): { width: number; height: number } {
-  return fitInside(uprightSize(metadata), maxSide);
 }
 
 function isReadyToSend(metadata: Metadata, bytes: number, maxSide: number): boolean {

@@ -1,11 +1,26 @@
 import { availableParallelism, tmpdir } from 'node:os';
+import type { MediaDetail } from '../types.js';
 
 /** How `DefaultMediaProcessor` prepares attachments. Everything has a default. */
 export interface MediaOptions {
   /** Frames shown of a clip, spread over its whole length. Default 8. */
   readonly frames?: number | undefined;
-  /** Longest side of a picture or frame as sent, in pixels. Smaller ones are not enlarged. Default 768. */
+  /**
+   * How closely the model looks at pictures and frames, as Gemini 3's media resolution: `low` is 280
+   * tokens each; `auto` 1,120 for a picture and 560 for a frame; `high` 2,240 and 1,120, for small text.
+   * Default `auto`.
+   */
+  readonly detail?: 'low' | 'auto' | 'high' | undefined;
+  /**
+   * Longest side of a picture or frame as sent, in pixels. Smaller ones are not enlarged. Default by
+   * `detail`: 512, 768, or 1,536 (frames 1,024).
+   */
   readonly maxSide?: number | undefined;
+  /**
+   * Enlarged parts that are shown beside a picture which is finer than fits `maxSide`, such as a
+   * panorama, a scan or a long screenshot. Default 0.
+   */
+  readonly maxTiles?: number | undefined;
   /** JPEG quality of what is sent, 1 to 100. Default 75. */
   readonly quality?: number | undefined;
   /**
@@ -58,10 +73,12 @@ export interface MediaOptions {
   readonly cacheBytes?: number | undefined;
 }
 
-/** `MediaOptions` with every default filled in. */
-export interface MediaSettings {
+/** `MediaOptions` with every default filled in that does not depend on the attachment. */
+export interface ResolvedMediaOptions {
   readonly frames: number;
-  readonly maxSide: number;
+  readonly detail: 'low' | 'auto' | 'high';
+  readonly maxSide: number | undefined;
+  readonly maxTiles: number;
   readonly quality: number;
   readonly accuracy: 'auto' | 'exact';
   readonly sampling: 'uniform' | 'scenes';
@@ -83,14 +100,22 @@ export interface MediaSettings {
   readonly cacheBytes: number;
 }
 
+/** How one attachment is prepared. */
+export interface MediaSettings extends Omit<ResolvedMediaOptions, 'detail' | 'maxSide'> {
+  readonly detail: MediaDetail;
+  readonly maxSide: number;
+}
+
 const minuteMs = 60_000;
 const mebibyte = 2 ** 20;
 
-export function resolveMediaOptions(options: MediaOptions = {}): MediaSettings {
+export function resolveMediaOptions(options: MediaOptions = {}): ResolvedMediaOptions {
   const frames = options.frames ?? 8;
   return {
     frames,
-    maxSide: options.maxSide ?? 768,
+    detail: options.detail ?? 'auto',
+    maxSide: options.maxSide,
+    maxTiles: options.maxTiles ?? 0,
     quality: options.quality ?? 75,
     accuracy: options.accuracy ?? 'auto',
     sampling: options.sampling ?? 'uniform',

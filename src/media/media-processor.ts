@@ -1,6 +1,8 @@
 import type { CallOptions, MediaProgress, MediaSource, PreparedMedia } from '../types.js';
 
 export interface PrepareOptions extends CallOptions {
+  /** What the attachment may cost, in tokens; a processor shows less of it to stay below. Default: no limit. */
+  readonly maxTokens?: number | undefined;
   readonly onProgress?: ((progress: MediaProgress) => void) | undefined;
 }
 

@@ -1,16 +1,27 @@
+import type { MediaDetail } from '../types.js';
+
 /**
- * Input tokens of attachments as Gemini 3 counts them with no `media_resolution` set.
- * Sources: https://ai.google.dev/gemini-api/docs/media-resolution (an image takes up to 1,120 tokens, a
- * PDF page 560) and https://ai.google.dev/gemini-api/docs/audio (32 tokens a second). Frames are sent
- * as pictures, so each costs as much as one.
+ * Input tokens of attachments as Gemini 3 counts them.
+ * Sources: https://ai.google.dev/gemini-api/docs/media-resolution (pictures by resolution, 1,120 unless
+ * asked otherwise; a PDF page 560) and https://ai.google.dev/gemini-api/docs/audio (32 tokens a second).
+ * Frames are sent as pictures, so each costs as much as one.
  */
-export const tokensPerImage = 1120;
+const tokensPerDetail: Readonly<Record<MediaDetail, number>> = {
+  low: 280,
+  medium: 560,
+  high: 1120,
+  'ultra-high': 2240,
+};
 export const tokensPerPdfPage = 560;
 const tokensPerAudioSecond = 32;
 /** Of a clip that Gemini decodes itself, at one frame a second. */
 const tokensPerVideoFrame = 70;
 /** "For Gemini models, a token is equivalent to about 4 characters": https://ai.google.dev/gemini-api/docs/tokens */
 const charactersPerToken = 4;
+
+export function imageTokens(detail: MediaDetail): number {
+  return tokensPerDetail[detail];
+}
 
 export function audioTokens(durationMs: number): number {
   return Math.ceil((durationMs / 1000) * tokensPerAudioSecond);

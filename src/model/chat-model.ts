@@ -1,9 +1,15 @@
-import type { CallOptions, FinishReason, MediaExcerpt, Usage } from '../types.js';
+import type { CallOptions, FinishReason, MediaDetail, MediaExcerpt, Usage } from '../types.js';
 
 /** A piece of what the model is given. */
 export type ModelPart =
   | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'data'; readonly mimeType: string; readonly data: Uint8Array }
+  | {
+      readonly type: 'data';
+      readonly mimeType: string;
+      readonly data: Uint8Array;
+      /** How closely to look at a picture. Default: as the model does by itself. */
+      readonly detail?: MediaDetail | undefined;
+    }
   | {
       readonly type: 'file';
       readonly mimeType: string;

@@ -3,19 +3,32 @@ import type {
   GenerateContentConfig,
   GenerateContentParameters,
   Part,
+  PartMediaResolutionLevel,
   VideoMetadata,
 } from '@google/genai';
-import type { MediaExcerpt } from '../types.js';
+import type { MediaDetail, MediaExcerpt } from '../types.js';
 import type { GenerationOptions, ModelContent, ModelPart, ModelRequest } from './chat-model.js';
 
-function toPart(part: ModelPart): Part {
+const resolutions: Readonly<Record<MediaDetail, PartMediaResolutionLevel>> = {
+  low: 'MEDIA_RESOLUTION_LOW' as PartMediaResolutionLevel,
+  medium: 'MEDIA_RESOLUTION_MEDIUM' as PartMediaResolutionLevel,
+  high: 'MEDIA_RESOLUTION_HIGH' as PartMediaResolutionLevel,
+  'ultra-high': 'MEDIA_RESOLUTION_ULTRA_HIGH' as PartMediaResolutionLevel,
+};
+
+/** Models before Gemini 3 refuse a resolution for a single part. */
+const hasNoPartResolution = /^gemini-[12](\.|-|$)/;
+
+function toPart(part: ModelPart, model: string): Part {
   switch (part.type) {
     case 'text':
       return { text: part.text };
     case 'data': {
       const { buffer, byteLength, byteOffset } = part.data;
       const data = Buffer.from(buffer, byteOffset, byteLength).toString('base64');
-      return { inlineData: { mimeType: part.mimeType, data } };
+      const inlineData = { mimeType: part.mimeType, data };
+      if (part.detail === undefined || hasNoPartResolution.test(model)) return { inlineData };
+      return { inlineData, mediaResolution: { level: resolutions[part.detail] } };
     }
     case 'file': {
       const videoMetadata = part.excerpt && toVideoMetadata(part.excerpt);
@@ -39,7 +52,10 @@ function toContent(content: ModelContent, model: string): Content {
   const { verbatim } = content;
   // Signatures are only valid for the model that gave them.
   const isOwn = verbatim !== undefined && verbatim.model === model && verbatim.parts.length > 0;
-  return { role: content.role, parts: isOwn ? (verbatim.parts as Part[]) : content.parts.map(toPart) };
+  return {
+    role: content.role,
+    parts: isOwn ? (verbatim.parts as Part[]) : content.parts.map((part) => toPart(part, model)),
+  };
 }
 
 function toConfig(generation: GenerationOptions): GenerateContentConfig {
