@@ -1,13 +1,14 @@
 import type { Clock } from '../clock.js';
 import { systemClock } from '../clock.js';
-import { BlockedError } from '../errors.js';
+import { BlockedError, ModelCallError } from '../errors.js';
 import type { CallOptions } from '../types.js';
 import type { AttemptTimeouts } from './attempt-watch.js';
 import { AttemptWatch } from './attempt-watch.js';
-import type { ChatModel, ModelEvent, ModelRequest } from './chat-model.js';
+import type { ChatModel, ModelEvent, ModelPart, ModelRequest } from './chat-model.js';
 import type { GeminiEndpoint } from './gemini-clients.js';
 import { GeminiClients } from './gemini-clients.js';
 import { GeminiExchange } from './gemini-exchange.js';
+import { GeminiFiles, type UploadPart } from './gemini-files.js';
 import { toGeminiParameters } from './gemini-request.js';
 import { ReplyReader } from './read-reply.js';
 import { Redactor } from './redact.js';
@@ -20,9 +21,19 @@ export interface GeminiModelOptions extends GeminiEndpoint {
   readonly secrets?: (() => readonly string[]) | undefined;
   /** How long one call may take; each limit has its own default. */
   readonly timeouts?: { readonly [Limit in keyof AttemptTimeouts]?: number | undefined } | undefined;
+  /**
+   * How long an uploaded file stays with Gemini after it was last used, in milliseconds. Default ten
+   * minutes, so that retries and follow-ups find it. `close` deletes it at once.
+   */
+  readonly keepUploadsMs?: number | undefined;
   /** Default the machine's. */
   readonly clock?: Clock | undefined;
 }
+
+type StreamOptions = CallOptions & { readonly apiKey: string; readonly project?: string | undefined };
+
+/** The service does not find an uploaded file in the key's project. */
+const fileGone = 'FILE_NOT_ACCESSIBLE';
 
 /** Given to the SDK in place of a reply that is read here. Only its status is looked at. */
 const handedOver = new Response();
@@ -44,6 +55,7 @@ const handedOver = new Response();
  */
 export class GeminiModel implements ChatModel {
   readonly #clients: GeminiClients;
+  readonly #files: GeminiFiles;
   readonly #secrets: () => readonly string[];
   readonly #timeouts: AttemptTimeouts;
   readonly #clock: Clock;
@@ -58,6 +70,17 @@ export class GeminiModel implements ChatModel {
       totalMs: options.timeouts?.totalMs ?? 300_000,
     };
     this.#clock = options.clock ?? systemClock;
+    this.#files = new GeminiFiles({
+      clients: this.#clients,
+      clock: this.#clock,
+      keepMs: options.keepUploadsMs ?? 600_000,
+      redactorFor: (apiKey) => this.#redactor(apiKey),
+    });
+  }
+
+  projectsWith(request: ModelRequest): readonly string[] {
+    const uploads = uploadsOf(request);
+    return uploads.length === 0 ? [] : this.#files.projectsWith(uploads);
   }
 
   /**
@@ -67,13 +90,40 @@ export class GeminiModel implements ChatModel {
    * reason `FIRST_TOKEN`, `BETWEEN_CHUNKS` or `TOTAL`.
    * @throws BlockedError when the prompt or the answer was refused.
    */
-  async *stream(
-    request: ModelRequest,
-    options: CallOptions & { readonly apiKey: string },
-  ): AsyncGenerator<ModelEvent, void, undefined> {
+  async *stream(request: ModelRequest, options: StreamOptions): AsyncGenerator<ModelEvent, void, undefined> {
     options.signal?.throwIfAborted();
+    const uploads = uploadsOf(request);
+    if (uploads.length === 0) yield* this.#stream(request, options);
+    else yield* this.#streamWith(uploads, request, options);
+  }
+
+  async close(): Promise<void> {
+    await this.#files.close();
+    this.#clients.clear();
+  }
+
+  async *#streamWith(
+    uploads: readonly UploadPart[],
+    request: ModelRequest,
+    { apiKey, project = apiKey, signal }: StreamOptions,
+  ): AsyncGenerator<ModelEvent, void, undefined> {
+    const uris = await Promise.all(
+      uploads.map((part) => this.#files.uriOf(part, { apiKey, project, signal })),
+    );
+    const stored = new Map(uploads.map((part, index) => [part, uris[index] ?? '']));
+    try {
+      yield* this.#stream(withFiles(request, stored), { apiKey, signal });
+    } catch (error) {
+      if (!ModelCallError.isInstance(error) || error.failure.reason !== fileGone) throw error;
+      // Deleted or expired behind our back: the next attempt uploads it again.
+      this.#files.forget(uploads, project);
+      throw new ModelCallError({ ...error.failure, kind: 'incomplete' });
+    }
+  }
+
+  async *#stream(request: ModelRequest, options: StreamOptions): AsyncGenerator<ModelEvent, void, undefined> {
     const watch = new AttemptWatch(this.#clock, this.#timeouts, options.signal);
-    const redactor = new Redactor(() => [options.apiKey, ...this.#secrets()]);
+    const redactor = this.#redactor(options.apiKey);
     const exchange = new GeminiExchange(watch.signal, redactor);
     let isAnswered = false;
     try {
@@ -102,8 +152,8 @@ export class GeminiModel implements ChatModel {
     }
   }
 
-  async close(): Promise<void> {
-    this.#clients.clear();
+  #redactor(apiKey: string): Redactor {
+    return new Redactor(() => [apiKey, ...this.#secrets()]);
   }
 
   async #send(request: ModelRequest, apiKey: string, exchange: GeminiExchange): Promise<Response> {
@@ -119,4 +169,18 @@ export class GeminiModel implements ChatModel {
     await client.models.generateContentStream(parameters);
     return response;
   }
+}
+
+function uploadsOf({ contents }: ModelRequest): readonly UploadPart[] {
+  return contents.flatMap(({ parts }) => parts.filter((part) => part.type === 'upload'));
+}
+
+function withFiles(request: ModelRequest, stored: ReadonlyMap<ModelPart, string>): ModelRequest {
+  const toStored = (part: ModelPart): ModelPart => {
+    const uri = stored.get(part);
+    if (uri === undefined || part.type !== 'upload') return part;
+    return { type: 'file', mimeType: part.mimeType, uri, excerpt: part.excerpt };
+  };
+  const contents = request.contents.map((content) => ({ ...content, parts: content.parts.map(toStored) }));
+  return { ...request, contents };
 }
