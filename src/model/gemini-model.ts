@@ -90,11 +90,11 @@ export class GeminiModel implements ChatModel {
    * reason `FIRST_TOKEN`, `BETWEEN_CHUNKS` or `TOTAL`.
    * @throws BlockedError when the prompt or the answer was refused.
    */
-  async *stream(request: ModelRequest, options: StreamOptions): AsyncGenerator<ModelEvent, void, undefined> {
-    options.signal?.throwIfAborted();
+  stream(request: ModelRequest, options: StreamOptions): AsyncGenerator<ModelEvent, void, undefined> {
     const uploads = uploadsOf(request);
-    if (uploads.length === 0) yield* this.#stream(request, options);
-    else yield* this.#streamWith(uploads, request, options);
+    return uploads.length === 0
+      ? this.#stream(request, options)
+      : this.#streamWith(uploads, request, options);
   }
 
   async close(): Promise<void> {
@@ -107,6 +107,7 @@ export class GeminiModel implements ChatModel {
     request: ModelRequest,
     { apiKey, project = apiKey, signal }: StreamOptions,
   ): AsyncGenerator<ModelEvent, void, undefined> {
+    signal?.throwIfAborted();
     const uris = await Promise.all(
       uploads.map((part) => this.#files.uriOf(part, { apiKey, project, signal })),
     );
@@ -122,6 +123,7 @@ export class GeminiModel implements ChatModel {
   }
 
   async *#stream(request: ModelRequest, options: StreamOptions): AsyncGenerator<ModelEvent, void, undefined> {
+    options.signal?.throwIfAborted();
     const watch = new AttemptWatch(this.#clock, this.#timeouts, options.signal);
     const redactor = this.#redactor(options.apiKey);
     const exchange = new GeminiExchange(watch.signal, redactor);
