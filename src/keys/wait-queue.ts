@@ -91,6 +91,16 @@ export class WaitQueue {
     return waiting;
   }
 
+  /** How many calls wait in each backlog: in that of all batch calls, and in that of each tenant's other ones. */
+  backlogs(): readonly { readonly tenant?: string; readonly size: number }[] {
+    let batch = 0;
+    for (const line of this.#rings.batch.values()) batch += line.length;
+    return [
+      ...(batch > 0 ? [{ size: batch }] : []),
+      ...[...this.#rings.interactive].map(([tenant, line]) => ({ tenant, size: line.length })),
+    ];
+  }
+
   /** How many calls are served before one that would be pushed now. */
   ahead(need: KeyNeed, since: number): number {
     let ahead = 0;

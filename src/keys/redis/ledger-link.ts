@@ -6,6 +6,7 @@ import type { ModelLane } from '../model-lane.js';
 import type { ScheduledKeyPool } from '../scheduled-key-pool.js';
 import type { Unit } from '../unit.js';
 import type { Waiter } from '../wait-queue.js';
+import type { Backlog } from './backlog.js';
 import { DelegatedCalls } from './delegated-calls.js';
 import type { KeyMirror } from './key-mirror.js';
 import { knownToProcess } from './known-to-process.js';
@@ -30,6 +31,7 @@ export interface LedgerLinkOptions {
   readonly mirror: KeyMirror;
   readonly queue: SharedQueue;
   readonly rivals: Rivals;
+  readonly backlog: Backlog;
   readonly clock: Clock;
   readonly random: () => number;
   /** A call got a lease of the local share. */
@@ -127,7 +129,7 @@ export class LedgerLink {
   async observe(): Promise<void> {
     if (this.#mode === 'joining') await this.#joining;
     if (this.#mode !== 'shared') return;
-    const { ledger, mirror, queue, rivals, clock } = this.#parts;
+    const { ledger, mirror, queue, rivals, backlog, clock } = this.#parts;
     mirror.calls.forget(ledger.now());
     const units = mirror.units();
     const { settled } = mirror;
@@ -136,9 +138,11 @@ export class LedgerLink {
       .map((calls) => calls.filter((call) => call.isRunning).map(({ id }) => id));
     const queued = units.length === 0 ? 0 : queue.size;
     try {
-      const reply = await ledger.observe(units, { queued, running });
+      const reply = await ledger.observe(units, { queued, backlogs: backlog.describe(), running });
       mirror.hydrate(units, reply, clock.now(), settled);
-      rivals.see(reply.processes, reply.queuedElsewhere);
+      rivals.see(reply.processes, reply.queuedElsewhere, reply.backlogs);
+      // Others may have given back what was waited for, or found that a model is back.
+      queue.pump();
       if (mirror.identify(reply.consumers)) this.#join();
     } catch (error) {
       this.lose(error as LedgerUnavailable);

@@ -62,6 +62,8 @@ export interface ReserveReply extends LedgerView {
 export interface ObserveReply extends LedgerView {
   readonly processes: number;
   readonly queuedElsewhere: number;
+  /** Sizes of the longer backlogs elsewhere, by id. */
+  readonly backlogs: Readonly<Record<string, number>>;
   /** Digests of project numbers by the id of the project. */
   readonly consumers: Readonly<Record<string, string>>;
 }

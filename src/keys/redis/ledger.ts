@@ -145,7 +145,11 @@ export class Ledger {
 
   observe(
     units: readonly Unit[],
-    state: { readonly queued: number; readonly running: readonly (readonly string[])[] },
+    state: {
+      readonly queued: number;
+      readonly backlogs: readonly (readonly [id: string, size: number])[];
+      readonly running: readonly (readonly string[])[];
+    },
   ): Promise<ObserveReply> {
     void this.#tell();
     const { leaseMs } = this.#options;

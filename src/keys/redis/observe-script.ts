@@ -1,22 +1,29 @@
 import { ledgerLua } from './ledger-lua.js';
 
 /**
- * The heartbeat of a process: says that it lives and how many calls wait in it, keeps its running
+ * The heartbeat of a process: says that it lives and which calls wait in it, keeps its running
  * calls reserved, and answers what all processes know together.
  */
 export const observeScript = `${ledgerLua}
 if epoch ~= request.epoch then return cjson.encode({ stale = true }) end
 readGates()
-redis.call('HSET', KEYS[3], request.process, now .. ':' .. request.queued)
-local processes, queuedElsewhere = 0, 0
+redis.call('HSET', KEYS[3], request.process, cjson.encode({
+  at = now, queued = request.queued, backlogs = request.backlogs,
+}))
+local processes, queuedElsewhere, backlogs = 0, 0, {}
 local seen = redis.call('HGETALL', KEYS[3])
 for i = 1, #seen, 2 do
-  local at, queued = string.match(seen[i + 1], '^(%d+):(%d+)$')
-  if now - tonumber(at) > request.processTtlMs then
+  local process = cjson.decode(seen[i + 1])
+  if now - process.at > request.processTtlMs then
     redis.call('HDEL', KEYS[3], seen[i])
   else
     processes = processes + 1
-    if seen[i] ~= request.process then queuedElsewhere = queuedElsewhere + tonumber(queued) end
+    if seen[i] ~= request.process then
+      queuedElsewhere = queuedElsewhere + process.queued
+      for _, backlog in ipairs(process.backlogs) do
+        backlogs[backlog[1]] = (backlogs[backlog[1]] or 0) + backlog[2]
+      end
+    end
   end
 end
 redis.call('PEXPIRE', KEYS[3], 10 * request.processTtlMs)
@@ -26,7 +33,7 @@ for i, unit in ipairs(units) do
   saveUnit(unit)
 end
 local reply = {
-  now = now, processes = processes, queuedElsewhere = queuedElsewhere, gates = viewsOfGates(), consumers = {},
+  now = now, processes = processes, queuedElsewhere = queuedElsewhere, backlogs = backlogs, gates = viewsOfGates(), consumers = {},
 }
 if #units > 0 then reply.units = views(units) end
 local consumers = redis.call('HGETALL', KEYS[4])

@@ -10,27 +10,45 @@ local function passableAt(unit)
   for n = 1, unit.config.keys do keysAt = math.min(keysAt, keyAt(unit, n)) end
   return math.max(at, keysAt, projectAt(unit))
 end
+-- When the oldest requests will have left the window, and the oldest calls with so many tokens. What a
+-- script charges is the newest, so what was read of the oldest stays true to its end.
+local function requestsLeaveAt(unit, count)
+  local known = unit.requestsLeave
+  if not known then known = {} unit.requestsLeave = known end
+  if not known[count] then
+    local entry = redis.call('ZRANGE', unit.log, count - 1, count - 1, 'WITHSCORES')
+    known[count] = entry[2] and tonumber(entry[2]) + unit.state.window or now
+  end
+  return known[count]
+end
+local function tokensLeaveAt(unit, tokens)
+  local known = unit.tokensLeave
+  if not known then known = { sum = 0, count = 0, calls = {} } unit.tokensLeave = known end
+  while known.sum < tokens do
+    local entries = redis.call('ZRANGE', unit.log, known.count, known.count + 63, 'WITHSCORES')
+    if #entries == 0 then break end
+    local ids = {}
+    for i = 1, #entries, 2 do ids[#ids + 1] = entries[i] end
+    for i, cost in ipairs(redis.call('HMGET', unit.costs, unpack(ids))) do
+      known.sum = known.sum + (tonumber(cost) or 0)
+      known.calls[known.count + i] = { sum = known.sum, at = tonumber(entries[2 * i]) + unit.state.window }
+    end
+    known.count = known.count + #ids
+  end
+  local at = now
+  for _, call in ipairs(known.calls) do
+    at = call.at
+    if call.sum >= tokens then break end
+  end
+  return at
+end
 local function windowAt(unit, tokens)
   if unit.rpm < 1 then return forever end
   local at = now
-  local window = unit.state.window
   local over = unit.state.requests + 1 - unit.rpm
-  if over > 0 then
-    local entry = redis.call('ZRANGE', unit.log, over - 1, over - 1, 'WITHSCORES')
-    if entry[2] then at = math.max(at, tonumber(entry[2]) + window) end
-  end
+  if over > 0 then at = math.max(at, requestsLeaveAt(unit, over)) end
   local excess = unit.state.tokens + math.min(tokens, unit.tpm) - unit.tpm
-  local from = 0
-  while excess > 0 do
-    local entries = redis.call('ZRANGE', unit.log, from, from + 63, 'WITHSCORES')
-    if #entries == 0 then break end
-    for i = 1, #entries, 2 do
-      excess = excess - (tonumber(redis.call('HGET', unit.costs, entries[i])) or 0)
-      at = math.max(at, tonumber(entries[i + 1]) + window)
-      if excess <= 0 then break end
-    end
-    from = from + 64
-  end
+  if excess > 0 then at = math.max(at, tokensLeaveAt(unit, excess)) end
   return at
 end
 local function freeAt(unit, tokens) return math.max(passableAt(unit), windowAt(unit, tokens)) end

@@ -59,16 +59,13 @@ export class RedisKeyPool implements KeyPool {
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#maxInFlight = options.maxInFlight ?? 512;
-    const layout = new LedgerLayout(
-      options.prefix ?? 'multimodal-chat',
-      new LedgerIds(options.secret),
-      limits,
-      maxInFlightPerUnit,
-    );
+    const ids = new LedgerIds(options.secret);
+    const prefix = options.prefix ?? 'multimodal-chat';
+    const layout = new LedgerLayout(prefix, ids, limits, maxInFlightPerUnit);
     this.#mirror = new KeyMirror(layout, limits, maxInFlightPerUnit, random);
     this.#mirror.add(options.keys);
     const rivals = new Rivals(options.expectedProcesses ?? 1);
-    this.#backlog = new Backlog(this.#mirror, rivals);
+    this.#backlog = new Backlog(this.#mirror, rivals, ids);
     this.#admission = new Admission(this.#mirror, rivals, this.#clock, options.maxQueueLength ?? 10_000);
     this.#leases = new SharedLeases(
       this.#mirror,
@@ -108,6 +105,7 @@ export class RedisKeyPool implements KeyPool {
       mirror: this.#mirror,
       queue: this.#queue,
       rivals,
+      backlog: this.#backlog,
       clock: this.#clock,
       random,
       adopt: (waiter, lease) => this.#adopt(waiter, lease),

@@ -3,6 +3,7 @@ export class Rivals {
   /** Processes that live, this one included. */
   #processes: number;
   #queuedElsewhere = 0;
+  #backlogs: Readonly<Record<string, number>> = {};
 
   constructor(expectedProcesses: number) {
     this.#processes = expectedProcesses;
@@ -17,9 +18,20 @@ export class Rivals {
     return this.#processes > 1;
   }
 
-  see(processes: number, queuedElsewhere: number): void {
+  see(processes: number, queuedElsewhere: number, backlogs: Readonly<Record<string, number>>): void {
     this.#processes = Math.max(1, processes);
     this.#queuedElsewhere = queuedElsewhere;
+    this.#backlogs = backlogs;
+  }
+
+  /** Whether any backlogs are known of elsewhere. */
+  get haveBacklogs(): boolean {
+    return Object.keys(this.#backlogs).length > 0;
+  }
+
+  /** How many calls of the backlog with this id wait elsewhere, as of the last heartbeat. */
+  backlog(id: string): number {
+    return this.#backlogs[id] ?? 0;
   }
 
   /** How many calls wait in all processes like `own` ones of this process: the processes take turns. */
