@@ -82,7 +82,7 @@ export async function runFfmpeg<T>(
   command.inputOptions(...safeInputOptions(job.demuxer, isFile, limits), ...(job.inputOptions ?? []));
   // fluent-ffmpeg takes a closed output for a failure, so this one stays open after its end.
   const output = new PassThrough({ autoDestroy: false, emitClose: false, highWaterMark: 2 ** 20 });
-  command.output(output).outputOptions(...job.outputOptions, '-threads', '2');
+  command.output(output).outputOptions(...job.outputOptions, '-threads', '1');
 
   let killed = false;
   const kill = () => {

@@ -29,9 +29,10 @@ export interface MediaOptions {
    */
   readonly accuracy?: 'auto' | 'exact' | undefined;
   /**
-   * Which frames of a clip are shown. `uniform` takes the middles of equal slices. `scenes` looks at small
-   * keyframes first and shows every scene that `frames` allows, at most twice as far apart as `uniform`,
-   * and fewer frames than `frames` where nothing changes. Default `uniform`.
+   * Which frames of a clip are shown. `uniform` takes the middles of equal slices. `scenes` compares small
+   * pictures of the whole clip first: no scene that `uniform` shows is missed, scenes between are found,
+   * and what looks the same as a frame that is shown is left out, so there may be fewer than `frames`.
+   * Default `uniform`.
    */
   readonly sampling?: 'uniform' | 'scenes' | undefined;
   /**

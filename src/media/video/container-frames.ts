@@ -9,11 +9,11 @@ import {
 } from './decode-frames.js';
 import { chooseFrames, isSinglePassCheaper, planTargets } from './plan.js';
 import type { VideoStream } from './probe.js';
+import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scene-frames.js';
 import { afterKeyframe, isAt, isReachedAt, toleranceSeconds } from './select.js';
 import { readTimeline } from './timeline.js';
 
-export interface ContainerFrames {
-  readonly frames: readonly VideoFrame[];
+export interface ContainerFrames extends ShownFrames {
   /** How far the pictures really reach, when the whole file had to be read to know. */
   readonly actualEndMs?: number | undefined;
 }
@@ -34,13 +34,18 @@ export async function framesFromContainer(
 ): Promise<ContainerFrames> {
   const { excerpt, name, settings } = context;
   const { frames: wanted } = settings;
+  const compare = settings.sampling === 'scenes';
   if (durationMs) {
     const span = cutSpan({ startMs: 0, endMs: durationMs }, excerpt, name);
-    const targets = planTargets(span, wanted);
-    const frames = isSinglePassCheaper(span.endMs, stream.fps, wanted)
+    const inOnePass = isSinglePassCheaper(span.endMs, stream.fps, wanted);
+    const each = compare && inOnePass ? comparedPerFrame(wanted) : 1;
+    const targets = planTargets(span, wanted * each);
+    const frames = inOnePass
       ? await decodeInOnePass(path, stream, targets.map(isReachedAt), context)
       : await seekEach(path, stream, targets, context);
-    if (frames.length >= wanted && areInOrder(frames)) return { frames };
+    if (frames.length >= targets.length && areInOrder(frames)) {
+      return compare ? chooseAmong(frames, middlesOf(wanted, each), wanted) : { frames };
+    }
   }
   const times = await readTimeline(path, stream.index, context);
   const [first, last] = [times[0], times.at(-1)];
@@ -52,7 +57,8 @@ export async function framesFromContainer(
   const frames = isSinglePassCheaper(span.endMs - first, stream.fps, wanted)
     ? await decodeInOnePass(path, stream, chosen.map(isAt), context)
     : await seekEach(path, stream, chosen, context);
-  return { frames, actualEndMs: last };
+  const shown = compare ? chooseAmong(frames, [...frames.keys()], wanted) : { frames };
+  return { ...shown, actualEndMs: last };
 }
 
 function decodeInOnePass(
@@ -71,6 +77,7 @@ function decodeInOnePass(
       colours: coloursOf(stream),
       offsetMs: 0,
       limit: conditions.length,
+      withThumbnails: context.settings.sampling === 'scenes',
     },
     context,
   );
@@ -149,6 +156,7 @@ function decodeFrom(
       colours: coloursOf(stream),
       offsetMs: seconds * 1000,
       limit: 1,
+      withThumbnails: context.settings.sampling === 'scenes',
     },
     context,
   );

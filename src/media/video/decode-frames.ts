@@ -4,12 +4,15 @@ import type { Excerpt } from '../excerpt.js';
 import { type FfmpegLimits, runFfmpeg } from '../ffmpeg.js';
 import type { FfmpegBinary } from '../ffmpeg-location.js';
 import type { MediaSettings } from '../media-options.js';
-import { readPpmFrames } from '../ppm.js';
+import { type RgbFrame, readPpmFrames } from '../ppm.js';
+import { type Thumbnail, thumbnailHeight, thumbnailOf, thumbnailWidth } from './thumbnail.js';
 
 /** One frame as it is sent. */
 export interface VideoFrame {
   readonly data: Uint8Array;
   readonly timestampMs: number;
+  /** Where that was asked for. */
+  readonly thumbnail?: Thumbnail | undefined;
 }
 
 /** Whether each frame is later than the one before it; what ffmpeg says of damaged or lying clips may not be. */
@@ -44,6 +47,8 @@ export interface DecodeRequest {
   readonly offsetMs: number;
   /** More frames than this are not read. */
   readonly limit: number;
+  /** Whether the frames are to be compared with each other. */
+  readonly withThumbnails?: boolean | undefined;
 }
 
 /** How colours were stored, where the frames may not say so themselves. */
@@ -63,11 +68,40 @@ export async function decodeFrames(
   request: DecodeRequest,
   context: FrameContext,
 ): Promise<readonly VideoFrame[]> {
-  const { settings, signal } = context;
+  const { settings } = context;
+  let ready = 0;
+  const encode = async (frame: RgbFrame) => {
+    const data = await encodeFrame(frame, request.shape, settings);
+    ready += 1;
+    context.onFrame(ready);
+    return { data, ...(request.withThumbnails && { thumbnail: thumbnailOf(frame) }) };
+  };
+  const frames = await decode(request, scaleFilter(request, settings.maxSide), encode, context);
+  return frames.map(({ value, timestampMs }) => ({ ...value, timestampMs }));
+}
+
+/** Runs ffmpeg once for frames that are only compared with each other. */
+export async function decodeThumbnails(
+  request: DecodeRequest,
+  context: FrameContext,
+): Promise<readonly Thumbnail[]> {
+  // Blocks that were not smoothed make no difference to the mean of a cell.
+  const inputOptions = [...request.inputOptions, '-skip_loop_filter', 'all'];
+  const scale = `scale=w=${thumbnailWidth}:h=${thumbnailHeight}:flags=area`;
+  const frames = await decode({ ...request, inputOptions }, scale, thumbnailOf, context);
+  return frames.map(({ value }) => value);
+}
+
+async function decode<T>(
+  request: DecodeRequest,
+  scale: string,
+  convert: (frame: RgbFrame) => T | Promise<T>,
+  { binary, settings, signal }: FrameContext,
+): Promise<readonly { readonly value: T; readonly timestampMs: number }[]> {
   const times: number[] = [];
-  const pictures: Uint8Array[] = [];
+  const values: T[] = [];
   await runFfmpeg(
-    context.binary,
+    binary,
     {
       input: request.input,
       demuxer: request.demuxer,
@@ -78,8 +112,9 @@ export async function decodeFrames(
         '-sn',
         '-dn',
         '-filter:v',
-        [...request.select, 'showinfo', scaleFilter(request, settings.maxSide), 'format=rgb24'].join(','),
-        ...context.binary.passthrough,
+        // Last, because showinfo adds up every pixel.
+        [...request.select, scale, 'format=rgb24', 'showinfo'].join(','),
+        ...binary.passthrough,
         '-c:v',
         'ppm',
         '-f',
@@ -93,19 +128,16 @@ export async function decodeFrames(
       consume: async (output) => {
         for await (const frame of readPpmFrames(output, settings.maxPixels)) {
           signal.throwIfAborted();
-          if (pictures.length < request.limit) {
-            pictures.push(await encodeFrame(frame, request.shape, settings));
-            context.onFrame(pictures.length);
-          }
+          if (values.length < request.limit) values.push(await convert(frame));
         }
       },
     },
     settings,
     signal,
   );
-  return pictures
+  return values
     .slice(0, times.length)
-    .map((data, i) => ({ data, timestampMs: Math.max(0, Math.round(times[i] ?? 0)) }));
+    .map((value, i) => ({ value, timestampMs: Math.max(0, Math.round(times[i] ?? 0)) }));
 }
 
 /** A lying aspect ratio must not blow a small frame up without bounds. */

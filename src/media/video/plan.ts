@@ -58,6 +58,13 @@ export interface KeyframeNeighbours {
   readonly afterMs: number | undefined;
 }
 
+/** The keyframe that is nearest to each target. */
+export function nearestKeyframes(neighbours: readonly KeyframeNeighbours[]): readonly number[] {
+  return neighbours.map(({ targetMs, beforeMs, afterMs }) =>
+    afterMs !== undefined && afterMs - targetMs < targetMs - beforeMs ? afterMs : beforeMs,
+  );
+}
+
 /**
  * The keyframes to show in place of exact frames: the nearest to each target, when all of them lie
  * within a quarter of the spacing between targets; nothing otherwise.
@@ -67,9 +74,7 @@ export function chooseKeyframes(
   span: Span,
 ): readonly number[] | undefined {
   const toleranceMs = (span.endMs - span.startMs) / neighbours.length / 4;
-  const nearest = neighbours.map(({ targetMs, beforeMs, afterMs }) =>
-    afterMs !== undefined && afterMs - targetMs < targetMs - beforeMs ? afterMs : beforeMs,
-  );
+  const nearest = nearestKeyframes(neighbours);
   const close = nearest.every(
     (keyMs, i) => Math.abs(keyMs - (neighbours[i]?.targetMs ?? keyMs)) <= toleranceMs,
   );

@@ -1,19 +1,20 @@
 import { MediaError } from '../../errors.js';
 import type { PreparedPart } from '../../types.js';
 import { extractSound, prepareRecording, type Sound, type SoundRequest } from '../audio.js';
-import type { Excerpt } from '../excerpt.js';
 import type { FfmpegBinary } from '../ffmpeg-location.js';
 import type { PreparedParts } from '../image.js';
 import type { MediaSettings } from '../media-options.js';
 import type { ReportProgress } from '../progress.js';
 import type { SniffedFormat } from '../sniff.js';
 import type { LocalSource } from '../source.js';
-import { audioTokens, tokensPerImage } from '../tokens.js';
+import { audioTokens, imageTokens } from '../tokens.js';
 import { framesFromContainer } from './container-frames.js';
-import type { FrameContext, VideoFrame } from './decode-frames.js';
+import type { FrameContext } from './decode-frames.js';
 import { framesFromIndex } from './indexed-frames.js';
+import { lengthShown, noteOn } from './note.js';
 import { openPacketIndex, type PacketIndex } from './packet-index.js';
 import { type MediaProbe, probeFile, type VideoStream } from './probe.js';
+import type { ShownFrames } from './scene-frames.js';
 
 export type ContainerFormat = SniffedFormat & { readonly demuxer: string };
 
@@ -25,8 +26,7 @@ interface Tools {
 }
 
 /** What was learned of a clip, whichever way its frames were got. */
-interface Clip {
-  readonly frames: readonly VideoFrame[];
+interface Clip extends ShownFrames {
   readonly codec: string;
   /** Upright, in square pixels. */
   readonly width: number;
@@ -93,11 +93,11 @@ async function readIndexed(
     const { span, shape, codec, hasAudio } = index;
     checkLimits(span.endMs, index.codedPixels, source.name, context.settings);
     report('decoding');
-    const frames = await framesFromIndex(index, context);
-    if (!frames) return undefined;
+    const shown = await framesFromIndex(index, context);
+    if (!shown) return undefined;
     const { width, height } = shape;
     return {
-      frames,
+      ...shown,
       codec: codecNames[codec] ?? codec,
       width,
       height,
@@ -123,14 +123,13 @@ async function readContainer(
   video: VideoStream,
   context: FrameContext,
 ): Promise<Clip> {
-  const { frames, actualEndMs } = await framesFromContainer(path, video, probe.durationMs, context);
+  const shown = await framesFromContainer(path, video, probe.durationMs, context);
   const { durationMs, audio } = probe;
   return {
-    frames,
+    ...shown,
     codec: video.codec,
     ...uprightSize(video),
     durationMs,
-    actualEndMs,
     soundStream: audio?.index,
   };
 }
@@ -168,6 +167,7 @@ async function assemble(
   clip: Clip,
   tools: Tools,
 ): Promise<PreparedParts> {
+  const { detail } = tools.settings;
   tools.report('encoding');
   const sound = await soundOf(source, format, clip, tools);
   const durationMs = clip.durationMs ?? clip.actualEndMs;
@@ -179,10 +179,11 @@ async function assemble(
     mimeType: 'image/jpeg',
     data,
     timestampMs,
+    detail,
   }));
   return {
     parts: sound ? [...pictures, { mimeType: sound.mimeType, data: sound.data }] : pictures,
-    estimatedTokens: pictures.length * tokensPerImage + audioTokens(soundMs),
+    estimatedTokens: pictures.length * imageTokens(detail) + audioTokens(soundMs),
     source: {
       mimeType: format.mimeType,
       bytes: source.bytes,
@@ -191,7 +192,7 @@ async function assemble(
       ...(durationMs !== undefined && { durationMs: Math.round(durationMs) }),
       codec: clip.codec,
     },
-    note: noteMissing(clip.durationMs, clip.actualEndMs, sound, source.excerpt),
+    note: noteOn(clip, sound, source.excerpt),
   };
 }
 
@@ -213,43 +214,8 @@ async function soundOf(
   return extractSound(request, binary, settings, signal);
 }
 
-function lengthShown(durationMs: number, excerpt: Excerpt | undefined): number {
-  return excerpt ? Math.min(durationMs, excerpt.endMs) - excerpt.startMs : durationMs;
-}
-
 function uprightSize(video: VideoStream): { width: number; height: number } {
   const width = Math.round(video.width * Math.max(1, video.sampleAspectRatio));
   const height = Math.round(video.height * Math.max(1, 1 / video.sampleAspectRatio));
   return video.turned ? { width: height, height: width } : { width, height };
-}
-
-/** How much a container may overstate its length before it counts as cut off. */
-const toleratedShortfall = 0.9;
-
-function noteMissing(
-  claimedMs: number | undefined,
-  actualEndMs: number | undefined,
-  sound: Sound | undefined,
-  excerpt: Excerpt | undefined,
-): string | undefined {
-  const notes: string[] = [];
-  const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
-  const expectedMs = claimedMs && Math.min(claimedMs, excerpt?.endMs ?? claimedMs);
-  if (
-    claimedMs &&
-    expectedMs &&
-    actualEndMs !== undefined &&
-    actualEndMs < expectedMs * toleratedShortfall - 1000
-  ) {
-    notes.push(`Pictures could only be read for the first ${seconds(actualEndMs)} of ${seconds(claimedMs)}.`);
-  }
-  if (
-    sound &&
-    claimedMs &&
-    sound.durationMs > 0 &&
-    sound.durationMs < lengthShown(claimedMs, excerpt) * toleratedShortfall - 1000
-  ) {
-    notes.push(`Only the first ${seconds(sound.durationMs)} of the sound are included.`);
-  }
-  return notes.length ? notes.join(' ') : undefined;
 }
