@@ -88,7 +88,7 @@ async function strike({ id, fault, share, settings, seed }: Strike): Promise<voi
     flap(one, share.part);
     return;
   }
-  const injection: Injection = { ...settings, fault: fault satisfies FaultName };
+  const injection: Injection = { ...settings, fault: fault as FaultName };
   const { emulator } = one;
   if (share?.of === 'calls') {
     if (emulator) scriptShare(emulator, injection, share.part, seed);

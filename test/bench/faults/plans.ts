@@ -1,7 +1,14 @@
 import type { FaultName, Injection } from 'multimodal-chat/testing';
 
-/** `refuse` is done by closing the port, since nothing answers there. */
-export type PlanName = FaultName | 'refuse' | 'none';
+/** `refuse` is done here, by closing the port together with every connection. */
+export type PlanName =
+  | FaultName
+  | 'none'
+  | 'refuse'
+  | 'expired-key'
+  | 'restricted-key'
+  | 'token-limit'
+  | 'unknown-block';
 
 /** How a fault strikes for a part of the calls. */
 export type Share =
@@ -54,10 +61,16 @@ const plan = (fault: PlanName, share: Share, errors: readonly string[], rest: Pa
 export const plans: readonly Plan[] = [
   plan('none', fifth, []),
   plan('bad-key', project, [...unserved, 'MODEL_AUTH'], { heldOut: '5 min' }),
+  plan('expired-key', project, [...unserved, 'MODEL_AUTH'], { heldOut: '5 min' }),
+  plan('restricted-key', project, [...unserved, 'MODEL_PERMISSION'], { heldOut: 'for good' }),
+  plan('expired-key', project, [...unserved, 'MODEL_AUTH'], { heldOut: 'for good' }),
+  plan('restricted-key', project, [...unserved, 'MODEL_PERMISSION'], { heldOut: 'for good' }),
   plan('leaked-key', project, [...unserved, 'MODEL_AUTH'], { heldOut: 'for good' }),
   plan('suspended', project, [...unserved, 'MODEL_PERMISSION'], { heldOut: 'for good' }),
   plan('service-disabled', project, [...unserved, 'MODEL_PERMISSION'], { heldOut: '5 min' }),
   plan('rate-limit', fifth, [...unserved, 'MODEL_RATE_LIMIT'], { mild: second, hard: second }),
+  plan('token-limit', fifth, [...unserved, 'MODEL_RATE_LIMIT'], { mild: second, hard: second }),
+  plan('token-limit', fifth, [...unserved, 'MODEL_RATE_LIMIT'], { mild: second, hard: second }),
   plan('rate-limit-bare', fifth, [...unserved, 'MODEL_RATE_LIMIT']),
   plan('daily-quota', project, [...unserved, 'MODEL_DAILY_QUOTA'], { heldOut: '1 h' }),
   plan('no-quota', project, [...unserved, 'MODEL_NO_QUOTA'], { heldOut: '24 h' }),
@@ -85,6 +98,8 @@ export const plans: readonly Plan[] = [
   plan('empty-body', twentieth, incomplete),
   plan('safety', fifth, ['BLOCKED']),
   plan('prompt-blocked', fifth, ['BLOCKED']),
+  plan('unknown-block', fifth, ['BLOCKED']),
+  plan('unknown-block', fifth, ['BLOCKED']),
   plan('recitation', fifth, ['BLOCKED']),
   plan('max-tokens', fifth, [], { form: 'half' }),
   plan('unknown-finish', fifth, []),
