@@ -19,15 +19,15 @@ export { FakeKeyPool, type FakeLease } from './testing/fake-key-pool.js';
 export { FakeMediaProcessor } from './testing/fake-media-processor.js';
 export {
   type FaultName,
+  type FaultRates,
   faultNames,
   type Injection,
   type RawReply,
+  type UploadFaultName,
+  uploadFaultNames,
 } from './testing/gemini-emulator/faults.js';
-export {
-  type AnswerText,
-  GeminiEmulator,
-  startGeminiEmulator,
-} from './testing/gemini-emulator/gemini-emulator.js';
+export { GeminiEmulator, startGeminiEmulator } from './testing/gemini-emulator/gemini-emulator.js';
+export type { CallCount, CallFilter } from './testing/gemini-emulator/journal.js';
 export type {
   EmulatedLimits,
   EmulatedProject,
@@ -39,6 +39,7 @@ export type {
   RecordedCall,
   RecordedImage,
 } from './testing/gemini-emulator/recorded-call.js';
+export type { AnswerText } from './testing/gemini-emulator/service.js';
 export type { WireContent, WireErrorBody, WirePart } from './testing/gemini-emulator/wire.js';
 export { embedByHashing } from './testing/hashed-embedding.js';
 export { InMemoryStore } from './testing/in-memory-store.js';

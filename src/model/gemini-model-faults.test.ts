@@ -23,10 +23,13 @@ describe('GeminiModel: a fault', () => {
 
   it.each<[FaultName, Partial<Failure>]>([
     ['bad-key', { kind: 'auth', scope: 'key' }],
+    ['expired-key', { kind: 'auth', scope: 'key' }],
+    ['restricted-key', { kind: 'permission', scope: 'key' }],
     ['leaked-key', { kind: 'auth', scope: 'key' }],
     ['suspended', { kind: 'permission', scope: 'project' }],
     ['service-disabled', { kind: 'permission', scope: 'project' }],
     ['rate-limit', { kind: 'rate-limit', scope: 'pair', retryAfterMs: 30_000, learned: { rpm: 10 } }],
+    ['token-limit', { kind: 'rate-limit', scope: 'pair', retryAfterMs: 30_000, learned: { tpm: 250_000 } }],
     ['rate-limit-bare', { kind: 'rate-limit', scope: 'pair' }],
     ['daily-quota', { kind: 'daily-quota', scope: 'pair', learned: { rpd: 20 } }],
     ['no-quota', { kind: 'no-quota', scope: 'pair' }],
@@ -57,6 +60,7 @@ describe('GeminiModel: a fault', () => {
     ['safety', 'SAFETY', true],
     ['recitation', 'RECITATION', true],
     ['prompt-blocked', 'SAFETY', false],
+    ['unknown-block', 'FAKE_NEW_BLOCK_REASON', false],
   ])('"%s" is a refusal', async (fault, reason, hasPartial) => {
     emulator.inject({ fault });
     const { error, text } = await run(model);

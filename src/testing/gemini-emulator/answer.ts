@@ -26,6 +26,8 @@ export function planAnswer(plan: AnswerPlan): WireResponse[] {
   const identity = { modelVersion: plan.model, responseId: plan.responseId };
   if (fault === 'prompt-blocked')
     return [{ promptFeedback: { blockReason: 'SAFETY', safetyRatings: ratings('HIGH') }, ...identity }];
+  if (fault === 'unknown-block')
+    return [{ promptFeedback: { blockReason: 'FAKE_NEW_BLOCK_REASON' }, ...identity }];
   if (fault === 'empty-candidates')
     return [{ candidates: [], usageMetadata: usageOf(plan.input, 0, 0), ...identity }];
 

@@ -89,6 +89,13 @@ export class OpenCall {
     this.#controller?.abort(reason);
   }
 
+  /** Like `cut`, but the client learns of it by a reset. */
+  reset(): void {
+    this.wasCut = true;
+    this.abort(new Error('The emulator reset the connection.'));
+    this.#response.req.socket.resetAndDestroy();
+  }
+
   /** Cuts the connection on the emulator's own account; the client is not to blame. */
   cut(): void {
     this.wasCut = true;

@@ -50,6 +50,8 @@ async function ask(injection: Injection, method = 'generateContent', query = '')
 describe('an emulated error', () => {
   it.each<[FaultName, string]>([
     ['bad-key', '400_api_key_invalid'],
+    ['expired-key', '400_api_key_not_found'],
+    ['restricted-key', '403_api_key_service_blocked'],
     ['leaked-key', '403_leaked_key'],
     ['suspended', '403_consumer_suspended'],
     ['service-disabled', '403_service_disabled'],
@@ -87,7 +89,9 @@ describe('an emulated error', () => {
         headers: { 'x-goog-api-key': 'k' },
         body: JSON.stringify({ contents: [{ parts: [{ text: 'more than one token' }] }] }),
       });
-      expect(shapeOf(await response.json())).toEqual(shapeOf(recording('429_tpm_free_input_tokens').body));
+      const shape = shapeOf(recording('429_tpm_free_input_tokens').body);
+      expect(shapeOf(await response.json())).toEqual(shape);
+      expect(shapeOf(await (await ask({ fault: 'token-limit' })).json())).toEqual(shape);
     } finally {
       await poor.close();
     }

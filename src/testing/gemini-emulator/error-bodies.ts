@@ -41,6 +41,29 @@ export function badKey(key: string): WireErrorBody {
   ]);
 }
 
+export function expiredKey(): WireErrorBody {
+  const message = 'API key expired. Please renew the API key.';
+  return errorBody(400, 'INVALID_ARGUMENT', message, [
+    errorInfo('API_KEY_INVALID', { service }),
+    localized(message),
+  ]);
+}
+
+export function restrictedKey(projectNumber: string, method: string): WireErrorBody {
+  const rpc = `${method.slice(0, 1).toUpperCase()}${method.slice(1)}`;
+  const methodName = `google.ai.generativelanguage.v1beta.GenerativeService.${rpc}`;
+  const message = `Requests to this API ${service} method ${methodName} are blocked.`;
+  return errorBody(403, 'PERMISSION_DENIED', message, [
+    errorInfo('API_KEY_SERVICE_BLOCKED', {
+      consumer: `projects/${projectNumber}`,
+      service,
+      apiName: service,
+      methodName,
+    }),
+    localized(message),
+  ]);
+}
+
 export const leakedKey = () =>
   errorBody(403, 'PERMISSION_DENIED', 'Your API key was reported as leaked. Please use another API key.');
 

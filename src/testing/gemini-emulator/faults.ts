@@ -6,6 +6,10 @@ import type { WireErrorBody } from './wire.js';
 export const faultNames = [
   /** 400 `API_KEY_INVALID`, with the key echoed in clear. */
   'bad-key',
+  /** 400 `API_KEY_INVALID` of a key whose time is over. */
+  'expired-key',
+  /** 403 `API_KEY_SERVICE_BLOCKED`: the restrictions of the key forbid the call. */
+  'restricted-key',
   /** 403 without any details, to be told by its sentence. */
   'leaked-key',
   /** 403 `CONSUMER_SUSPENDED` of the whole project, with the key echoed in clear. */
@@ -14,6 +18,8 @@ export const faultNames = [
   'service-disabled',
   /** 429 of the requests per minute, with `QuotaFailure` and `RetryInfo` (`delayMs`, default 30 s). */
   'rate-limit',
+  /** 429 of the input tokens per minute, like `rate-limit`. */
+  'token-limit',
   /** 429 without any details. */
   'rate-limit-bare',
   /** 429 of the requests per day, with a misleading short delay. */
@@ -28,6 +34,12 @@ export const faultNames = [
   'deadline',
   /** 404 */
   'model-not-found',
+  /**
+   * Nobody listens at the port for `delayMs` (default 1 s), from the injection on: connections are refused,
+   * whatever they were for. Calls that are being answered go on. By chance it begins with a call, which
+   * is reset.
+   */
+  'refuse',
   /** The connection is reset as soon as the request has arrived. */
   'reset-before-headers',
   /** The connection is cut after `afterChunks` chunks. */
@@ -66,6 +78,8 @@ export const faultNames = [
   'safety',
   /** No answer, but `promptFeedback.blockReason`. */
   'prompt-blocked',
+  /** No answer, but a `blockReason` that nobody knows yet. */
+  'unknown-block',
   /** Half an answer, then the finish reason `RECITATION`. */
   'recitation',
   /** Half an answer, then the finish reason `MAX_TOKENS`. */
@@ -76,7 +90,25 @@ export const faultNames = [
   'big-chunk',
 ] as const;
 
-export type FaultName = (typeof faultNames)[number];
+/** What can be made to go wrong with an uploaded file. Injected before its upload begins. */
+export const uploadFaultNames = [
+  /** Half of the bytes arrive, then the connection is reset. `query` tells where to go on. */
+  'upload-cut',
+  /** The file is `FAILED`, not `ACTIVE`, once it has been processed. */
+  'file-failed',
+] as const;
+
+export type UploadFaultName = (typeof uploadFaultNames)[number];
+
+export type FaultName = (typeof faultNames)[number] | UploadFaultName;
+
+/** The share of the calls to models that each fault hits, from 0 to 1. */
+export type FaultRates = Readonly<Partial<Record<(typeof faultNames)[number], number>>>;
+
+export const defaultRefusalMs = 1000;
+
+export const isUploadFault = (fault: string | undefined): fault is UploadFaultName =>
+  uploadFaultNames.some((name) => name === fault);
 
 /** A reply sent as it is. An object is sent as JSON. */
 export interface RawReply {
@@ -97,11 +129,11 @@ export interface Injection {
   readonly key?: string | undefined;
   /** Only calls of this model. */
   readonly model?: string | undefined;
-  /** Only calls of this kind, or `any`. Default `generate`: streamed or not. */
+  /** Only calls of this kind, or `any`. Default `generate`, streamed or not; `upload` for the faults of uploads. */
   readonly operation?: GeminiOperation | 'any' | undefined;
   /** After how many chunks a fault in the middle strikes. Default 1. */
   readonly afterChunks?: number | undefined;
-  /** The wait of the slow faults, and the advice of `rate-limit`. In milliseconds. */
+  /** The wait of the slow faults, the time of `refuse`, the advice of the limits a minute. In milliseconds. */
   readonly delayMs?: number | undefined;
   /** The error of `event-error` and `error-in-stream`. Default: the 503 of an overloaded model. */
   readonly error?: WireErrorBody | undefined;
@@ -110,14 +142,11 @@ export interface Injection {
 /** Decides which call goes wrong: first what was scripted, in that order, then chance. */
 export class FaultScript {
   readonly #pending: { readonly injection: Injection; left: number }[] = [];
-  readonly #rates: readonly [FaultName, number][];
+  readonly #rates: readonly [keyof FaultRates, number][];
   readonly #random: () => number;
 
-  constructor(chaos?: {
-    readonly seed: number;
-    readonly rates: Readonly<Partial<Record<FaultName, number>>>;
-  }) {
-    this.#rates = Object.entries(chaos?.rates ?? {}) as [FaultName, number][];
+  constructor(chaos?: { readonly seed: number; readonly rates: FaultRates }) {
+    this.#rates = Object.entries(chaos?.rates ?? {}) as [keyof FaultRates, number][];
     this.#random = createRandom(chaos?.seed ?? 1);
   }
 
@@ -150,9 +179,12 @@ export class FaultScript {
   }
 }
 
-function strikes({ operation = 'generate', key, model }: Injection, call: RecordedCall): boolean {
+function strikes({ fault, operation, key, model }: Injection, call: RecordedCall): boolean {
+  const struck = operation ?? (isUploadFault(fault) ? 'upload' : 'generate');
+  // Only the call that begins an upload has a JSON body; the ones behind it carry bytes.
+  if (isUploadFault(fault) && call.body === undefined) return false;
   return (
-    (operation === 'any' || operation === call.operation) &&
+    (struck === 'any' || struck === call.operation) &&
     (key === undefined || key === call.key) &&
     (model === undefined || model === call.model)
   );

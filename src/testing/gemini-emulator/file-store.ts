@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Clock } from '../../clock.js';
 import { fileNotYours, invalidArgument } from './error-bodies.js';
+import type { UploadFaultName } from './faults.js';
 import type { WireErrorBody } from './wire.js';
 
 /** A file as Gemini's REST describes it. */
@@ -16,7 +17,9 @@ export interface WireFile {
   /** Base64 of the hex digest, as Gemini gives it. */
   readonly sha256Hash: string;
   readonly uri: string;
-  readonly state: 'PROCESSING' | 'ACTIVE';
+  readonly state: 'PROCESSING' | 'ACTIVE' | 'FAILED';
+  /** Why the file is `FAILED`. */
+  readonly error?: { readonly code: number; readonly message: string };
   readonly source: 'UPLOADED';
 }
 
@@ -32,6 +35,7 @@ interface StoredFile {
   readonly sha256: string;
   readonly createdAt: number;
   readonly activeAt: number;
+  readonly fails: boolean;
 }
 
 interface Upload {
@@ -40,6 +44,8 @@ interface Upload {
   readonly mimeType: string;
   readonly chunks: Buffer[];
   receivedBytes: number;
+  /** What is to go wrong with it. */
+  fault: UploadFaultName | undefined;
 }
 
 /** Uploaded files. Each belongs to the project whose key uploaded it; other projects get a 403. */
@@ -64,7 +70,7 @@ export class FileStore {
   }
 
   /** Begins a resumable upload and gives its id. */
-  begin(upload: Pick<Upload, 'project' | 'displayName' | 'mimeType'>): string {
+  begin(upload: Pick<Upload, 'project' | 'displayName' | 'mimeType' | 'fault'>): string {
     const id = this.#nextId();
     this.#uploads.set(id, { ...upload, chunks: [], receivedBytes: 0 });
     return id;
@@ -84,6 +90,14 @@ export class FileStore {
     return true;
   }
 
+  /** Whether the connection is to be cut that brings the bytes of this upload: once. */
+  takeCut(uploadId: string): boolean {
+    const upload = this.#uploads.get(uploadId);
+    if (upload?.fault !== 'upload-cut') return false;
+    upload.fault = undefined;
+    return true;
+  }
+
   cancel(uploadId: string): void {
     this.#uploads.delete(uploadId);
   }
@@ -95,6 +109,7 @@ export class FileStore {
     const hash = createHash('sha256');
     for (const chunk of upload.chunks) hash.update(chunk);
     const createdAt = this.#clock.now();
+    const isVideo = upload.mimeType.startsWith('video/');
     const file: StoredFile = {
       id: this.#nextId(),
       project: upload.project,
@@ -103,7 +118,8 @@ export class FileStore {
       sizeBytes: upload.receivedBytes,
       sha256: hash.digest('hex'),
       createdAt,
-      activeAt: createdAt + (upload.mimeType.startsWith('video/') ? this.#processingMs : 0),
+      activeAt: createdAt + (isVideo ? this.#processingMs : 0),
+      fails: upload.fault === 'file-failed',
     };
     this.#files.set(file.id, file);
     return this.#describe(file);
@@ -133,7 +149,7 @@ export class FileStore {
     if (id === undefined) return undefined;
     const file = this.#owned(id, project);
     if (!file) return fileNotYours(id);
-    if (this.#clock.now() >= file.activeAt) return undefined;
+    if (this.#stateOf(file) === 'ACTIVE') return undefined;
     return invalidArgument(`The File ${id} is not in an ACTIVE state and usage is not allowed.`);
   }
 
@@ -143,8 +159,14 @@ export class FileStore {
     return isAlive && file.project === project ? file : undefined;
   }
 
+  #stateOf(file: StoredFile): WireFile['state'] {
+    if (this.#clock.now() < file.activeAt) return 'PROCESSING';
+    return file.fails ? 'FAILED' : 'ACTIVE';
+  }
+
   #describe(file: StoredFile): WireFile {
     const created = new Date(file.createdAt).toISOString();
+    const state = this.#stateOf(file);
     return {
       name: `files/${file.id}`,
       ...(file.displayName !== undefined && { displayName: file.displayName }),
@@ -155,7 +177,8 @@ export class FileStore {
       expirationTime: new Date(file.createdAt + lifetimeMs).toISOString(),
       sha256Hash: Buffer.from(file.sha256).toString('base64'),
       uri: `${this.#baseUrl()}/v1beta/files/${file.id}`,
-      state: this.#clock.now() >= file.activeAt ? 'ACTIVE' : 'PROCESSING',
+      state,
+      ...(state === 'FAILED' && { error: { code: 3, message: 'The file could not be processed.' } }),
       source: 'UPLOADED',
     };
   }

@@ -1,5 +1,5 @@
 import type { Clock } from '../../clock.js';
-import type { FaultName } from './faults.js';
+import type { FaultRates } from './faults.js';
 import type { QuotaWindow } from './quota-window.js';
 import type { RecordedCall } from './recorded-call.js';
 
@@ -53,7 +53,7 @@ export interface GeminiEmulatorOptions {
   readonly chaos?:
     | {
         readonly seed?: number | undefined;
-        readonly rates: Readonly<Partial<Record<FaultName, number>>>;
+        readonly rates: FaultRates;
       }
     | undefined;
   /** Whether calls are kept in `emulator.journal`. Default `true`; `false` saves memory in long runs. */

@@ -1,6 +1,7 @@
 import { embedByHashing } from '../hashed-embedding.js';
 import { fileNotYours, invalidArgument, modelNotFound } from './error-bodies.js';
 import { type Exchange, sendError } from './exchange.js';
+import { isUploadFault } from './faults.js';
 import type { FileStore } from './file-store.js';
 import { countInputTokens, countTextTokens } from './token-count.js';
 import type { WireContent, WireEmbedRequest, WireErrorBody, WireGenerateRequest } from './wire.js';
@@ -101,8 +102,8 @@ export async function files(exchange: Exchange, send: Send, store: FileStore): P
     return;
   }
   const file = store.get(route.file, project.id);
-  if ('error' in file) sendError(response, route, file);
-  else await send(exchange, file);
+  if ('state' in file) await send(exchange, file);
+  else sendError(response, route, file);
 }
 
 /**
@@ -115,7 +116,8 @@ export async function upload(
   store: FileStore,
   baseUrl: string,
 ): Promise<void> {
-  const { request, response, route, project, call } = exchange;
+  const { request, response, route, project, call, connection } = exchange;
+  const fault = exchange.injection?.fault;
   const header = (name: string) => String(request.headers[`x-goog-upload-${name}`] ?? '');
   const commands = header('command').split(/,\s*/);
   const setStatus = (status: 'active' | 'final' | 'cancelled') =>
@@ -127,6 +129,7 @@ export async function upload(
       project: project.id,
       displayName: described?.displayName,
       mimeType: described?.mimeType || header('header-content-type') || 'application/octet-stream',
+      fault: isUploadFault(fault) ? fault : undefined,
     });
     const url = `${baseUrl}/upload/v1beta/files?upload_id=${id}&upload_protocol=resumable`;
     setStatus('active');
@@ -147,6 +150,10 @@ export async function upload(
     setStatus('active');
     response.setHeader('X-Goog-Upload-Size-Received', String(received));
     await send(exchange, {});
+  } else if (store.takeCut(id)) {
+    call.fault = 'upload-cut';
+    store.append(id, Number(header('offset')), exchange.bytes.subarray(0, exchange.bytes.length >> 1));
+    connection.reset();
   } else if (!store.append(id, Number(header('offset')), exchange.bytes)) {
     sendError(response, route, invalidArgument(`Upload offset must be ${received}.`));
   } else if (commands.includes('finalize')) {

@@ -1,12 +1,14 @@
 import {
   badKey,
   deadline,
+  expiredKey,
   internal,
   leakedKey,
   modelNotFound,
   overloaded,
   quotaExceeded,
   rateLimitBare,
+  restrictedKey,
   serviceDisabled,
   suspended,
 } from './error-bodies.js';
@@ -23,12 +25,19 @@ const dailyRetryDelayMs = 36_430;
 /** Refused before any quota is charged. */
 const refusals: Readonly<Partial<Record<FaultName, Refusal>>> = {
   'bad-key': ({ call }) => badKey(call.key),
+  'expired-key': expiredKey,
+  'restricted-key': ({ project, route }) => restrictedKey(projectNumber(project.id), route.method),
   'leaked-key': leakedKey,
   suspended: ({ call, project }) => suspended(call.key, projectNumber(project.id)),
   'service-disabled': ({ project }) => serviceDisabled(projectNumber(project.id)),
   'rate-limit': ({ call, injection }) =>
     quotaExceeded(
       [{ quota: 'rpm', limit: 10, waitMs: injection?.delayMs ?? defaultRetryDelayMs }],
+      call.model,
+    ),
+  'token-limit': ({ call, injection }) =>
+    quotaExceeded(
+      [{ quota: 'tpm', limit: 250_000, waitMs: injection?.delayMs ?? defaultRetryDelayMs }],
       call.model,
     ),
   'rate-limit-bare': rateLimitBare,
@@ -51,14 +60,12 @@ const htmlPage =
 
 /** Answers a call that a scripted reply or a fault keeps from being served; `false` when none does. */
 export function answerStruck(exchange: Exchange): boolean {
-  const { injection, response, route, request } = exchange;
+  const { injection, response, route } = exchange;
   if (!injection) return false;
   const { fault, reply } = injection;
   if (reply) sendRaw(exchange, reply);
-  else if (fault === 'reset-before-headers') {
-    exchange.connection.wasCut = true;
-    request.socket.resetAndDestroy();
-  } else if (fault === 'html-error') sendText(response, htmlPage, 'text/html; charset=UTF-8', 502);
+  else if (fault === 'reset-before-headers' || fault === 'refuse') exchange.connection.reset();
+  else if (fault === 'html-error') sendText(response, htmlPage, 'text/html; charset=UTF-8', 502);
   else {
     const refusal = fault && refusals[fault];
     if (!refusal) return false;
