@@ -3,7 +3,7 @@
  * [--load NUMBER,...] [--seed NUMBER,...] [--scenarios FILE] [--processes N]`
  *
  * Prints one JSON object on stdout: `runs` (one a policy, window, load, scenario and seed), `medians`
- * over the seeds, and `micro`; progress goes to stderr.
+ * over the seeds, `micro`, and `redis` where processes share a ledger; progress goes to stderr.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,6 +14,7 @@ import { parseArgs } from 'node:util';
 import { medianRows } from './keys/median-rows.js';
 import { measureMicro } from './keys/micro.js';
 import { policies } from './keys/policies.js';
+import { measureRedisLatency } from './keys/redis-latency.js';
 import { type BenchRow, runCase } from './keys/run-case.js';
 import { type Bench, type BenchCase, readBench } from './keys/scenario.js';
 
@@ -34,6 +35,8 @@ const { values: options } = parseArgs({
 });
 
 const quickMinutes = 10;
+const latencyRuns = 5;
+const quickLatencyRuns = 3;
 const isChosen = (list: string | undefined, value: string | number) =>
   list === undefined || list.split(',').includes(String(value));
 
@@ -47,7 +50,8 @@ function listCases(bench: Bench): BenchCase[] {
     const minutes = scenario.minutes ?? (options.quick ? quickMinutes : bench.minutes);
     for (const window of scenario.windows.filter((name) => isChosen(options.window, name))) {
       for (const load of scenario.loads.filter((value) => isChosen(options.load, value))) {
-        for (const policy of Object.keys(policies).filter((name) => isChosen(options.policy, name))) {
+        const names = scenario.policies ?? Object.keys(policies);
+        for (const policy of names.filter((name) => isChosen(options.policy, name))) {
           for (const seed of seeds) cases.push({ scenario, policy, window, load, seed, minutes });
         }
       }
@@ -87,7 +91,8 @@ const processes = Number(options.processes);
 if (options.part !== undefined) {
   for (const [index, benchCase] of cases.entries()) {
     if (index % processes !== Number(options.part)) continue;
-    process.stdout.write(`${JSON.stringify(await runCase(bench, benchCase))}\n`);
+    const row = await runCase(bench, benchCase);
+    if (row !== undefined) process.stdout.write(`${JSON.stringify(row)}\n`);
   }
 } else {
   const parts = await Promise.all(Array.from({ length: processes }, (_, part) => runPart(part, processes)));
@@ -97,12 +102,26 @@ if (options.part !== undefined) {
   const place = (row: BenchRow) => order.get(nameOf(row as Parameters<typeof nameOf>[0])) ?? 0;
   const runs = parts.flat().sort((a, b) => place(a) - place(b));
   const micro = await measureMicro();
+  const sharing = new Set(
+    cases.flatMap(({ scenario }) => (scenario.redisProcesses === undefined ? [] : [scenario.name])),
+  );
+  const redis =
+    sharing.size === 0
+      ? undefined
+      : await measureRedisLatency(
+          bench.projects.unequal ?? [],
+          options.quick ? quickLatencyRuns : latencyRuns,
+        );
+  const acquire = redis && { acquireP50Ms: redis.acquireP50Ms, acquireP99Ms: redis.acquireP99Ms };
+  const withAcquire = <Row extends { readonly scenario: string }>(rows: readonly Row[]) =>
+    rows.map((row) => (sharing.has(row.scenario) ? { ...row, ...acquire } : row));
   const result = {
     node: process.version,
     platform: process.platform,
     micro,
-    medians: medianRows(runs),
-    runs,
+    redis,
+    medians: withAcquire(medianRows(runs)),
+    runs: withAcquire(runs),
   };
   process.stdout.write(`${JSON.stringify(result, undefined, options.json ? undefined : 2)}\n`);
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../../src/clock.js';
 import type { KeyPool } from '../../../src/keys/key-pool.js';
 import type { LimitRule } from '../../../src/keys/limit-rules.js';
-import { ScheduledKeyPool } from '../../../src/keys/scheduled-key-pool.js';
+import { ScheduledKeyPool, type ScheduledKeyPoolOptions } from '../../../src/keys/scheduled-key-pool.js';
 import { BackoffRetryPolicy } from '../../../src/retry/backoff-retry-policy.js';
 import type { RetryPolicy } from '../../../src/retry/retry-policy.js';
 import type { Failure } from '../../../src/types.js';
@@ -15,6 +15,8 @@ interface PolicyParts {
   readonly projects: readonly BenchProject[];
   /** What the user says about the limits. */
   readonly limits: readonly LimitRule[];
+  /** Default: a pool of one process alone. */
+  readonly openPool?: ((options: ScheduledKeyPoolOptions) => KeyPool) | undefined;
 }
 
 interface Policy {
@@ -32,14 +34,15 @@ const plain = (projects: readonly BenchProject[]): PlainKey[] =>
 /** The baselines count every failed attempt, whoever is to blame. */
 const blameNobody = (failure: Failure): Failure => ({ ...failure, scope: 'model' });
 
-function scheduled({ clock, random }: PolicyParts, options: Pick<PolicyOptions, 'keys' | 'limits'>): Policy {
+function scheduled(
+  { clock, random, openPool = (options) => new ScheduledKeyPool(options) }: PolicyParts,
+  options: Pick<ScheduledKeyPoolOptions, 'keys' | 'limits'>,
+): Policy {
   return {
-    keyPool: new ScheduledKeyPool({ ...options, clock, random }),
+    keyPool: openPool({ ...options, clock, random }),
     retry: new BackoffRetryPolicy({ random }),
   };
 }
-
-type PolicyOptions = ConstructorParameters<typeof ScheduledKeyPool>[0];
 
 /** Every policy by name; all run over the same interfaces. */
 export const policies: Readonly<Record<string, (parts: PolicyParts) => Policy>> = {

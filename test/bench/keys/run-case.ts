@@ -6,9 +6,12 @@ import { quantile, rounded } from '../statistics.js';
 import { callsPerMinute, dayParts } from './ceiling.js';
 import { policies } from './policies.js';
 import { modelName, QuotaModel } from './quota-model.js';
+import { openSharedLedger } from './redis-ledger.js';
 import type { Bench, BenchCase, Scenario } from './scenario.js';
 
 const minuteMs = 60_000;
+/** Each case draws from so many streams of random numbers at most. */
+const seedsPerCase = 1_000;
 const promptTokensBesideText = 4;
 const padding = 'word '.repeat(20_000);
 /** Within which an interactive call has to be answered. */
@@ -62,8 +65,8 @@ function intensity(bursts: Scenario['bursts'], elapsedMs: number): number {
   return (everyMs - factor * lastsMs) / (everyMs - lastsMs);
 }
 
-/** Minutes of Poisson traffic through the real chat, in virtual time. */
-export async function runCase(bench: Bench, benchCase: BenchCase): Promise<BenchRow> {
+/** Minutes of Poisson traffic through the real chat, in virtual time. Nothing where the case wants a Redis and there is none. */
+export async function runCase(bench: Bench, benchCase: BenchCase): Promise<BenchRow | undefined> {
   const { load, minutes, policy, scenario, seed, window } = benchCase;
   const { bursts, faults } = scenario;
   const beganAt = performance.now();
@@ -80,8 +83,18 @@ export async function runCase(bench: Bench, benchCase: BenchCase): Promise<Bench
     tpm: tpm * scenario.limitsFactor,
     ...(rpd === undefined ? {} : { rpd: rpd * scenario.limitsFactor }),
   }));
-  const parts = makePolicy({ clock, random: seededRandom(seed + 1), projects, limits });
-  const { reinterpret } = parts;
+  const ledger = scenario.redisProcesses === undefined ? undefined : await openSharedLedger(clock);
+  if (scenario.redisProcesses !== undefined && ledger === undefined) return undefined;
+  const processes = Array.from({ length: scenario.redisProcesses ?? 1 }, (_, process) =>
+    makePolicy({
+      clock,
+      random: seededRandom(seed + 1 + process * seedsPerCase),
+      projects,
+      limits,
+      openPool: ledger?.openPool,
+    }),
+  );
+  const reinterpret = processes[0]?.reinterpret;
   const model = new QuotaModel({
     clock,
     random: seededRandom(seed + 2),
@@ -90,9 +103,10 @@ export async function runCase(bench: Bench, benchCase: BenchCase): Promise<Bench
     faults,
     reinterpret,
   });
-  const { keyPool, retry } = parts;
   const timeouts = { callMs: bench.timeoutMs };
-  const chat = new MultimodalChat({ keyPool, retry, model, memory: false, clock, timeouts });
+  const chats = processes.map(
+    ({ keyPool, retry }) => new MultimodalChat({ keyPool, retry, model, memory: false, clock, timeouts }),
+  );
 
   const startsAt = clock.now();
   const endsAt = startsAt + minutes * minuteMs;
@@ -108,6 +122,8 @@ export async function runCase(bench: Bench, benchCase: BenchCase): Promise<Bench
     const inputTokens = Math.ceil(logNormal(random, meanTokens / Math.exp(0.125), 0.5));
     const estimatedTokens = Math.ceil(inputTokens * (0.8 + 0.4 * random()));
     const askedAt = clock.now();
+    // The processes are asked in turn.
+    const chat = chats[offeredAt.length % chats.length] as MultimodalChat;
     offeredAt.push(askedAt);
     count.offered += 1;
     const day = days.find((part) => askedAt < part.endsAt);
@@ -146,7 +162,9 @@ export async function runCase(bench: Bench, benchCase: BenchCase): Promise<Bench
   }
   await clock.advance(minutes * minuteMs);
   await clock.runUntil(Promise.all(running));
-  await clock.runUntil(chat.close());
+  await clock.runUntil(Promise.all(chats.map((chat) => chat.close())));
+  await clock.runUntil(Promise.all(processes.map(({ keyPool }) => keyPool.close())));
+  await ledger?.close();
 
   const offered = offeredAt.length;
   const answered = waits.length;

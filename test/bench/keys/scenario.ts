@@ -35,6 +35,10 @@ const scenarioSchema = z.strictObject({
   /** What is asked for, as a part of what the quotas admit a minute. */
   loads: z.array(z.number().positive()),
   projects: z.string().default('unequal'),
+  /** Only these policies. */
+  policies: z.array(z.string()).optional(),
+  /** So many processes share the keys through Redis; else there is one, which does without. */
+  redisProcesses: z.number().int().positive().optional(),
   minutes: z.number().positive().optional(),
   startsAt: z.iso.datetime().optional(),
   /** The configured limits are so many times the real ones. */
