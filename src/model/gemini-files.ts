@@ -123,7 +123,8 @@ export class GeminiFiles {
 
   async #store(part: UploadPart, apiKey: string, signal: AbortSignal): Promise<StoredFile> {
     const { clock, redactorFor } = this.#options;
-    const exchange = new GeminiExchange(signal, redactorFor(apiKey));
+    const redactor = redactorFor(apiKey);
+    const exchange = new GeminiExchange(signal, redactor);
     try {
       const client = await this.#client(apiKey, exchange);
       const config = { mimeType: part.mimeType, displayName: part.name };
@@ -136,7 +137,7 @@ export class GeminiFiles {
         await sleep(clock, lookMs, signal);
         file = await client.files.get({ name: file.name ?? '' });
       }
-      return checkStored(file, part.name);
+      return checkStored(file, part.name, redactor);
     } catch (error) {
       throw exchange.toPublicError(error);
     }
@@ -178,9 +179,9 @@ export class GeminiFiles {
 
 const keyOf = (project: string, part: UploadPart) => JSON.stringify([project, part.fingerprint]);
 
-function checkStored({ error, name, state, uri }: GeminiFile, clip: string): StoredFile {
+function checkStored({ error, name, state, uri }: GeminiFile, clip: string, redactor: Redactor): StoredFile {
   if (state !== 'FAILED' && name !== undefined && uri !== undefined) return { name, uri };
-  const why = error?.message === undefined ? '' : ` (${error.message})`;
+  const why = error?.message === undefined ? '' : ` (${redactor.text(error.message)})`;
   throw new ModelCallError({
     kind: 'invalid-request',
     scope: 'call',

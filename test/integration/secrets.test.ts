@@ -1,12 +1,12 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { EmbeddedMemoryStore, GeminiEmbedder, ScheduledKeyPool } from 'multimodal-chat';
+import { EmbeddedMemoryStore, GeminiEmbedder, GeminiModel, ScheduledKeyPool } from 'multimodal-chat';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { everythingOf } from '../support/everything-shown.js';
 import { leaksIn, openPlantedCalls, type Planting, plantedReply, planting } from '../support/planted-call.js';
 import { sightings } from '../support/planted-keys.js';
-import { deliveries, recordedReplies } from '../support/planted-replies.js';
+import { deliveries, recordedReplies, type WireReply } from '../support/planted-replies.js';
 
 let calls: Awaited<ReturnType<typeof openPlantedCalls>>;
 beforeAll(async () => {
@@ -85,6 +85,56 @@ describe('a key that the service writes into its reply', () => {
       }),
       { numRuns: Math.ceil(runs / 3) },
     );
+  });
+});
+
+describe('a key that the service writes into its reply to an upload', () => {
+  const clip = () => join(calls.directory, 'clip.mp4');
+  beforeAll(() => writeFile(clip(), Buffer.alloc(1000, 7)));
+
+  /** What is thrown by a call that has to upload a file first. */
+  async function errorOf(reply: WireReply, secrets: readonly string[]): Promise<unknown> {
+    const uploading = { 'x-goog-upload-url': calls.server.url, 'x-goog-upload-status': 'final' };
+    calls.server.answer({ ...reply, headers: { ...reply.headers, ...uploading } });
+    const model = new GeminiModel({ baseUrl: calls.server.url, secrets: () => secrets });
+    const upload = {
+      type: 'upload',
+      path: clip(),
+      mimeType: 'video/mp4',
+      fingerprint: 'f1',
+      name: 'clip.mp4',
+    } as const;
+    const contents = [{ role: 'user', parts: [upload, { type: 'text', text: 'What is it?' }] }] as const;
+    const request = { model: 'gemini-3.8-flash', contents, generation: {} };
+    const stream = model.stream(request, { apiKey: secrets[0] ?? '' });
+    return stream.next().catch((error: unknown) => error);
+  }
+
+  it.each(names)('is in no error: %s', async (name) => {
+    await fc.assert(
+      fc.asyncProperty(planting, async (given) => {
+        const error = await errorOf(plantedReply(name, given), given.keys);
+        expect(error).toBeInstanceOf(Error);
+        expect(leaksIn({ error: everythingOf(error) }, given.keys)).toEqual([]);
+      }),
+      { numRuns: Math.ceil(runs / 3) },
+    );
+  });
+
+  it.each(keys)('is not in the reason why a file could not be processed: %s', async (key) => {
+    const file = {
+      name: 'files/f1',
+      uri: 'u',
+      state: 'FAILED',
+      error: { code: 3, message: `Refused for ${key}.` },
+    };
+    const pieces = [Buffer.from(JSON.stringify({ file }))];
+    const error = await errorOf(
+      { status: 200, headers: { 'content-type': 'application/json' }, pieces },
+      keys,
+    );
+    expect(error).toMatchObject({ message: expect.stringContaining('(Refused for ***.)') });
+    expect(leaksIn({ error: everythingOf(error) }, keys)).toEqual([]);
   });
 });
 
