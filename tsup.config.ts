@@ -10,6 +10,8 @@ export default defineConfig({
   // tsup leaves dependencies out by itself, but not optional ones.
   external: ['@ffmpeg-installer/ffmpeg', 'chromadb'],
   removeNodeProtocol: false,
+  // `import.meta.url` in CommonJS.
+  shims: true,
   dts: true,
   sourcemap: true,
   clean: true,

@@ -1,18 +1,25 @@
-import type { EncodedPacket, EncodedPacketSink, Input, InputVideoTrack } from 'mediabunny';
+import type { EncodedPacket } from 'mediabunny';
 import type { FrameShape } from '../encode-frame.js';
 import type { Span } from '../excerpt.js';
 import type { SniffedFormat } from '../sniff.js';
 import type { LocalSource } from '../source.js';
 import type { ColourHint } from './decode-frames.js';
 import { guessMatrix } from './decode-frames.js';
+import { openIndex } from './index-thread.js';
+import { PacketFinder } from './packet-finder.js';
 import type { KeyframeNeighbours } from './plan.js';
+import type { TrackDescription } from './serve-indexes.js';
 import { breakLink, unitLengthBytes } from './splice.js';
 
 /** The index of a clip's packets, read without decoding and mostly without reading the packets. */
 export interface PacketIndex {
-  readonly input: Input;
-  readonly track: InputVideoTrack;
-  readonly sink: EncodedPacketSink;
+  readonly input: { dispose(): void };
+  readonly track: {
+    getDecoderConfig(): Promise<VideoDecoderConfig | null>;
+    /** In seconds. */
+    getFirstTimestamp(): Promise<number>;
+  };
+  readonly sink: PacketFinder;
   readonly span: Span;
   readonly codec: string;
   /** Bytes that tell the length of each unit in a packet, for codecs that are made of units. */
@@ -25,67 +32,43 @@ export interface PacketIndex {
 
 const metadataOnly = { metadataOnly: true } as const;
 
-/** Opens the index of a container that mediabunny reads reliably; nothing when it knows no video codec in it. */
+/**
+ * Opens the index of a container that mediabunny reads reliably; nothing when it knows no video codec
+ * in it.
+ *
+ * @throws Error for a damaged index.
+ */
 export async function openPacketIndex(
   source: LocalSource,
   indexer: NonNullable<SniffedFormat['indexer']>,
 ): Promise<PacketIndex | undefined> {
-  const mediabunny = await import('mediabunny');
-  // Read errors of data that nobody waits for any more must not end the process.
-  const data = source.data
-    ? new mediabunny.BufferSource(source.data)
-    : new mediabunny.FilePathSource(await source.path(), { handleUnhandledError: () => undefined });
-  stopEndlessReads(data);
-  const input = new mediabunny.Input({ source: data, formats: [mediabunny[indexer]] });
-  try {
-    const track = await input.getPrimaryVideoTrack();
-    const codec = await track?.getCodec();
-    if (track && codec) {
-      const span = await spanOf(track);
-      const hasAudio = (await input.getPrimaryAudioTrack()) !== null;
-      const sink = new mediabunny.EncodedPacketSink(track);
-      const lengthBytes = unitLengthBytes((await track.getDecoderConfig())?.description);
-      if (span.endMs > span.startMs)
-        return { input, track, sink, span, codec, lengthBytes, hasAudio, ...(await looksOf(track)) };
-    }
-  } catch (error) {
-    input.dispose();
-    throw error;
+  const { data } = source;
+  const index = await openIndex({ indexer, data, path: data ? undefined : await source.path() });
+  const { track } = index;
+  const span = track && spanOf(track);
+  if (!track || !span || !(span.endMs > span.startMs)) {
+    index.close();
+    return undefined;
   }
-  input.dispose();
-  return undefined;
-}
-
-/** The one method of a mediabunny source through which all its readers read. It is not in its types. */
-interface Readable {
-  _read(start: number, end: number, ...rest: unknown[]): unknown;
-}
-
-/** Parsers read a place again now and then, but never this often without reading another in between. */
-const maxRepeatedReads = 1000;
-
-/**
- * mediabunny 1.61 searches for the next element of a damaged Matroska file in a loop that never ends
- * when it finds none, reading the same eight bytes for ever without giving way to any timer.
- */
-function stopEndlessReads(source: object): void {
-  const readable = source as Readable;
-  const read = readable._read;
-  let last = '';
-  let repeated = 0;
-  readable._read = (start, end, ...rest) => {
-    const range = `${start}-${end}`;
-    repeated = range === last ? repeated + 1 : 0;
-    last = range;
-    if (repeated > maxRepeatedReads) throw new Error('The index is damaged: reading it makes no progress.');
-    return read.call(source, start, end, ...rest);
+  const { EncodedPacket } = await import('mediabunny');
+  return {
+    input: { dispose: () => index.close() },
+    track: {
+      getDecoderConfig: async () => track.decoderConfig,
+      getFirstTimestamp: async () => track.firstSeconds,
+    },
+    sink: new PacketFinder(index, EncodedPacket),
+    span,
+    codec: track.codec,
+    lengthBytes: unitLengthBytes(track.decoderConfig?.description),
+    hasAudio: track.hasAudio,
+    ...looksOf(track),
   };
 }
 
-async function spanOf(track: InputVideoTrack): Promise<Span> {
-  const end = (await track.getDurationFromMetadata()) ?? (await track.computeDuration());
+function spanOf({ firstSeconds, endSeconds }: TrackDescription): Span {
   // What lies before zero was cut away by an edit list.
-  return { startMs: Math.max(0, await track.getFirstTimestamp()) * 1000, endMs: end * 1000 };
+  return { startMs: Math.max(0, firstSeconds) * 1000, endMs: endSeconds * 1000 };
 }
 
 /** The names that ffmpeg's scale filter has for WebCodecs' colour matrices. */
@@ -96,17 +79,16 @@ const matrixNames: Readonly<Record<string, string>> = {
   'bt2020-ncl': 'bt2020',
 };
 
-async function looksOf(
-  track: InputVideoTrack,
-): Promise<Pick<PacketIndex, 'shape' | 'codedPixels' | 'colours'>> {
-  const [rotation, flip] = [await track.getRotation(), await track.getFlip()];
-  const [width, height] = [await track.getSquarePixelWidth(), await track.getSquarePixelHeight()];
-  const { matrix, fullRange } = await track.getColorSpace();
-  const codedHeight = await track.getCodedHeight();
+function looksOf(track: TrackDescription): Pick<PacketIndex, 'shape' | 'codedPixels' | 'colours'> {
+  const { rotation, flip, squareWidth, squareHeight, codedWidth, codedHeight } = track;
+  const { matrix, fullRange } = track.colours;
   const turned = rotation % 180 !== 0;
   return {
-    shape: { rotation, flip, width: turned ? height : width, height: turned ? width : height },
-    codedPixels: (await track.getCodedWidth()) * codedHeight,
+    shape: {
+      ...{ rotation, flip },
+      ...{ width: turned ? squareHeight : squareWidth, height: turned ? squareWidth : squareHeight },
+    },
+    codedPixels: codedWidth * codedHeight,
     colours: {
       matrix: (matrix && matrixNames[matrix]) ?? guessMatrix(codedHeight),
       fullRange: fullRange === true,

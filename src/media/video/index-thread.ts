@@ -1,0 +1,116 @@
+import { createRequire } from 'node:module';
+import { Worker } from 'node:worker_threads';
+import type {
+  IndexAnswer,
+  IndexCall,
+  IndexLocation,
+  IndexQuestion,
+  PacketQuery,
+  SentPacket,
+  TrackDescription,
+} from './serve-indexes.js';
+import { serveIndexes } from './serve-indexes.js';
+
+/** Far above what any sound index takes; whoever waits longer has met a loop that never ends. */
+const patienceMs = 5000;
+/** The sample tables of ten hours fit into it; a table that lies about its length fills any memory. */
+const maxHeapMb = 512;
+
+/**
+ * The thread that reads packet indexes. A few wrong bytes in a file send mediabunny 1.61 into loops that
+ * never give way to a timer, or that fill the heap until the process dies: here they cost only this
+ * thread. Long tables are also read beside everything else.
+ */
+class IndexThread {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, { settle: (answer: IndexAnswer) => void; timer: NodeJS.Timeout }>();
+  #asked = 0;
+  #failure: string | undefined;
+
+  constructor() {
+    this.#worker = new Worker(programOf(serveIndexes), {
+      eval: true,
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
+      // mediabunny writes what it finds odd to the console.
+      ...{ stdout: true, stderr: true },
+    });
+    this.#worker.unref();
+    this.#worker.on('message', (answer: IndexAnswer) => this.#waiting.get(answer.id)?.settle(answer));
+    this.#worker.on('error', (error) => this.#end(`Reading the index failed: ${String(error)}`));
+    this.#worker.on('exit', () => this.#end('The thread that reads indexes has ended.'));
+  }
+
+  get isOver(): boolean {
+    return this.#failure !== undefined;
+  }
+
+  /** Rejects when the call fails, takes too long, or brings the thread down. */
+  ask(index: number, call: IndexCall): Promise<IndexAnswer['value']> {
+    if (this.#failure !== undefined) return Promise.reject(new Error(this.#failure));
+    this.#asked += 1;
+    const id = this.#asked;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => this.#end('Reading the index does not come to an end.'), patienceMs);
+      const settle = ({ value, error }: IndexAnswer) => {
+        clearTimeout(timer);
+        this.#waiting.delete(id);
+        if (this.#waiting.size === 0) this.#worker.unref();
+        if (error === undefined) resolve(value);
+        else reject(new Error(error));
+      };
+      this.#waiting.set(id, { settle, timer });
+      this.#worker.ref();
+      this.#worker.postMessage({ id, index, call } satisfies IndexQuestion);
+    });
+  }
+
+  #end(failure: string): void {
+    this.#failure ??= failure;
+    for (const [id, { settle }] of this.#waiting) settle({ id, error: this.#failure });
+    // Whether it still had to be stopped changes nothing: no more is asked of it.
+    this.#worker.terminate().catch(() => undefined);
+  }
+}
+
+/** The function as a program of its own. */
+function programOf(serve: typeof serveIndexes): string {
+  const path = createRequire(import.meta.url).resolve('mediabunny');
+  return [
+    // Some transpilers wrap functions in this to keep their names.
+    'const __name = (target) => target;',
+    `(${serve.toString()})(require('node:worker_threads').parentPort, require(${JSON.stringify(path)}));`,
+  ].join('\n');
+}
+
+let current: IndexThread | undefined;
+let opened = 0;
+
+/** The index of one clip, read in the thread. */
+export interface OpenIndex {
+  /** Nothing when the container has no video track in a codec that mediabunny knows. */
+  readonly track: TrackDescription | null;
+  find(query: PacketQuery): Promise<SentPacket | null>;
+  close(): void;
+}
+
+/** @throws Error for a damaged index, also for one that nothing can be made of in time. */
+export async function openIndex(location: IndexLocation): Promise<OpenIndex> {
+  if (!current || current.isOver) current = new IndexThread();
+  const thread = current;
+  opened += 1;
+  const index = opened;
+  // A thread that has ended has closed all of them.
+  const close = () => void thread.ask(index, { close: true }).catch(() => undefined);
+  try {
+    const track = (await thread.ask(index, { open: location })) as TrackDescription | null;
+    return {
+      track,
+      find: async (query) => (await thread.ask(index, { find: query })) as SentPacket | null,
+      close,
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
