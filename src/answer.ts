@@ -2,6 +2,7 @@ import { attemptAnswer } from './attempts.js';
 import type { Call } from './call.js';
 import { composeContext } from './context/compose.js';
 import type { ChatParts } from './defaults.js';
+import { keepMedia } from './earlier-media.js';
 import type { Emitter } from './emitter.js';
 import type { ChatEvents } from './events.js';
 import { gatherInputs } from './gather-inputs.js';
@@ -59,6 +60,7 @@ export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<Ch
       continue;
     }
     const { attempts, finish, model, queueMs, text, thoughts } = part;
+    const kept = keepMedia(parts, call, inputs.media);
     const remembered = await storeTurn({ memory, clock, events }, call, {
       ...conversation,
       id: turnId,
@@ -70,6 +72,7 @@ export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<Ch
       replyParts: finish.parts,
       usage: finish.usage,
     });
+    await kept;
     const reply: Reply = {
       text,
       thoughts,
@@ -79,6 +82,7 @@ export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<Ch
       usage: finish.usage,
       finishReason: finish.finishReason,
       media: inputs.media,
+      shownAgain: inputs.shownAgain.map(({ media }) => summariseMedia(media)),
       recalled: context.recalled,
       recentTurns: context.recentTurns,
       attempts,

@@ -9,6 +9,7 @@ import { Emitter } from './emitter.js';
 import { ConfigurationError, InvalidInputError, MultimodalChatError } from './errors.js';
 import type { ChatEvents } from './events.js';
 import type { KeyPoolStats } from './keys/key-pool.js';
+import type { MediaArchiveStats } from './memory/media-archive.js';
 import type { ForgetTarget, MemoryStats } from './memory/memory-store.js';
 import type { ChatRequest, MultimodalChatOptions } from './options.js';
 import type { ResolvedOptions } from './resolve-options.js';
@@ -30,6 +31,8 @@ export interface ChatStats {
   readonly keys: KeyPoolStats;
   /** Absent with memory off. */
   readonly memory?: MemoryStats | undefined;
+  /** Attachments that are kept for later prompts. Absent when none are. */
+  readonly mediaArchive?: MediaArchiveStats | undefined;
   readonly calls: {
     readonly total: number;
     readonly inFlight: number;
@@ -162,14 +165,20 @@ export class MultimodalChat implements AsyncDisposable {
   async forget(
     target: ConversationName | { readonly tenant: string } | { readonly before: Date },
   ): Promise<number> {
-    const { memory } = this.#parts;
+    const { archive, memory } = this.#parts;
     if (memory === undefined) return 0;
     const resolved: ForgetTarget = 'sessionId' in target ? withTenant(target) : target;
+    // First what depends on the turns: were it to fail in between, the turns still say what is to go.
+    await archive?.forget(resolved);
     return memory.forget(resolved);
   }
 
   async stats(): Promise<ChatStats> {
-    const [keys, memory] = await Promise.all([this.#parts.keyPool.stats(), this.#parts.memory?.stats()]);
+    const [keys, memory, mediaArchive] = await Promise.all([
+      this.#parts.keyPool.stats(),
+      this.#parts.memory?.stats(),
+      this.#parts.archive?.stats(),
+    ]);
     const calls = {
       total: this.#total,
       inFlight: this.#running.size,
@@ -177,7 +186,7 @@ export class MultimodalChat implements AsyncDisposable {
       failed: this.#failed,
       hedged: this.#hedged,
     };
-    return { keys, memory, calls, startedAt: this.#startedAt };
+    return { keys, memory, mediaArchive, calls, startedAt: this.#startedAt };
   }
 
   /**

@@ -5,7 +5,10 @@ import { keysFromEnv } from './keys/keys-from-env.js';
 import { ScheduledKeyPool } from './keys/scheduled-key-pool.js';
 import { DefaultMediaProcessor } from './media/default-media-processor.js';
 import type { MediaProcessor } from './media/media-processor.js';
+import { DiskMediaArchive } from './memory/archive/disk-media-archive.js';
+import { InProcessMediaArchive } from './memory/archive/in-process-media-archive.js';
 import { EmbeddedMemoryStore } from './memory/embedded/embedded-memory-store.js';
+import type { MediaArchive } from './memory/media-archive.js';
 import type { MemoryStore } from './memory/memory-store.js';
 import type { ChatModel } from './model/chat-model.js';
 import { defaultChatModel, defaultFallbackModels } from './model/default-models.js';
@@ -19,6 +22,7 @@ export interface ChatParts {
   readonly keyPool: KeyPool;
   readonly media: MediaProcessor;
   readonly memory: MemoryStore | undefined;
+  readonly archive: MediaArchive | undefined;
   readonly retry: RetryPolicy;
   readonly model: ChatModel;
   readonly modelName: string;
@@ -40,6 +44,17 @@ function makeKeyPool(options: ResolvedOptions, modelIsInjected: boolean): KeyPoo
     limits: options.limits,
     clock: options.clock,
   });
+}
+
+function makeArchive(
+  { dataDir, mediaArchive, memory }: ResolvedOptions,
+  own: <Part extends { close(): Promise<void> }>(part: Part) => Part,
+): MediaArchive | undefined {
+  if (mediaArchive === false || memory === false) return undefined;
+  if (mediaArchive !== undefined && 'keep' in mediaArchive) return mediaArchive;
+  return memory === ':memory:'
+    ? own(new InProcessMediaArchive(mediaArchive))
+    : own(new DiskMediaArchive({ directory: join(dataDir, 'media'), ...mediaArchive }));
 }
 
 /** Takes the parts that were injected and makes the others. */
@@ -88,7 +103,8 @@ export function makeParts(options: ResolvedOptions): ChatParts {
               embedder: options.embedder,
             }),
           );
+  const archive = makeArchive(options, own);
   const modelName =
     typeof options.model === 'string' ? options.model : process.env.GEMINI_MODEL?.trim() || defaultChatModel;
-  return { keyPool, media, memory, retry, model, modelName, owned };
+  return { keyPool, media, memory, archive, retry, model, modelName, owned };
 }

@@ -1,11 +1,13 @@
 import type { Call } from './call.js';
 import { Channel } from './channel.js';
 import type { Clock } from './clock.js';
-import { fitRecent } from './context/compose.js';
+import { fitRecent, type MediaShownAgain } from './context/compose.js';
+import { showEarlierMedia } from './earlier-media.js';
 import type { Emitter } from './emitter.js';
 import { MemoryError } from './errors.js';
 import type { ChatEvents } from './events.js';
 import type { MediaProcessor } from './media/media-processor.js';
+import type { MediaArchive } from './memory/media-archive.js';
 import type { MemoryStore } from './memory/memory-store.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import type { ChatPart, MediaProgress, PreparedMedia, RecalledTurn, Turn } from './types.js';
@@ -14,6 +16,7 @@ import type { ChatPart, MediaProgress, PreparedMedia, RecalledTurn, Turn } from 
 export interface InputParts {
   readonly media: MediaProcessor;
   readonly memory: MemoryStore | undefined;
+  readonly archive: MediaArchive | undefined;
   readonly clock: Clock;
   readonly events: Emitter<ChatEvents>;
   readonly context: ResolvedOptions['context'];
@@ -22,6 +25,8 @@ export interface InputParts {
 /** Everything beside the prompt that goes into a request. */
 export interface GatheredInputs {
   readonly media: readonly PreparedMedia[];
+  /** Attachments of earlier turns that the prompt is about. */
+  readonly shownAgain: readonly MediaShownAgain[];
   /** The latest turns, oldest first. */
   readonly recent: readonly Turn[];
   /** Older turns that bear on the prompt, best first. */
@@ -105,9 +110,14 @@ export async function* gatherInputs(
     memoryMs = elapsedMs();
     return remembered;
   };
+  const addEarlierMedia = async (inputs: Pick<GatheredInputs, 'media' | 'recent' | 'recalled'>) => {
+    const maxTokens = parts.context.earlierMediaTokens;
+    const shownAgain = await showEarlierMedia(parts, call, { ...inputs, maxTokens });
+    return { ...inputs, shownAgain, mediaMs, memoryMs };
+  };
   if (call.request.media.length === 0) {
     const remembered = await remember();
-    return { media: [], ...remembered, mediaMs, memoryMs };
+    return await addEarlierMedia({ media: [], ...remembered });
   }
 
   const channel = new Channel<ChatPart>();
@@ -133,5 +143,5 @@ export async function* gatherInputs(
     call.signal.removeEventListener('abort', onAbort);
   }
   const [media, remembered] = await work;
-  return { media, ...remembered, mediaMs, memoryMs };
+  return await addEarlierMedia({ media, ...remembered });
 }

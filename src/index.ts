@@ -35,9 +35,12 @@ export { ScheduledKeyPool } from './keys/scheduled-key-pool.js';
 export { DefaultMediaProcessor } from './media/default-media-processor.js';
 export type { MediaOptions } from './media/media-options.js';
 export type { MediaProcessor, PrepareOptions } from './media/media-processor.js';
+export type { DiskMediaArchiveOptions } from './memory/archive/disk-media-archive.js';
+export { DiskMediaArchive } from './memory/archive/disk-media-archive.js';
 export type { EmbeddedMemoryStoreOptions } from './memory/embedded/embedded-memory-store.js';
 export { EmbeddedMemoryStore } from './memory/embedded/embedded-memory-store.js';
 export type { Embedder } from './memory/embedder.js';
+export type { ArchivedMedia, MediaArchive, MediaArchiveStats } from './memory/media-archive.js';
 export type { ForgetTarget, MemoryStats, MemoryStore } from './memory/memory-store.js';
 export type { AttemptTimeouts } from './model/attempt-watch.js';
 export type {

@@ -4,6 +4,7 @@ import type { LimitRule } from './keys/limit-rules.js';
 import type { MediaOptions } from './media/media-options.js';
 import type { MediaProcessor } from './media/media-processor.js';
 import type { Embedder } from './memory/embedder.js';
+import type { MediaArchive } from './memory/media-archive.js';
 import type { MemoryStore } from './memory/memory-store.js';
 import type { ChatModel, GenerationOptions } from './model/chat-model.js';
 import type { RetryPolicy } from './retry/retry-policy.js';
@@ -44,6 +45,13 @@ export interface MultimodalChatOptions {
   readonly hedge?: { readonly afterMs: number } | undefined;
   /** `false` forgets everything, `':memory:'` keeps turns in the process, or a `MemoryStore` of your own, which you close. Default: a file under `dataDir`. */
   readonly memory?: false | ':memory:' | MemoryStore | undefined;
+  /**
+   * Attachments are kept as the model was shown them, so that a later prompt about them shows them
+   * again. `false` keeps none, `{ maxBytes }` bounds them (default 1 GiB; what was attached longest ago
+   * goes first), or a `MediaArchive` of your own, which you close. Default: under `dataDir`; in the
+   * process with `memory: ':memory:'`, none with `memory: false`.
+   */
+  readonly mediaArchive?: false | { readonly maxBytes?: number | undefined } | MediaArchive | undefined;
   /** Lets the default store recall by meaning as well as by words. Default: none. */
   readonly embedder?: Embedder | undefined;
   /** Settings of the default media processor, or a `MediaProcessor` of your own, which you close. */
@@ -72,6 +80,11 @@ export interface MultimodalChatOptions {
          * fit is looked at less closely, then shown with fewer frames and less sound. Default 64 000.
          */
         readonly mediaTokens?: number | undefined;
+        /**
+         * Tokens of attachments of earlier turns that are shown again, at low detail, when a prompt is
+         * about them; 0 never shows any. Default 8 000.
+         */
+        readonly earlierMediaTokens?: number | undefined;
         /** Tokens of recent turns that are sent verbatim; the latest turn always is. Default 12 000. */
         readonly recentTokens?: number | undefined;
         /** At most this many recent turns are looked at. Default 40. */

@@ -6,6 +6,7 @@ import type { KeyPool } from './keys/key-pool.js';
 import type { MediaOptions } from './media/media-options.js';
 import type { MediaProcessor } from './media/media-processor.js';
 import type { Embedder } from './memory/embedder.js';
+import type { MediaArchive } from './memory/media-archive.js';
 import type { MemoryStore } from './memory/memory-store.js';
 import type { ChatModel } from './model/chat-model.js';
 import type { ChatRequest, MultimodalChatOptions } from './options.js';
@@ -63,6 +64,8 @@ const timeoutsSchema = z.strictObject({
 const contextSchema = z.strictObject({
   /** Tokens that the attachments of one call may cost together. */
   mediaTokens: atLeastOne.default(64_000),
+  /** Tokens of earlier attachments that are shown again. */
+  earlierMediaTokens: count.default(8_000),
   /** Tokens of recent turns that are sent verbatim. The latest turn is always sent whole. */
   recentTokens: count.default(12_000),
   /** At most this many recent turns are looked at. */
@@ -125,6 +128,13 @@ const optionsSchema = z.strictObject({
       z.literal(false),
       z.literal(':memory:'),
       partWith<MemoryStore>('MemoryStore', 'append', 'recent', 'recall', 'forget', 'stats', 'flush', 'close'),
+    ])
+    .optional(),
+  mediaArchive: z
+    .union([
+      z.literal(false),
+      partWith<MediaArchive>('MediaArchive', 'keep', 'list', 'load', 'forget', 'stats', 'close'),
+      z.strictObject({ maxBytes: atLeastOne.optional() }),
     ])
     .optional(),
   embedder: partWith<Embedder>('Embedder', 'embed').optional(),

@@ -239,6 +239,8 @@ export interface Reply {
   readonly usage?: Usage | undefined;
   readonly finishReason: FinishReason;
   readonly media: readonly PreparedMedia[];
+  /** Attachments of earlier turns that the prompt was about and that were shown again. */
+  readonly shownAgain: readonly TurnMedia[];
   /** Earlier turns that were found by meaning and shown to the model, oldest first. */
   readonly recalled: readonly RecalledTurn[];
   /** How many recent turns were sent verbatim. */

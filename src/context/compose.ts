@@ -1,7 +1,7 @@
 import type { ModelContent, ModelPart } from '../model/chat-model.js';
 import type { PreparedMedia, RecalledTurn, Turn } from '../types.js';
 import { estimateTextTokens } from './budget.js';
-import { mediaParts, mentionMedia, quoteTurns } from './describe.js';
+import { announceAgain, mediaParts, mentionMedia, quoteTurns } from './describe.js';
 
 /** Tokens that a message costs beside its text: role and separators. */
 const tokensPerMessage = 4;
@@ -15,11 +15,19 @@ interface ContextBudget {
 export interface ContextInput {
   readonly prompt: string;
   readonly media: readonly PreparedMedia[];
+  /** Attachments of earlier turns that are shown once more. */
+  readonly shownAgain?: readonly MediaShownAgain[] | undefined;
   /** Oldest first. */
   readonly recent: readonly Turn[];
   /** Best first; turns that are also recent are left out. */
   readonly recalled: readonly RecalledTurn[];
   readonly budget: ContextBudget;
+}
+
+/** An attachment of an earlier turn, and when it was attached, in milliseconds since the epoch. */
+export interface MediaShownAgain {
+  readonly media: PreparedMedia;
+  readonly at: number;
 }
 
 export interface ComposedContext {
@@ -80,18 +88,23 @@ function recentContents(turn: Turn): ModelContent[] {
 
 /**
  * Builds the messages of one request: recent turns in their own roles, then one user message that
- * holds the recalled turns as a quotation, the media with their timestamps, and last the prompt.
+ * holds the recalled turns as a quotation, the media with their timestamps (earlier ones first), and
+ * last the prompt.
  */
 export function composeContext(input: ContextInput): ComposedContext {
   const recent = fitRecent(input.recent, input.budget.recentTokens);
   const recalled = fitRecalled(input.recalled, recent, input.budget.recallTokens);
   const lastParts: ModelPart[] = [];
   if (recalled.length > 0) lastParts.push({ type: 'text', text: quoteTurns(recalled) });
+  for (const { at, media } of input.shownAgain ?? []) {
+    lastParts.push({ type: 'text', text: announceAgain(media, at) }, ...mediaParts(media));
+  }
   for (const media of input.media) lastParts.push(...mediaParts(media));
   lastParts.push({ type: 'text', text: input.prompt });
 
   const contents: ModelContent[] = [...recent.flatMap(recentContents), { role: 'user', parts: lastParts }];
-  let estimatedTokens = input.media.reduce((sum, media) => sum + media.estimatedTokens, 0);
+  const allMedia = [...(input.shownAgain ?? []).map(({ media }) => media), ...input.media];
+  let estimatedTokens = allMedia.reduce((sum, media) => sum + media.estimatedTokens, 0);
   for (const content of contents) {
     estimatedTokens += tokensPerMessage;
     for (const part of content.parts)

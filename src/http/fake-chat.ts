@@ -64,6 +64,7 @@ function fakeReply(reply: Partial<Reply> = {}): Reply {
     usage: { inputTokens: 10, outputTokens: 2, thoughtTokens: 0, totalTokens: 12 },
     finishReason: 'stop',
     media: [],
+    shownAgain: [],
     recalled: [],
     recentTurns: 0,
     attempts: [],

@@ -169,6 +169,7 @@ describe('the other routes', () => {
       queued: 1,
       in_flight: 2,
       calls: { total: 20, in_flight: 2, succeeded: 17, failed: 1, hedged: 3 },
+      media_archive: null,
       memory: { turns: 7, sessions: 2, pending: 0, disk_bytes: 4096 },
       started_at: 1_700_000_000,
     });

@@ -56,6 +56,7 @@ describe('the reply of POST /infer', () => {
     const response = await handler(ask({ prompt: 'Hi', session_id: 'c1' }, { accept: 'application/json' }));
     expect(await response.json()).toEqual({
       response: 'Hello',
+      shown_again: [],
       session_id: 'c1',
       turn_id: 't1',
       processing_time: 1.234,

@@ -29,6 +29,7 @@ export function wireReply(reply: Reply, options: WireOptions): object {
     thoughts: reply.thoughts === '' ? undefined : reply.thoughts,
     usage: reply.usage === undefined ? null : wireUsage(reply.usage),
     media: reply.media.map((media) => wireMedia(media, options)),
+    shown_again: reply.shownAgain.map(({ name, kind }) => ({ name, kind })),
     recalled: reply.recalled.map(wireRecalled),
     recent_turns: reply.recentTurns,
     attempts: reply.attempts.map(wireAttempt),

@@ -31,6 +31,7 @@ export function wireStats(stats: ChatStats, notice: string | undefined): object 
             pending: memory.pending,
             disk_bytes: memory.diskBytes,
           },
+    media_archive: stats.mediaArchive ?? null,
     started_at: seconds(stats.startedAt),
     notice,
   };

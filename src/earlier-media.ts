@@ -1,0 +1,100 @@
+import type { Call } from './call.js';
+import type { MediaShownAgain } from './context/compose.js';
+import { chooseShownAgain, detailOfShownAgain, type ShownAgain } from './context/show-again.js';
+import type { Emitter } from './emitter.js';
+import { MemoryError } from './errors.js';
+import type { ChatEvents } from './events.js';
+import type { MediaArchive } from './memory/media-archive.js';
+import type { PreparedMedia, RecalledTurn, Turn } from './types.js';
+
+interface ArchiveParts {
+  readonly archive: MediaArchive | undefined;
+  readonly events: Emitter<ChatEvents>;
+}
+
+/** What the choice depends on, beside the prompt. */
+interface Around {
+  readonly media: readonly PreparedMedia[];
+  readonly recent: readonly Turn[];
+  readonly recalled: readonly RecalledTurn[];
+  readonly maxTokens: number;
+}
+
+/** The attachments of earlier turns that the prompt is about. Not being able to read them costs no answer. */
+export async function showEarlierMedia(
+  parts: ArchiveParts,
+  call: Call,
+  { maxTokens, media, recalled, recent }: Around,
+): Promise<readonly MediaShownAgain[]> {
+  const { archive } = parts;
+  const { conversation, request } = call;
+  if (archive === undefined || maxTokens === 0) return [];
+  const shown = await unlessMemoryFails(parts, call, async () => {
+    const archived = await archive.list(conversation);
+    const attached = media.map(({ fingerprint }) => fingerprint);
+    const chosen = chooseShownAgain({
+      prompt: request.prompt,
+      archived,
+      attached,
+      recent,
+      recalled,
+      maxTokens,
+    });
+    return Promise.all(
+      chosen.map(async (choice) => {
+        const data = await archive.load(conversation, choice.media.id);
+        return data && { at: choice.media.firstAt, media: toPrepared(choice, data) };
+      }),
+    );
+  });
+  return (shown ?? []).filter((again) => again !== undefined);
+}
+
+/** Keeps what was attached, so that a later prompt about it can show it again. */
+export async function keepMedia(
+  parts: ArchiveParts,
+  call: Call,
+  media: readonly PreparedMedia[],
+): Promise<void> {
+  const { archive } = parts;
+  if (archive === undefined || media.length === 0) return;
+  await unlessMemoryFails(parts, call, async () => {
+    await Promise.all(media.map((each) => archive.keep(call.conversation, each, call.startedAt)));
+  });
+}
+
+function toPrepared(
+  { estimatedTokens, media, parts }: ShownAgain,
+  data: readonly Uint8Array[],
+): PreparedMedia {
+  const { fingerprint, kind, name, source } = media;
+  return {
+    kind,
+    name,
+    fingerprint,
+    source,
+    estimatedTokens,
+    parts: parts.flatMap((index) => {
+      const part = media.parts[index];
+      const bytes = data[index];
+      if (part === undefined || bytes === undefined) return [];
+      return [
+        { ...part, data: bytes, ...(part.mimeType.startsWith('image/') && { detail: detailOfShownAgain }) },
+      ];
+    }),
+  };
+}
+
+async function unlessMemoryFails<T>(
+  { events }: ArchiveParts,
+  { conversation, turnId }: Call,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!MemoryError.isInstance(error)) throw error;
+    events.emit('failure', { sessionId: conversation.sessionId, turnId, error });
+    return undefined;
+  }
+}

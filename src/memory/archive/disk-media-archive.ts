@@ -1,0 +1,233 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { MemoryError } from '../../errors.js';
+import type { Conversation, PreparedMedia } from '../../types.js';
+import { nameKey } from '../conversation-key.js';
+import type { ArchivedMedia, MediaArchive, MediaArchiveStats } from '../media-archive.js';
+import type { ForgetTarget } from '../memory-store.js';
+import {
+  decodeParts,
+  encodeArchived,
+  headerLength,
+  idOf,
+  preambleBytes,
+  readHeader,
+} from './archived-file.js';
+
+export interface DiskMediaArchiveOptions {
+  /** Made on the first write. */
+  readonly directory: string;
+  /** Bytes of all tenants together; what was attached longest ago goes first. Default 1 GiB. */
+  readonly maxBytes?: number | undefined;
+}
+
+const extension = '.media';
+const gibibyte = 2 ** 30;
+/** A single attachment may take this part of the space; a larger one is not kept. */
+const largestShare = 1 / 8;
+/** How far below the bound the oldest are removed, so that it is not done at every write. */
+const roomAfterRemoval = 0.9;
+/** What a killed process was writing is left alone for so long, since it may be another one's. */
+const longestWriteMs = 3_600_000;
+
+interface StoredFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** When it was last attached: its modification time, in milliseconds since the epoch. */
+  readonly lastAt: number;
+}
+
+/**
+ * Attachments as the model was shown them, one file each in a directory per conversation. Any number
+ * of processes may use one directory.
+ *
+ * @example
+ * ```ts
+ * const archive = new DiskMediaArchive({ directory: './data/media', maxBytes: 10 * 2 ** 30 });
+ * ```
+ */
+export class DiskMediaArchive implements MediaArchive {
+  readonly #directory: string;
+  readonly #maxBytes: number;
+  /** Bytes of all files, as far as this process knows; unknown until they were counted. */
+  #bytes: Promise<number> | undefined;
+
+  constructor(options: DiskMediaArchiveOptions) {
+    this.#directory = options.directory;
+    this.#maxBytes = options.maxBytes ?? gibibyte;
+  }
+
+  async keep(conversation: Conversation, media: PreparedMedia, at: number): Promise<void> {
+    if (media.parts.some(({ path }) => path !== undefined)) return;
+    const directory = this.#directoryOf(conversation);
+    const path = join(directory, `${idOf(media)}${extension}`);
+    try {
+      const attachedAt = new Date(at);
+      if (await setTime(path, attachedAt)) return;
+      const file = encodeArchived(media, at);
+      if (file.length > this.#maxBytes * largestShare) return;
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      const unfinished = `${path}.${randomUUID()}.part`;
+      await writeFile(unfinished, file, { mode: 0o600 });
+      await utimes(unfinished, attachedAt, attachedAt);
+      await rename(unfinished, path);
+      await this.#makeRoom(file.length);
+    } catch (cause) {
+      throw explain('kept', cause);
+    }
+  }
+
+  async list(conversation: Conversation): Promise<readonly ArchivedMedia[]> {
+    try {
+      const directory = this.#directoryOf(conversation);
+      const names = (await namesIn(directory)).filter((name) => name.endsWith(extension));
+      const items = await Promise.all(names.map((name) => readArchived(directory, name)));
+      return items.filter((item) => item !== undefined).sort((a, b) => a.firstAt - b.firstAt);
+    } catch (cause) {
+      throw explain('read', cause);
+    }
+  }
+
+  async load(conversation: Conversation, id: string): Promise<readonly Uint8Array[] | undefined> {
+    if (!/^[0-9a-f]+$/.test(id)) return undefined;
+    try {
+      return decodeParts(await readFile(join(this.#directoryOf(conversation), `${id}${extension}`)));
+    } catch (cause) {
+      if (isMissing(cause)) return undefined;
+      throw explain('read', cause);
+    }
+  }
+
+  async forget(target: ForgetTarget): Promise<void> {
+    try {
+      if ('before' in target) {
+        const before = target.before.getTime();
+        const files = await this.#files();
+        await removeAll(files.filter(({ lastAt }) => lastAt < before));
+      } else {
+        const directory =
+          'sessionId' in target ? this.#directoryOf(target) : this.#tenantDirectory(target.tenant);
+        await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+      }
+      this.#bytes = undefined;
+    } catch (cause) {
+      throw explain('removed', cause);
+    }
+  }
+
+  async stats(): Promise<MediaArchiveStats> {
+    const files = await this.#files();
+    return { items: files.length, bytes: sumOf(files) };
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held open.
+  }
+
+  async #makeRoom(addedBytes: number): Promise<void> {
+    const known = this.#bytes;
+    this.#bytes = known === undefined ? this.#files().then(sumOf) : known.then((bytes) => bytes + addedBytes);
+    if ((await this.#bytes) <= this.#maxBytes) return;
+    // Counted anew, because other processes write and forget too.
+    const files = [...(await this.#files())].sort((a, b) => a.lastAt - b.lastAt);
+    let bytes = sumOf(files);
+    const tooMany: StoredFile[] = [];
+    for (const file of files) {
+      if (bytes <= this.#maxBytes * roomAfterRemoval) break;
+      bytes -= file.bytes;
+      tooMany.push(file);
+    }
+    await removeAll(tooMany);
+    this.#bytes = Promise.resolve(bytes);
+  }
+
+  /** Every kept file; on the way, what killed processes left unfinished is removed. */
+  async #files(): Promise<readonly StoredFile[]> {
+    const names = await namesIn(this.#directory, true);
+    const found = await Promise.all(names.map((name) => describeFile(join(this.#directory, name))));
+    const files = found.filter((file) => file !== undefined);
+    const stale = Date.now() - longestWriteMs;
+    await removeAll(files.filter(({ lastAt, path }) => path.endsWith('.part') && lastAt < stale));
+    return files.filter(({ path }) => path.endsWith(extension));
+  }
+
+  #tenantDirectory(tenant: string): string {
+    return join(this.#directory, nameKey(tenant).toString('hex'));
+  }
+
+  #directoryOf({ sessionId, tenant }: Conversation): string {
+    return join(this.#tenantDirectory(tenant), nameKey(sessionId).toString('hex'));
+  }
+}
+
+const sumOf = (files: readonly StoredFile[]) => files.reduce((sum, { bytes }) => sum + bytes, 0);
+
+const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
+
+/** Sets the modification time; false when there is no such file. */
+async function setTime(path: string, at: Date): Promise<boolean> {
+  try {
+    await utimes(path, at, at);
+    return true;
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+async function namesIn(directory: string, recursive = false): Promise<readonly string[]> {
+  try {
+    return await readdir(directory, { recursive });
+  } catch (error) {
+    if (isMissing(error)) return [];
+    throw error;
+  }
+}
+
+/** Nothing for directories, and for files that were removed meanwhile. */
+async function describeFile(path: string): Promise<StoredFile | undefined> {
+  try {
+    const stats = await stat(path);
+    return stats.isFile() ? { path, bytes: stats.size, lastAt: stats.mtimeMs } : undefined;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+async function removeAll(files: readonly StoredFile[]): Promise<void> {
+  await Promise.all(files.map(({ path }) => rm(path, { force: true })));
+}
+
+async function readArchived(directory: string, name: string): Promise<ArchivedMedia | undefined> {
+  const id = name.slice(0, -extension.length);
+  try {
+    const file = await open(join(directory, name), 'r');
+    try {
+      const { mtimeMs, size } = await file.stat();
+      const preamble = await file.read(Buffer.alloc(preambleBytes), 0, preambleBytes, 0);
+      const length = headerLength(preamble.buffer.subarray(0, preamble.bytesRead));
+      if (length === undefined) return undefined;
+      const json = await file.read(Buffer.alloc(length), 0, length, preambleBytes);
+      const header = readHeader(json.buffer.subarray(0, json.bytesRead), size);
+      return header && { ...header, id, lastAt: mtimeMs };
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** A failure of the disk as a `MemoryError`; anything else as it is. */
+function explain(what: string, cause: unknown): unknown {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code === undefined) return cause;
+  const advice =
+    code === 'ENOSPC' ? 'Free some disk space' : 'Check that its directory can be read and written';
+  return new MemoryError(`An attachment of the conversation could not be ${what} (${code}). ${advice}.`, {
+    cause,
+  });
+}

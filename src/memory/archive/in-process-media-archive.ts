@@ -1,0 +1,81 @@
+import type { Conversation, PreparedMedia } from '../../types.js';
+import type { ArchivedMedia, MediaArchive, MediaArchiveStats } from '../media-archive.js';
+import type { ForgetTarget } from '../memory-store.js';
+import { idOf } from './archived-file.js';
+
+interface Entry {
+  readonly conversation: Conversation;
+  readonly item: ArchivedMedia;
+  readonly data: readonly Uint8Array[];
+  readonly bytes: number;
+}
+
+const defaultMaxBytes = 256 * 2 ** 20;
+
+/** Attachments as the model was shown them, until the process ends. */
+export class InProcessMediaArchive implements MediaArchive {
+  readonly #maxBytes: number;
+  /** By conversation and id; what was attached longest ago comes first. */
+  readonly #entries = new Map<string, Entry>();
+  #bytes = 0;
+
+  /** @param options.maxBytes What was attached longest ago goes first. Default 256 MiB. */
+  constructor(options: { readonly maxBytes?: number | undefined } = {}) {
+    this.#maxBytes = options.maxBytes ?? defaultMaxBytes;
+  }
+
+  async keep(conversation: Conversation, media: PreparedMedia, at: number): Promise<void> {
+    if (media.parts.some(({ path }) => path !== undefined)) return;
+    const { estimatedTokens, fingerprint, kind, name, source } = media;
+    const id = idOf(media);
+    const key = keyOf(conversation, id);
+    const firstAt = this.#entries.get(key)?.item.firstAt ?? at;
+    const parts = media.parts.map(({ data: _, ...part }) => part);
+    const data = media.parts.map((part) => part.data);
+    const bytes = data.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    this.#remove(key);
+    const item = { id, kind, name, fingerprint, source, parts, estimatedTokens, firstAt, lastAt: at };
+    this.#entries.set(key, { conversation, item, data, bytes });
+    this.#bytes += bytes;
+    for (const oldest of this.#entries.keys()) {
+      if (this.#bytes <= this.#maxBytes) break;
+      this.#remove(oldest);
+    }
+  }
+
+  async list(conversation: Conversation): Promise<readonly ArchivedMedia[]> {
+    const entries = [...this.#entries.values()].filter((entry) => isIn(entry, conversation));
+    return entries.map(({ item }) => item).sort((a, b) => a.firstAt - b.firstAt);
+  }
+
+  async load(conversation: Conversation, id: string): Promise<readonly Uint8Array[] | undefined> {
+    return this.#entries.get(keyOf(conversation, id))?.data;
+  }
+
+  async forget(target: ForgetTarget): Promise<void> {
+    for (const [key, entry] of this.#entries) {
+      const isMeant = 'before' in target ? entry.item.lastAt < target.before.getTime() : isIn(entry, target);
+      if (isMeant) this.#remove(key);
+    }
+  }
+
+  async stats(): Promise<MediaArchiveStats> {
+    return { items: this.#entries.size, bytes: this.#bytes };
+  }
+
+  async close(): Promise<void> {
+    this.#entries.clear();
+    this.#bytes = 0;
+  }
+
+  #remove(key: string): void {
+    this.#bytes -= this.#entries.get(key)?.bytes ?? 0;
+    this.#entries.delete(key);
+  }
+}
+
+const keyOf = ({ sessionId, tenant }: Conversation, id: string) => JSON.stringify([tenant, sessionId, id]);
+
+const isIn = ({ conversation }: Entry, { tenant, ...rest }: { tenant: string; sessionId?: string }) =>
+  conversation.tenant === tenant &&
+  (rest.sessionId === undefined || conversation.sessionId === rest.sessionId);
