@@ -1,5 +1,5 @@
 /** The emulators of `npm run bench:faults`, one for each case, in a process of their own. */
-import type { FaultName, GeminiEmulator, Injection } from 'multimodal-chat/testing';
+import type { GeminiEmulator, Injection } from 'multimodal-chat/testing';
 import { startGeminiEmulator } from 'multimodal-chat/testing';
 import { seededRandom } from '../support/seeded-random.js';
 import { answerTo } from './faults/answer.js';
@@ -88,7 +88,7 @@ async function strike({ id, fault, share, settings, seed }: Strike): Promise<voi
     flap(one, share.part);
     return;
   }
-  const injection: Injection = { ...settings, fault: fault as FaultName };
+  const injection: Injection = { ...settings, fault };
   const { emulator } = one;
   if (share?.of === 'calls') {
     if (emulator) scriptShare(emulator, injection, share.part, seed);

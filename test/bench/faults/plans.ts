@@ -1,14 +1,7 @@
 import type { FaultName, Injection } from 'multimodal-chat/testing';
 
-/** `refuse` is done here, by closing the port together with every connection. */
-export type PlanName =
-  | FaultName
-  | 'none'
-  | 'refuse'
-  | 'expired-key'
-  | 'restricted-key'
-  | 'token-limit'
-  | 'unknown-block';
+/** `refuse` is done here, by closing the port together with every connection, for as long as it takes. */
+export type PlanName = FaultName | 'none';
 
 /** How a fault strikes for a part of the calls. */
 export type Share =
