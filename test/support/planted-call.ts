@@ -79,6 +79,8 @@ export const leaksIn = (shown: Shown, keys: readonly string[]): readonly string[
 export async function openPlantedCalls() {
   const directory = await mkdtemp(join(tmpdir(), 'secrets-test-'));
   const server = await startWireServer();
+  // Loaded on first use, which must not take the time of the first call.
+  await import('@google/genai');
   const written: string[] = [];
   const consoles = [process.stdout, process.stderr].map((stream) =>
     vi.spyOn(stream, 'write').mockImplementation((text) => written.push(String(text)) > 0),
@@ -98,7 +100,7 @@ export async function openPlantedCalls() {
       baseUrl: server.url,
       fallbackModels: ['gemini-3.5-flash-lite'],
       retry: { maxAttempts: 2, baseDelayMs: 1, maxDelayMs: 1, whenVisible: given.whenVisible },
-      timeouts: { callMs: 1500 },
+      timeouts: { callMs: 2000 },
     });
     const heard = everyEventOf(chat);
     const warnings = everyWarning();
