@@ -1,3 +1,4 @@
+import { connect } from 'node:net';
 import sharp from 'sharp';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createStarter, model, statusOf, twoProjects } from '../../../test/support/emulated-gemini.js';
@@ -163,6 +164,16 @@ describe('a request that Gemini would not take', () => {
       '400 Request payload size exceeds the limit: 1000 bytes.',
     );
     expect(await post(body(4_194_308))).toMatch(/input token count \(1048577\) exceeds .* \(1048576\)/);
+  });
+});
+
+describe('what is not HTTP', () => {
+  it('does not bring the emulator down', async () => {
+    const { emulator, ai } = await start();
+    const socket = connect(Number(new URL(emulator.url).port), '127.0.0.1');
+    socket.end('POST /v1beta/%ZZ HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nshort');
+    await new Promise((resolve) => socket.on('close', resolve).resume());
+    expect(await statusOf(ai.models.generateContent({ model, contents: 'x' }))).toBe(200);
   });
 });
 
