@@ -3,17 +3,18 @@ import type { AnswerParts } from './answer.js';
 import { answer } from './answer.js';
 import type { Call } from './call.js';
 import { openCall } from './call.js';
+import type { ChatStats } from './chat-stats.js';
 import type { ChatParts } from './defaults.js';
 import { makeParts } from './defaults.js';
 import { Emitter } from './emitter.js';
 import { ConfigurationError, InvalidInputError, MultimodalChatError } from './errors.js';
 import type { ChatEvents } from './events.js';
-import type { KeyPoolStats } from './keys/key-pool.js';
-import type { MediaArchiveStats } from './memory/media-archive.js';
-import type { ForgetTarget, MemoryStats } from './memory/memory-store.js';
+import type { ForgetTarget } from './memory/memory-store.js';
 import type { ChatRequest, MultimodalChatOptions } from './options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { resolveOptions, resolveRequest } from './resolve-options.js';
+import { makeRetention, type Retention } from './retention.js';
+import { exportSession, importSession, transferable } from './session-transfer.js';
 import type { CallOptions, ChatPart, Conversation, Reply, Turn } from './types.js';
 
 const defaultTenant = 'default';
@@ -24,25 +25,6 @@ export interface ConversationName {
   readonly sessionId: string;
   /** Default `default`. */
   readonly tenant?: string | undefined;
-}
-
-/** Counters since the chat was made, and the state of its parts. */
-export interface ChatStats {
-  readonly keys: KeyPoolStats;
-  /** Absent with memory off. */
-  readonly memory?: MemoryStats | undefined;
-  /** Attachments that are kept for later prompts. Absent when none are. */
-  readonly mediaArchive?: MediaArchiveStats | undefined;
-  readonly calls: {
-    readonly total: number;
-    readonly inFlight: number;
-    readonly succeeded: number;
-    readonly failed: number;
-    /** Second calls that were made because the first was late (option `hedge`). */
-    readonly hedged: number;
-  };
-  /** Milliseconds since the epoch. */
-  readonly startedAt: number;
 }
 
 /**
@@ -68,6 +50,7 @@ export class MultimodalChat implements AsyncDisposable {
   readonly #running = new Set<Call>();
   readonly #startedAt: number;
   readonly #unsubscribe: (() => void) | undefined;
+  readonly #retention: Retention | undefined;
   #total = 0;
   #succeeded = 0;
   #failed = 0;
@@ -84,6 +67,7 @@ export class MultimodalChat implements AsyncDisposable {
     this.#parts = makeParts(this.#options);
     this.#answerParts = { ...this.#parts, events: this.#events, options: this.#options };
     this.#startedAt = this.#options.clock.now();
+    this.#retention = makeRetention(this.#options, this.#events, (before) => this.forget({ before }));
     this.#unsubscribe = this.#parts.keyPool.onEvent?.((event) => this.#events.emit('key', event));
   }
 
@@ -173,6 +157,37 @@ export class MultimodalChat implements AsyncDisposable {
     return memory.forget(resolved);
   }
 
+  /**
+   * A conversation as JSON lines: its turns, then the attachments that are kept of it. Each string is one
+   * line. The names of tenant and session are not in it.
+   *
+   * @throws MemoryError when memory is off or cannot be read.
+   * @example
+   * ```ts
+   * await pipeline(chat.exportSession({ sessionId: 'trip' }), createWriteStream('trip.jsonl'));
+   * ```
+   */
+  exportSession(conversation: ConversationName): AsyncGenerator<string, void, undefined> {
+    const { archive, memory } = this.#parts;
+    return exportSession(transferable(memory, archive), withTenant(conversation));
+  }
+
+  /**
+   * Adds an exported conversation to one here, usually a new one. Turns that it has already are left as
+   * they are. Resolves with how many turns were read.
+   *
+   * @param lines Pieces of the export, of any size.
+   * @throws InvalidInputError that names the first line that is not as exported.
+   * @throws MemoryError when memory is off or cannot be written.
+   */
+  async importSession(
+    conversation: ConversationName,
+    lines: Iterable<string> | AsyncIterable<string>,
+  ): Promise<number> {
+    const { archive, memory } = this.#parts;
+    return importSession(transferable(memory, archive), withTenant(conversation), lines);
+  }
+
   async stats(): Promise<ChatStats> {
     const [keys, memory, mediaArchive] = await Promise.all([
       this.#parts.keyPool.stats(),
@@ -212,6 +227,7 @@ export class MultimodalChat implements AsyncDisposable {
       });
     }
     this.#unsubscribe?.();
+    await this.#retention?.stop();
     const closings = await Promise.allSettled(this.#parts.owned.map((part) => part.close()));
     for (const closing of closings) if (closing.status === 'rejected') throw closing.reason;
   }
@@ -229,6 +245,7 @@ export class MultimodalChat implements AsyncDisposable {
     };
     this.#running.add(call);
     this.#total += 1;
+    this.#retention?.start();
     return call;
   }
 

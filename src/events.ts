@@ -34,6 +34,13 @@ export interface ChatEvents {
     durationMs: number;
   }) => void;
   reply: (event: { tenant: string; reply: Reply }) => void;
-  /** A call failed for good, or memory failed beside a call that succeeded. */
-  failure: (event: { sessionId: string; turnId: string; error: MultimodalChatError }) => void;
+  /**
+   * A call failed for good, or memory failed beside a call that succeeded. Without a session when old
+   * turns could not be forgotten.
+   */
+  failure: (event: {
+    sessionId?: string | undefined;
+    turnId?: string | undefined;
+    error: MultimodalChatError;
+  }) => void;
 }

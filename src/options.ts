@@ -52,6 +52,8 @@ export interface MultimodalChatOptions {
    * process with `memory: ':memory:'`, none with `memory: false`.
    */
   readonly mediaArchive?: false | { readonly maxBytes?: number | undefined } | MediaArchive | undefined;
+  /** Forgets turns and attachments for good once they are so old, in milliseconds. Default: never. */
+  readonly retention?: { readonly maxAgeMs: number } | undefined;
   /** Lets the default store recall by meaning as well as by words. Default: none. */
   readonly embedder?: Embedder | undefined;
   /** Settings of the default media processor, or a `MediaProcessor` of your own, which you close. */

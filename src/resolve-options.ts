@@ -100,6 +100,7 @@ const mediaShape = {
   allowUrls: z.boolean().optional(),
   allowPrivateAddresses: z.boolean().optional(),
   allowPaths: z.boolean().optional(),
+  pathRoot: name.optional(),
   maxBytes: atLeastOne.optional(),
   maxInlineBytes: atLeastOne.optional(),
   maxPixels: atLeastOne.optional(),
@@ -137,6 +138,7 @@ const optionsSchema = z.strictObject({
       z.strictObject({ maxBytes: atLeastOne.optional() }),
     ])
     .optional(),
+  retention: z.strictObject({ maxAgeMs: durationMs }).optional(),
   embedder: partWith<Embedder>('Embedder', 'embed').optional(),
   media: z.union([partWith<MediaProcessor>('MediaProcessor', 'prepare', 'close'), mediaSchema]).optional(),
   dataDir: name.default('./.multimodal-chat'),

@@ -1,0 +1,152 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import type { MultimodalChatOptions, Turn } from 'multimodal-chat';
+import { InvalidInputError, MemoryError, MultimodalChat } from 'multimodal-chat';
+import { FakeChatModel, FakeMediaProcessor, InMemoryStore, VirtualClock } from 'multimodal-chat/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+let dataDir: string;
+const opened: MultimodalChat[] = [];
+
+beforeEach(async () => {
+  dataDir = await mkdtemp(join(tmpdir(), 'transfer-'));
+});
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((chat) => chat.close()));
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+function openChat(options: MultimodalChatOptions = {}): MultimodalChat {
+  const chat = new MultimodalChat({
+    model: new FakeChatModel(),
+    media: new FakeMediaProcessor(),
+    dataDir,
+    ...options,
+  });
+  opened.push(chat);
+  return chat;
+}
+
+async function linesOf(chat: MultimodalChat, sessionId: string): Promise<string[]> {
+  const lines: string[] = [];
+  for await (const line of chat.exportSession({ sessionId })) lines.push(line);
+  return lines;
+}
+
+const withoutNames = (turns: readonly Turn[]) => turns.map(({ sessionId: _, tenant: __, ...turn }) => turn);
+
+describe('exportSession and importSession', () => {
+  it('carry a conversation to another name and another store', async () => {
+    const chat = openChat();
+    await chat.send({ sessionId: 'a', prompt: 'Hello, wörld 🙂', media: ['sketch.png'] });
+    await chat.send({ sessionId: 'a', prompt: 'Line one\nline two' });
+    const lines = await linesOf(chat, 'a');
+    expect(lines).toHaveLength(4);
+    for (const line of lines) expect(line).toMatch(/^\{[^\n]*\}\n$/);
+
+    const other = openChat({ memory: ':memory:' });
+    expect(await other.importSession({ sessionId: 'b', tenant: 't' }, lines)).toBe(2);
+    const [before, after] = await Promise.all([
+      chat.history({ sessionId: 'a' }),
+      other.history({ sessionId: 'b', tenant: 't' }),
+    ]);
+    expect(withoutNames(after)).toEqual(withoutNames(before));
+    expect(after.every(({ sessionId, tenant }) => sessionId === 'b' && tenant === 't')).toBe(true);
+    const { shownAgain } = await other.send({
+      sessionId: 'b',
+      tenant: 't',
+      prompt: 'What is on sketch.png?',
+    });
+    expect(shownAgain).toMatchObject([{ name: 'sketch.png' }]);
+  });
+
+  it('give back whatever was said, however the lines are cut into pieces', async () => {
+    const source = openChat({ memory: ':memory:' });
+    const said = fc.array(
+      fc.string({ unit: 'binary', minLength: 1 }).filter((text) => text.trim() !== ''),
+      { maxLength: 4 },
+    );
+    let session = 0;
+    await fc.assert(
+      fc.asyncProperty(said, fc.integer({ min: 1, max: 50 }), async (prompts, size) => {
+        session += 1;
+        const [from, to] = [`from-${session}`, `to-${session}`];
+        for (const prompt of prompts) await source.send({ sessionId: from, prompt });
+        const text = (await linesOf(source, from)).join('');
+        const pieces = Array.from({ length: Math.ceil(text.length / size) }, (_, at) =>
+          text.slice(at * size, (at + 1) * size),
+        );
+        await source.importSession({ sessionId: to }, pieces);
+        const [before, after] = [
+          await source.history({ sessionId: from }),
+          await source.history({ sessionId: to }),
+        ];
+        expect(withoutNames(after)).toEqual(withoutNames(before));
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  it('change nothing when it is imported once more', async () => {
+    const chat = openChat();
+    await chat.send({ sessionId: 'a', prompt: 'Hello' });
+    const lines = await linesOf(chat, 'a');
+    for (let time = 0; time < 2; time += 1) await chat.importSession({ sessionId: 'b' }, lines);
+    expect(await chat.history({ sessionId: 'b' })).toHaveLength(1);
+  });
+
+  it.each([
+    ['nothing', '', 'There is nothing to import'],
+    ['another file', '{"a":1}\n', 'Line 1 of the import is not as exported'],
+    ['a later version', '{"format":"multimodal-chat/session","version":2}\n', 'Line 1'],
+    [
+      'a line that was cut off',
+      '{"format":"multimodal-chat/session","version":1}\n{"turn":{"id":',
+      'Line 2 of the import is no JSON',
+    ],
+    [
+      'a turn without an id',
+      '{"format":"multimodal-chat/session","version":1}\n{"turn":{"prompt":"p"}}\n',
+      'Line 2',
+    ],
+  ])('refuse %s', async (_, text, sentence) => {
+    const chat = openChat();
+    const error = await chat.importSession({ sessionId: 'a' }, [text]).catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(InvalidInputError);
+    expect((error as Error).message).toContain(sentence);
+  });
+
+  it('need memory', async () => {
+    const chat = openChat({ memory: false });
+    expect(() => chat.exportSession({ sessionId: 'a' })).toThrow(MemoryError);
+    await expect(chat.importSession({ sessionId: 'a' }, [])).rejects.toBeInstanceOf(MemoryError);
+  });
+});
+
+describe('retention', () => {
+  const dayMs = 86_400_000;
+
+  it('forgets turns and attachments of its age, by itself', async () => {
+    const clock = new VirtualClock();
+    const chat = openChat({ clock, retention: { maxAgeMs: 30 * dayMs } });
+    await chat.send({ sessionId: 'a', prompt: 'Old', media: ['old.png'] });
+    await clock.advance(20 * dayMs);
+    await chat.send({ sessionId: 'a', prompt: 'New' });
+    expect(await chat.history({ sessionId: 'a' })).toHaveLength(2);
+    await clock.advance(11 * dayMs);
+    await expect.poll(() => chat.history({ sessionId: 'a' })).toMatchObject([{ prompt: 'New' }]);
+    await expect.poll(async () => (await chat.stats()).mediaArchive?.items).toBe(0);
+  });
+
+  it('tells when it could not', async () => {
+    const memory = new InMemoryStore();
+    memory.forget = () => Promise.reject(new MemoryError('The disk is on fire.'));
+    const failures: unknown[] = [];
+    const chat = openChat({ memory, retention: { maxAgeMs: dayMs } });
+    chat.on('failure', ({ error }) => failures.push(error));
+    await chat.send({ sessionId: 'a', prompt: 'Hi' });
+    await expect.poll(() => failures).toMatchObject([{ message: 'The disk is on fire.' }]);
+  });
+});
