@@ -24,8 +24,13 @@ const speechOptions = ['-ac', '1', '-ar', '16000', '-c:a', 'libmp3lame', '-b:a',
 /** For an ffmpeg that was built without the MP3 encoder. */
 const fallbackOptions = ['-ac', '1', '-ar', '16000', '-c:a', 'aac', '-b:a', '32k', '-f', 'adts'];
 
-/** Below this peak a track is taken for silence; the noise of a quiet room reaches -50 dB. */
-const silencePeakDb = -60;
+/**
+ * A clip's sound counts when some three seconds of it are as loud as this, in LUFS. EBU R 128 asks of
+ * programmes 27 LU more; the hiss and hum of a quiet room or an idle input mostly stay below it.
+ */
+const speechLoudness = -50;
+/** What nobody can hear, in LUFS: the absolute gate of ITU-R BS.1770. */
+const audibleLoudness = -70;
 
 export interface Sound {
   readonly mimeType: string;
@@ -40,9 +45,11 @@ export interface SoundRequest {
   readonly stream: number | 'a:0';
   readonly startMs?: number | undefined;
   readonly maxMs?: number | undefined;
+  /** Whether it was attached for itself, and so is taken however quiet it is. */
+  readonly isRecording?: boolean | undefined;
 }
 
-/** One audio track as mono speech-quality sound, or nothing when it is silent or cannot be decoded. */
+/** One audio track as mono speech-quality sound, or nothing when it is too quiet or cannot be decoded. */
 export async function extractSound(
   request: SoundRequest,
   binary: FfmpegBinary,
@@ -50,20 +57,21 @@ export async function extractSound(
   signal: AbortSignal,
 ): Promise<Sound | undefined> {
   const mp3 = await transcode(request, speechOptions, binary, settings, signal);
-  if (mp3.data.byteLength > 0) return mp3.silent ? undefined : { ...mp3, mimeType: 'audio/mp3' };
+  if (mp3.data.byteLength > 0) return mp3.quiet ? undefined : { ...mp3, mimeType: 'audio/mp3' };
   if (!/Unknown encoder/.test(mp3.log)) return undefined;
   const aac = await transcode(request, fallbackOptions, binary, settings, signal);
-  return aac.silent || aac.data.byteLength === 0 ? undefined : { ...aac, mimeType: 'audio/aac' };
+  return aac.quiet || aac.data.byteLength === 0 ? undefined : { ...aac, mimeType: 'audio/aac' };
 }
 
 async function transcode(
-  { path, demuxer, stream, startMs, maxMs }: SoundRequest,
+  { path, demuxer, stream, startMs, maxMs, isRecording }: SoundRequest,
   encoding: readonly string[],
   binary: FfmpegBinary,
   settings: MediaSettings,
   signal: AbortSignal,
 ) {
-  let peakDb = 0;
+  let loudestSeconds = Number.NEGATIVE_INFINITY;
+  let integrated = Number.NEGATIVE_INFINITY;
   const { value, log } = await runFfmpeg(
     binary,
     {
@@ -78,13 +86,17 @@ async function transcode(
         '-map_metadata',
         '-1',
         '-af',
-        'volumedetect',
+        // Measured as it is sent, which takes an eighth of the time that it would at full rate.
+        'aformat=channel_layouts=mono:sample_rates=16000,ebur128',
         ...encoding,
       ],
       consume: (output) => buffer(output),
       onLog: (line) => {
-        const decibels = /max_volume: (-?[\d.]+|-inf) dB/.exec(line)?.[1];
-        if (decibels) peakDb = decibels === '-inf' ? Number.NEGATIVE_INFINITY : Number(decibels);
+        // "t: 3.1  M: -23.4 S: -23.5  I: -23.4 LUFS": the last 400 ms, the last 3 s, and all so far.
+        const [, short, all] = /\bS:\s*(-?[\d.]+)\s+I:\s*(-?[\d.]+) LUFS/.exec(line) ?? [];
+        if (short === undefined) return;
+        loudestSeconds = Math.max(loudestSeconds, Number(short));
+        integrated = Number(all);
       },
     },
     settings,
@@ -94,7 +106,9 @@ async function transcode(
   const durationMs = played
     ? (Number(played[1]) * 3600 + Number(played[2]) * 60 + Number(played[3])) * 1000
     : 0;
-  return { data: value, silent: peakDb < silencePeakDb, durationMs, log };
+  // What is shorter than three seconds has no loudness but its own.
+  const loudness = Math.max(loudestSeconds, durationMs < 3000 ? integrated : loudestSeconds);
+  return { data: value, quiet: loudness < (isRecording ? audibleLoudness : speechLoudness), durationMs, log };
 }
 
 /**
@@ -130,7 +144,7 @@ export async function prepareRecording(
   const part =
     excerpt && cutSpan({ startMs: 0, endMs: durationMs ?? Number.POSITIVE_INFINITY }, excerpt, source.name);
   const request = {
-    ...{ path: await source.path(), demuxer: format.demuxer, stream: audio.index },
+    ...{ path: await source.path(), demuxer: format.demuxer, stream: audio.index, isRecording: true },
     ...(part && { startMs: part.startMs, maxMs: part.endMs - part.startMs }),
   };
   const sound = await extractSound(request, binary, settings, signal);

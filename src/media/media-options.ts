@@ -42,7 +42,10 @@ export interface MediaOptions {
    * Default `frames`.
    */
   readonly video?: 'frames' | 'upload' | undefined;
-  /** Whether a clip's sound goes along, as one mono part after the frames. Silence never does. Default true. */
+  /**
+   * Whether a clip's sound goes along, as one mono part after the frames. Never where it is all quieter
+   * than speech (-50 LUFS in any three seconds). Default true.
+   */
   readonly audio?: boolean | undefined;
   /** How much of a clip's sound goes along, in milliseconds from its start. Default 30 minutes. */
   readonly maxAudioMs?: number | undefined;
@@ -56,6 +59,11 @@ export interface MediaOptions {
   readonly allowPrivateAddresses?: boolean | undefined;
   /** Whether file paths and `file:` URLs may be read. Default true. */
   readonly allowPaths?: boolean | undefined;
+  /**
+   * The only directory below which files may be read by path, wherever links lead. Uploads that the HTTP
+   * handler takes are files as well, so its `tempDir` then belongs below it. Default: any file may be read.
+   */
+  readonly pathRoot?: string | undefined;
   /** Largest source, in bytes. Default 2 GiB. */
   readonly maxBytes?: number | undefined;
   /** Largest document, and largest recording sent as it is, in bytes. Default 15 MiB, which leaves room in an inline request of 20 MB. */
@@ -91,6 +99,7 @@ export interface ResolvedMediaOptions {
   readonly allowUrls: boolean;
   readonly allowPrivateAddresses: boolean;
   readonly allowPaths: boolean;
+  readonly pathRoot: string | undefined;
   readonly maxBytes: number;
   readonly maxInlineBytes: number;
   readonly maxPixels: number;
@@ -128,6 +137,7 @@ export function resolveMediaOptions(options: MediaOptions = {}): ResolvedMediaOp
     allowUrls: options.allowUrls ?? false,
     allowPrivateAddresses: options.allowPrivateAddresses ?? false,
     allowPaths: options.allowPaths ?? true,
+    pathRoot: options.pathRoot,
     maxBytes: options.maxBytes ?? 2048 * mebibyte,
     maxInlineBytes: options.maxInlineBytes ?? 15 * mebibyte,
     maxPixels: options.maxPixels ?? 100e6,
