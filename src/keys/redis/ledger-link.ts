@@ -34,6 +34,8 @@ export interface LedgerLinkOptions {
   readonly backlog: Backlog;
   readonly clock: Clock;
   readonly random: () => number;
+  /** Takes back leases that nobody will ever settle. */
+  readonly reclaim: () => void;
   /** A call got a lease of the local share. */
   readonly adopt: (waiter: Waiter, lease: KeyLease) => void;
 }
@@ -130,6 +132,7 @@ export class LedgerLink {
     if (this.#mode === 'joining') await this.#joining;
     if (this.#mode !== 'shared') return;
     const { ledger, mirror, queue, rivals, backlog, clock } = this.#parts;
+    this.#parts.reclaim();
     mirror.calls.forget(ledger.now());
     const units = mirror.units();
     const { settled } = mirror;

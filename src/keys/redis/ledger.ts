@@ -125,6 +125,7 @@ export class Ledger {
     const set = this.layout.setOf(lane.units);
     const request = {
       epoch: this.#epoch,
+      process: this.process,
       calls,
       model: this.layout.ids.model(lane.model),
       turn: this.#turn,

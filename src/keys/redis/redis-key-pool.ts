@@ -108,6 +108,7 @@ export class RedisKeyPool implements KeyPool {
       backlog: this.#backlog,
       clock: this.#clock,
       random,
+      reclaim: () => this.#leases.reclaim(),
       adopt: (waiter, lease) => this.#adopt(waiter, lease),
     });
   }

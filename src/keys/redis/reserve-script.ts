@@ -2,6 +2,8 @@ import { ledgerLua } from './ledger-lua.js';
 
 /** A unit that only waits for calls of other processes to end is looked at again after this. */
 const pollMs = 250;
+/** Who was told when a slot comes has come back for it so much later. */
+const claimMs = 100;
 
 /**
  * Serves the calls of one model that wait in one process, in their turn: throws out what left the
@@ -19,12 +21,30 @@ local function fits(i, unit, call)
   return unit.config.keys > 0 and (not call.only or call.only == i)
     and call.fit <= nominal(unit.state.tpm, unit.config.tpm)
 end
+-- Who waits for a slot claims it until it has had the time to come back for it. Calls that keep the even
+-- pace let those of other processes pass who need not, and take turns with those who do.
+local function claimAt(unit)
+  local claim = unit.state.claim
+  if not claim or claim.by == request.process then return 0 end
+  if claim.paced and unit.state.pacedBy ~= request.process then return 0 end
+  return claim.at
+end
+local function claim(unit, call, at)
+  local other = unit.state.claim
+  if other and other.at > now and other.by ~= request.process then
+    local yields = other.paced and (not call.paced or other.by == unit.state.pacedBy)
+    if not yields then return end
+  end
+  unit.state.claim = { by = request.process, at = at + ${claimMs}, paced = call.paced }
+  unit.dirty = true
+end
+local function givesWayUntil(unit) return math.max(paceAt(unit), claimAt(unit)) end
 local function choose(call, taken)
   if modelAt(request.model) > now or grace > now then return nil end
   local best, most
   for i, unit in ipairs(units) do
     if fits(i, unit, call) and not taken[i] and unit.state.running < unit.cap
-      and not (call.paced and paceAt(unit) > now) and freeAt(unit, call.tokens) <= now then
+      and not (call.paced and givesWayUntil(unit) > now) and freeAt(unit, call.tokens) <= now then
       local unused = slack(unit)
       if not most or unused > most then best, most = i, unused end
     end
@@ -36,7 +56,7 @@ local function earliest(call, taken, paced)
   local first = math.huge
   for i, unit in ipairs(units) do
     if fits(i, unit, call) and not taken[i] then
-      local at = math.max(grace, modelAt(request.model), freeAt(unit, call.tokens), paced and paceAt(unit) or 0)
+      local at = math.max(grace, modelAt(request.model), freeAt(unit, call.tokens), paced and givesWayUntil(unit) or 0)
       if at < first then where, first = i, at end
     end
   end
@@ -62,6 +82,8 @@ local function grant(i, call, turn)
   charge(unit, call.id, now, call.tokens)
   bookPace(unit, call.tokens)
   lease(unit, call.id, request.leaseMs)
+  if unit.state.claim and unit.state.claim.by == request.process then unit.state.claim = nil end
+  if call.paced then unit.state.pacedBy = request.process end
   unit.state.day = unit.state.day + 1
   if unit.state.gate then unit.state.gate.probed = now end
   if next(gates) ~= nil then
@@ -90,6 +112,7 @@ local function hold(call)
     if where then
       keep(reservedInPace, where)
       if not call.paced or freeAt(units[where], call.tokens) > now then keep(reserved, where) end
+      if at < forever then claim(units[where], call, at) end
       wakeAt = math.min(wakeAt, at > now and at or now + ${pollMs})
     end
   end
