@@ -66,7 +66,7 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
       window: 'sliding',
       projects,
       classes: [{ tenant: 'everybody', priority: 'interactive', load: 1 }],
-      durationMs: 360_000,
+      durationMs: 1_200_000,
       deadlineMs: 30_000,
       meanTokens: 800,
       createPool: ({ clock, random }) => {
@@ -78,9 +78,8 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
       },
       createRetry: ({ random }) => new BackoffRetryPolicy({ random }),
     });
-    expect(result.goodput).toBeGreaterThanOrEqual(0.97);
-    // One refusal among these few calls is above the figure that a longer run is held to.
-    expect(result.rejectionsPerSuccess).toBeLessThanOrEqual(0.0025);
+    expect(result.goodput).toBeGreaterThanOrEqual(0.99);
+    expect(result.rejectionsPerSuccess).toBeLessThanOrEqual(0.001);
   });
 
   it('count the calls of one another against the minute', async () => {
