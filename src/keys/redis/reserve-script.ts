@@ -4,6 +4,8 @@ import { ledgerLua } from './ledger-lua.js';
 const pollMs = 250;
 /** Who was told when a slot comes has come back for it so much later. */
 const claimMs = 100;
+/** Processes that wait come back at least this often. */
+const longestClaimMs = 1_000;
 
 /**
  * Serves the calls of one model that wait in one process, in their turn: throws out what left the
@@ -35,7 +37,9 @@ local function claim(unit, call, at)
     local yields = other.paced and (not call.paced or other.by == unit.state.pacedBy)
     if not yields then return end
   end
-  unit.state.claim = { by = request.process, at = at + ${claimMs}, paced = call.paced }
+  -- Who claims may die: what is further off is claimed again in time.
+  local upTo = math.min(at, now + ${longestClaimMs}) + ${claimMs}
+  unit.state.claim = { by = request.process, at = upTo, paced = call.paced }
   unit.dirty = true
 end
 local function givesWayUntil(unit) return math.max(paceAt(unit), claimAt(unit)) end
