@@ -10,6 +10,7 @@ import { readAll } from './byte-stream.js';
 import { checkExcerpt, type Excerpt } from './excerpt.js';
 import { hashFile, identifyFile } from './file-identity.js';
 import type { MediaSettings } from './media-options.js';
+import { realPathBelow } from './path-root.js';
 import { fetchRemote } from './remote.js';
 import { sniffBytes } from './sniff.js';
 import type { Workspace } from './workspace.js';
@@ -44,7 +45,7 @@ const inMemoryBytes = 32 * 2 ** 20;
 
 type Settings = Pick<
   MediaSettings,
-  'allowPaths' | 'allowUrls' | 'allowPrivateAddresses' | 'maxBytes' | 'timeoutMs'
+  'allowPaths' | 'pathRoot' | 'allowUrls' | 'allowPrivateAddresses' | 'maxBytes' | 'timeoutMs'
 >;
 
 /**
@@ -80,7 +81,7 @@ export async function openSource(
         `"${name}" is a file path, and reading those is turned off. Send the bytes.`,
       );
     }
-    opened = await openFile(location, name, settings.maxBytes, signal);
+    opened = await openFile(location, name, workspace, settings, signal);
   } else if (data instanceof Uint8Array || data instanceof ArrayBuffer) {
     opened = openBytes(data instanceof Uint8Array ? data : new Uint8Array(data), workspace);
   } else {
@@ -173,14 +174,21 @@ function describeBytes(data: Uint8Array, path: () => Promise<string>): Opened {
   };
 }
 
-async function openFile(path: string, name: string, maxBytes: number, signal: AbortSignal): Promise<Opened> {
+async function openFile(
+  given: string,
+  name: string,
+  workspace: Workspace,
+  { maxBytes, pathRoot }: Settings,
+  signal: AbortSignal,
+): Promise<Opened> {
   // O_NONBLOCK, because opening a FIFO waits for a writer otherwise.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause) => {
+  const file = await open(given, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause) => {
     const reason = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'not-found' : 'not-allowed';
     const problem = reason === 'not-found' ? 'There is no file' : 'The file cannot be opened';
     throw new MediaError(reason, `${problem}: "${name}". Check the path and its permissions.`, { cause });
   });
   try {
+    const path = pathRoot === undefined ? given : await realPathBelow(pathRoot, file, given, name);
     const stats = await file.stat({ bigint: true });
     if (!stats.isFile()) {
       throw new MediaError('not-allowed', `"${name}" is a directory, pipe or device. Name an ordinary file.`);
@@ -188,9 +196,10 @@ async function openFile(path: string, name: string, maxBytes: number, signal: Ab
     if (stats.size > maxBytes) throw tooLarge(name, maxBytes);
     const bytes = Number(stats.size);
     if (bytes <= inMemoryBytes) {
-      const data = await file.readFile();
+      const data = await readStart(file, bytes, name);
       signal.throwIfAborted();
-      return describeBytes(data, async () => path);
+      // What was checked is what is used: by its name another file could be found later.
+      return pathRoot === undefined ? describeBytes(data, async () => path) : openBytes(data, workspace);
     }
     const identity = identifyFile(stats);
     const known = identity ? undefined : await hashFile(path, signal);
@@ -198,7 +207,7 @@ async function openFile(path: string, name: string, maxBytes: number, signal: Ab
       bytes,
       identity: identity ?? known ?? path,
       fingerprint: async (hashing) => known ?? (await hashFile(path, hashing)),
-      head: await readHead(file),
+      head: await readStart(file, sniffBytes, name),
       data: undefined,
       read: () => readWhole(path),
       path: async () => path,
@@ -246,25 +255,41 @@ async function openStream(
     bytes,
     identity: fingerprint,
     fingerprint: async () => fingerprint,
-    head: await readStart(path),
+    head: await readHead(path, name),
     data: undefined,
     read: () => readWhole(path),
     path: async () => path,
   };
 }
 
-async function readStart(path: string): Promise<Uint8Array> {
+/**
+ * The first bytes, as far as there are any. Never more than the file said that it has: the files of
+ * `/proc` say nothing and hold what is nobody's business, or have no end.
+ */
+async function readStart(file: FileHandle, bytes: number, name: string): Promise<Uint8Array> {
+  const data = Buffer.allocUnsafeSlow(bytes);
+  let filled = 0;
+  try {
+    while (filled < bytes) {
+      const { bytesRead } = await file.read(data, filled, bytes - filled, filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+  } catch (cause) {
+    throw new MediaError('not-allowed', `The file "${name}" cannot be read. Check the disk it is on.`, {
+      cause,
+    });
+  }
+  return data.subarray(0, filled);
+}
+
+async function readHead(path: string, name: string): Promise<Uint8Array> {
   const file = await open(path, 'r');
   try {
-    return await readHead(file);
+    return await readStart(file, sniffBytes, name);
   } finally {
     await file.close();
   }
-}
-
-async function readHead(file: FileHandle): Promise<Uint8Array> {
-  const { bytesRead, buffer } = await file.read(new Uint8Array(sniffBytes), 0, sniffBytes, 0);
-  return buffer.subarray(0, bytesRead);
 }
 
 async function readWhole(path: string): Promise<Uint8Array> {
