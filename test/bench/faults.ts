@@ -35,7 +35,7 @@ const seed = Number(options.seed);
 const slackMs = Number(options['slack-ms'] ?? (quick ? 10_000 : 2_000));
 const common = { quick, slackMs, seed };
 const pace: Pace = quick
-  ? { ...common, warmMs: 50, faultMs: 300, faultRequests: 8, afterMs: 50, recoveryMs: 15_000, inFlight: 4 }
+  ? { ...common, warmMs: 50, faultMs: 300, faultRequests: 5, afterMs: 50, recoveryMs: 15_000, inFlight: 3 }
   : {
       ...common,
       warmMs: 1_000,
