@@ -31,9 +31,10 @@ export async function framesFromIndex(
   const byScenes = sampling === 'scenes';
   const keyframes =
     accuracy === 'auto' || byScenes ? chooseKeyframes(await findNeighbours(index, targets), span) : undefined;
+  const isShort = span.endMs - span.startMs <= shortMs;
   const scenes =
     byScenes &&
-    (keyframes
+    (keyframes && !isShort
       ? await scenesOfKeyframes(index, span, keyframes, context)
       : await scenesOfAllFrames(index, span, context));
   if (scenes) return scenes;
@@ -43,6 +44,11 @@ export async function framesFromIndex(
       : await decodeExact(index, await framesShownAt(index, targets), wanted, context);
   return found.length === wanted && areInOrder(found) ? { frames: found } : undefined;
 }
+
+/** Up to here a clip is decoded whole to find its scenes, since some may lie between two keyframes. */
+const shortMs = 30_000;
+/** The same for a clip with too few keyframes, most of which has to be decoded whatever is shown of it. */
+const longestDecodedMs = 120_000;
 
 /** The scenes that small pictures of keyframes over the whole length tell apart. */
 async function scenesOfKeyframes(
@@ -68,10 +74,7 @@ async function scenesOfKeyframes(
   return { frames, othersAlike: frames.length < wanted };
 }
 
-/** Up to here all of a clip is decoded to find its scenes, where it has too few keyframes. */
-const longestDecodedMs = 120_000;
-
-/** The scenes of a clip with few keyframes, most of which has to be decoded whatever is shown of it. */
+/** The scenes of a short clip, or of one with few keyframes. */
 async function scenesOfAllFrames(
   index: PacketIndex,
   span: Span,
