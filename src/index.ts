@@ -1,6 +1,5 @@
-export type { ConversationName } from './chat.js';
+export type { ChatStats, ConversationName } from './chat.js';
 export { MultimodalChat } from './chat.js';
-export type { ChatStats } from './chat-stats.js';
 export type { Clock } from './clock.js';
 export { systemClock } from './clock.js';
 export type { MediaErrorReason } from './errors.js';
@@ -31,8 +30,8 @@ export type {
 export type { KeySpec } from './keys/key-spec.js';
 export { keysFromEnv } from './keys/keys-from-env.js';
 export type { LimitRule, QuotaLimits } from './keys/limit-rules.js';
-export type { KnownUnit, ScheduledKeyPoolOptions } from './keys/scheduled-key-pool.js';
 export { ScheduledKeyPool } from './keys/scheduled-key-pool.js';
+export type { KnownUnit, ScheduledKeyPoolOptions } from './keys/scheduled-key-pool-options.js';
 export { DefaultMediaProcessor } from './media/default-media-processor.js';
 export type { MediaOptions } from './media/media-options.js';
 export type { MediaProcessor, PrepareOptions } from './media/media-processor.js';

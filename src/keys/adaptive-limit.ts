@@ -60,6 +60,11 @@ export class AdaptiveLimit {
     return true;
   }
 
+  /** Takes over what is known of a limit that turned out to be this one. */
+  absorb(other: AdaptiveLimit): void {
+    if (other.nominal < this.nominal) this.learn(other.nominal);
+  }
+
   /**
    * The server refused although only `used` had been admitted. Returns whether that is less than the
    * limit allows.

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../testing/virtual-clock.js';
 import type { KeyNeed } from './key-pool.js';
-import { ScheduledKeyPool, type ScheduledKeyPoolOptions } from './scheduled-key-pool.js';
+import { ScheduledKeyPool } from './scheduled-key-pool.js';
+import type { ScheduledKeyPoolOptions } from './scheduled-key-pool-options.js';
 
 const model = 'gemini-3.8-flash';
 const alpha = { key: 'the-alpha-key-000001', project: 'alpha' };

@@ -1,16 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../testing/virtual-clock.js';
 import type { KeyNeed } from './key-pool.js';
+import type { QuotaLimits } from './limit-rules.js';
 import { ScheduledKeyPool } from './scheduled-key-pool.js';
 
 const model = 'gemini-3.8-flash';
 const minuteMs = 60_000;
 
-function open() {
+function open(limits: QuotaLimits = { rpm: 60 }) {
   const clock = new VirtualClock();
   const pool = new ScheduledKeyPool({
     keys: [{ key: 'the-only-key-00001', project: 'alpha' }],
-    limits: [{ rpm: 60 }],
+    limits: [limits],
     clock,
     random: () => 0.5,
   });
@@ -59,6 +60,41 @@ describe.each([
     }
     expect(Math.max(...waits)).toBeLessThan(8_000);
     expect(grants.filter(({ who }) => who === 'light')).toHaveLength(20);
+  });
+});
+
+describe('Batch calls while people ask too', () => {
+  it('are served evenly from the start, so that the first minute has quota for people to its end', async () => {
+    const { ask, clock, grants } = open();
+    const waits: number[] = [];
+    for (let second = 0; second < 90; second += 1) {
+      void ask({ priority: 'batch', deadline: clock.now() + 10 * minuteMs }, 'batch');
+      if (second % 4 === 0) {
+        const askedAt = clock.now();
+        void ask({}, 'people').then(() => waits.push(clock.now() - askedAt));
+      }
+      await clock.advance(1_000);
+    }
+    expect(grants.filter(({ who }) => who === 'people')).toHaveLength(23);
+    expect(Math.max(...waits)).toBeLessThan(6_000);
+  });
+
+  it('take whatever is free once people have not asked for a minute', async () => {
+    const { ask, clock, grants } = open({ rpm: 60, tpm: 1_000_000 });
+    void ask({}, 'people');
+    await clock.advance(2 * minuteMs);
+    for (let i = 0; i < 60; i += 1) void ask({ priority: 'batch' }, 'batch');
+    await clock.advance(0);
+    expect(grants.filter(({ who }) => who === 'batch')).toHaveLength(60);
+  });
+});
+
+describe('A long backlog where nobody else asks', () => {
+  it('takes all quota as soon as it is free', async () => {
+    const { ask, clock, grants } = open({ rpm: 60, tpm: 1_000_000 });
+    for (let i = 0; i < 200; i += 1) void ask({ deadline: clock.now() + 10 * minuteMs }, 'only');
+    await clock.advance(60_400);
+    expect(grants).toHaveLength(120);
   });
 });
 

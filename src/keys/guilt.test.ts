@@ -3,7 +3,8 @@ import { KeyPoolExhaustedError } from '../errors.js';
 import { VirtualClock } from '../testing/virtual-clock.js';
 import type { Failure } from '../types.js';
 import type { KeyEvent, KeyNeed, LeaseOutcome } from './key-pool.js';
-import { ScheduledKeyPool, type ScheduledKeyPoolOptions } from './scheduled-key-pool.js';
+import { ScheduledKeyPool } from './scheduled-key-pool.js';
+import type { ScheduledKeyPoolOptions } from './scheduled-key-pool-options.js';
 
 const model = 'gemini-3.8-flash';
 const otherModel = 'gemini-3.5-flash-lite';

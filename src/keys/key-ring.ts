@@ -80,12 +80,13 @@ export class KeyRing {
     const same = [...this.#projects.values()].filter((other) => other.consumer === number);
     const target = same.find((other) => other.labelled) ?? same[0] ?? project;
     for (const other of same) {
-      if (other !== target && !other.labelled) this.#merge(other, target);
+      if (other !== target && !other.labelled) this.join(other, target);
     }
     return this.#projects.get(this.projectName(project.name) ?? '') ?? project;
   }
 
-  #merge(from: KeyProject, into: KeyProject): void {
+  /** `from` turned out to be the same project as `into`. */
+  join(from: KeyProject, into: KeyProject): void {
     this.#projects.delete(from.name);
     this.#aliases.set(from.name, into.name);
     for (const key of from.keys) key.moveTo(into.name);

@@ -3,7 +3,7 @@ import type { KeyNeed } from './key-pool.js';
 import { ModelBreaker } from './model-breaker.js';
 import { OversizedCalls } from './oversized-calls.js';
 import type { Unit } from './unit.js';
-import { WaitQueue } from './wait-queue.js';
+import { defaultTenant, WaitQueue } from './wait-queue.js';
 
 /** Estimates are booked at least so much too high until the real usage is known. */
 const smallestReserve = 0.05;
@@ -13,6 +13,8 @@ const correctionRate = 0.05;
 const longestForecastMs = 3_600_000;
 /** A backlog of more than this part of what the quotas admit a minute is served evenly. */
 export const pacedBacklog = 1 / 12;
+/** People who asked within this time may ask again at any moment. */
+const interactiveForMs = 60_000;
 /** At most this part of a caller's patience is kept free for the answer itself. */
 const mostForAnswer = 0.25;
 
@@ -35,6 +37,9 @@ export class ModelLane {
   /** Real usage per estimated token, in the mean, and the mean square by which calls differ from it. */
   #tokenScale = 1;
   #tokenVariance = 0;
+  #interactiveUntil = 0;
+  /** Whether calls name whom they are for. */
+  #hasTenants = false;
 
   constructor(model: string) {
     this.model = model;
@@ -117,7 +122,23 @@ export class ModelLane {
     return best;
   }
 
-  /** Backlogs that are longer than this are served evenly, so that others find quota when they come. */
+  /** Notes who asks, and so for whom room has to be left. */
+  ask(need: KeyNeed, now: number): void {
+    if (need.priority !== 'batch') this.#interactiveUntil = now + interactiveForMs;
+    if ((need.tenant ?? defaultTenant) !== defaultTenant) this.#hasTenants = true;
+  }
+
+  /**
+   * Whether calls like this one are served evenly, so that others find quota when they come: batch calls
+   * with a long backlog or while people ask too, and the long backlog of one tenant beside others.
+   */
+  isPaced(need: KeyNeed, longBacklog: number, now: number): boolean {
+    const isBatch = need.priority === 'batch';
+    if (isBatch && now < this.#interactiveUntil) return true;
+    return (isBatch || this.#hasTenants) && this.queue.backlog(need) > longBacklog;
+  }
+
+  /** Backlogs that are longer than this are served evenly. */
   longBacklog(now: number): number {
     let callsPerMinute = 0;
     const meanTokens = this.queue.meanTokens;

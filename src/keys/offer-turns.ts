@@ -4,7 +4,7 @@ import type { Unit } from './unit.js';
 import type { Waiter } from './wait-queue.js';
 
 /** What is done with those whose turn it is. */
-interface TurnActions {
+export interface TurnActions {
   /** Whether one more call may run. */
   hasRoom(): boolean;
   /** The project that the call is bound to. */
@@ -12,6 +12,17 @@ interface TurnActions {
   grant(waiter: Waiter, unit: Unit): void;
   /** The call cannot start before `at`, which is too late. */
   refuse(waiter: Waiter, at: number): void;
+}
+
+/** Refuses those whose time is over. */
+export function expireTurns(lane: ModelLane, now: number, actions: TurnActions): void {
+  if (lane.queue.earliestDeadline > now) return;
+  for (const waiter of lane.queue.expired(now)) {
+    lane.queue.remove(waiter);
+    const { need, tokens } = waiter;
+    const ahead = lane.queue.ahead(need, now);
+    actions.refuse(waiter, lane.forecast(need, actions.projectOf(need), tokens, ahead, now));
+  }
 }
 
 /**
@@ -28,7 +39,7 @@ export function offerTurns(lane: ModelLane, now: number, actions: TurnActions): 
   for (const waiter of lane.queue.inTurn()) {
     if (!actions.hasRoom()) return;
     const { need, tokens } = waiter;
-    const paced = lane.queue.backlog(need) > longBacklog;
+    const paced = lane.isPaced(need, longBacklog, now);
     const taken = paced ? reservedInPace : reserved;
     if (taken.size === lane.units.length) continue;
     const project = actions.projectOf(need);

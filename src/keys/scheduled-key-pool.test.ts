@@ -4,7 +4,8 @@ import { KeyPoolExhaustedError } from '../errors.js';
 import { VirtualClock } from '../testing/virtual-clock.js';
 import type { Failure } from '../types.js';
 import type { KeyEvent, KeyLease, KeyNeed } from './key-pool.js';
-import { ScheduledKeyPool, type ScheduledKeyPoolOptions } from './scheduled-key-pool.js';
+import { ScheduledKeyPool } from './scheduled-key-pool.js';
+import type { ScheduledKeyPoolOptions } from './scheduled-key-pool-options.js';
 
 const model = 'gemini-3.8-flash';
 const keyA = 'AIzaSyA-first-key-aaaaaaaaaaaaaaaaaaa01';
@@ -41,6 +42,31 @@ describe('ScheduledKeyPool', () => {
     const third = acquire({ deadline: start + 90_000 });
     await clock.runUntil(third);
     expect(clock.now() - start).toBe(60_300);
+  });
+
+  it('spreads calls over projects of unknown limits, so that few are under way when the first is refused', async () => {
+    const { clock, acquire } = open({ keys: [keyA, keyB] });
+    const first = await acquire();
+    first.settle({ ok: true });
+    const other = await acquire();
+    expect(other.key.value).not.toBe(first.key.value);
+    await clock.advance(300);
+    expect((await acquire()).key.value).toBe(first.key.value);
+  });
+
+  it('forgets what a service that counts by the minute of the clock has forgotten', async () => {
+    const { clock, acquire } = open();
+    for (let i = 0; i < 30; i += 1) {
+      (await acquire()).settle({ ok: true });
+      await clock.advance(1_000);
+    }
+    const refusal = failed({ kind: 'rate-limit', scope: 'pair', retryAfterMs: 20_000, learned: { rpm: 15 } });
+    (await acquire()).settle(refusal);
+    const retried = acquire();
+    await clock.runUntil(retried);
+    (await retried).settle({ ok: true });
+    for (let i = 0; i < 14; i += 1) (await acquire({ deadline: clock.now() })).settle({ ok: true });
+    expect(await rejection(acquire({ deadline: clock.now() }))).toBeDefined();
   });
 
   it('holds back the call that would pass the input tokens a minute', async () => {

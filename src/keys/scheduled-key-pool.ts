@@ -1,54 +1,21 @@
 import { type Clock, systemClock } from '../clock.js';
 import { KeyPoolExhaustedError } from '../errors.js';
 import type { CallOptions } from '../types.js';
-import { exhausted, explainExhaustion } from './exhaustion.js';
 import { KeyEvents } from './key-events.js';
 import type { KeyEvent, KeyLease, KeyNeed, KeyPool, KeyPoolStats, LeaseOutcome } from './key-pool.js';
 import { KeyRing } from './key-ring.js';
 import type { KeySpec } from './key-spec.js';
-import type { LimitRule } from './limit-rules.js';
 import type { ModelLane } from './model-lane.js';
-import { offerTurns } from './offer-turns.js';
+import { expireTurns, offerTurns, type TurnActions } from './offer-turns.js';
 import { lostLease, OpenLeases } from './open-leases.js';
 import { describePool, QueueWaits } from './pool-stats.js';
 import type { PooledKey } from './pooled-key.js';
+import { admit, type QueueLimits, refusal } from './queue-admission.js';
+import type { KnownUnit, ScheduledKeyPoolOptions } from './scheduled-key-pool-options.js';
 import { type Grant, Settlement } from './settlement.js';
 import type { Unit } from './unit.js';
 import type { Waiter } from './wait-queue.js';
 import { WakeTimer } from './wake-timer.js';
-
-export interface ScheduledKeyPoolOptions {
-  /** The keys, with their projects where known. Gemini counts quotas per project. */
-  readonly keys: readonly KeySpec[];
-  /** Known quotas. What is left out is learned from refusals, at the cost of a few of them. */
-  readonly limits?: readonly LimitRule[] | undefined;
-  /** How long a call without a deadline of its own waits for a key. Default 60,000. */
-  readonly maxWaitMs?: number | undefined;
-  /** Calls that may wait for one model. Default 10,000. */
-  readonly maxQueueLength?: number | undefined;
-  /** Calls that may run at once in one project with one model. Default 256. */
-  readonly maxInFlightPerUnit?: number | undefined;
-  /** Calls that may run at once altogether. Default 512. */
-  readonly maxInFlight?: number | undefined;
-  /**
-   * A lease that was not settled so long after it was granted is taken for lost, and its place given
-   * to another call. Default 900,000.
-   */
-  readonly maxLeaseMs?: number | undefined;
-  /** Default: the machine's clock. */
-  readonly clock?: Clock | undefined;
-  /** Source of jitter, from 0 to 1. Default `Math.random`. */
-  readonly random?: (() => number) | undefined;
-}
-
-/** What is known from elsewhere about one project and model. */
-export interface KnownUnit {
-  readonly model: string;
-  readonly project: string;
-  readonly calls: readonly { readonly at: number; readonly tokens: number }[];
-  readonly closedUntil?: number | undefined;
-  readonly reason?: string | undefined;
-}
 
 /**
  * Schedules calls over keys by the quotas behind them: requests and input tokens a minute and requests
@@ -71,23 +38,23 @@ export class ScheduledKeyPool implements KeyPool {
   readonly #events = new KeyEvents();
   readonly #waits = new QueueWaits();
   readonly #timer: WakeTimer;
-  readonly #maxWaitMs: number;
-  readonly #maxQueueLength: number;
+  readonly #queueLimits: QueueLimits;
   readonly #maxInFlight: number;
   readonly #maxLeaseMs: number;
   readonly #leases = new OpenLeases();
   #current: PooledKey | undefined;
   #closed = false;
+  #isPumpDue = false;
 
   constructor(options: ScheduledKeyPoolOptions) {
     this.#clock = options.clock ?? systemClock;
     this.#timer = new WakeTimer(this.#clock, () => this.#pump());
-    this.#maxWaitMs = options.maxWaitMs ?? 60_000;
-    this.#maxQueueLength = options.maxQueueLength ?? 10_000;
+    const { maxWaitMs = 60_000, maxQueueLength = 10_000 } = options;
+    this.#queueLimits = { maxWaitMs, maxQueueLength };
     this.#maxInFlight = options.maxInFlight ?? 512;
     this.#maxLeaseMs = options.maxLeaseMs ?? 900_000;
     this.#ring = new KeyRing(options.limits ?? [], options.maxInFlightPerUnit ?? 256);
-    this.#settlement = new Settlement(this.#ring, this.#events, options.random ?? Math.random);
+    this.#settlement = new Settlement(this.#ring, this.#events, options.random ?? Math.random, true);
     this.#ring.add(options.keys);
   }
 
@@ -98,8 +65,11 @@ export class ScheduledKeyPool implements KeyPool {
     const lane = this.#ring.lane(asked.model);
     const need = lane.oversized.resize(asked);
     const tokens = lane.tokensFor(need.estimatedTokens);
+    lane.ask(need, now);
     if (lane.queue.size === 0 && this.#leases.size < this.#maxInFlight) {
-      const unit = lane.choose(need, this.#ring.projectName(need.project), tokens, now);
+      const isPaced = lane.isPaced(need, Number.POSITIVE_INFINITY, now);
+      const project = this.#ring.projectName(need.project);
+      const unit = lane.choose(need, project, tokens, now, undefined, isPaced);
       if (unit !== undefined) {
         this.#waits.add(0);
         return Promise.resolve(this.#grant(lane, unit, need, tokens, now));
@@ -171,39 +141,20 @@ export class ScheduledKeyPool implements KeyPool {
     now: number,
     signal: AbortSignal | undefined,
   ): Promise<KeyLease> {
-    const since = need.since ?? now;
-    const deadline =
-      need.deadline === undefined ? now + this.#maxWaitMs : lane.latestStart(need, need.deadline, since, now);
     const project = this.#ring.projectName(need.project);
-    const earliest = lane.earliest(need, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
-    if (earliest > deadline || deadline <= now || earliest === Number.POSITIVE_INFINITY) {
-      return Promise.reject(this.#refuse(lane, need, earliest, now));
-    }
-    const ahead = lane.queue.ahead(need, since);
-    const startAt = Math.max(earliest, lane.forecast(need, project, tokens, ahead, now));
-    if (startAt > deadline) {
-      const message = `${ahead} calls wait for ${need.model} already, more than its quotas admit before the deadline. Retry later, or add keys of further projects.`;
-      return Promise.reject(exhausted(message, startAt, now));
-    }
-    if (lane.queue.size >= this.#maxQueueLength) {
-      const victim = lane.queue.victimFor(need);
-      const error = exhausted(`The queue for ${need.model} is full. Retry later.`, startAt, now);
-      if (victim === undefined) return Promise.reject(error);
-      lane.queue.remove(victim);
-      victim.reject(error);
-    }
+    const admission = admit({ lane, need, project, tokens }, this.#queueLimits, now);
+    if ('error' in admission) return Promise.reject(admission.error);
     return new Promise((resolve, reject) => {
       const onAbort = () => {
         lane.queue.remove(waiter);
         reject(signal?.reason);
-        this.#pump();
+        this.#pumpSoon();
       };
       const waiter: Waiter = {
         need,
         tokens,
-        since,
+        ...admission,
         enqueuedAt: now,
-        deadline,
         grant: (lease) => {
           signal?.removeEventListener('abort', onAbort);
           resolve(lease);
@@ -249,35 +200,32 @@ export class ScheduledKeyPool implements KeyPool {
   #pump(): void {
     const now = this.#clock.now();
     this.#leases.reclaim(now);
+    const projectOf = (need: KeyNeed) => this.#ring.projectName(need.project);
     for (const lane of this.#ring.lanes()) {
       if (lane.queue.size === 0) continue;
-      if (lane.queue.earliestDeadline <= now) this.#expire(lane, now);
-      offerTurns(lane, now, {
+      const actions: TurnActions = {
         hasRoom: () => this.#leases.size < this.#maxInFlight,
-        projectOf: (need) => this.#ring.projectName(need.project),
+        projectOf,
         grant: (waiter, unit) => {
           this.#waits.add(now - waiter.enqueuedAt);
           waiter.grant(this.#grant(lane, unit, waiter.need, waiter.tokens, now));
         },
-        refuse: (waiter, at) => waiter.reject(this.#refuse(lane, waiter.need, at, now)),
-      });
+        refuse: ({ need, reject }, at) => reject(refusal(lane, need, projectOf(need), at, now)),
+      };
+      expireTurns(lane, now, actions);
+      offerTurns(lane, now, actions);
     }
     this.#arm();
   }
 
-  #expire(lane: ModelLane, now: number): void {
-    for (const waiter of lane.queue.expired(now)) {
-      lane.queue.remove(waiter);
-      const { need, tokens } = waiter;
-      const ahead = lane.queue.ahead(need, now);
-      const at = lane.forecast(need, this.#ring.projectName(need.project), tokens, ahead, now);
-      waiter.reject(this.#refuse(lane, need, at, now));
-    }
-  }
-
-  #refuse(lane: ModelLane, need: KeyNeed, at: number, now: number): KeyPoolExhaustedError {
-    const message = explainExhaustion(lane, need, this.#ring.projectName(need.project), now);
-    return exhausted(message, at, now);
+  /** Callers who hang up together are waited for, so that one of them does not wait for the others. */
+  #pumpSoon(): void {
+    if (this.#isPumpDue) return;
+    this.#isPumpDue = true;
+    queueMicrotask(() => {
+      this.#isPumpDue = false;
+      this.#pump();
+    });
   }
 
   #arm(): void {

@@ -1,4 +1,5 @@
 import type { Failure } from '../types.js';
+import { findDailyKin } from './daily-kin.js';
 import type { KeyEvents } from './key-events.js';
 import type { KeyNeed, LeaseOutcome } from './key-pool.js';
 import type { KeyRing } from './key-ring.js';
@@ -30,11 +31,14 @@ export class Settlement {
   readonly #ring: KeyRing;
   readonly #events: KeyEvents;
   readonly #random: () => number;
+  readonly #keepsLedger: boolean;
 
-  constructor(ring: KeyRing, events: KeyEvents, random: () => number) {
+  /** @param keepsLedger whether the units count all that this process knows of, and not a part of it. */
+  constructor(ring: KeyRing, events: KeyEvents, random: () => number, keepsLedger = false) {
     this.#ring = ring;
     this.#events = events;
     this.#random = random;
+    this.#keepsLedger = keepsLedger;
   }
 
   /** Returns whether the call was refused for its own size rather than for what else was asked. */
@@ -46,7 +50,7 @@ export class Settlement {
     if (outcome.ok) {
       key.usageCount += 1;
       key.successCount += 1;
-      unit.succeed();
+      unit.succeed(grant.at);
       lane.answers.add(now - grant.at);
       const inputTokens = outcome.usage?.inputTokens;
       if (inputTokens !== undefined && inputTokens > 0) {
@@ -115,6 +119,11 @@ export class Settlement {
     const fresh = unit.gate.isOpen || unit.gate.isProbe(grant.at);
     if (failure.kind === 'daily-quota') {
       rejections.rpd += 1;
+      unit.dayRefusedAt = now;
+      if (this.#keepsLedger) {
+        for (const kin of findDailyKin(unit, grant.lane.units, now))
+          this.#ring.join(kin.project, unit.project);
+      }
       unit.gate.close(Math.min(unit.dayEnd(now), now + hourMs), failure.message);
     } else {
       const metric =

@@ -93,6 +93,20 @@ export class SlidingLog {
     return at;
   }
 
+  /** When the oldest entry leaves the window; `now` when there is none. */
+  oldestLeavesAt(now: number): number {
+    this.#evict(now);
+    return (this.#entries[this.#first]?.at ?? now - this.windowMs) + this.windowMs;
+  }
+
+  /** Drops all entries: the server has begun to count anew. */
+  clear(): void {
+    this.#entries = [];
+    this.#first = 0;
+    this.#requests = 0;
+    this.#tokens = 0;
+  }
+
   /** How many requests leave the window by `at`. */
   requestsLeavingBy(at: number): number {
     let low = this.#first;

@@ -1,9 +1,12 @@
 import type { Failure, FailureKind } from '../types.js';
 import { AdaptiveLimit } from './adaptive-limit.js';
+import { BareCooling } from './bare-cooling.js';
+import { DayCount } from './day-count.js';
 import { Gate } from './gate.js';
+import { InFlightCap } from './in-flight-cap.js';
 import type { QuotaLimits } from './limit-rules.js';
+import { provesClockMinutes } from './overdraft.js';
 import { Pace } from './pace.js';
-import { pacificDayEnd } from './pacific-day.js';
 import type { KeyProject } from './pooled-key.js';
 import { type LogEntry, SlidingLog } from './sliding-log.js';
 
@@ -13,11 +16,9 @@ export const initialMarginMs = 300;
 export const largestMarginMs = 3_000;
 /** A refusal comes within this time; a probe that is still running then was admitted. */
 export const refusalArrivesWithinMs = 3_000;
+const refusalUsuallyTakesMs = 250;
 /** After a refusal that the ledger cannot explain calls are sent in small numbers again. */
 export const distrustMs = 120_000;
-export const firstInFlight = 4;
-export const slowStartEndsAt = 64;
-export const bareCoolingMs = [5_000, 10_000, 20_000, 40_000, 60_000] as const;
 
 /** What a call has booked on a unit. */
 export interface Booking {
@@ -38,12 +39,16 @@ export class Unit {
   inFlight = 0;
   /** Which quota closed the gate. */
   blockedBy: FailureKind | undefined;
-  #dayEnd = 0;
-  #dayCount = 0;
-  #inFlightCap = firstInFlight;
-  #bareRefusals = 0;
+  /** When the latest call that was answered had been granted. */
+  answeredAt = Number.NEGATIVE_INFINITY;
+  /** When the service last said that the quota of the day is used up. */
+  dayRefusedAt = Number.NEGATIVE_INFINITY;
+  readonly #day = new DayCount();
+  readonly #inFlightCap: InFlightCap;
+  readonly #bareCooling = new BareCooling();
   /** Until when the ledger is not trusted alone, because the service refused what it admitted. */
   #distrustedUntil = 0;
+  #bookedAt = Number.NEGATIVE_INFINITY;
   /** Since when the ledger is kept. */
   #openedAt: number | undefined;
   readonly #maxInFlight: number;
@@ -57,6 +62,7 @@ export class Unit {
     this.tpm = new AdaptiveLimit(limits.tpm);
     this.rpd = new AdaptiveLimit(limits.rpd);
     this.#maxInFlight = maxInFlight;
+    this.#inFlightCap = new InFlightCap(maxInFlight);
   }
 
   /** Where the ledger is kept now. */
@@ -67,9 +73,7 @@ export class Unit {
   /** Calls that may run at once. Unknown limits are approached carefully, known ones guard themselves. */
   inFlightCap(now: number): number {
     const isKnown = this.rpm.origin !== 'unknown' && this.tpm.origin !== 'unknown';
-    return isKnown && now >= this.#distrustedUntil
-      ? this.#maxInFlight
-      : Math.min(this.#inFlightCap, this.#maxInFlight);
+    return isKnown && now >= this.#distrustedUntil ? this.#maxInFlight : this.#inFlightCap.value;
   }
 
   isFull(now: number): boolean {
@@ -77,8 +81,7 @@ export class Unit {
   }
 
   requestsToday(now: number): number {
-    this.#roll(now);
-    return this.#dayCount;
+    return this.#day.requests(now);
   }
 
   /** Whether the unit's whole minute could ever hold so many tokens. */
@@ -88,8 +91,7 @@ export class Unit {
 
   /** When the quota day ends. */
   dayEnd(now: number): number {
-    this.#roll(now);
-    return this.#dayEnd;
+    return this.#day.end(now);
   }
 
   /** Whether the daily quota is used up, by our own count or by what the service said. */
@@ -124,6 +126,9 @@ export class Unit {
   /** The part of the tightest limit that is unused: 1 is idle, 0 is full. */
   slack(now: number): number {
     let slack = 1 - this.inFlight / this.inFlightCap(now);
+    const isUnknown = this.rpm.origin === 'unknown' && this.tpm.origin === 'unknown';
+    // What is sent before the first refusal has come back is refused too: rather try another unit first.
+    if (isUnknown && now < this.#bookedAt + refusalUsuallyTakesMs) slack -= 1;
     const rpm = this.rpm.usable(now);
     if (rpm < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.log.requests(now) / rpm);
     const tpm = this.tpm.usable(now);
@@ -141,24 +146,19 @@ export class Unit {
     const tpm = this.tpm.usable(now);
     // In what is known of the log the slots come in bursts, later on at the mean rate.
     const byRequests =
-      rpm === Number.POSITIVE_INFINITY
-        ? rpm
-        : rpm * (1 + Math.floor(windows)) - this.log.requests(now) + this.log.requestsLeavingBy(at);
-    const byTokens =
-      tpm === Number.POSITIVE_INFINITY
-        ? tpm
-        : (tpm * (1 + windows) - this.log.tokens(now)) / Math.max(1, meanTokens);
+      rpm * (1 + Math.floor(windows)) - this.log.requests(now) + this.log.requestsLeavingBy(at);
+    const byTokens = (tpm * (1 + windows) - this.log.tokens(now)) / Math.max(1, meanTokens);
     return Math.max(0, Math.min(byRequests, byTokens));
   }
 
   book(tokens: number, now: number): Booking {
-    this.#roll(now);
     this.gate.enter(now);
     this.#openedAt ??= now;
+    this.#bookedAt = now;
     this.inFlight += 1;
-    this.#dayCount += 1;
+    this.#day.add(now);
     this.#pace.add(this.#requestMs(now), this.#tokensMs(tokens, now), now);
-    return { entry: this.log.add(tokens, now), dayEnd: this.#dayEnd };
+    return { entry: this.log.add(tokens, now), dayEnd: this.#day.end(now) };
   }
 
   /** Replaces the estimate of a call by what it really cost. */
@@ -169,19 +169,16 @@ export class Unit {
 
   /** Takes back what was booked for a call that cost no quota. */
   refund(booking: Booking, now: number): void {
-    this.#roll(now);
     this.#pace.correct(-this.#requestMs(now), -this.#tokensMs(booking.entry.tokens, now));
     this.log.refund(booking.entry, now);
-    if (booking.dayEnd === this.#dayEnd) this.#dayCount = Math.max(0, this.#dayCount - 1);
+    this.#day.refund(booking.dayEnd, now);
   }
 
-  /** A call got through. */
-  succeed(): void {
-    this.#bareRefusals = 0;
-    // A cap that is not used proves nothing and would only allow a burst later.
-    if ((this.inFlight + 1) * 2 <= this.#inFlightCap) return;
-    const step = this.#inFlightCap < slowStartEndsAt ? 1 : 1 / this.#inFlightCap;
-    this.#inFlightCap = Math.min(this.#maxInFlight, this.#inFlightCap + step);
+  /** A call that was granted at `grantedAt` got through. */
+  succeed(grantedAt: number): void {
+    this.answeredAt = Math.max(this.answeredAt, grantedAt);
+    this.#bareCooling.reset();
+    this.#inFlightCap.succeed(this.inFlight);
   }
 
   /** Takes over the limits that a refusal named. Returns whether any was news. */
@@ -210,16 +207,16 @@ export class Unit {
         learned?.tpm !== undefined ? this.tpm.cut(used.tokens, now) : this.rpm.cut(used.requests, now);
       if (isCut) this.#distrustedUntil = now + distrustMs;
     }
+    if (provesClockMinutes(failure, this.log, this.inFlight, now)) this.log.clear();
     if (fresh) {
-      this.#inFlightCap = Math.max(2, Math.min(this.inFlight, this.#inFlightCap) / 4);
+      this.#inFlightCap.cut(this.inFlight);
       if (retryAfterMs !== undefined && retryAfterMs < 1_000) {
         this.log.windowMs = Math.min(minuteMs + largestMarginMs, this.log.windowMs + initialMarginMs);
       }
     }
     // Gemini truncates retryDelay to whole seconds.
     if (retryAfterMs !== undefined) return retryAfterMs + 1_000;
-    if (fresh) this.#bareRefusals += 1;
-    return bareCoolingMs[Math.min(this.#bareRefusals, bareCoolingMs.length) - 1] ?? bareCoolingMs[0];
+    return this.#bareCooling.next(fresh, this.log, now);
   }
 
   /** Takes over the ledger of a unit that turned out to be this one. */
@@ -227,15 +224,8 @@ export class Unit {
     other.#absorbedBy = this;
     this.log.absorb(other.log);
     this.inFlight += other.inFlight;
-    if (other.#dayEnd === this.#dayEnd || this.#dayEnd === 0) {
-      this.#dayEnd = other.#dayEnd;
-      this.#dayCount += other.#dayCount;
-    }
-    this.learn({
-      rpm: finite(Math.min(this.rpm.nominal, other.rpm.nominal)),
-      tpm: finite(Math.min(this.tpm.nominal, other.tpm.nominal)),
-      rpd: finite(Math.min(this.rpd.nominal, other.rpd.nominal)),
-    });
+    this.#day.absorb(other.#day);
+    for (const metric of ['rpm', 'tpm', 'rpd'] as const) this[metric].absorb(other[metric]);
     if (!other.gate.isOpen) this.gate.close(other.gate.closedUntil, other.gate.reason ?? '');
   }
 
@@ -255,16 +245,6 @@ export class Unit {
   #dayFreeAt(now: number): number {
     const limit = this.rpd.usable(now);
     if (limit === Number.POSITIVE_INFINITY) return 0;
-    return this.requestsToday(now) < limit ? 0 : this.#dayEnd;
+    return this.requestsToday(now) < limit ? 0 : this.#day.end(now);
   }
-
-  #roll(now: number): void {
-    if (now < this.#dayEnd) return;
-    this.#dayEnd = pacificDayEnd(now);
-    this.#dayCount = 0;
-  }
-}
-
-function finite(limit: number): number | undefined {
-  return limit === Number.POSITIVE_INFINITY ? undefined : limit;
 }

@@ -15,8 +15,11 @@ export interface Waiter {
 type Priority = 'interactive' | 'batch';
 const priorities = ['interactive', 'batch'] as const;
 
+/** Who asks when a call does not say. */
+export const defaultTenant = 'default';
+
 const priorityOf = (waiter: Waiter): Priority => waiter.need.priority ?? 'interactive';
-const tenantOf = (waiter: Waiter): string => waiter.need.tenant ?? 'default';
+const tenantOf = (waiter: Waiter): string => waiter.need.tenant ?? defaultTenant;
 
 /**
  * Who is next: interactive before batch, tenants in turn, first come first served within a tenant.
@@ -85,7 +88,8 @@ export class WaitQueue {
 
   /** How many calls wait that have no better claim than this one: all batch calls, or those of its tenant. */
   backlog(need: KeyNeed): number {
-    if (need.priority !== 'batch') return this.#rings.interactive.get(need.tenant ?? 'default')?.length ?? 0;
+    if (need.priority !== 'batch')
+      return this.#rings.interactive.get(need.tenant ?? defaultTenant)?.length ?? 0;
     let waiting = 0;
     for (const line of this.#rings.batch.values()) waiting += line.length;
     return waiting;
@@ -110,7 +114,7 @@ export class WaitQueue {
         for (const line of ring.values()) ahead += line.length;
         continue;
       }
-      const own = ring.get(need.tenant ?? 'default') ?? [];
+      const own = ring.get(need.tenant ?? defaultTenant) ?? [];
       let place = own.length;
       while (place > 0 && (own[place - 1]?.since ?? 0) > since) place -= 1;
       for (const line of ring.values()) ahead += line === own ? place : Math.min(line.length, place + 1);
@@ -130,7 +134,7 @@ export class WaitQueue {
     let longest: Waiter[] = [];
     for (const line of ring.values()) if (line.length > longest.length) longest = line;
     if (priority === (need.priority ?? 'interactive')) {
-      const own = ring.get(need.tenant ?? 'default')?.length ?? 0;
+      const own = ring.get(need.tenant ?? defaultTenant)?.length ?? 0;
       if (own + 1 >= longest.length) return undefined;
     }
     return longest.at(-1);

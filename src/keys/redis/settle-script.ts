@@ -1,5 +1,7 @@
 import { cutFactor, fullShare, smallestShare } from '../adaptive-limit.js';
-import { bareCoolingMs, distrustMs, initialMarginMs, largestMarginMs, slowStartEndsAt } from '../unit.js';
+import { bareCoolingMs } from '../bare-cooling.js';
+import { slowStartEndsAt } from '../in-flight-cap.js';
+import { distrustMs, initialMarginMs, largestMarginMs } from '../unit.js';
 import { ledgerLua } from './ledger-lua.js';
 
 /**

@@ -1,5 +1,6 @@
+import { firstInFlight } from '../in-flight-cap.js';
 import { leewayMs } from '../pace.js';
-import { firstInFlight, initialMarginMs } from '../unit.js';
+import { initialMarginMs } from '../unit.js';
 
 /** How many keys of Redis stand before those of the units, and how many each unit has. */
 const sharedKeys = 4;

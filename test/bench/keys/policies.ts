@@ -1,7 +1,8 @@
 import type { Clock } from '../../../src/clock.js';
 import type { KeyPool } from '../../../src/keys/key-pool.js';
 import type { LimitRule } from '../../../src/keys/limit-rules.js';
-import { ScheduledKeyPool, type ScheduledKeyPoolOptions } from '../../../src/keys/scheduled-key-pool.js';
+import { ScheduledKeyPool } from '../../../src/keys/scheduled-key-pool.js';
+import type { ScheduledKeyPoolOptions } from '../../../src/keys/scheduled-key-pool-options.js';
 import { BackoffRetryPolicy } from '../../../src/retry/backoff-retry-policy.js';
 import type { RetryPolicy } from '../../../src/retry/retry-policy.js';
 import type { Failure } from '../../../src/types.js';
