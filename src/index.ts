@@ -1,5 +1,6 @@
-export type { ChatStats, ConversationName } from './chat.js';
+export type { ConversationName } from './chat.js';
 export { MultimodalChat } from './chat.js';
+export type { ChatStats } from './chat-stats.js';
 export type { Clock } from './clock.js';
 export { systemClock } from './clock.js';
 export type { MediaErrorReason } from './errors.js';
