@@ -14,11 +14,11 @@ const longestHeader = 2 ** 20;
 /** Where the header ends is known once so many bytes were read. */
 export const preambleBytes = magic.length + lengthBytes;
 
-/** The same for the same attachment shown in the same way. */
+/** The same for the same attachment under the same name and shown in the same way. */
 export function idOf(media: PreparedMedia): string {
   const shown = media.parts.map(({ mimeType, tile, timestampMs }) => [mimeType, timestampMs, tile]);
   return createHash('sha256')
-    .update(JSON.stringify([media.fingerprint, shown]))
+    .update(JSON.stringify([media.fingerprint, media.name, shown]))
     .digest('hex')
     .slice(0, 40);
 }
