@@ -5,6 +5,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { makeClip } from '../support/media-fixtures.js';
+import {
+  cutsOf,
+  type DrawnClip,
+  drawCuts,
+  drawPan,
+  drawSpeaker,
+  drawStillScreen,
+  makeDrawnClip,
+  withFlashes,
+} from '../support/scene-clips.js';
+import { seededRandom } from '../support/seeded-random.js';
 
 export const fps = 30;
 /** Clips of more than this repeat, so numbers are told apart within it. */
@@ -47,6 +58,58 @@ export async function benchClip(ffmpeg: string, seconds: number, gop: number): P
     if (status !== 0) throw new Error(`${name} could not be made: ${stderr}`);
   });
   return { name, path, seconds };
+}
+
+export interface SceneClip extends BenchClip {
+  /** How many different scenes it has. */
+  readonly scenes: number;
+}
+
+const sceneClipSeconds = 600;
+
+/** Lengths from a few seconds to a minute and more, as films have them. */
+function sceneLengths(count: number): number[] {
+  const random = seededRandom(count);
+  const shares = Array.from({ length: count }, () => Math.exp(2.5 * random()));
+  const whole = shares.reduce((sum, share) => sum + share, 0);
+  return shares.map((share) => (share * sceneClipSeconds) / whole);
+}
+
+const few = drawCuts(cutsOf(sceneLengths(12)));
+const many = drawCuts(cutsOf(sceneLengths(40)));
+const faded = drawCuts(cutsOf(sceneLengths(24)), 0.8);
+
+interface SceneKind extends Pick<DrawnClip, 'draw' | 'gop' | 'keyframesAtCuts' | 'size'> {
+  readonly scenes: number;
+  /** Strength of the grain, as ffmpeg's noise filter has it. */
+  readonly grain?: number;
+}
+
+const sceneKinds: Readonly<Record<string, SceneKind>> = {
+  'few-gop30': { scenes: 12, draw: few, gop: 30, size: '1280:720', grain: 8 },
+  'many-gop30': { scenes: 40, draw: many, gop: 30 },
+  'many-gop250': { scenes: 40, draw: many, gop: 250 },
+  'many-gop250-cuts': { scenes: 40, draw: many, gop: 250, keyframesAtCuts: true },
+  'fades-gop30': { scenes: 24, draw: faded, gop: 30 },
+  'flashes-gop30': { scenes: 12, draw: withFlashes(few, 7), gop: 30 },
+  speaker: { scenes: 1, draw: drawSpeaker, gop: 250 },
+  still: { scenes: 1, draw: drawStillScreen, gop: 250 },
+  pan: { scenes: 1, draw: drawPan(sceneClipSeconds), gop: 250 },
+};
+
+/** Ten minutes each, small but with grain; kept for the next run. */
+export async function sceneClips(): Promise<SceneClip[]> {
+  const clips: SceneClip[] = [];
+  for (const [kind, clip] of Object.entries(sceneKinds)) {
+    const name = `scenes-${kind}.mp4`;
+    const { grain = 4, scenes, size = '640:360', ...drawn } = clip;
+    const filters = [`noise=alls=${grain}:allf=t`];
+    const path = await makeOnce(name, async (unfinished) => {
+      await makeDrawnClip({ ...drawn, path: unfinished, seconds: sceneClipSeconds, fps, size, filters });
+    });
+    clips.push({ name, path, seconds: sceneClipSeconds, scenes });
+  }
+  return clips;
 }
 
 export const pictureFormats = ['jpeg', 'png', 'webp'] as const;

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
+import type { MediaOptions } from '../../src/media/media-options.js';
 import type { BenchClip } from './media-clips.js';
 
 const run = promisify(execFile);
@@ -24,10 +25,10 @@ export function targetsOf({ clip, frames }: FrameRequest): number[] {
 }
 
 const ours =
-  (accuracy: 'auto' | 'exact'): FrameMethod =>
+  (options: Pick<MediaOptions, 'accuracy' | 'sampling'>): FrameMethod =>
   async ({ clip, frames, ffmpeg }) => {
     await using processor = new DefaultMediaProcessor({
-      ...{ frames, accuracy, maxSide, ffmpegPath: ffmpeg, audio: false, timeoutMs: 3_600_000 },
+      ...{ ...options, frames, maxSide, ffmpegPath: ffmpeg, audio: false, timeoutMs: 3_600_000 },
     });
     const { parts } = await processor.prepare(clip.path);
     return parts.map((part) => part.data);
@@ -71,11 +72,32 @@ const openCv: FrameMethod = async (request) => {
 };
 
 export const frameMethods: Readonly<Record<string, FrameMethod>> = {
-  ours: ours('auto'),
-  'ours-exact': ours('exact'),
+  ours: ours({ accuracy: 'auto' }),
+  'ours-exact': ours({ accuracy: 'exact' }),
   'full-decode': fullDecode,
   'seek-per-frame': seekPerFrame,
   opencv: openCv,
+};
+
+/** How much a picture has to differ from the one before it to begin a scene. ffmpeg's manual calls 0.3 to 0.5 sane. */
+const sceneScore = 0.3;
+
+/** The usual way: every frame is decoded, and those that begin a scene are spread over the places there are. */
+const selectScene: FrameMethod = async ({ clip, frames, ffmpeg }) => {
+  // The first frame begins a scene as well, but follows no other.
+  const filters = `select='eq(n,0)+gt(scene,${sceneScore})',scale=${maxSide}:-2`;
+  const input = [...quietly, '-i', clip.path, '-vf', filters, '-vsync', '0', ...jpegOutput];
+  const { stdout } = await run(ffmpeg, input, { encoding: 'buffer', maxBuffer });
+  const all = splitJpegs(stdout);
+  const step = Math.max(1, all.length / frames);
+  return all.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step));
+};
+
+/** Ways to choose the frames that matter. */
+export const sceneMethods: Readonly<Record<string, FrameMethod>> = {
+  uniform: ours({ sampling: 'uniform' }),
+  scenes: ours({ sampling: 'scenes' }),
+  'select-scene': selectScene,
 };
 
 type PictureMethod = (path: string) => Promise<unknown>;

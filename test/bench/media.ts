@@ -1,8 +1,10 @@
 /**
  * `npm run bench:media -- --json [--quick] [--seconds 10,60] [--gops 30,250] [--frames 8,32]
- * [--methods ours,full-decode] [--no-pictures]`
+ * [--methods ours,full-decode] [--no-pictures] [--no-clips] [--scenes]`
  *
- * What it costs to show a clip or a picture, ours against the usual ways. Each case runs in a process of
+ * What it costs to show a clip or a picture, ours against the usual ways, and with `--scenes` how many
+ * scenes of a clip are shown (methods `uniform`, `scenes`, `select-scene`; the clips take a while to make
+ * the first time). Each case runs in a process of
  * its own. Prints one JSON object on stdout; progress goes to stderr. On a busy machine the CPU seconds
  * still mean something, the wall clock does not.
  */
@@ -10,9 +12,18 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { locateFfmpeg } from '../../src/media/ffmpeg-location.js';
 import { availableFfmpegs, readPattern } from '../support/media-fixtures.js';
-import { benchClip, benchPicture, fps, loopSeconds, pictureFormats } from './media-clips.js';
-import { type FrameRequest, frameMethods, obstacleTo, pictureMethods, targetsOf } from './media-methods.js';
+import { sceneShown } from '../support/scene-clips.js';
+import { benchClip, benchPicture, fps, loopSeconds, pictureFormats, sceneClips } from './media-clips.js';
+import {
+  type FrameRequest,
+  frameMethods,
+  obstacleTo,
+  pictureMethods,
+  sceneMethods,
+  targetsOf,
+} from './media-methods.js';
 import { type MediaUsage, measureUsage } from './media-usage.js';
 import { median, rounded } from './statistics.js';
 
@@ -25,6 +36,8 @@ const { values: options } = parseArgs({
     frames: { type: 'string' },
     methods: { type: 'string' },
     'no-pictures': { type: 'boolean', default: false },
+    'no-clips': { type: 'boolean', default: false },
+    scenes: { type: 'boolean', default: false },
     case: { type: 'string' },
   },
 });
@@ -33,6 +46,8 @@ interface Case {
   readonly method: string;
   /** Absent for a picture. */
   readonly request?: FrameRequest;
+  /** How many scenes the clip has, where these are counted. */
+  readonly scenes?: number;
   readonly picture?: string;
 }
 
@@ -45,11 +60,14 @@ interface Row {
   readonly peakRssMb: number;
   /** How far the worst frame is from the middle of its slice; null for pictures. */
   readonly worstErrorMs: number | null;
+  /** How many different scenes are shown, where these are counted. */
+  readonly scenesCovered?: number;
 }
 
 const pictureRuns = 5;
 
-async function runCase({ method, request, picture }: Case): Promise<Row> {
+async function runCase({ method, request, scenes, picture }: Case): Promise<Row> {
+  if (request && scenes !== undefined) return runSceneCase(method, request, scenes);
   if (request) {
     // A server loads them once, not for every clip.
     if (method.startsWith('ours')) await loadLibraries();
@@ -74,8 +92,17 @@ async function runCase({ method, request, picture }: Case): Promise<Row> {
   });
 }
 
+async function runSceneCase(method: string, request: FrameRequest, scenes: number): Promise<Row> {
+  if (method !== 'select-scene') await loadLibraries();
+  const usage = await measureUsage(() => (sceneMethods[method] ?? unknownMethod(method))(request));
+  const shown = await Promise.all(usage.value.map((picture) => sceneShown(picture, scenes)));
+  const row = rowOf(method, request.clip.name, usage.value.length, usage);
+  return { ...row, scenesCovered: new Set(shown).size };
+}
+
 async function loadLibraries(): Promise<void> {
-  await Promise.all([import('sharp'), import('mediabunny'), import('fluent-ffmpeg')]);
+  const ffmpeg = locateFfmpeg(undefined);
+  await Promise.all([import('sharp'), import('mediabunny'), import('fluent-ffmpeg'), ffmpeg]);
 }
 
 function unknownMethod(method: string): never {
@@ -157,6 +184,20 @@ async function measureClips(): Promise<Row[]> {
   return rows;
 }
 
+async function measureScenes(): Promise<Row[]> {
+  const [ffmpeg] = availableFfmpegs().values();
+  if (!ffmpeg) throw new Error('There is no ffmpeg: apt install ffmpeg.');
+  const methods = await available(Object.keys(sceneMethods));
+  const rows: Row[] = [];
+  for (const { scenes, ...clip } of await sceneClips()) {
+    for (const frames of list(options.frames, '8', '8,32')) {
+      for (const method of methods)
+        rows.push(await runApart({ method, request: { clip, frames, ffmpeg }, scenes }));
+    }
+  }
+  return rows;
+}
+
 async function measurePictures(): Promise<Row[]> {
   const methods = await available(Object.keys(pictureMethods));
   const rows: Row[] = [];
@@ -170,8 +211,9 @@ async function measurePictures(): Promise<Row[]> {
 if (options.case !== undefined) {
   process.stdout.write(`${JSON.stringify(await runCase(JSON.parse(options.case) as Case))}\n`);
 } else {
-  const clips = await measureClips();
+  const clips = options['no-clips'] ? [] : await measureClips();
+  const scenes = options.scenes ? await measureScenes() : [];
   const pictures = options['no-pictures'] ? [] : await measurePictures();
-  const result = { node: process.version, platform: process.platform, clips, pictures, skipped };
+  const result = { node: process.version, platform: process.platform, clips, scenes, pictures, skipped };
   process.stdout.write(`${JSON.stringify(result, undefined, options.json ? undefined : 2)}\n`);
 }
