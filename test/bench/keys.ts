@@ -1,5 +1,5 @@
 /**
- * `npm run bench:keys -- --json [--quick] [--scenario NAME,...] [--policy NAME,...] [--window NAME,...]
+ * `npm run bench:keys -- --json|--markdown [--quick] [--scenario NAME,...] [--policy NAME,...] [--window NAME,...]
  * [--load NUMBER,...] [--seed NUMBER,...] [--scenarios FILE] [--processes N]`
  *
  * Prints one JSON object on stdout: `runs` (one a policy, window, load, scenario and seed), `medians`
@@ -11,6 +11,7 @@ import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
+import { markdownTable } from './keys/markdown-table.js';
 import { medianRows } from './keys/median-rows.js';
 import { measureMicro } from './keys/micro.js';
 import { policies } from './keys/policies.js';
@@ -21,6 +22,8 @@ import { type Bench, type BenchCase, readBench } from './keys/scenario.js';
 const { values: options } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
+    /** Prints the medians as a table instead. */
+    markdown: { type: 'boolean', default: false },
     quick: { type: 'boolean', default: false },
     scenario: { type: 'string' },
     policy: { type: 'string' },
@@ -123,5 +126,9 @@ if (options.part !== undefined) {
     medians: withAcquire(medianRows(runs)),
     runs: withAcquire(runs),
   };
-  process.stdout.write(`${JSON.stringify(result, undefined, options.json ? undefined : 2)}\n`);
+  process.stdout.write(
+    options.markdown
+      ? markdownTable(result.medians)
+      : `${JSON.stringify(result, undefined, options.json ? undefined : 2)}\n`,
+  );
 }

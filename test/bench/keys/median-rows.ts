@@ -10,7 +10,10 @@ const figures = [
   'callsPerOffered',
 ] as const;
 
-type MedianRow = Pick<BenchRow, 'policy' | 'window' | 'load' | 'scenario' | (typeof figures)[number]>;
+export type MedianRow = Pick<
+  BenchRow,
+  'policy' | 'window' | 'load' | 'scenario' | 'callsPerOfferedInFault' | (typeof figures)[number]
+>;
 
 /** One row a policy, window, load and scenario: the medians over the seeds. */
 export function medianRows(runs: readonly BenchRow[]): MedianRow[] {
@@ -24,6 +27,16 @@ export function medianRows(runs: readonly BenchRow[]): MedianRow[] {
     if (first === undefined) return [];
     const { load, policy, scenario, window } = first;
     const medians = Object.fromEntries(figures.map((name) => [name, median(rows.map((row) => row[name]))]));
-    return [{ policy, window, load, scenario, ...(medians as Record<(typeof figures)[number], number>) }];
+    const inFault = rows.flatMap(({ callsPerOfferedInFault }) => callsPerOfferedInFault ?? []);
+    return [
+      {
+        policy,
+        window,
+        load,
+        scenario,
+        ...(medians as Record<(typeof figures)[number], number>),
+        ...(inFault.length > 0 && { callsPerOfferedInFault: median(inFault) }),
+      },
+    ];
   });
 }
