@@ -1,5 +1,6 @@
 import type { Clock } from './clock.js';
 import { TimeoutError } from './errors.js';
+import { followSignal } from './follow-signal.js';
 import type { ResolvedRequest } from './resolve-options.js';
 import type { Conversation } from './types.js';
 
@@ -44,9 +45,7 @@ export function openCall(clock: Clock, timeoutMs: number, callerSignal: AbortSig
   }, timeoutMs);
   const tasks: (() => void)[] = [];
   let hasEnded = false;
-  const onAbort = () => controller.abort(callerSignal?.reason);
-  if (callerSignal?.aborted) onAbort();
-  else callerSignal?.addEventListener('abort', onAbort, { once: true });
+  const unfollow = callerSignal && followSignal(callerSignal, (reason) => controller.abort(reason));
   return {
     startedAt,
     deadline: startedAt + timeoutMs,
@@ -58,7 +57,7 @@ export function openCall(clock: Clock, timeoutMs: number, callerSignal: AbortSig
     },
     end: ({ isComplete }) => {
       clock.clearTimeout(timer);
-      callerSignal?.removeEventListener('abort', onAbort);
+      unfollow?.();
       if (!isComplete) controller.abort(ended);
       hasEnded = true;
       for (const task of tasks.splice(0)) task();

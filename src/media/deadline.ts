@@ -1,5 +1,5 @@
 import { MediaError } from '../errors.js';
-import { followSignal } from './followers.js';
+import { followSignal } from '../follow-signal.js';
 
 /** A signal for one preparation: it aborts with the caller's, at a time limit, or when told to. */
 export class Deadline {

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -306,6 +307,19 @@ describe('leaving and stopping', () => {
     const error = await thrownBy(openChat().send({ prompt: 'Hi', signal: AbortSignal.abort('no') }));
     expect(error).toBe('no');
     expect(emulator.journal).toEqual([]);
+  });
+
+  it('serves any number of calls under one signal without a warning', async () => {
+    const chat = openChat({ memory: ':memory:' });
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on('warning', onWarning);
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 30 }, () => chat.send({ prompt: 'Hi', signal })));
+    await new Promise(setImmediate);
+    process.off('warning', onWarning);
+    expect(warnings.map(({ name }) => name)).not.toContain('MaxListenersExceededWarning');
+    expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
   it('tries again when an answer stalls', async () => {

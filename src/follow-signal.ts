@@ -8,7 +8,8 @@ const followed = new WeakMap<AbortSignal, Following>();
 
 /**
  * Calls `follower` with the reason when `signal` aborts, at once when it has. However many follow the
- * same signal, it has one listener: one request with twenty attachments is no leak to be warned of.
+ * same signal, it has one listener: many calls under one signal, or one with many attachments, are no
+ * leak to be warned of.
  *
  * @returns what ends the following.
  */
