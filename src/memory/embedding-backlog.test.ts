@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, it } from 'vitest';
 import { WordEmbedder } from '../../test/support/word-embedder.js';
 import { VirtualClock } from '../testing/virtual-clock.js';
@@ -89,6 +91,26 @@ describe('EmbeddingBacklog', () => {
       cause: expect.objectContaining({ message: expect.stringMatching(sentence) }),
     });
     expect(turns.done.size).toBe(0);
+  });
+
+  it('holds no vector once it is stored', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage = runInNewContext('gc') as () => void;
+    const made: WeakRef<Float32Array>[] = [];
+    const embed = async (texts: readonly string[]) => {
+      const vectors = texts.map(() => new Float32Array(2));
+      made.push(...vectors.map((vector) => new WeakRef(vector)));
+      return vectors;
+    };
+    const turns = new ListedTurns(...Array.from({ length: 200 }, (_, n) => `turn ${n}`));
+    const backlog = new EmbeddingBacklog({ model: 'any', dimensions: 2, embed }, turns, new VirtualClock());
+    await backlog.drain();
+    // Weak references hold until the current task ends.
+    await new Promise((resolve) => setImmediate(resolve));
+    collectGarbage();
+    expect(made).toHaveLength(200);
+    expect(made.filter((vector) => vector.deref())).toHaveLength(0);
+    await backlog.close();
   });
 
   it('closes while the embedder hangs', async () => {

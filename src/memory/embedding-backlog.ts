@@ -30,10 +30,6 @@ export class EmbeddingBacklog<Key> {
   readonly #source: EmbeddingSource<Key>;
   readonly #clock: Clock;
   readonly #stop = new AbortController();
-  /** An embedder that does not heed its signal must not hold up `close`. */
-  readonly #stopped = new Promise<never>((_, reject) => {
-    this.#stop.signal.addEventListener('abort', () => reject(this.#stop.signal.reason), { once: true });
-  });
   /** Turns that the embedder refuses although it serves others; left alone until the next start. */
   readonly #refused = new Set<Key>();
   #running: Promise<void> | undefined;
@@ -45,8 +41,6 @@ export class EmbeddingBacklog<Key> {
     this.#embedder = embedder;
     this.#source = source;
     this.#clock = clock;
-    // Nobody need be waiting when it rejects.
-    this.#stopped.catch(() => undefined);
   }
 
   /** Starts working unless a pause after a failure is on. */
@@ -111,10 +105,7 @@ export class EmbeddingBacklog<Key> {
     const { signal } = this.#stop;
     signal.throwIfAborted();
     const texts = batch.map(({ text }) => text);
-    const vectors = await Promise.race([
-      this.#embedder.embed(texts, { purpose: 'document', signal }),
-      this.#stopped,
-    ]);
+    const vectors = await untilAborted(this.#embedder.embed(texts, { purpose: 'document', signal }), signal);
     checkVectors(vectors, texts.length, this.#embedder);
     signal.throwIfAborted();
     await this.#source.store(batch.map(({ key }, at) => ({ key, vector: vectors[at] as Float32Array })));
@@ -148,6 +139,22 @@ export class EmbeddingBacklog<Key> {
   #clearPause(): void {
     if (this.#timer !== undefined) this.#clock.clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+}
+
+/**
+ * An embedder that does not heed its signal must not hold up `close`. The listener goes with the wait:
+ * a race against a promise that lives as long as the store would keep every vector ever made.
+ */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const waited = new AbortController();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { signal: waited.signal });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    waited.abort();
   }
 }
 

@@ -1,5 +1,6 @@
 import { fuse } from './fuse.js';
 import { TermIndex } from './term-index.js';
+import { shippedTuning, type Tuning } from './tuning.js';
 import { VectorTable } from './vector-table.js';
 import { splitWords } from './words.js';
 
@@ -23,8 +24,10 @@ export class ConversationIndex {
   readonly #sequences: number[] = [];
   readonly #speakers: (string | undefined)[] = [];
   readonly #vectors: VectorTable | undefined;
+  readonly #tuning: Tuning;
 
-  constructor(options: { readonly dimensions?: number | undefined } = {}) {
+  constructor(options: { readonly dimensions?: number | undefined; readonly tuning?: Tuning } = {}) {
+    this.#tuning = options.tuning ?? shippedTuning;
     this.#vectors = options.dimensions === undefined ? undefined : new VectorTable(options.dimensions);
   }
 
@@ -72,11 +75,14 @@ export class ConversationIndex {
       similarities,
     }: { vector?: Float32Array | undefined; similarities?: ReadonlyMap<number, number> | undefined } = {},
   ): Ranked[] {
-    const scores = fuse({
-      lexical: this.#terms.score(query),
-      dense: similarities ? this.#spread(similarities) : vector && this.#compare(vector),
-      named: this.#named(query),
-    });
+    const scores = fuse(
+      {
+        lexical: this.#terms.score(query, this.#tuning),
+        dense: similarities ? this.#spread(similarities) : vector && this.#compare(vector),
+        named: this.#named(query),
+      },
+      this.#tuning,
+    );
     return selectBest(scores, limit).map((position) => ({
       sequence: this.#sequences[position] as number,
       score: scores[position] as number,

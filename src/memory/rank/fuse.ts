@@ -1,4 +1,5 @@
 import type { LexicalScores } from './term-index.js';
+import type { Tuning } from './tuning.js';
 
 /** What each document of a conversation scored, by position; higher is nearer to the query. */
 export interface Evidence {
@@ -9,21 +10,15 @@ export interface Evidence {
   readonly named?: Uint8Array | undefined;
 }
 
-/**
- * Weights found on LoCoMo by turn-level evidence recall. An answer often stands beside the turn that
- * shares the question's words, which is why a turn with its neighbours weighs more than the turn alone.
- */
-const weights = { own: 0.3, window: 0.7, named: 0.1, dense: 0.4 };
-
 /** One score from 0 to 1 for each document; 0 where nothing bears on the query. */
-export function fuse({ lexical, dense, named }: Evidence): Float64Array {
+export function fuse({ lexical, dense, named }: Evidence, weights: Tuning): Float64Array {
   const fused = new Float64Array(lexical.own.length);
   const own = shareOfBest(lexical.own);
   const around = shareOfBest(lexical.window);
   const near = dense && scaleToUnit(dense);
   const most = 1 + (named ? weights.named : 0);
   for (let document = 0; document < fused.length; document++) {
-    const words = weights.own * (own[document] as number) + weights.window * (around[document] as number);
+    const words = weights.own * (own[document] as number) + (1 - weights.own) * (around[document] as number);
     const meaning = near?.[document] ?? Number.NaN;
     // Without a vector the words stand in for the meaning, so that a turn is not hidden until it is embedded.
     const found = Number.isNaN(meaning) ? words : (1 - weights.dense) * words + weights.dense * meaning;

@@ -1,9 +1,6 @@
 import { detectLanguage, type Language } from './languages.js';
+import type { Tuning } from './tuning.js';
 import { splitWords } from './words.js';
-
-/** Saturation of repeated words and weight of length, as in Robertson & Zaragoza (2009). */
-const k1 = 0.9;
-const b = 0.4;
 
 /** How well each document matches a query. */
 export interface LexicalScores {
@@ -69,16 +66,16 @@ export class TermIndex {
    * BM25 of every document, in the order in which they were added. All forms of a word count as one;
    * the documents are kept as they are, so that each query brings its own language.
    */
-  score(query: string): LexicalScores {
+  score(query: string, tuning: Tuning): LexicalScores {
     const own = new Float64Array(this.size);
     const window = new Float64Array(this.size);
     const counts = new Float64Array(this.size);
     for (const forms of this.#formsOfWords(query)) {
       const documents = this.#gather(forms, counts, 0);
-      this.#addScores(own, documents, counts, 0);
+      this.#addScores(own, documents, counts, 0, tuning);
       clear(counts, documents);
       const windows = this.#gather(forms, counts, 1);
-      this.#addScores(window, windows, counts, 1);
+      this.#addScores(window, windows, counts, 1, tuning);
       clear(counts, windows);
     }
     return { own, window };
@@ -150,7 +147,13 @@ export class TermIndex {
     return found;
   }
 
-  #addScores(scores: Float64Array, documents: readonly number[], counts: Float64Array, reach: 0 | 1): void {
+  #addScores(
+    scores: Float64Array,
+    documents: readonly number[],
+    counts: Float64Array,
+    reach: 0 | 1,
+    { saturation: k1, lengthWeight: b }: Tuning,
+  ): void {
     const averageLength = (this.#totalLength / this.size) * (1 + 2 * reach) || 1;
     const rarity = Math.log(1 + (this.size - documents.length + 0.5) / (documents.length + 0.5));
     for (const document of documents) {
