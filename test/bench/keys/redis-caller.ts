@@ -37,7 +37,7 @@ const keyPool = new RedisKeyPool({
   ...JSON.parse(process.env.POOL ?? '{}'),
   client,
   failClosed: true,
-  timeoutMs: 1_000,
+  timeoutMs: 10_000,
 });
 await client.scriptLoad(emptyScript);
 const emptySha = createHash('sha1').update(emptyScript).digest('hex');

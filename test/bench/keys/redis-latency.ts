@@ -79,7 +79,11 @@ export async function measureRedisLatency(
 
 async function ask(child: ChildProcess, request: CallerTask): Promise<CallerReport> {
   child.send(request);
-  const [report] = (await once(child, 'message')) as [CallerReport];
+  const ended = once(child, 'exit').then(([code]) => {
+    throw new Error(`A process that called ended with ${code}.`);
+  });
+  const [report] = (await Promise.race([once(child, 'message'), ended])) as [CallerReport];
+  ended.catch((error: unknown) => error);
   return report;
 }
 
