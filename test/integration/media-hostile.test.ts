@@ -5,12 +5,12 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
 import { isPublicAddress } from '../../src/media/remote.js';
 import type { MediaProgress } from '../../src/types.js';
+import { pngOf } from '../support/media-bombs.js';
 import { availableFfmpegs, drawPicture, makeClip } from '../support/media-fixtures.js';
 
 let directory: string;
@@ -66,38 +66,6 @@ async function reasonOf(
       error.name === 'MediaError' ? error.reason : String(error),
   );
   return outcome;
-}
-
-/** A PNG of any size and hardly any bytes. */
-function pngBomb(width: number, height: number): Buffer {
-  const chunk = (type: string, data: Buffer) => {
-    const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-    const out = Buffer.alloc(body.length + 8);
-    out.writeUInt32BE(data.length, 0);
-    body.copy(out, 4);
-    out.writeUInt32BE(crc32(body), body.length + 4);
-    return out;
-  };
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.set([1, 0, 0, 0, 0], 8);
-  const rows = deflateSync(Buffer.alloc((Math.ceil(width / 8) + 1) * height), { level: 9 });
-  return Buffer.concat([
-    Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'),
-    chunk('IHDR', header),
-    chunk('IDAT', rows),
-    chunk('IEND', Buffer.alloc(0)),
-  ]);
-}
-
-function crc32(bytes: Buffer): number {
-  let crc = -1;
-  for (const byte of bytes) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit += 1) crc = (crc >>> 1) ^ (crc & 1 ? 0xedb88320 : 0);
-  }
-  return ~crc >>> 0;
 }
 
 describe('files that name other files', () => {
@@ -156,7 +124,7 @@ describe('broken and oversized files', () => {
   });
 
   it.each([
-    ['PNG of 30000 by 30000', () => pngBomb(30_000, 30_000), 'too-large'],
+    ['PNG of 30000 by 30000', () => pngOf(30_000, 30_000), 'too-large'],
     ['empty file', () => Buffer.alloc(0), 'empty'],
     ['PNG of nothing', () => Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), 'corrupt'],
     ['MP4 of nothing', () => Buffer.from('\0\0\0\x18ftypisom\0\0\x02\0isommp41', 'latin1'), 'corrupt'],
