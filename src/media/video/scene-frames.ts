@@ -10,7 +10,7 @@ export interface ShownFrames {
 }
 
 /** About as many frames are compared, and at least three for each that is shown. */
-const comparedFrames = 96;
+const comparedFrames = 72;
 
 /**
  * How many frames are compared for each that is shown. Odd, so that the middle one of each slice is the
