@@ -32,8 +32,6 @@ class IndexThread {
       eval: true,
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
-      // mediabunny writes what it finds odd to the console.
-      ...{ stdout: true, stderr: true },
     });
     this.#worker.unref();
     this.#worker.on('message', (answer: IndexAnswer) => this.#waiting.get(answer.id)?.settle(answer));
@@ -79,6 +77,8 @@ function programOf(serve: typeof serveIndexes): string {
   return [
     // Some transpilers wrap functions in this to keep their names.
     'const __name = (target) => target;',
+    // mediabunny writes what it finds odd to the console, and what a thread writes keeps the process alive.
+    "for (const level of ['warn', 'error']) console[level] = () => undefined;",
     `(${serve.toString()})(require('node:worker_threads').parentPort, require(${JSON.stringify(path)}));`,
   ].join('\n');
 }
