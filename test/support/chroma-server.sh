@@ -3,22 +3,22 @@
 # glibc 2.39; where the system's is older (Debian 12, Ubuntu 22.04) newer libraries from Debian 13 are
 # unpacked into a private folder, never installed, and node runs under their loader.
 #
-#   chroma-server.sh PACKAGE_DIR DATA_DIR PORT     PACKAGE_DIR: a folder whose node_modules has chromadb
+#   chroma-server.sh PACKAGE_DIR run --path DATA_DIR --host 127.0.0.1 --port PORT
+#                                          PACKAGE_DIR: a folder whose node_modules has chromadb
 #
 # Ready when GET /api/v2/heartbeat answers. Stop it with SIGKILL: under the private loader SIGTERM
 # closes the port but the process spins on. Exits with 2 where it cannot run, with the reason on stderr.
 set -euo pipefail
-package=$(cd "$1" && pwd) data=$2 port=$3
+package=$(cd "$1" && pwd)
+shift
 cli=$package/node_modules/chromadb/dist/cli.mjs
 fail() { echo "chroma-server: $*" >&2; exit 2; }
 [ -f "$cli" ] || fail "no chromadb in $package/node_modules (npm install chromadb)"
-mkdir -p "$data"
-run=(run --path "$data" --host 127.0.0.1 --port "$port")
 
-if [ "$(uname -s)" != Linux ]; then exec node "$cli" "${run[@]}"; fi
+if [ "$(uname -s)" != Linux ]; then exec node "$cli" "$@"; fi
 have=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/.* //')
 [ -n "$have" ] || fail "its native part needs glibc, which this Linux does not use"
-if [ "$(printf '%s\n2.39\n' "$have" | sort -V | head -n1)" = 2.39 ]; then exec node "$cli" "${run[@]}"; fi
+if [ "$(printf '%s\n2.39\n' "$have" | sort -V | head -n1)" = 2.39 ]; then exec node "$cli" "$@"; fi
 
 [ "$(uname -m)" = x86_64 ] || fail "glibc $have is older than 2.39, and newer libraries are fetched for x86_64 only"
 command -v apt-get >/dev/null && command -v dpkg >/dev/null ||
@@ -47,4 +47,4 @@ if [ ! -x "$libraries/ld-linux-x86-64.so.2" ]; then
   mv "$work" "$root" 2>/dev/null || [ -x "$libraries/ld-linux-x86-64.so.2" ] || fail "cannot write $root"
   trap - EXIT
 fi
-exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" "$(command -v node)" "$cli" "${run[@]}"
+exec "$libraries/ld-linux-x86-64.so.2" --library-path "$libraries" "$(command -v node)" "$cli" "$@"

@@ -20,6 +20,8 @@ export interface ChromaServer {
 
 const script = fileURLToPath(new URL('./chroma-server.sh', import.meta.url));
 const packageDirectory = fileURLToPath(new URL('../..', import.meta.url));
+/** Starts the server that chromadb ships also where the system's glibc is too old for it. */
+export const runnableHere: readonly string[] = ['bash', script, packageDirectory];
 /** The first start on an old glibc fetches libraries. */
 const startTimeoutMs = 120_000;
 
@@ -40,9 +42,9 @@ export async function startChromaServer(): Promise<ChromaServer | undefined> {
     await exited;
   };
   const start = async () => {
-    child = spawn('bash', [script, packageDirectory, dataDirectory, String(port)], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    const [program = '', ...parameters] = runnableHere;
+    const run = ['run', '--path', dataDirectory, '--host', '127.0.0.1', '--port', String(port)];
+    child = spawn(program, [...parameters, ...run], { stdio: ['ignore', 'ignore', 'pipe'] });
     await untilReady(child, url);
   };
 

@@ -2,6 +2,7 @@ import type { ChromaClient, Collection } from 'chromadb';
 import { type Clock, sleep } from '../../clock.js';
 import { MemoryError } from '../../errors.js';
 import { explainChromaFailure, isPassing } from './explain-failure.js';
+import { openClient } from './open-client.js';
 
 export interface ChromaConnectionOptions {
   readonly url: string;
@@ -19,16 +20,28 @@ const retryDelaysMs = [50, 200, 800];
 const shortestOutageMs = 500;
 const longestOutageMs = 30_000;
 
+/** What made the vectors of a collection, as its metadata tell. */
+export interface VectorOrigin {
+  readonly embedding_model: string;
+  readonly embedding_dimensions: number;
+}
+
 /** A Chroma server: client and collections on first use, retries, time-outs, errors as sentences. */
 export class ChromaConnection {
   readonly #options: ChromaConnectionOptions;
   readonly #collections = new Map<string, Promise<Collection>>();
+  readonly #expected = new Map<string, VectorOrigin>();
   #client: Promise<ChromaClient> | undefined;
   #outageMs = 0;
   #outageUntil = 0;
 
   constructor(options: ChromaConnectionOptions) {
     this.#options = options;
+  }
+
+  /** From now on the collection is refused if its vectors are of another origin or space. */
+  expect(name: string, origin: VectorOrigin): void {
+    this.#expected.set(name, origin);
   }
 
   /** Runs one request on a collection, which is created where it does not exist. Must be safe to repeat. */
@@ -120,11 +133,15 @@ export class ChromaConnection {
 
   async #createCollection(name: string): Promise<Collection> {
     const client = await this.#connected();
-    return client.getOrCreateCollection({
+    const origin = this.#expected.get(name);
+    const collection = await client.getOrCreateCollection({
       name,
       embeddingFunction: null,
       configuration: { hnsw: { space: 'cosine' } },
+      ...(origin ? { metadata: { ...origin } } : {}),
     });
+    if (origin) assertOrigin(collection, origin);
+    return collection;
   }
 
   #connected(): Promise<ChromaClient> {
@@ -136,18 +153,23 @@ export class ChromaConnection {
   }
 
   async #connect(): Promise<ChromaClient> {
-    const { client, url, tenant, database, token } = this.#options;
-    if (client) return client;
-    const { ChromaClient: Client } = await import('chromadb');
-    const { protocol, hostname, port } = new URL(url);
-    const ssl = protocol === 'https:';
-    return new Client({
-      host: hostname,
-      port: Number(port) || (ssl ? 443 : 80),
-      ssl,
-      ...(tenant === undefined ? {} : { tenant }),
-      ...(database === undefined ? {} : { database }),
-      ...(token === undefined ? {} : { headers: { 'x-chroma-token': token } }),
-    });
+    return this.#options.client ?? (await openClient(this.#options));
+  }
+}
+
+/** An existing collection keeps the metadata that it was made with. One without any is taken as it is. */
+function assertOrigin({ name, metadata, configuration }: Collection, origin: VectorOrigin): void {
+  const model = metadata?.embedding_model ?? origin.embedding_model;
+  const dimensions = metadata?.embedding_dimensions ?? origin.embedding_dimensions;
+  if (model !== origin.embedding_model || dimensions !== origin.embedding_dimensions) {
+    throw new MemoryError(
+      `The Chroma collection ${name} holds vectors of ${model} with ${dimensions} numbers, but the embedder is ${origin.embedding_model} with ${origin.embedding_dimensions}. Use another collectionPrefix, or delete the collection.`,
+    );
+  }
+  const space = configuration?.hnsw?.space ?? configuration?.spann?.space ?? 'cosine';
+  if (space !== 'cosine') {
+    throw new MemoryError(
+      `The Chroma collection ${name} compares vectors by ${space}, not by cosine. Use another collectionPrefix, or delete the collection.`,
+    );
   }
 }

@@ -1,61 +1,55 @@
 import { LRUCache } from 'lru-cache';
 import type { Turn } from '../../types.js';
 import { ConversationIndex } from '../rank/conversation-index.js';
-import { turnText } from '../turn-text.js';
-import type { ChromaConnection } from './chroma-connection.js';
-import { inConversation, inConversationFrom, type RecordScope } from './scope.js';
-
-/** A stored turn as Chroma gives it. */
-export interface TurnRecord {
-  readonly id: string;
-  readonly scope: RecordScope;
-  readonly turn: Turn;
-}
+import type { ChromaTurns } from './chroma-turns.js';
+import type { TurnIntake } from './turn-intake.js';
+import { byOrder, type TurnRecord, textOf } from './turn-record.js';
 
 /** The turns of one conversation, in order, and the index that ranks them. */
 export interface LoadedSession {
   readonly index: ConversationIndex;
-  /** Record ids; the position is the sequence under which the index knows the turn. */
-  readonly ids: readonly string[];
+  /** The position of each record id, which is the sequence under which the index knows the turn. */
   readonly positions: ReadonlyMap<string, number>;
+  /** The turns as JSON, by position. */
+  readonly bodies: readonly string[];
 }
 
-interface CachedSession {
-  readonly index: ConversationIndex;
-  readonly ids: string[];
+interface CachedSession extends LoadedSession {
   readonly positions: Map<string, number>;
+  readonly bodies: string[];
+  bodyBytes: number;
   newestOrder: number;
+  /** How many of them are known to be on the server, and which of those it accepted last. */
+  stored: number;
+  lastStored: string | undefined;
+  /** Those that are not. */
+  readonly waiting: Set<string>;
 }
 
-const pageSize = 1_000;
-
-/**
- * Clocks of processes on one conversation may differ by this much, in microseconds: so far back the
- * ids are compared, instead of trusting that what is new has a higher order.
- */
-const clockToleranceUs = 5_000_000;
+export const turnAt = ({ bodies }: LoadedSession, position: number): Turn =>
+  JSON.parse(bodies[position] as string) as Turn;
 
 /** The conversations used last, kept level with the server, within a number of bytes. */
 export class ChromaSessions {
-  readonly #connection: ChromaConnection;
-  readonly #collection: string;
+  readonly #turns: ChromaTurns;
+  readonly #intake: TurnIntake;
   readonly #onLoaded: (conversation: string, records: readonly TurnRecord[]) => void;
   readonly #cache: LRUCache<string, CachedSession>;
   readonly #loading = new Map<string, Promise<unknown>>();
 
   constructor(options: {
-    readonly connection: ChromaConnection;
-    readonly collection: string;
+    readonly turns: ChromaTurns;
+    readonly intake: TurnIntake;
     readonly maxBytes: number;
-    /** Told of all turns of a conversation when it is read from the start. */
+    /** Told of all turns of a conversation that are on the server when it is read from the start. */
     readonly onLoaded: (conversation: string, records: readonly TurnRecord[]) => void;
   }) {
-    this.#connection = options.connection;
-    this.#collection = options.collection;
+    this.#turns = options.turns;
+    this.#intake = options.intake;
     this.#onLoaded = options.onLoaded;
     this.#cache = new LRUCache({
       maxSize: options.maxBytes,
-      sizeCalculation: ({ index, ids }) => index.bytes + ids.length * 200,
+      sizeCalculation: ({ index, bodies, bodyBytes }) => index.bytes + bodyBytes + bodies.length * 200,
     });
   }
 
@@ -73,108 +67,88 @@ export class ChromaSessions {
     return load;
   }
 
-  drop(key: string): void {
-    this.#cache.delete(key);
-  }
-
   clear(): void {
     this.#cache.clear();
   }
 
   async #load(key: string, signal?: AbortSignal): Promise<LoadedSession> {
+    // Before the server is asked: a turn that is delivered meanwhile is then seen twice, not never.
+    const waiting = await this.#intake.waiting(key);
     const cached = this.#cache.get(key);
-    const session =
-      (cached && (await this.#catchUp(key, cached, signal))) ?? (await this.#loadAll(key, signal));
+    let session = cached && (await this.#catchUp(key, cached, waiting, signal));
+    if (!session) {
+      this.#cache.delete(key);
+      session = await this.#loadAll(key, waiting, signal);
+    }
     this.#cache.set(key, session);
     return session;
   }
 
-  /** Nothing when a turn turned up that belongs before known ones. */
+  /** Nothing when a turn went, or turned up that belongs before known ones. */
   async #catchUp(
     key: string,
     session: CachedSession,
+    waiting: readonly TurnRecord[],
     signal?: AbortSignal,
   ): Promise<CachedSession | undefined> {
-    const from = session.newestOrder - clockToleranceUs;
-    const { ids } = await this.#connection.call(
-      this.#collection,
-      (collection) => collection.get({ where: inConversationFrom(key, from), include: [] }),
-      signal,
-    );
-    const unknown = ids.filter((id) => !session.positions.has(id));
-    if (unknown.length === 0) return session;
-    const records = await this.fetch(unknown, signal);
-    records.sort(byOrder);
-    if ((records[0]?.scope.order ?? Number.POSITIVE_INFINITY) < session.newestOrder) return undefined;
-    addRecords(session, records);
-    return session;
+    // The last known record is asked for again: if it is not in its place, some went before it.
+    const overlap = Math.min(1, session.stored);
+    const listed = await this.#turns.list(key, session.stored - overlap, { signal });
+    if (overlap === 1 && !isLastStored(session, listed[0])) return undefined;
+    const arrived = listed.slice(overlap);
+    noteStored(session, arrived);
+    const stillWaiting = new Set(waiting.map(({ id }) => id));
+    for (const id of session.waiting) if (!stillWaiting.has(id)) return undefined;
+    return addRecords(session, arrived, waiting) ? session : undefined;
   }
 
-  async #loadAll(key: string, signal?: AbortSignal): Promise<CachedSession> {
-    const records: TurnRecord[] = [];
-    for (;;) {
-      const page = await this.#connection.call(
-        this.#collection,
-        (collection) =>
-          collection.get({
-            where: inConversation(key),
-            include: ['documents', 'metadatas'],
-            limit: pageSize,
-            offset: records.length,
-          }),
-        signal,
-      );
-      records.push(...readRecords(page));
-      if (page.ids.length < pageSize) break;
-    }
-    records.sort(byOrder);
+  async #loadAll(key: string, waiting: readonly TurnRecord[], signal?: AbortSignal): Promise<CachedSession> {
+    const listed = await this.#turns.list(key, 0, { signal });
     const session: CachedSession = {
       index: new ConversationIndex(),
-      ids: [],
       positions: new Map(),
+      bodies: [],
+      bodyBytes: 0,
       newestOrder: 0,
+      stored: 0,
+      lastStored: undefined,
+      waiting: new Set(),
     };
-    addRecords(session, records);
-    this.#onLoaded(key, records);
+    noteStored(session, listed);
+    addRecords(session, listed, waiting);
+    this.#onLoaded(key, listed);
     return session;
   }
-
-  /** The records that are still there, in any order. */
-  async fetch(ids: readonly string[], signal?: AbortSignal): Promise<TurnRecord[]> {
-    const records: TurnRecord[] = [];
-    for (let at = 0; at < ids.length; at += pageSize) {
-      const page = await this.#connection.call(
-        this.#collection,
-        (collection) =>
-          collection.get({ ids: ids.slice(at, at + pageSize), include: ['documents', 'metadatas'] }),
-        signal,
-      );
-      records.push(...readRecords(page));
-    }
-    return records;
-  }
 }
 
-const byOrder = (a: TurnRecord, b: TurnRecord): number =>
-  a.scope.order - b.scope.order || (a.id < b.id ? -1 : 1);
-
-function addRecords(session: CachedSession, records: readonly TurnRecord[]): void {
-  for (const { id, scope, turn } of records) {
-    session.positions.set(id, session.ids.length);
-    session.index.add(session.ids.length, turnText(turn));
-    session.ids.push(id);
-    session.newestOrder = scope.order;
-  }
+function isLastStored({ lastStored = '', positions, bodies }: CachedSession, record: TurnRecord | undefined) {
+  return record?.id === lastStored && record.body === bodies[positions.get(lastStored) as number];
 }
 
-function readRecords(page: {
-  readonly ids: readonly string[];
-  readonly documents: readonly (string | null)[];
-  readonly metadatas: readonly (object | null)[];
-}): TurnRecord[] {
-  return page.ids.map((id, at) => ({
-    id,
-    scope: page.metadatas[at] as RecordScope,
-    turn: JSON.parse(page.documents[at] as string) as Turn,
-  }));
+function noteStored(session: CachedSession, listed: readonly TurnRecord[]): void {
+  session.stored += listed.length;
+  session.lastStored = listed.at(-1)?.id ?? session.lastStored;
+  for (const { id } of listed) session.waiting.delete(id);
+}
+
+/** False when one belongs before those that are there. */
+function addRecords(
+  session: CachedSession,
+  stored: readonly TurnRecord[],
+  waiting: readonly TurnRecord[],
+): boolean {
+  const known = new Set(stored.map(({ id }) => id));
+  const unstored = waiting.filter(({ id }) => !known.has(id) && !session.positions.has(id));
+  const fresh = [...stored.filter(({ id }) => !session.positions.has(id)), ...unstored].sort(byOrder);
+  if ((fresh[0]?.scope.order ?? Number.POSITIVE_INFINITY) < session.newestOrder) return false;
+  for (const record of fresh) {
+    const position = session.bodies.length;
+    session.positions.set(record.id, position);
+    session.index.add(position, textOf(record));
+    session.bodies.push(record.body);
+    session.bodyBytes += record.body.length * 2;
+    session.newestOrder = record.scope.order;
+  }
+  for (const { id } of unstored) session.waiting.add(id);
+  return true;
 }

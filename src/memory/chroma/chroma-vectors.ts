@@ -1,18 +1,22 @@
 import { createHash } from 'node:crypto';
+import type { Clock } from '../../clock.js';
 import type { CallOptions } from '../../types.js';
 import type { Embedder } from '../embedder.js';
 import type { EmbeddingSource } from '../embedding-backlog.js';
 import type { ForgetTarget } from '../memory-store.js';
-import { turnText } from '../turn-text.js';
 import type { ChromaConnection } from './chroma-connection.js';
-import type { TurnRecord } from './chroma-sessions.js';
+import type { ChromaTurns } from './chroma-turns.js';
 import { inConversation, isForgotten, type RecordScope } from './scope.js';
+import { type TurnRecord, textOf } from './turn-record.js';
 
 /** Near neighbours asked for; turns beyond them count as not near at all. */
 const neighbours = 200;
 /** Turns that wait for a vector in this process; those beyond are found when their session is next read. */
 const longestBacklog = 10_000;
 const pageSize = 1_000;
+/** So many turns, or those of so long, share the requests that embed them. */
+const gatheredTurns = 32;
+const gatherMs = 100;
 
 /** The nearest turns of a conversation. */
 export interface NearestTurns {
@@ -23,7 +27,7 @@ export interface NearestTurns {
 }
 
 /** A stored turn that waits for its vector. */
-export interface WaitingTurn {
+interface WaitingTurn {
   readonly id: string;
   readonly scope: RecordScope;
   readonly text: string;
@@ -32,23 +36,31 @@ export interface WaitingTurn {
 /** The vectors of one embedder, in a collection of their own, and the turns that still wait for theirs. */
 export class ChromaVectors implements EmbeddingSource<string> {
   readonly #connection: ChromaConnection;
-  readonly #turns: string;
+  readonly #turns: ChromaTurns;
   readonly #collection: string;
+  readonly #clock: Clock;
+  readonly #onGathered: () => void;
   readonly #waiting = new Map<string, WaitingTurn>();
+  #gathering: unknown;
 
   constructor(options: {
     readonly connection: ChromaConnection;
     /** Prefix of the collections of all embedders. */
     readonly prefix: string;
-    /** The collection of the turns themselves. */
-    readonly turns: string;
+    readonly turns: ChromaTurns;
     readonly embedder: Embedder;
+    readonly clock: Clock;
+    /** Told when turns wait, a moment after the first of them came. */
+    readonly onGathered: () => void;
   }) {
     const { model, dimensions } = options.embedder;
     this.#connection = options.connection;
     this.#turns = options.turns;
+    this.#clock = options.clock;
+    this.#onGathered = options.onGathered;
     const name = createHash('sha256').update(`${dimensions} ${model}`).digest('hex').slice(0, 24);
     this.#collection = `${options.prefix}${name}`;
+    this.#connection.expect(this.#collection, { embedding_model: model, embedding_dimensions: dimensions });
   }
 
   get pending(): number {
@@ -59,8 +71,23 @@ export class ChromaVectors implements EmbeddingSource<string> {
     return this.#connection.call(this.#collection, (collection) => collection.count());
   }
 
-  add(waiting: WaitingTurn): void {
-    if (this.#waiting.size < longestBacklog) this.#waiting.set(waiting.id, waiting);
+  add(records: readonly TurnRecord[]): void {
+    for (const record of records) {
+      if (this.#waiting.size >= longestBacklog) break;
+      this.#waiting.set(record.id, { id: record.id, scope: record.scope, text: textOf(record) });
+    }
+    if (this.#waiting.size === 0) return;
+    if (this.#waiting.size >= gatheredTurns) this.#onGathered();
+    else this.#gathering ??= this.#clock.setTimeout(() => this.#gathered(), gatherMs, { isBackground: true });
+  }
+
+  close(): void {
+    if (this.#gathering !== undefined) this.#clock.clearTimeout(this.#gathering);
+  }
+
+  #gathered(): void {
+    this.#gathering = undefined;
+    this.#onGathered();
   }
 
   /** Queues the turns of a conversation that have no vector of this embedder. */
@@ -73,9 +100,7 @@ export class ChromaVectors implements EmbeddingSource<string> {
       for (const id of ids) known.add(id);
       if (ids.length < pageSize) break;
     }
-    for (const { id, scope, turn } of records) {
-      if (!known.has(id)) this.add({ id, scope, text: turnText(turn) });
-    }
+    this.add(records.filter(({ id }) => !known.has(id)));
   }
 
   forget(target: ForgetTarget): void {
@@ -113,10 +138,7 @@ export class ChromaVectors implements EmbeddingSource<string> {
 
   /** A turn may have been forgotten, here or by another process, while its vector was made. */
   async #deleteOrphans(ids: string[]): Promise<void> {
-    const kept = await this.#connection.call(this.#turns, (collection) =>
-      collection.get({ ids, include: [] }),
-    );
-    const alive = new Set(kept.ids);
+    const alive = await this.#turns.known(ids);
     const orphans = ids.filter((id) => !alive.has(id));
     if (orphans.length === 0) return;
     await this.#connection.call(this.#collection, (collection) => collection.delete({ ids: orphans }));

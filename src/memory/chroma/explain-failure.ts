@@ -3,6 +3,10 @@ import { MemoryError } from '../../errors.js';
 /** Errors of the client that another try may get past. */
 const passing = new Set(['ChromaConnectionError', 'ChromaServerError', 'ChromaRateLimitError']);
 
+/** Whether the server found fault with this very request: another one may succeed, this one never. */
+export const isRefusal = (error: unknown): boolean =>
+  ((error as Error | undefined)?.cause as Error | undefined)?.name === 'ChromaClientError';
+
 export const isPassing = (error: unknown): boolean => passing.has((error as Error | undefined)?.name ?? '');
 
 const explanations: Readonly<Record<string, (url: string) => string>> = {
@@ -23,6 +27,13 @@ export function explainChromaFailure(url: string, cause: unknown): MemoryError {
   const { name, message, code } = (cause ?? {}) as { name?: string; message?: string; code?: string };
   if (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') {
     return new MemoryError('The package "chromadb" is not installed. Run "npm install chromadb".', { cause });
+  }
+  const [, held, given] = /dimension of (\d+), got (\d+)/.exec(message ?? '') ?? [];
+  if (held !== undefined) {
+    return new MemoryError(
+      `The collection on Chroma at ${url} holds vectors of ${held} numbers, but the embedder gave one of ${given}. Use another collectionPrefix, or the embedder that made them.`,
+      { cause },
+    );
   }
   const sentence = explanations[name ?? '']?.(url) ?? `Chroma at ${url} failed: ${message ?? String(cause)}`;
   return new MemoryError(sentence, { cause });

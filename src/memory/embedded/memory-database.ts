@@ -30,13 +30,17 @@ export class MemoryDatabase {
   }
 
   /** Creates the directory and the file where they do not exist. */
-  static async open(path: string, clock: Clock = systemClock): Promise<MemoryDatabase> {
+  static async open(
+    path: string,
+    clock: Clock = systemClock,
+    prepare: (database: Database) => void = prepareSchema,
+  ): Promise<MemoryDatabase> {
     const file = path === ':memory:' ? path : resolve(path);
     try {
       if (file !== ':memory:') await mkdir(dirname(file), { recursive: true });
       const { default: Libsql } = await import('libsql');
       const database = new MemoryDatabase(file, new Libsql(file), clock);
-      await database.#retryWhileBusy(() => database.#configure());
+      await database.#retryWhileBusy(() => database.#configure(prepare));
       return database;
     } catch (cause) {
       throw explainDatabaseFailure('opened', file, cause);
@@ -108,14 +112,14 @@ export class MemoryDatabase {
     }
   }
 
-  #configure(): void {
+  #configure(prepare: (database: Database) => void): void {
     this.#database.pragma(`busy_timeout = ${blockingWaitMs}`);
     this.#database.pragma('journal_mode = WAL');
     // With NORMAL the last commits of a power cut are lost; an acknowledged turn may not be.
     this.#database.pragma('synchronous = FULL');
     // What is forgotten is overwritten in the file, not just unlinked.
     this.#database.pragma('secure_delete = ON');
-    this.#transact(() => prepareSchema(this.#database));
+    this.#transact(() => prepare(this.#database));
   }
 
   #transact<T>(work: () => T): T {

@@ -42,27 +42,43 @@ const migrations: readonly string[] = [
      model INTEGER NOT NULL,
      vector BLOB NOT NULL
    );`,
+
+  `-- What the ranking keeps of 256 turns at a time, so that it need not read their words again.
+   CREATE TABLE term_blocks (
+     -- That of the first turn of the block, whether it is there or not.
+     key INTEGER PRIMARY KEY,
+     terms BLOB NOT NULL
+   );`,
 ];
 
-/** Creates or migrates the tables. Runs inside a transaction, so that two processes do not both do it. */
-export function prepareSchema(database: Database): void {
+/** Turns whose terms are stored together. */
+export const turnsPerBlock = 256;
+
+/** The tables of the memory. */
+export const prepareSchema = (database: Database): void => migrate(database, applicationId, migrations);
+
+/**
+ * Creates or migrates tables. Each of the `steps` brings them one version further. Runs inside a
+ * transaction, so that two processes do not both do it.
+ */
+export function migrate(database: Database, application: number, steps: readonly string[]): void {
   const pragma = (name: string) =>
     (database.pragma(name) as readonly Record<string, number>[])[0]?.[name] ?? 0;
   const version = pragma('user_version');
   const owner = pragma('application_id');
   const tables = database.prepare('SELECT count(*) AS count FROM sqlite_schema').get() as { count: number };
-  if (owner !== applicationId && (owner !== 0 || tables.count > 0)) {
+  if (owner !== application && (owner !== 0 || tables.count > 0)) {
     throw new MemoryError('The memory file belongs to another program. Choose another path.');
   }
-  if (version > migrations.length) {
+  if (version > steps.length) {
     throw new MemoryError(
-      `The memory file was written by a newer version of multimodal-chat (schema ${version}, known here: ${migrations.length}). Update the package.`,
+      `The memory file was written by a newer version of multimodal-chat (schema ${version}, known here: ${steps.length}). Update the package.`,
     );
   }
-  if (version === migrations.length) return;
-  for (const migration of migrations.slice(version)) database.exec(migration);
-  database.exec(`PRAGMA application_id = ${applicationId}`);
-  database.exec(`PRAGMA user_version = ${migrations.length}`);
+  if (version === steps.length) return;
+  for (const step of steps.slice(version)) database.exec(step);
+  database.exec(`PRAGMA application_id = ${application}`);
+  database.exec(`PRAGMA user_version = ${steps.length}`);
 }
 
 /** Room for 16 million turns in a session and half a thousand million sessions within 2^53. */

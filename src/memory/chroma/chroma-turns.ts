@@ -1,0 +1,115 @@
+import type { CallOptions } from '../../types.js';
+import type { ForgetTarget } from '../memory-store.js';
+import type { ChromaConnection } from './chroma-connection.js';
+import { inConversation, inConversationFrom, type RecordScope, toForget } from './scope.js';
+import type { TurnRecord } from './turn-record.js';
+
+const pageSize = 1_000;
+
+/** The turns on the server. */
+export class ChromaTurns {
+  readonly #connection: ChromaConnection;
+  readonly #collection: string;
+  readonly #onStored: (records: readonly TurnRecord[]) => void;
+
+  constructor(options: {
+    readonly connection: ChromaConnection;
+    readonly collection: string;
+    readonly onStored: (records: readonly TurnRecord[]) => void;
+  }) {
+    this.#connection = options.connection;
+    this.#collection = options.collection;
+    this.#onStored = options.onStored;
+  }
+
+  /**
+   * Resolves when the server has accepted all of them. `add`, not `upsert`: Chroma leaves a known id as
+   * it is, which is just what an append owes, also when it is repeated.
+   */
+  async write(batch: readonly TurnRecord[]): Promise<void> {
+    // Chroma refuses a batch that names an id twice; the first one counts.
+    const byId = new Map([...batch].reverse().map((record) => [record.id, record]));
+    const records = [...byId.values()].reverse();
+    await this.#connection.call(this.#collection, (collection) =>
+      collection.add({
+        ids: records.map(({ id }) => id),
+        embeddings: records.map(({ id }) => placeholderVector(id)),
+        documents: records.map(({ body }) => body),
+        metadatas: records.map(({ scope }) => ({ ...scope })),
+      }),
+    );
+    this.#onStored(records);
+  }
+
+  /**
+   * The records of a conversation from a position on, in the order in which the server accepted them:
+   * Chroma numbers records as they come and lists them by that number.
+   */
+  async list(conversation: string, from: number, { signal }: CallOptions): Promise<TurnRecord[]> {
+    const records: TurnRecord[] = [];
+    for (;;) {
+      const page = await this.#connection.call(
+        this.#collection,
+        (collection) =>
+          collection.get({
+            where: inConversation(conversation),
+            include: ['documents', 'metadatas'],
+            limit: pageSize,
+            offset: from + records.length,
+          }),
+        signal,
+      );
+      for (const [at, id] of page.ids.entries()) {
+        const scope = page.metadatas[at] as object as RecordScope;
+        records.push({ id, scope, body: page.documents[at] as string });
+      }
+      if (page.ids.length < pageSize) return records;
+    }
+  }
+
+  /** The highest order in a conversation, where it is not below `from`; else 0. */
+  async highestOrderFrom(conversation: string, from: number): Promise<number> {
+    const { metadatas } = await this.#connection.call(this.#collection, (collection) =>
+      collection.get({ where: inConversationFrom(conversation, from), include: ['metadatas'] }),
+    );
+    return metadatas.reduce((highest, scope) => Math.max(highest, Number(scope?.order ?? 0)), 0);
+  }
+
+  /** Those of the ids that are on the server. */
+  async known(ids: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
+    const known = new Set<string>();
+    for (let at = 0; at < ids.length; at += pageSize) {
+      const page = await this.#connection.call(
+        this.#collection,
+        (collection) => collection.get({ ids: ids.slice(at, at + pageSize), include: [] }),
+        signal,
+      );
+      for (const id of page.ids) known.add(id);
+    }
+    return known;
+  }
+
+  /** Resolves with how many there were; 0 from servers that are too old to count. */
+  async forget(target: ForgetTarget, signal?: AbortSignal): Promise<number> {
+    const { deleted } = await this.#connection.call(
+      this.#collection,
+      (collection) => collection.delete({ where: toForget(target) }),
+      signal,
+    );
+    return deleted ?? 0;
+  }
+
+  async remove(ids: readonly string[]): Promise<void> {
+    await this.#connection.call(this.#collection, (collection) => collection.delete({ ids: [...ids] }));
+  }
+
+  count(): Promise<number> {
+    return this.#connection.call(this.#collection, (collection) => collection.count());
+  }
+}
+
+/** Spread out by id: an index of equal points would degenerate. */
+function placeholderVector(id: string): number[] {
+  const angle = (Number.parseInt(id.slice(0, 12), 16) / 2 ** 48) * 2 * Math.PI;
+  return [Math.cos(angle), Math.sin(angle)];
+}

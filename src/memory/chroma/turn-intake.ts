@@ -1,0 +1,25 @@
+import type { Turn } from '../../types.js';
+import type { ForgetTarget } from '../memory-store.js';
+import type { TurnRecord } from './turn-record.js';
+
+/**
+ * The way of a turn from `append` to the server.
+ *
+ * An implementer owes: `add` resolves when the turn is durable, wherever; turns of one conversation get
+ * rising orders; a turn that is acknowledged is on the server or in `waiting`.
+ *
+ * Shipped: `DirectIntake`, which acknowledges what the server has accepted, and `WriteBehind`, which
+ * acknowledges what is on the disk here.
+ */
+export interface TurnIntake {
+  add(turn: Turn, signal?: AbortSignal): Promise<void>;
+  /** The acknowledged turns of a conversation that may not be on the server yet, in order. */
+  waiting(conversation: string): Promise<readonly TurnRecord[]>;
+  /** How many acknowledged turns may not be on the server yet. */
+  pending(): Promise<number>;
+  /** Drops what waits, and resolves with the ids when nothing of it can reach the server any more. */
+  forget(target: ForgetTarget, signal?: AbortSignal): Promise<readonly string[]>;
+  /** Resolves when every turn added so far is on the server. */
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,17 @@
+import type { Turn } from '../../types.js';
+import { turnText } from '../turn-text.js';
+import type { RecordScope } from './scope.js';
+
+/** A turn as it is stored, here or on the server. */
+export interface TurnRecord {
+  readonly id: string;
+  readonly scope: RecordScope;
+  /** The whole turn as JSON. */
+  readonly body: string;
+}
+
+export const textOf = ({ body }: TurnRecord): string => turnText(JSON.parse(body) as Turn);
+
+/** By their place in the conversation. */
+export const byOrder = (a: TurnRecord, b: TurnRecord): number =>
+  a.scope.order - b.scope.order || (a.id < b.id ? -1 : 1);

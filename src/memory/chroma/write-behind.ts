@@ -1,0 +1,175 @@
+import type { Clock } from '../../clock.js';
+import { MemoryError } from '../../errors.js';
+import type { Turn } from '../../types.js';
+import { AppendQueue } from '../append-queue.js';
+import type { ForgetTarget } from '../memory-store.js';
+import { serialiseTurn } from '../turn-text.js';
+import type { ChromaTurns } from './chroma-turns.js';
+import { isRefusal } from './explain-failure.js';
+import type { TurnIntake } from './turn-intake.js';
+import type { OutboxRecord, TurnOutbox } from './turn-outbox.js';
+import type { TurnRecord } from './turn-record.js';
+
+const largestCommit = 500;
+const largestDelivery = 200;
+const firstPauseMs = 500;
+const longestPauseMs = 30_000;
+/** How often turns are looked for that another process left behind. */
+const adoptEveryMs = 15_000;
+/** `close` gives a last delivery so long; what is not delivered then is safe in the outbox. */
+const closingMs = 2_000;
+
+/** Acknowledges turns that are on the disk here, and brings them to the server in the background. */
+export class WriteBehind implements TurnIntake {
+  readonly #outbox: TurnOutbox;
+  readonly #turns: ChromaTurns;
+  readonly #clock: Clock;
+  readonly #queue: AppendQueue<{ readonly turn: Turn; readonly body: string }>;
+  /** Turns that the server refuses although it takes others; left alone until the next start. */
+  readonly #refused = new Map<number, unknown>();
+  #delivering: Promise<void> | undefined;
+  #isWoken = false;
+  #isHeld = false;
+  #isClosed = false;
+  #pauseMs = 0;
+  #pause: unknown;
+  #adoption: unknown;
+
+  constructor(outbox: TurnOutbox, turns: ChromaTurns, clock: Clock) {
+    this.#outbox = outbox;
+    this.#turns = turns;
+    this.#clock = clock;
+    this.#queue = new AppendQueue((batch) => this.#outbox.insert(batch), { largestBatch: largestCommit });
+    this.#adopt();
+  }
+
+  async add(turn: Turn, signal?: AbortSignal): Promise<void> {
+    await this.#queue.add({ turn, body: serialiseTurn(turn) }, signal);
+    this.#wake();
+  }
+
+  waiting(conversation: string): Promise<readonly TurnRecord[]> {
+    return this.#outbox.ofConversation(conversation);
+  }
+
+  pending(): Promise<number> {
+    return this.#outbox.count();
+  }
+
+  async forget(target: ForgetTarget, signal?: AbortSignal): Promise<readonly string[]> {
+    await this.#queue.idle();
+    this.#isHeld = true;
+    try {
+      // What is on its way would arrive after the deletion.
+      await this.#delivering;
+      return await this.#outbox.forget(target, signal);
+    } finally {
+      this.#isHeld = false;
+      this.#wake();
+    }
+  }
+
+  async drain(): Promise<void> {
+    await this.#queue.idle();
+    this.#clearPause();
+    await this.#delivering;
+    this.#clearPause();
+    await this.#outbox.adopt();
+    try {
+      await this.#deliverAll();
+    } catch (cause) {
+      throw new MemoryError(
+        `Some turns are on the disk here but not yet on the server, which they are brought to later. ${(cause as Error).message}`,
+        { cause },
+      );
+    }
+    const [refusal] = this.#refused.values();
+    if (refusal !== undefined) {
+      throw new MemoryError(
+        `Chroma refuses ${this.#refused.size} turns, which stay in the outbox. ${(refusal as Error).message}`,
+        { cause: refusal },
+      );
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#queue.idle();
+    let timer: unknown;
+    const late = new Promise<void>((resolve) => {
+      timer = this.#clock.setTimeout(resolve, closingMs);
+    });
+    // A server that is down is no reason not to close: the turns are safe.
+    await Promise.race([this.#pause === undefined ? this.#delivering : undefined, late]);
+    this.#clock.clearTimeout(timer);
+    this.#isClosed = true;
+    this.#clearPause();
+    this.#clock.clearTimeout(this.#adoption);
+    await this.#outbox.close();
+  }
+
+  #wake(): void {
+    if (this.#isClosed || this.#isHeld || this.#pause !== undefined) return;
+    if (this.#delivering) {
+      this.#isWoken = true;
+      return;
+    }
+    this.#delivering = this.#deliverAll()
+      .catch(() => this.#waitForServer())
+      .finally(() => {
+        this.#delivering = undefined;
+        if (!this.#isWoken) return;
+        this.#isWoken = false;
+        this.#wake();
+      });
+  }
+
+  async #deliverAll(): Promise<void> {
+    while (!this.#isClosed && !this.#isHeld) {
+      const found = await this.#outbox.next(largestDelivery + this.#refused.size);
+      const batch = found.filter(({ position }) => !this.#refused.has(position)).slice(0, largestDelivery);
+      if (batch.length === 0) return;
+      await this.#deliver(batch);
+      this.#pauseMs = 0;
+    }
+  }
+
+  async #deliver(batch: readonly OutboxRecord[]): Promise<void> {
+    try {
+      await this.#turns.write(batch);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      if (batch.length > 1) for (const record of batch) await this.#deliver([record]);
+      else for (const { position } of batch) this.#refused.set(position, error);
+      return;
+    }
+    if (this.#isClosed) return;
+    const forgotten = await this.#outbox.remove(batch);
+    if (forgotten.length > 0) await this.#turns.remove(forgotten.map(({ id }) => id));
+  }
+
+  #waitForServer(): void {
+    if (this.#isClosed) return;
+    this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 2 || firstPauseMs);
+    const resume = () => {
+      this.#pause = undefined;
+      this.#wake();
+    };
+    const delayMs = this.#pauseMs * (0.5 + Math.random() / 2);
+    this.#pause = this.#clock.setTimeout(resume, delayMs, { isBackground: true });
+  }
+
+  #clearPause(): void {
+    if (this.#pause !== undefined) this.#clock.clearTimeout(this.#pause);
+    this.#pause = undefined;
+  }
+
+  /** At the start, and from time to time. A file that cannot be opened is reported to whoever needs it. */
+  #adopt(): void {
+    const next = () => {
+      if (this.#isClosed) return;
+      this.#wake();
+      this.#adoption = this.#clock.setTimeout(() => this.#adopt(), adoptEveryMs, { isBackground: true });
+    };
+    this.#outbox.adopt().then(next, next);
+  }
+}

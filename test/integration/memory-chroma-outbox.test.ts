@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ChromaMemoryStore } from '../../src/chroma.js';
+import { MemoryError } from '../../src/errors.js';
+import { makeTurn, memoryStoreContract } from '../../src/testing/contracts/memory-store-contract.js';
+import { startChromaServer } from '../support/chroma-server.js';
+import { startChromaStub } from '../support/chroma-stub.js';
+import { WordEmbedder } from '../support/word-embedder.js';
+
+const server = await startChromaServer();
+afterAll(() => server?.stop());
+const url = server?.url ?? '';
+const conversation = { tenant: 'tenant', sessionId: 'session' };
+const nobody = 'http://127.0.0.1:9';
+
+let directory: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'multimodal-chat-outbox-'));
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+const outbox = () => join(directory, 'deep', 'outbox.db');
+const newPrefix = () => `outbox-${randomUUID().slice(0, 8)}-`;
+
+describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', () => {
+  describe.each([
+    ['an embedder', () => new WordEmbedder()],
+    ['no embedder', () => undefined],
+  ])('keeps the contract with %s', (_, makeEmbedder) => {
+    const places = new WeakMap<object, { collectionPrefix: string; outbox: string }>();
+    const open = (place: { collectionPrefix: string; outbox: string }) => {
+      const store = new ChromaMemoryStore({ url, ...place, embedder: makeEmbedder() });
+      places.set(store, place);
+      return store;
+    };
+    const create = async () =>
+      open({ collectionPrefix: newPrefix(), outbox: join(directory, `${randomUUID()}.db`) });
+    const reopen = async (store: object) =>
+      open(places.get(store) ?? { collectionPrefix: newPrefix(), outbox: outbox() });
+    for (const { name, run } of memoryStoreContract(create, { reopen })) it(name, run);
+  });
+
+  it('takes turns while the server is down, and shows and delivers them when it is back', async () => {
+    if (!server) return;
+    const collectionPrefix = newPrefix();
+    await using store = new ChromaMemoryStore({ url, collectionPrefix, outbox: outbox() });
+    await store.append(makeTurn({ prompt: 'first walrus' }));
+    await store.flush();
+    await server.kill();
+    await store.append(makeTurn({ prompt: 'second walrus' }));
+    await store.append(makeTurn({ prompt: 'third walrus' }));
+    await expect(store.flush()).rejects.toThrow(
+      /on the disk here but not yet on the server.*cannot be reached/,
+    );
+    await server.restart();
+    const prompts = ['first walrus', 'second walrus', 'third walrus'];
+    const seen = await store.recent(conversation, { limit: 9 });
+    expect(seen.map(({ prompt }) => prompt)).toEqual(prompts);
+    expect(await store.recall(conversation, 'third', { limit: 1 })).toMatchObject([
+      { turn: { prompt: 'third walrus' } },
+    ]);
+    await store.flush();
+    expect(await store.stats()).toMatchObject({ turns: 3, pending: 0 });
+    await using other = new ChromaMemoryStore({ url, collectionPrefix });
+    const kept = await other.recent(conversation, { limit: 9 });
+    expect(kept.map(({ prompt }) => prompt)).toEqual(prompts);
+  });
+
+  it('delivers what an earlier process left, without being asked', async () => {
+    const collectionPrefix = newPrefix();
+    const left = new ChromaMemoryStore({ url: nobody, collectionPrefix, outbox: outbox() });
+    await left.append(makeTurn({ prompt: 'left behind' }));
+    await left.close();
+    await using plain = new ChromaMemoryStore({ url, collectionPrefix });
+    expect(await plain.recent(conversation, { limit: 9 })).toEqual([]);
+    await using _next = new ChromaMemoryStore({ url, collectionPrefix, outbox: outbox() });
+    await expect
+      .poll(() => plain.recent(conversation, { limit: 9 }))
+      .toMatchObject([{ prompt: 'left behind' }]);
+  });
+
+  it('forgets what waits, here and for another process, and leaves none of its words', async () => {
+    const collectionPrefix = newPrefix();
+    const left = new ChromaMemoryStore({ url: nobody, collectionPrefix, outbox: outbox() });
+    await left.append(makeTurn({ prompt: 'The password is Rumpelstiltskin.' }));
+    await left.append(makeTurn({ sessionId: 'kept', prompt: 'Nothing secret.' }));
+    await using store = new ChromaMemoryStore({ url, collectionPrefix, outbox: outbox() });
+    await store.append(makeTurn({ prompt: 'Rumpelstiltskin it was.' }));
+    expect(await store.recent(conversation, { limit: 9 })).toHaveLength(2);
+    expect(await store.forget(conversation)).toBe(2);
+    expect(await store.recent(conversation, { limit: 9 })).toEqual([]);
+    await left.close();
+    await store.flush();
+    expect(await store.recall(conversation, 'Rumpelstiltskin', { limit: 9 })).toEqual([]);
+    expect(await store.recent({ ...conversation, sessionId: 'kept' }, { limit: 9 })).toHaveLength(1);
+    for (const name of await readdir(join(directory, 'deep'))) {
+      const bytes = await readFile(join(directory, 'deep', name));
+      expect(bytes.includes('Rumpelstiltskin'), name).toBe(false);
+    }
+  });
+});
+
+describe('the outbox of a ChromaMemoryStore', () => {
+  it('is not created by reading', async () => {
+    await using store = new ChromaMemoryStore({ url: nobody, outbox: outbox() });
+    await expect(store.recent(conversation, { limit: 1 })).rejects.toThrow(MemoryError);
+    expect(existsSync(join(directory, 'deep'))).toBe(false);
+  });
+
+  it('counts what waits, and refuses more than it may hold', async () => {
+    await using store = new ChromaMemoryStore({ url: nobody, outbox: outbox(), maxPending: 3 });
+    const turns = Array.from({ length: 5 }, () => makeTurn());
+    const outcomes = await Promise.allSettled(turns.map((turn) => store.append(turn)));
+    expect(outcomes.map(({ status }) => status)).toEqual([
+      ...Array(3).fill('fulfilled'),
+      ...Array(2).fill('rejected'),
+    ]);
+    await expect(store.append(makeTurn())).rejects.toThrow(
+      /outbox .* is full: 3 turns wait .* raise maxPending/,
+    );
+  });
+
+  it('keeps back only the turn that the server refuses', async () => {
+    const accepted: string[] = [];
+    await using stub = await startChromaStub(({ path, body }) => {
+      if (!path.endsWith('/add')) return undefined;
+      if (body.includes('poison')) return { status: 400, body: { message: 'too strange' } };
+      accepted.push(...(JSON.parse(body) as { documents: string[] }).documents);
+      return undefined;
+    });
+    await using store = new ChromaMemoryStore({ url: stub.url, outbox: outbox() });
+    await Promise.all(['one', 'poison', 'three'].map((prompt) => store.append(makeTurn({ prompt }))));
+    await expect(store.flush()).rejects.toThrow(/refuses 1 turns, which stay in the outbox\. .*too strange/);
+    expect(accepted.map((body) => (JSON.parse(body) as { prompt: string }).prompt)).toEqual(['one', 'three']);
+  });
+});
