@@ -26,7 +26,8 @@ beforeAll(async () => {
   await symlink(join(root, 'a.png'), join(root, 'inner', 'link-in.png'));
   await symlink(root, join(directory, 'alias'));
   await symlink('/dev/zero', join(root, 'zero.png'));
-  execFileSync('mkfifo', [join(root, 'fifo')]);
+  const makeFifo = 'mkfifo';
+  execFileSync(makeFifo, [join(root, 'fifo')]);
   await symlink(join(root, 'fifo'), join(root, 'fifo.png'));
 });
 afterEach(async () => {
