@@ -20,7 +20,7 @@ export function explainExhaustion(
   }
   const breaker = lane.breaker.gate;
   if (breaker.opensAt(now) > now) {
-    return `${need.model} cannot be used with any key until ${timeOfDay(breaker.opensAt(now))}: ${breaker.reason ?? ''}`;
+    return `${need.model} cannot be used with any key until ${timeOf(breaker.opensAt(now), now)}: ${breaker.reason ?? ''}`;
   }
   const causes = new Map<string, number>();
   let total = 0;
@@ -53,9 +53,9 @@ function unitCause(unit: Unit, need: KeyNeed, now: number): string {
       `and the request needs about ${need.estimatedTokens}; send less or use a key with a higher limit`
     );
   }
-  if (unit.isOverDay(now)) return `over their daily quota until ${timeOfDay(unit.dayEnd(now))}`;
+  if (unit.isOverDay(now)) return `over their daily quota until ${timeOf(unit.dayEnd(now), now)}`;
   if (unit.gate.opensAt(now) > now) {
-    return `cooling until ${timeOfDay(unit.gate.opensAt(now))}: ${unit.gate.reason ?? ''}`;
+    return `cooling until ${timeOf(unit.gate.opensAt(now), now)}: ${unit.gate.reason ?? ''}`;
   }
   return `at their limit for ${unit.model}`;
 }
@@ -70,9 +70,14 @@ function ofOne(cause: string): string {
   return cause.replace(/^(over|at) their/, '$1 its');
 }
 
-function timeOfDay(at: number): string {
+/** Longer than this ahead, a time of day alone could be taken for an earlier day's. */
+const sameDayMs = 12 * 3_600_000;
+
+function timeOf(at: number, now: number): string {
   if (at === Number.POSITIVE_INFINITY) return 'further notice';
-  return `${new Date(at).toISOString().slice(11, 16)} UTC`;
+  const [date, time = ''] = new Date(at).toISOString().split('T');
+  const minute = `${time.slice(0, 5)} UTC`;
+  return at - now > sameDayMs ? `${date} ${minute}` : minute;
 }
 
 function sentence(text: string): string {

@@ -25,10 +25,13 @@ export class Gate {
     return this.#closedUntil;
   }
 
-  /** When the next call may pass; in the past when it may pass now. */
-  opensAt(now: number): number {
+  /**
+   * When the next call may pass; in the past when it may pass now. `hopeful` takes it that a probe under
+   * way meets nothing bad, which may show any moment.
+   */
+  opensAt(now: number, hopeful = false): number {
     if (!this.#suspect) return 0;
-    if (now < this.#closedUntil || this.#probedAt === undefined) return this.#closedUntil;
+    if (hopeful || now < this.#closedUntil || this.#probedAt === undefined) return this.#closedUntil;
     return this.#probedAt + this.#probeMs;
   }
 

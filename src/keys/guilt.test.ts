@@ -158,6 +158,19 @@ describe('The pool blames', () => {
     expect(await usable()).toHaveLength(3);
   });
 
+  it.each([
+    ['serves it once that succeeds', ok, undefined],
+    ['refuses it once that fails', failed('overloaded', 'model'), /cannot be used with any key until/],
+  ])('an overloaded model, lets a call wait for the probe under way, and %s', async (_, outcome, refusal) => {
+    const { clock, call, acquire } = open();
+    for (let i = 0; i < 3; i += 1) await call(failed('overloaded', 'model'));
+    const probe = await clock.runUntil(acquire({ deadline: clock.now() + 30_000 }));
+    const waiting = acquire({ deadline: clock.now() + 500 });
+    probe.settle(outcome);
+    if (refusal === undefined) (await waiting).settle(ok);
+    else expect(await messageOf(waiting)).toMatch(refusal);
+  });
+
   it('nobody for a few overloaded calls among many good ones', async () => {
     const { call, usable } = open();
     for (let i = 0; i < 40; i += 1) await call(i % 10 === 0 ? failed('overloaded', 'model') : ok);
@@ -219,7 +232,16 @@ describe('The refusal of the pool says', () => {
     for (const project of ['alpha', 'beta']) {
       await call(failed('daily-quota', 'pair', { learned: { rpd: 20 } }), { project });
     }
-    expect(await messageOf(acquire())).toBe('All 3 keys are over their daily quota until 08:00 UTC.');
+    expect(await messageOf(acquire())).toBe(
+      'All 3 keys are over their daily quota until 2026-11-03 08:00 UTC.',
+    );
+  });
+
+  it('the day as well, when it is not today', async () => {
+    const { call, acquire, clock } = open();
+    for (const project of ['alpha', 'beta']) await call(failed('no-quota', 'pair'), { project });
+    const tomorrow = new Date(clock.now() + 24 * hourMs).toISOString().slice(0, 10);
+    expect(await messageOf(acquire())).toContain(`cooling until ${tomorrow} `);
   });
 
   it('that all keys were rejected, and why', async () => {
@@ -233,7 +255,7 @@ describe('The refusal of the pool says', () => {
     await call(failed('auth', 'key', { message: 'API key not valid.' }), { project: 'beta' });
     await call(failed('daily-quota', 'pair'), { project: 'alpha' });
     expect(await messageOf(acquire())).toMatch(
-      /^None of the 3 keys .*: 2 are over their daily quota until 08:00 UTC; 1 is rejected by Gemini: API key not valid\.$/,
+      /^None of the 3 keys .*: 2 are over their daily quota until 2026-11-03 08:00 UTC; 1 is rejected by Gemini: API key not valid\.$/,
     );
   });
 

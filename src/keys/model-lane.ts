@@ -122,6 +122,18 @@ export class ModelLane {
     return best;
   }
 
+  /**
+   * When the call could start at the earliest, if nobody else wanted to and the probes under way meet
+   * nothing bad; `Infinity` when it never could.
+   */
+  couldStartAt(need: KeyNeed, project: string | undefined, tokens: number, now: number): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const unit of this.units) {
+      if (isEligible(unit, need, project)) earliest = Math.min(earliest, unit.freeAt(tokens, now, true));
+    }
+    return Math.max(this.breaker.gate.opensAt(now, true), earliest);
+  }
+
   /** Notes who asks, and so for whom room has to be left. */
   ask(need: KeyNeed, now: number): void {
     if (need.priority !== 'batch') this.#interactiveUntil = now + interactiveForMs;
@@ -151,7 +163,7 @@ export class ModelLane {
   /** When a call with `ahead` others before it can be expected to start, from the quotas alone. */
   forecast(need: KeyNeed, project: string | undefined, tokens: number, ahead: number, now: number): number {
     const meanTokens = (this.queue.meanTokens * this.queue.size + tokens) / (this.queue.size + 1);
-    const opensAt = this.breaker.gate.opensAt(now);
+    const opensAt = this.breaker.gate.opensAt(now, true);
     const units = this.eligible(need, project);
     const enoughBy = (at: number) => {
       let starts = 0;

@@ -21,7 +21,9 @@ export function expireTurns(lane: ModelLane, now: number, actions: TurnActions):
     lane.queue.remove(waiter);
     const { need, tokens } = waiter;
     const ahead = lane.queue.ahead(need, now);
-    actions.refuse(waiter, lane.forecast(need, actions.projectOf(need), tokens, ahead, now));
+    const project = actions.projectOf(need);
+    const at = lane.earliest(need, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
+    actions.refuse(waiter, Math.max(at, lane.forecast(need, project, tokens, ahead, now)));
   }
 }
 
@@ -49,7 +51,7 @@ export function offerTurns(lane: ModelLane, now: number, actions: TurnActions): 
       actions.grant(waiter, unit);
       continue;
     }
-    const earliest = lane.earliest(need, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
+    const earliest = lane.couldStartAt(need, project, tokens, now);
     if (earliest > waiter.deadline || earliest === Number.POSITIVE_INFINITY) {
       lane.queue.remove(waiter);
       actions.refuse(waiter, earliest);

@@ -83,11 +83,14 @@ export class KeyProject {
     this.labelled = labelled;
   }
 
-  /** When some key may be used; `Infinity` when none ever will. */
-  opensAt(now: number): number {
+  /**
+   * When some key may be used; `Infinity` when none ever will. `hopeful` takes it that the probes under
+   * way meet nothing bad.
+   */
+  opensAt(now: number, hopeful = false): number {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const key of this.keys) earliest = Math.min(earliest, key.gate.opensAt(now));
-    return Math.max(earliest, this.gate.opensAt(now));
+    for (const key of this.keys) earliest = Math.min(earliest, key.gate.opensAt(now, hopeful));
+    return Math.max(earliest, this.gate.opensAt(now, hopeful));
   }
 
   /** The next usable key in rotation. */

@@ -32,7 +32,7 @@ export function admit(call: Call, limits: QueueLimits, now: number): Admission {
   const since = need.since ?? now;
   const deadline =
     need.deadline === undefined ? now + limits.maxWaitMs : lane.latestStart(need, need.deadline, since, now);
-  const earliest = lane.earliest(need, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
+  const earliest = lane.couldStartAt(need, project, tokens, now);
   if (earliest > deadline || deadline <= now || earliest === Number.POSITIVE_INFINITY) {
     return { error: refusal(lane, need, project, earliest, now) };
   }

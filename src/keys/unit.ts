@@ -101,12 +101,13 @@ export class Unit {
 
   /**
    * When keys, quotas and cooling allow a call with so many tokens; `Infinity` when they never do.
+   * `hopeful` takes it that the probes under way meet nothing bad.
    */
-  freeAt(tokens: number, now: number): number {
+  freeAt(tokens: number, now: number, hopeful = false): number {
     const maxTokens = this.tpm.usable(now);
     // A request above the usable share but within the limit may go when it goes alone.
     const windowAt = this.log.freeAt(Math.min(tokens, maxTokens), this.rpm.usable(now), maxTokens, now);
-    return Math.max(this.#passableAt(now), windowAt);
+    return Math.max(this.#passableAt(now, hopeful), windowAt);
   }
 
   /**
@@ -140,7 +141,7 @@ export class Unit {
 
   /** How many calls of `meanTokens` could start by `at`; `Infinity` when the limits are unknown. */
   startsBy(at: number, meanTokens: number, now: number): number {
-    if (this.#passableAt(now) > at) return 0;
+    if (this.#passableAt(now, true) > at) return 0;
     const windows = (at - now) / this.log.windowMs;
     const rpm = this.rpm.usable(now);
     const tpm = this.tpm.usable(now);
@@ -238,8 +239,12 @@ export class Unit {
     return (this.log.windowMs * tokens) / this.tpm.usable(now);
   }
 
-  #passableAt(now: number): number {
-    return Math.max(this.project.opensAt(now), this.gate.opensAt(now), this.#dayFreeAt(now));
+  #passableAt(now: number, hopeful: boolean): number {
+    return Math.max(
+      this.project.opensAt(now, hopeful),
+      this.gate.opensAt(now, hopeful),
+      this.#dayFreeAt(now),
+    );
   }
 
   #dayFreeAt(now: number): number {
