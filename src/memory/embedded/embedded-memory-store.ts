@@ -8,7 +8,8 @@ import type { ForgetTarget, MemoryStats, MemoryStore } from '../memory-store.js'
 import { embedQuery } from '../query-vector.js';
 import { serialiseTurn } from '../turn-text.js';
 import { MemoryDatabase } from './memory-database.js';
-import { SessionIndexes } from './session-indexes.js';
+import { type IndexSource, SessionIndexes } from './session-indexes.js';
+import { TermBlockWriter } from './term-block-writer.js';
 import { deleteTurns, findSession, insertTurn, lastTurns, turnsAt } from './turn-records.js';
 import { countUnembedded, registerModel, unembeddedTurns } from './vector-records.js';
 
@@ -32,10 +33,7 @@ interface NewTurn {
   readonly body: string;
 }
 
-interface OpenStore {
-  readonly database: MemoryDatabase;
-  /** 0 without an embedder. */
-  readonly model: number;
+interface OpenStore extends IndexSource {
   readonly backlog: EmbeddingBacklog<number> | undefined;
 }
 
@@ -96,10 +94,10 @@ export class EmbeddedMemoryStore implements MemoryStore {
   ): Promise<readonly RecalledTurn[]> {
     const database = await this.#existing(signal);
     if (!database) return [];
-    const { model } = await this.#open();
+    const source = await this.#open();
     const state = () => findSession(database, conversation);
     const [loaded, vector] = await Promise.all([
-      this.#indexes.load(database, model, state, signal),
+      this.#indexes.load(source, state, signal),
       this.#queryVector(query, signal),
     ]);
     if (!loaded) return [];
@@ -140,7 +138,10 @@ export class EmbeddedMemoryStore implements MemoryStore {
   async flush(): Promise<void> {
     this.#assertOpen();
     await this.#appends.idle();
-    if (await this.#existing()) await (await this.#open()).backlog?.drain();
+    if (!(await this.#existing())) return;
+    const { blocks, backlog } = await this.#open();
+    await blocks.idle();
+    await backlog?.drain();
   }
 
   /** Waits for appends under way. Embeddings that are still to be made are made at the next start. */
@@ -158,6 +159,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     this.#indexes.clear();
     // Whoever opened it has learned why it could not be; then there is nothing to close.
     const open = await this.#opening?.catch(() => undefined);
+    await open?.blocks.close();
     await open?.backlog?.close();
     open?.database.close();
   }
@@ -182,12 +184,13 @@ export class EmbeddedMemoryStore implements MemoryStore {
 
   async #openNow(): Promise<OpenStore> {
     const database = await MemoryDatabase.open(this.#path, this.#clock);
+    const blocks = new TermBlockWriter(database);
     const embedder = this.#embedder;
-    if (!embedder) return { database, model: 0, backlog: undefined };
+    if (!embedder) return { database, blocks, model: 0, backlog: undefined };
     const model = await registerModel(database, embedder);
     const backlog = new EmbeddingBacklog(embedder, unembeddedTurns(database, model), this.#clock);
     backlog.wake();
-    return { database, model, backlog };
+    return { database, blocks, model, backlog };
   }
 
   async #write(batch: readonly NewTurn[]): Promise<void> {

@@ -1,9 +1,9 @@
 import { LRUCache } from 'lru-cache';
-import type { Turn } from '../../types.js';
 import { ConversationIndex } from '../rank/conversation-index.js';
-import { turnText } from '../turn-text.js';
+import { addTermBlock, addTurns, addVectors } from './index-records.js';
 import type { MemoryDatabase } from './memory-database.js';
-import { firstKey, lastKey, sequenceOf, turnKey } from './schema.js';
+import { turnsPerBlock } from './schema.js';
+import type { TermBlockWriter } from './term-block-writer.js';
 
 /** What the file says about a session now. */
 export interface SessionState {
@@ -18,10 +18,19 @@ interface CachedIndex {
   readonly epoch: number;
   nextSequence: number;
   vectorVersion: number;
+  /** Where the reading of vectors goes on, while it is under way. */
+  nextVector: { readonly sequence: number; readonly version: number } | undefined;
 }
 
-/** Rows read at a time, so that a long session does not hold up the event loop. */
-const rowsAtATime = 500;
+/** What a session is read from: the file, and the number of the model whose vectors count (0 for none). */
+export interface IndexSource {
+  readonly database: MemoryDatabase;
+  readonly model: number;
+  readonly blocks: TermBlockWriter;
+}
+
+/** Blocks read at a time, so that a long session does not hold up the event loop. */
+const blocksAtATime = 4;
 
 /** The ranking indexes of the sessions used last, within a number of bytes, kept level with the file. */
 export class SessionIndexes {
@@ -45,25 +54,23 @@ export class SessionIndexes {
    * is no such session. Other processes may write at any time, so the state is read again after each pause.
    */
   async load(
-    database: MemoryDatabase,
-    model: number,
+    source: IndexSource,
     state: () => SessionState | undefined,
     signal?: AbortSignal,
   ): Promise<{ readonly session: number; readonly index: ConversationIndex } | undefined> {
+    let cached: CachedIndex | undefined;
     for (;;) {
-      const now = database.read(state);
+      const now = source.database.read(state);
       if (!now) return undefined;
-      const cached = this.#cached(now);
-      const level = database.read(() => this.#catchUp(database, model, now, cached));
+      // One that is larger than the cache is kept by nobody else while it is read.
+      if (cached?.epoch !== now.epoch) cached = this.#cached(now);
+      const current = cached;
+      const level = source.database.read(() => this.#catchUp(source, now, current));
       this.#cache.set(now.id, cached);
       if (level) return { session: now.id, index: cached.index };
       await new Promise((resolve) => setImmediate(resolve));
       signal?.throwIfAborted();
     }
-  }
-
-  drop(session: number): void {
-    this.#cache.delete(session);
   }
 
   clear(): void {
@@ -78,43 +85,40 @@ export class SessionIndexes {
       epoch,
       nextSequence: 0,
       vectorVersion: 0,
+      nextVector: undefined,
     };
   }
 
   /** Reads at most one portion; true when nothing is left to read. */
-  #catchUp(database: MemoryDatabase, model: number, now: SessionState, cached: CachedIndex): boolean {
-    if (cached.nextSequence < now.next_sequence) {
-      const rows = database.all(
-        'SELECT key, body FROM turns WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?',
-        turnKey(now.id, cached.nextSequence),
-        lastKey(now.id),
-        rowsAtATime,
-      );
-      for (const { key, body } of rows) {
-        const sequence = sequenceOf(key as number);
-        cached.index.add(sequence, turnText(JSON.parse(body as string) as Turn));
-        cached.nextSequence = sequence + 1;
-      }
-      if (rows.length < rowsAtATime) cached.nextSequence = now.next_sequence;
-      if (cached.nextSequence < now.next_sequence) return false;
+  #catchUp(source: IndexSource, now: SessionState, cached: CachedIndex): boolean {
+    for (let blocks = 0; cached.nextSequence < now.next_sequence; blocks++) {
+      if (blocks === blocksAtATime) return false;
+      this.#addBlock(source, now, cached);
     }
-    if (model !== 0 && cached.vectorVersion !== now.vector_version) {
-      this.#addVectors(database, model, now.id, cached.index);
-      cached.vectorVersion = now.vector_version;
-    }
-    return true;
+    return this.#addVectors(source, now, cached);
   }
 
-  #addVectors(database: MemoryDatabase, model: number, session: number, index: ConversationIndex): void {
-    const missing = index.firstWithoutVector();
-    const rows = database.all(
-      'SELECT key, vector FROM vectors WHERE key BETWEEN ? AND ? AND model = ?',
-      firstKey(session) + (missing ?? 0),
-      lastKey(session),
-      model,
-    );
-    for (const { key, vector } of rows) {
-      index.setVector(sequenceOf(key as number), new Uint8Array(vector as ArrayBuffer));
-    }
+  #addBlock({ database, blocks }: IndexSource, now: SessionState, cached: CachedIndex): void {
+    const from = cached.nextSequence;
+    const start = from - (from % turnsPerBlock);
+    const end = start + turnsPerBlock;
+    const isWhole = end <= now.next_sequence;
+    const isStored = isWhole && from === start && addTermBlock(database, cached.index, now.id, start);
+    if (!isStored) addTurns(database, cached.index, now.id, from);
+    if (isWhole && !isStored) blocks.add(now, start);
+    cached.nextSequence = Math.min(end, now.next_sequence);
+  }
+
+  #addVectors({ database, model }: IndexSource, now: SessionState, cached: CachedIndex): boolean {
+    const dimensions = this.#dimensions;
+    if (dimensions === undefined || cached.vectorVersion === now.vector_version) return true;
+    const { sequence, version } = cached.nextVector ?? {
+      sequence: cached.index.firstWithoutVector() ?? 0,
+      version: now.vector_version,
+    };
+    const next = addVectors(database, cached.index, { model, dimensions }, now.id, sequence);
+    cached.nextVector = next === undefined ? undefined : { sequence: next, version };
+    if (next === undefined) cached.vectorVersion = version;
+    return cached.vectorVersion === now.vector_version;
   }
 }

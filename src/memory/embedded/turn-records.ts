@@ -2,7 +2,7 @@ import type { Conversation, Turn } from '../../types.js';
 import { nameKey } from '../conversation-key.js';
 import type { ForgetTarget } from '../memory-store.js';
 import type { MemoryDatabase } from './memory-database.js';
-import { firstKey, lastKey, sequenceOf, turnKey } from './schema.js';
+import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
 import type { SessionState } from './session-indexes.js';
 
 /** The statements on the truth: sessions and turns. Each function runs inside a transaction of its caller. */
@@ -76,6 +76,7 @@ export function deleteTurns(database: MemoryDatabase, target: ForgetTarget): num
   for (const { id } of sessions) {
     const keys = [firstKey(id as number), lastKey(id as number)];
     database.run('DELETE FROM vectors WHERE key BETWEEN ? AND ?', ...keys);
+    database.run('DELETE FROM term_blocks WHERE key BETWEEN ? AND ?', ...keys);
     count += database.run('DELETE FROM turns WHERE key BETWEEN ? AND ?', ...keys);
     database.run('DELETE FROM sessions WHERE id = ?', id);
   }
@@ -88,6 +89,11 @@ function deleteBefore(database: MemoryDatabase, time: number): number {
     time,
   );
   database.run('DELETE FROM vectors WHERE key IN (SELECT key FROM turns WHERE created_at < ?)', time);
+  database.run(
+    'DELETE FROM term_blocks WHERE key IN (SELECT key - key % ? FROM turns WHERE created_at < ?)',
+    turnsPerBlock,
+    time,
+  );
   database.run('DELETE FROM turns WHERE created_at < ?', time);
   let total = 0;
   for (const { session, count } of sessions) {

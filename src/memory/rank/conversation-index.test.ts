@@ -49,6 +49,7 @@ describe('ConversationIndex', () => {
     const index = indexOf(['Ann: I like tea.', ...filler, 'Bob: I like tea.']);
     expect(order(index, 'What does Ann like to drink, tea?', 1)).toEqual([0]);
     expect(order(index, 'What does Bob like to drink, tea?', 1)).toEqual([filler.length + 1]);
+    expect(order(index, 'Is tea Ann’s drink?', 1)).toEqual([0]);
   });
 
   it('finds by meaning what shares no word', () => {

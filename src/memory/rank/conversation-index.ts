@@ -1,4 +1,5 @@
 import { fuse } from './fuse.js';
+import { makeTermBlock, type TermBlock } from './term-block.js';
 import { TermIndex } from './term-index.js';
 import { shippedTuning, type Tuning } from './tuning.js';
 import { VectorTable } from './vector-table.js';
@@ -10,9 +11,6 @@ export interface Ranked {
   /** From 0 to 1. */
   readonly score: number;
 }
-
-/** `Name: text`, the form in which several speakers are told apart inside prompts. */
-const speakerLabel = /^\s*(\p{Lu}[\p{L}\p{M}'’ .-]{0,40}?):\s/u;
 
 /**
  * What is needed to rank the turns of one conversation, in memory: term statistics, vectors, speakers.
@@ -46,9 +44,14 @@ export class ConversationIndex {
 
   /** Sequences must rise; gaps are fine. */
   add(sequence: number, text: string): void {
-    this.#terms.add(text);
-    this.#sequences.push(sequence);
-    this.#speakers.push(speakerLabel.exec(text)?.[1]?.toLowerCase());
+    this.addBlock(makeTermBlock([{ sequence, text }]));
+  }
+
+  /** Many at a time. */
+  addBlock(block: TermBlock): void {
+    this.#terms.add(block);
+    for (const sequence of block.sequences) this.#sequences.push(sequence);
+    for (const speaker of block.speakers) this.#speakers.push(speaker);
   }
 
   setVector(sequence: number, packed: Uint8Array): void {
@@ -104,8 +107,10 @@ export class ConversationIndex {
 
   #named(query: string): Uint8Array | undefined {
     const words = new Set(splitWords(query));
+    // "Ann's" is one word, without its apostrophe.
+    const isNamed = (word: string) => words.has(word) || words.has(`${word}s`);
     const named = new Set(
-      [...new Set(this.#speakers)].filter((name) => name && splitWords(name).some((word) => words.has(word))),
+      [...new Set(this.#speakers)].filter((name) => name && splitWords(name).some(isNamed)),
     );
     if (named.size === 0) return undefined;
     return Uint8Array.from(this.#speakers, (speaker) => (named.has(speaker) ? 1 : 0));

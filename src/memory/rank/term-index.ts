@@ -1,4 +1,5 @@
 import { detectLanguage, type Language } from './languages.js';
+import { countBits, largestCount, type TermBlock } from './term-block.js';
 import type { Tuning } from './tuning.js';
 import { splitWords } from './words.js';
 
@@ -10,18 +11,9 @@ export interface LexicalScores {
   readonly window: Float64Array;
 }
 
-/**
- * Where a word occurs: a number for each document, its position times 64 plus how often (63 at most,
- * which BM25 tells from more by a thousandth). One array of small integers a word keeps both the
- * memory and the time of building low.
- */
-type Postings = number[];
-const countBits = 6;
-const largestCount = 2 ** countBits - 1;
-
 /** Term statistics of the documents of one conversation, for BM25. Documents are numbered from 0. */
 export class TermIndex {
-  readonly #postings = new Map<string, Postings>();
+  readonly #postings = new Map<string, number[]>();
   readonly #lengths: number[] = [];
   /** Of each language asked for, the words by stem, as far as the vocabulary was read. */
   readonly #stems = new Map<Language, { readonly words: Map<string, string[]>; read: number }>();
@@ -39,27 +31,26 @@ export class TermIndex {
     return this.#postings.size * 300 + this.#postingCount * 8 + this.#lengths.length * 8;
   }
 
-  add(text: string): void {
-    const document = this.#lengths.length;
-    const terms = splitWords(text);
-    for (const term of terms) {
-      const postings = this.#postings.get(term);
-      if (!postings) {
-        this.#postings.set(term, [(document << countBits) + 1]);
+  add(block: TermBlock): void {
+    const { words, postingCounts, postings, lengths } = block;
+    const offset = this.#lengths.length << countBits;
+    let from = 0;
+    for (let word = 0; word < words.length; word++) {
+      const term = words[word] as string;
+      let known = this.#postings.get(term);
+      if (!known) {
+        known = [];
+        this.#postings.set(term, known);
         this.#vocabulary.push(term);
-        this.#postingCount++;
-        continue;
       }
-      const last = postings[postings.length - 1] as number;
-      if (last >> countBits !== document) {
-        postings.push((document << countBits) + 1);
-        this.#postingCount++;
-      } else if ((last & largestCount) < largestCount) {
-        postings[postings.length - 1] = last + 1;
-      }
+      const end = from + (postingCounts[word] as number);
+      for (; from < end; from++) known.push(offset + (postings[from] as number));
     }
-    this.#lengths.push(terms.length);
-    this.#totalLength += terms.length;
+    this.#postingCount += postings.length;
+    for (const length of lengths) {
+      this.#lengths.push(length);
+      this.#totalLength += length;
+    }
   }
 
   /**
