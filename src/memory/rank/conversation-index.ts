@@ -18,7 +18,7 @@ export interface Ranked {
  * exactly: every turn is scored.
  */
 export class ConversationIndex {
-  readonly #terms = new TermIndex();
+  readonly #terms: TermIndex;
   readonly #sequences: number[] = [];
   readonly #speakers: (string | undefined)[] = [];
   readonly #vectors: VectorTable | undefined;
@@ -26,6 +26,7 @@ export class ConversationIndex {
 
   constructor(options: { readonly dimensions?: number | undefined; readonly tuning?: Tuning } = {}) {
     this.#tuning = options.tuning ?? shippedTuning;
+    this.#terms = new TermIndex(this.#tuning);
     this.#vectors = options.dimensions === undefined ? undefined : new VectorTable(options.dimensions);
   }
 
@@ -80,7 +81,7 @@ export class ConversationIndex {
   ): Ranked[] {
     const scores = fuse(
       {
-        lexical: this.#terms.score(query, this.#tuning),
+        lexical: this.#terms.score(query),
         dense: similarities ? this.#spread(similarities) : vector && this.#compare(vector),
         named: this.#named(query),
       },

@@ -7,8 +7,16 @@ import { splitWords } from './words.js';
 export interface LexicalScores {
   /** BM25 of the document's own text. */
   readonly own: Float64Array;
-  /** BM25 of the document read together with the one before and the one after it. */
+  /** BM25 of the document read together with those around it. */
   readonly window: Float64Array;
+}
+
+/** How the documents are read for one score. */
+interface View {
+  /** How much the words of the documents before, of the document itself and of those after it count. */
+  readonly shares: readonly number[];
+  /** Words of each document read so, as a multiple of the average. */
+  readonly relativeLengths: Float64Array;
 }
 
 /** Term statistics of the documents of one conversation, for BM25. Documents are numbered from 0. */
@@ -19,8 +27,17 @@ export class TermIndex {
   readonly #stems = new Map<Language, { readonly words: Map<string, string[]>; read: number }>();
   readonly #vocabulary: string[] = [];
   #totalLength = 0;
+  readonly #tuning: Tuning;
+  readonly #windowShares: readonly number[];
+  /** Of the text alone and of the window; made anew when documents come. */
+  #views: readonly [View, View] | undefined;
   #postingCount = 0;
   #mainLanguage: { readonly language: Language | undefined; readonly size: number } | undefined;
+
+  constructor(tuning: Tuning) {
+    this.#tuning = tuning;
+    this.#windowShares = [...[...tuning.neighbours].reverse(), 1, ...tuning.neighbours];
+  }
 
   get size(): number {
     return this.#lengths.length;
@@ -32,6 +49,7 @@ export class TermIndex {
   }
 
   add(block: TermBlock): void {
+    this.#views = undefined;
     const { words, postingCounts, postings, lengths } = block;
     const offset = this.#lengths.length << countBits;
     let from = 0;
@@ -57,19 +75,36 @@ export class TermIndex {
    * BM25 of every document, in the order in which they were added. All forms of a word count as one;
    * the documents are kept as they are, so that each query brings its own language.
    */
-  score(query: string, tuning: Tuning): LexicalScores {
-    const own = new Float64Array(this.size);
-    const window = new Float64Array(this.size);
+  score(query: string): LexicalScores {
+    const words = [...this.#formsOfWords(query)];
+    this.#views ??= [this.#view([1]), this.#view(this.#windowShares)];
+    const [own, window] = this.#views;
+    return { own: this.#scoreWith(own, words), window: this.#scoreWith(window, words) };
+  }
+
+  #scoreWith(view: View, words: readonly (readonly string[])[]): Float64Array {
+    const scores = new Float64Array(this.size);
     const counts = new Float64Array(this.size);
-    for (const forms of this.#formsOfWords(query)) {
-      const documents = this.#gather(forms, counts, 0);
-      this.#addScores(own, documents, counts, 0, tuning);
-      clear(counts, documents);
-      const windows = this.#gather(forms, counts, 1);
-      this.#addScores(window, windows, counts, 1, tuning);
-      clear(counts, windows);
+    for (const forms of words) {
+      const documents = this.#gather(forms, counts, view.shares);
+      this.#addScores(scores, documents, counts, view.relativeLengths);
+      for (const document of documents) counts[document] = 0;
     }
-    return { own, window };
+    return scores;
+  }
+
+  #view(shares: readonly number[]): View {
+    const reach = shares.length >> 1;
+    const lengths = new Float64Array(this.size);
+    for (let document = 0; document < this.size; document++) {
+      let length = 0;
+      for (const [at, share] of shares.entries())
+        length += share * (this.#lengths[document + at - reach] ?? 0);
+      lengths[document] = length;
+    }
+    const shareSum = shares.reduce((sum, share) => sum + share, 0);
+    const averageLength = (shareSum * this.#totalLength) / this.size || 1;
+    return { shares, relativeLengths: lengths.map((length) => length / averageLength) };
   }
 
   /** For each word of the query that says what it is about, the indexed words of the same stem. */
@@ -119,8 +154,12 @@ export class TermIndex {
     return this.#mainLanguage.language;
   }
 
-  /** Counts the forms in each document, or in each window of three; gives the documents that have any. */
-  #gather(forms: readonly string[], counts: Float64Array, reach: 0 | 1): number[] {
+  /**
+   * Counts the forms in each document and its neighbours, by `shares` of the documents before, the
+   * document itself and those after it; gives the documents that have any.
+   */
+  #gather(forms: readonly string[], counts: Float64Array, shares: readonly number[]): number[] {
+    const reach = shares.length >> 1;
     const found: number[] = [];
     for (const form of forms) {
       const postings = this.#postings.get(form);
@@ -131,7 +170,7 @@ export class TermIndex {
         const last = Math.min(document + reach, this.size - 1);
         for (let near = Math.max(0, document - reach); near <= last; near++) {
           if (counts[near] === 0) found.push(near);
-          counts[near] = (counts[near] as number) + count;
+          counts[near] = (counts[near] as number) + count * (shares[near - document + reach] as number);
         }
       }
     }
@@ -142,21 +181,15 @@ export class TermIndex {
     scores: Float64Array,
     documents: readonly number[],
     counts: Float64Array,
-    reach: 0 | 1,
-    { saturation: k1, lengthWeight: b }: Tuning,
+    relativeLengths: Float64Array,
   ): void {
-    const averageLength = (this.#totalLength / this.size) * (1 + 2 * reach) || 1;
+    const { saturation: k1, lengthWeight: b } = this.#tuning;
     const rarity = Math.log(1 + (this.size - documents.length + 0.5) / (documents.length + 0.5));
     for (const document of documents) {
       const count = counts[document] as number;
-      let length = this.#lengths[document] as number;
-      if (reach === 1) length += (this.#lengths[document - 1] ?? 0) + (this.#lengths[document + 1] ?? 0);
-      const saturated = (count * (k1 + 1)) / (count + k1 * (1 - b + (b * length) / averageLength));
+      const saturated =
+        (count * (k1 + 1)) / (count + k1 * (1 - b + b * (relativeLengths[document] as number)));
       scores[document] = (scores[document] as number) + rarity * saturated;
     }
   }
-}
-
-function clear(counts: Float64Array, documents: readonly number[]): void {
-  for (const document of documents) counts[document] = 0;
 }

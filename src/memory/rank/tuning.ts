@@ -2,6 +2,8 @@
 export interface Tuning {
   /** Weight of a turn's own words; the rest to 1 is that of the turn read together with its neighbours. */
   readonly own: number;
+  /** How much the words of a neighbour count for a turn, by its distance: 1, 2, … */
+  readonly neighbours: readonly number[];
   /** What is added where the speaker is named in the query. */
   readonly named: number;
   /** Weight of the meaning, where vectors are there; the rest to 1 is that of the words. */
@@ -18,7 +20,8 @@ export interface Tuning {
  * question's words, which is why a turn with its neighbours weighs more than the turn alone.
  */
 export const shippedTuning: Tuning = {
-  own: 0.3,
+  own: 0.15,
+  neighbours: [1, 0.5],
   named: 0.1,
   dense: 0.4,
   saturation: 0.9,
