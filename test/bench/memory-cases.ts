@@ -9,7 +9,7 @@ import type { Turn } from '../../src/types.js';
 import { startChromaServer } from '../support/chroma-server.js';
 import { median, quantile, rounded } from './statistics.js';
 
-export const storeNames = ['embedded', 'chroma', 'chroma-direct'] as const;
+export const storeNames = ['embedded', 'chroma', 'chroma-outbox', 'chroma-direct'] as const;
 
 export interface MemoryCase {
   readonly store: (typeof storeNames)[number];
@@ -184,8 +184,9 @@ export async function runMemoryCase(memoryCase: MemoryCase) {
   if (!server) return undefined;
   try {
     const { url, dataDirectory } = server;
-    const open = () => new ChromaMemoryStore({ url, embedder, queryEmbeddingTimeoutMs: 60_000 });
-    const subject = memoryCase.store === 'chroma' ? fromStore(open) : await chromaDirect(url);
+    const outbox = memoryCase.store === 'chroma-outbox' ? join(dataDirectory, 'outbox.db') : undefined;
+    const open = () => new ChromaMemoryStore({ url, embedder, outbox, queryEmbeddingTimeoutMs: 60_000 });
+    const subject = memoryCase.store === 'chroma-direct' ? await chromaDirect(url) : fromStore(open);
     return { ...memoryCase, ...(await measure(subject, memoryCase, dataDirectory)) };
   } finally {
     await server.stop();

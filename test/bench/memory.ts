@@ -1,6 +1,6 @@
 /**
  * `npm run bench:memory -- --json [--turns 1000,100000] [--session-turns 1000,5000]
- * [--stores embedded,chroma,chroma-direct] [--locomo DIR] [--embedder MODULE]`
+ * [--stores embedded,chroma,chroma-outbox,chroma-direct] [--locomo DIR] [--embedder MODULE]`
  *
  * MODULE exports an `embedder`. Prints one JSON object on stdout; progress goes to stderr.
  */

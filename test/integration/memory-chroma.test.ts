@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { ChromaMemoryStore } from '../../src/chroma.js';
+import { systemClock } from '../../src/clock.js';
 import { MemoryError } from '../../src/errors.js';
 import { makeTurn, memoryStoreContract } from '../../src/testing/contracts/memory-store-contract.js';
 import { startChromaServer } from '../support/chroma-server.js';
@@ -10,6 +11,17 @@ const server = await startChromaServer();
 afterAll(() => server?.stop());
 const url = server?.url ?? '';
 const newPrefix = () => `test-${randomUUID().slice(0, 8)}-`;
+/** How many requests were sent while something was done. */
+async function requestsOf(work: () => Promise<unknown>): Promise<number> {
+  const fetches = vi.spyOn(globalThis, 'fetch');
+  try {
+    await work();
+    return fetches.mock.calls.length;
+  } finally {
+    fetches.mockRestore();
+  }
+}
+
 const conversation = { tenant: 'tenant', sessionId: 'session' };
 
 describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
@@ -65,6 +77,52 @@ describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
     await expect.poll(async () => (await after.stats()).cacheSize).toBe(2);
     const [found] = await after.recall(conversation, 'car', { limit: 1 });
     expect(found?.turn.prompt).toBe('We sold the automobile.');
+  });
+
+  it('finds by meaning what another process embeds, before and after it has the vectors itself', async () => {
+    const collectionPrefix = newPrefix();
+    const synonyms = [
+      ['car', 'automobile'],
+      ['boat', 'vessel'],
+    ];
+    let now = Date.now();
+    const clock = { ...systemClock, now: () => now };
+    const open = (options: object = {}) =>
+      new ChromaMemoryStore({ url, collectionPrefix, embedder: new WordEmbedder({ synonyms }), ...options });
+    await using other = open();
+    await using store = open({ clock });
+    const nearest = async (query: string) =>
+      (await store.recall(conversation, query, { limit: 1 }))[0]?.turn.prompt;
+    const embedElsewhere = async (prompt: string) => {
+      await other.append(makeTurn({ prompt, reply: '' }));
+      await other.flush();
+    };
+    for (const prompt of ['The soup was cold.', 'We sold the automobile.']) await embedElsewhere(prompt);
+    expect(await nearest('car')).toBe('We sold the automobile.');
+    await expect.poll(() => requestsOf(() => nearest('car'))).toBe(1);
+    expect(await nearest('car')).toBe('We sold the automobile.');
+
+    await embedElsewhere('The vessel sank.');
+    expect(await nearest('sank')).toBe('The vessel sank.');
+    now += 60_000;
+    await expect.poll(() => nearest('boat')).toBe('The vessel sank.');
+  });
+
+  it('asks the server once for a recall, also just after an append', async () => {
+    await using store = new ChromaMemoryStore({
+      url,
+      collectionPrefix: newPrefix(),
+      embedder: new WordEmbedder(),
+    });
+    const recall = () => store.recall(conversation, 'walrus', { limit: 3 });
+    await store.append(makeTurn({ prompt: 'first walrus' }));
+    await store.flush();
+    await recall();
+    await expect.poll(() => requestsOf(recall)).toBe(1);
+    await store.append(makeTurn({ prompt: 'second walrus' }));
+    await store.flush();
+    expect(await requestsOf(recall)).toBe(1);
+    expect(await recall()).toHaveLength(2);
   });
 
   it('removes the vectors of forgotten turns, of every embedder', async () => {

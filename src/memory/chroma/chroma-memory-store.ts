@@ -11,6 +11,7 @@ import { ChromaSessions, turnAt } from './chroma-sessions.js';
 import { ChromaTurns } from './chroma-turns.js';
 import { byPosition, ChromaVectors, type NearestTurns } from './chroma-vectors.js';
 import { DirectIntake } from './direct-intake.js';
+import { LocalVectors } from './local-vectors.js';
 import { conversationKey, toForget } from './scope.js';
 import type { TurnIntake } from './turn-intake.js';
 import { TurnOutbox } from './turn-outbox.js';
@@ -30,7 +31,8 @@ interface Dense {
  * The turns live in a collection of their own, so that they are accepted whether or not an embedder
  * is there; Chroma demands a vector of each record, which there is a point on a circle that nothing
  * ever asks about. Each embedder has another collection with its vectors. The ranking is the same as
- * that of `EmbeddedMemoryStore`: the words of the whole conversation, and Chroma's nearest vectors.
+ * that of `EmbeddedMemoryStore`, over copies of the turns and vectors of the conversations used last;
+ * until the vectors of one are here, Chroma tells the nearest.
  *
  * @example
  * ```ts
@@ -74,14 +76,14 @@ export class ChromaMemoryStore implements MemoryStore {
       path === undefined
         ? new DirectIntake(this.#turns, clock)
         : new WriteBehind(new TurnOutbox({ path, maxPending, clock }), this.#turns, clock);
+    const dimensions = embedder?.dimensions ?? 0;
     this.#sessions = new ChromaSessions({
       turns: this.#turns,
       intake: this.#intake,
+      vectors:
+        this.#dense &&
+        new LocalVectors({ vectors: this.#dense.vectors, dimensions, maxBytes: maxCacheBytes, clock }),
       maxBytes: maxCacheBytes,
-      onLoaded: (conversation, records) => {
-        // What is missing stays missing until the conversation is read anew; its words are found.
-        this.#dense?.vectors.addMissing(conversation, records).catch(() => undefined);
-      },
     });
   }
 
@@ -113,13 +115,14 @@ export class ChromaMemoryStore implements MemoryStore {
     signal?.throwIfAborted();
     if (limit <= 0) return [];
     const key = conversationKey(conversation);
-    const [session, nearest] = await Promise.all([
-      this.#sessions.load(key, signal),
-      this.#nearest(key, query, signal),
-    ]);
+    const embedding = this.#queryVector(query, signal);
+    // Most often the server has only to say what is new.
+    const early = this.#sessions.hasVectors(key) ? undefined : this.#nearest(key, embedding, signal);
+    const [session, vector, found] = await Promise.all([this.#sessions.load(key, signal), embedding, early]);
+    const nearest = session.hasVectors ? undefined : (found ?? (await this.#nearest(key, embedding, signal)));
     const similarities = nearest && byPosition(nearest, session.positions);
     return session.index
-      .search(query, limit, { similarities })
+      .search(query, limit, session.hasVectors ? { vector } : { similarities })
       .map(({ sequence, score }) => ({ turn: turnAt(session, sequence), score }));
   }
 
@@ -187,23 +190,27 @@ export class ChromaMemoryStore implements MemoryStore {
       embedder,
       clock: this.#clock,
       onGathered: () => backlog.wake(),
+      onMade: ({ id, conversation, vector }) => this.#sessions.addVector(conversation, id, vector),
     });
     const backlog = new EmbeddingBacklog(embedder, vectors, this.#clock);
     return { embedder, vectors, backlog };
   }
 
+  async #queryVector(query: string, signal: AbortSignal | undefined): Promise<Float32Array | undefined> {
+    if (!this.#dense || query.trim() === '') return undefined;
+    const timeoutMs = this.#queryEmbeddingTimeoutMs;
+    return embedQuery(this.#dense.embedder, query, { signal, timeoutMs, clock: this.#clock });
+  }
+
   async #nearest(
     key: string,
-    query: string,
+    embedding: Promise<Float32Array | undefined>,
     signal: AbortSignal | undefined,
   ): Promise<NearestTurns | undefined> {
-    if (!this.#dense || query.trim() === '') return undefined;
-    const { embedder, vectors } = this.#dense;
-    const timeoutMs = this.#queryEmbeddingTimeoutMs;
-    const vector = await embedQuery(embedder, query, { signal, timeoutMs, clock: this.#clock });
+    const vector = await embedding;
     if (!vector) return undefined;
     try {
-      return await vectors.nearest(key, vector, { signal });
+      return await this.#dense?.vectors.nearest(key, vector, { signal });
     } catch {
       // The vectors only improve the ranking; if the server is down the turns say so.
       signal?.throwIfAborted();

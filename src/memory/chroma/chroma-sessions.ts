@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Turn } from '../../types.js';
 import { ConversationIndex } from '../rank/conversation-index.js';
 import type { ChromaTurns } from './chroma-turns.js';
+import type { LocalVectors, VectorHolder } from './local-vectors.js';
 import type { TurnIntake } from './turn-intake.js';
 import { byOrder, type TurnRecord, textOf } from './turn-record.js';
 
@@ -12,9 +13,12 @@ export interface LoadedSession {
   readonly positions: ReadonlyMap<string, number>;
   /** The turns as JSON, by position. */
   readonly bodies: readonly string[];
+  /** Whether the index compares vectors itself; else the server is to be asked. */
+  readonly hasVectors: boolean;
 }
 
-interface CachedSession extends LoadedSession {
+interface CachedSession extends LoadedSession, VectorHolder {
+  hasVectors: boolean;
   readonly positions: Map<string, number>;
   readonly bodies: string[];
   bodyBytes: number;
@@ -33,20 +37,19 @@ export const turnAt = ({ bodies }: LoadedSession, position: number): Turn =>
 export class ChromaSessions {
   readonly #turns: ChromaTurns;
   readonly #intake: TurnIntake;
-  readonly #onLoaded: (conversation: string, records: readonly TurnRecord[]) => void;
+  readonly #vectors: LocalVectors | undefined;
   readonly #cache: LRUCache<string, CachedSession>;
   readonly #loading = new Map<string, Promise<unknown>>();
 
   constructor(options: {
     readonly turns: ChromaTurns;
     readonly intake: TurnIntake;
+    readonly vectors: LocalVectors | undefined;
     readonly maxBytes: number;
-    /** Told of all turns of a conversation that are on the server when it is read from the start. */
-    readonly onLoaded: (conversation: string, records: readonly TurnRecord[]) => void;
   }) {
     this.#turns = options.turns;
     this.#intake = options.intake;
-    this.#onLoaded = options.onLoaded;
+    this.#vectors = options.vectors;
     this.#cache = new LRUCache({
       maxSize: options.maxBytes,
       sizeCalculation: ({ index, bodies, bodyBytes }) => index.bytes + bodyBytes + bodies.length * 200,
@@ -67,21 +70,34 @@ export class ChromaSessions {
     return load;
   }
 
+  /** Whether the conversation could be ranked without the server's vectors when it was last read. */
+  hasVectors(key: string): boolean {
+    return this.#cache.peek(key)?.hasVectors ?? false;
+  }
+
+  /** Takes note of a vector that was made here. */
+  addVector(key: string, id: string, vector: Float32Array): void {
+    this.#vectors?.keep(id, vector);
+    const session = this.#cache.peek(key);
+    if (session?.positions.has(id)) this.#vectors?.place(session, id);
+  }
+
   clear(): void {
     this.#cache.clear();
+    this.#vectors?.clear();
   }
 
   async #load(key: string, signal?: AbortSignal): Promise<LoadedSession> {
     // Before the server is asked: a turn that is delivered meanwhile is then seen twice, not never.
     const waiting = await this.#intake.waiting(key);
     const cached = this.#cache.get(key);
-    let session = cached && (await this.#catchUp(key, cached, waiting, signal));
-    if (!session) {
-      this.#cache.delete(key);
-      session = await this.#loadAll(key, waiting, signal);
+    const level = cached && (await this.#catchUp(key, cached, waiting, signal));
+    if (level) {
+      this.#grow(key, level, this.#vectors?.refresh(level));
+      return level;
     }
-    this.#cache.set(key, session);
-    return session;
+    this.#cache.delete(key);
+    return this.#loadAll(key, waiting, signal);
   }
 
   /** Nothing when a turn went, or turned up that belongs before known ones. */
@@ -99,13 +115,13 @@ export class ChromaSessions {
     noteStored(session, arrived);
     const stillWaiting = new Set(waiting.map(({ id }) => id));
     for (const id of session.waiting) if (!stillWaiting.has(id)) return undefined;
-    return addRecords(session, arrived, waiting) ? session : undefined;
+    return this.#add(session, arrived, waiting) ? session : undefined;
   }
 
   async #loadAll(key: string, waiting: readonly TurnRecord[], signal?: AbortSignal): Promise<CachedSession> {
     const listed = await this.#turns.list(key, 0, { signal });
     const session: CachedSession = {
-      index: new ConversationIndex(),
+      index: new ConversationIndex({ dimensions: this.#vectors?.dimensions }),
       positions: new Map(),
       bodies: [],
       bodyBytes: 0,
@@ -113,11 +129,45 @@ export class ChromaSessions {
       stored: 0,
       lastStored: undefined,
       waiting: new Set(),
+      vectorless: new Set(),
+      hasVectors: false,
+      refreshedAt: 0,
     };
     noteStored(session, listed);
-    addRecords(session, listed, waiting);
-    this.#onLoaded(key, listed);
+    this.#add(session, listed, waiting);
+    this.#grow(key, session, this.#vectors?.load(key, session, listed));
     return session;
+  }
+
+  /** Puts the session into the cache, at its size now and at that when its vectors have come. */
+  #grow(key: string, session: CachedSession, vectors: Promise<void> | undefined): void {
+    this.#cache.set(key, session);
+    vectors?.then(
+      () => {
+        if (this.#cache.peek(key) === session) this.#cache.set(key, session);
+      },
+      // What is missing stays missing until the conversation is read anew; its words are found.
+      () => undefined,
+    );
+  }
+
+  /** False when one belongs before those that are there. */
+  #add(session: CachedSession, stored: readonly TurnRecord[], waiting: readonly TurnRecord[]): boolean {
+    const known = new Set(stored.map(({ id }) => id));
+    const unstored = waiting.filter(({ id }) => !known.has(id) && !session.positions.has(id));
+    const fresh = [...stored.filter(({ id }) => !session.positions.has(id)), ...unstored].sort(byOrder);
+    if ((fresh[0]?.scope.order ?? Number.POSITIVE_INFINITY) < session.newestOrder) return false;
+    for (const record of fresh) {
+      const position = session.bodies.length;
+      session.positions.set(record.id, position);
+      session.index.add(position, textOf(record));
+      session.bodies.push(record.body);
+      session.bodyBytes += record.body.length * 2;
+      session.newestOrder = record.scope.order;
+      this.#vectors?.place(session, record.id);
+    }
+    for (const { id } of unstored) session.waiting.add(id);
+    return true;
   }
 }
 
@@ -129,26 +179,4 @@ function noteStored(session: CachedSession, listed: readonly TurnRecord[]): void
   session.stored += listed.length;
   session.lastStored = listed.at(-1)?.id ?? session.lastStored;
   for (const { id } of listed) session.waiting.delete(id);
-}
-
-/** False when one belongs before those that are there. */
-function addRecords(
-  session: CachedSession,
-  stored: readonly TurnRecord[],
-  waiting: readonly TurnRecord[],
-): boolean {
-  const known = new Set(stored.map(({ id }) => id));
-  const unstored = waiting.filter(({ id }) => !known.has(id) && !session.positions.has(id));
-  const fresh = [...stored.filter(({ id }) => !session.positions.has(id)), ...unstored].sort(byOrder);
-  if ((fresh[0]?.scope.order ?? Number.POSITIVE_INFINITY) < session.newestOrder) return false;
-  for (const record of fresh) {
-    const position = session.bodies.length;
-    session.positions.set(record.id, position);
-    session.index.add(position, textOf(record));
-    session.bodies.push(record.body);
-    session.bodyBytes += record.body.length * 2;
-    session.newestOrder = record.scope.order;
-  }
-  for (const { id } of unstored) session.waiting.add(id);
-  return true;
 }

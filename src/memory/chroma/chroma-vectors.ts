@@ -14,9 +14,9 @@ const neighbours = 200;
 /** Turns that wait for a vector in this process; those beyond are found when their session is next read. */
 const longestBacklog = 10_000;
 const pageSize = 1_000;
-/** So many turns, or those of so long, share the requests that embed them. */
-const gatheredTurns = 32;
-const gatherMs = 100;
+/** So many turns, or those of so long, share the requests that embed them; the next append comes first. */
+const gatheredTurns = 64;
+const gatherMs = 1_000;
 
 /** The nearest turns of a conversation. */
 export interface NearestTurns {
@@ -33,6 +33,13 @@ interface WaitingTurn {
   readonly text: string;
 }
 
+/** A vector that is on the server now. */
+export interface MadeVector {
+  readonly id: string;
+  readonly conversation: string;
+  readonly vector: Float32Array;
+}
+
 /** The vectors of one embedder, in a collection of their own, and the turns that still wait for theirs. */
 export class ChromaVectors implements EmbeddingSource<string> {
   readonly #connection: ChromaConnection;
@@ -40,6 +47,7 @@ export class ChromaVectors implements EmbeddingSource<string> {
   readonly #collection: string;
   readonly #clock: Clock;
   readonly #onGathered: () => void;
+  readonly #onMade: (made: MadeVector) => void;
   readonly #waiting = new Map<string, WaitingTurn>();
   #gathering: unknown;
 
@@ -52,12 +60,14 @@ export class ChromaVectors implements EmbeddingSource<string> {
     readonly clock: Clock;
     /** Told when turns wait, a moment after the first of them came. */
     readonly onGathered: () => void;
+    readonly onMade: (made: MadeVector) => void;
   }) {
     const { model, dimensions } = options.embedder;
     this.#connection = options.connection;
     this.#turns = options.turns;
     this.#clock = options.clock;
     this.#onGathered = options.onGathered;
+    this.#onMade = options.onMade;
     const name = createHash('sha256').update(`${dimensions} ${model}`).digest('hex').slice(0, 24);
     this.#collection = `${options.prefix}${name}`;
     this.#connection.expect(this.#collection, { embedding_model: model, embedding_dimensions: dimensions });
@@ -76,9 +86,9 @@ export class ChromaVectors implements EmbeddingSource<string> {
       if (this.#waiting.size >= longestBacklog) break;
       this.#waiting.set(record.id, { id: record.id, scope: record.scope, text: textOf(record) });
     }
-    if (this.#waiting.size === 0) return;
     if (this.#waiting.size >= gatheredTurns) this.#onGathered();
-    else this.#gathering ??= this.#clock.setTimeout(() => this.#gathered(), gatherMs, { isBackground: true });
+    else if (this.#waiting.size > 0)
+      this.#gathering ??= this.#clock.setTimeout(() => this.#gathered(), gatherMs, { isBackground: true });
   }
 
   close(): void {
@@ -90,8 +100,8 @@ export class ChromaVectors implements EmbeddingSource<string> {
     this.#onGathered();
   }
 
-  /** Queues the turns of a conversation that have no vector of this embedder. */
-  async addMissing(conversation: string, records: readonly TurnRecord[]): Promise<void> {
+  /** Queues the turns of a conversation that have no vector of this embedder; gives the ids of those that have. */
+  async addMissing(conversation: string, records: readonly TurnRecord[]): Promise<ReadonlySet<string>> {
     const known = new Set<string>();
     for (let offset = 0; ; offset += pageSize) {
       const { ids } = await this.#connection.call(this.#collection, (collection) =>
@@ -101,6 +111,20 @@ export class ChromaVectors implements EmbeddingSource<string> {
       if (ids.length < pageSize) break;
     }
     this.add(records.filter(({ id }) => !known.has(id)));
+    if (this.#waiting.size > 0) this.#onGathered();
+    return known;
+  }
+
+  isWaiting(id: string): boolean {
+    return this.#waiting.has(id);
+  }
+
+  /** Those of the vectors that are there. */
+  async fetch(ids: readonly string[]): Promise<ReadonlyMap<string, Float32Array>> {
+    const found = await this.#connection.call(this.#collection, (collection) =>
+      collection.get({ ids: [...ids], include: ['embeddings'] }),
+    );
+    return new Map(found.ids.map((id, at) => [id, Float32Array.from(found.embeddings[at] ?? [])]));
   }
 
   forget(target: ForgetTarget): void {
@@ -132,16 +156,21 @@ export class ChromaVectors implements EmbeddingSource<string> {
         metadatas: wanted.map(({ scope }) => ({ ...scope })),
       }),
     );
-    await this.#deleteOrphans(ids);
-    for (const id of ids) this.#waiting.delete(id);
+    const orphans = await this.#deleteOrphans(ids);
+    for (const { id, scope, vector } of wanted) {
+      this.#waiting.delete(id);
+      if (!orphans.includes(id)) this.#onMade({ id, conversation: scope.conversation, vector });
+    }
   }
 
   /** A turn may have been forgotten, here or by another process, while its vector was made. */
-  async #deleteOrphans(ids: string[]): Promise<void> {
+  async #deleteOrphans(ids: string[]): Promise<readonly string[]> {
     const alive = await this.#turns.known(ids);
     const orphans = ids.filter((id) => !alive.has(id));
-    if (orphans.length === 0) return;
-    await this.#connection.call(this.#collection, (collection) => collection.delete({ ids: orphans }));
+    if (orphans.length > 0) {
+      await this.#connection.call(this.#collection, (collection) => collection.delete({ ids: orphans }));
+    }
+    return orphans;
   }
 
   async nearest(conversation: string, vector: Float32Array, { signal }: CallOptions): Promise<NearestTurns> {
