@@ -106,8 +106,8 @@ async function transcode(
   const durationMs = played
     ? (Number(played[1]) * 3600 + Number(played[2]) * 60 + Number(played[3])) * 1000
     : 0;
-  // What is shorter than three seconds has no loudness but its own.
-  const loudness = Math.max(loudestSeconds, durationMs < 3000 ? integrated : loudestSeconds);
+  // What is not longer than three seconds has no loudness but that of the whole.
+  const loudness = Math.max(loudestSeconds, integrated);
   return { data: value, quiet: loudness < (isRecording ? audibleLoudness : speechLoudness), durationMs, log };
 }
 

@@ -367,7 +367,7 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
         expect(Math.abs(frameNumber * frameMs - label)).toBeLessThanOrEqual(1.5 * frameMs);
       }
       expect(media.source.durationMs).toBeGreaterThan(59_000);
-      expect(Math.abs(media.estimatedTokens - (4 * 1120 + 8 * 32))).toBeLessThanOrEqual(10);
+      expect(Math.abs(media.estimatedTokens - (4 * 560 + 8 * 32))).toBeLessThanOrEqual(10);
       // Another part of the same clip is not taken from the cache.
       const end = await processor.prepare({ data: path, startMs: 50_000 });
       expect(Math.min(...(await numbersOf(end)))).toBeGreaterThan(50 * fps);
@@ -439,7 +439,7 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
       const types = ({ parts }: PreparedMedia) => parts.map((part) => part.mimeType);
       const media = await processor.prepare(path);
       expect(types(media)).toEqual(['image/jpeg', 'image/jpeg', 'audio/mp3']);
-      expect(media.estimatedTokens).toBe(2 * 1120 + 4 * 32);
+      expect(media.estimatedTokens).toBe(2 * 560 + 4 * 32);
       expect(types(await processor.prepare(silent))).toEqual(['image/jpeg', 'image/jpeg']);
     }
     await using mute = new DefaultMediaProcessor({ frames: 2, audio: false });

@@ -203,7 +203,7 @@ async function soundOf(
   tools: Tools,
 ): Promise<Sound | undefined> {
   const { binary, settings, signal } = tools;
-  if (!settings.audio || clip.soundStream === undefined) return undefined;
+  if (!settings.audio || settings.maxAudioMs <= 0 || clip.soundStream === undefined) return undefined;
   const request: SoundRequest = {
     path: await source.path(),
     demuxer: format.demuxer,

@@ -3,16 +3,26 @@ import type { PreparedMedia, PreparedPart } from '../../types.js';
 import type { ArchivedMedia } from '../media-archive.js';
 
 type Header = Omit<ArchivedMedia, 'id' | 'lastAt' | 'parts'> & {
-  readonly parts: readonly (Omit<PreparedPart, 'data'> & { readonly bytes: number })[];
+  readonly parts: readonly (Omit<PreparedPart, 'data'> & {
+    readonly bytes: number;
+    readonly sha256: string;
+  })[];
 };
 
 /** The beginning of every file: what it is, in which version. */
 const magic = Buffer.from('MMCMEDIA1\n');
 const lengthBytes = 4;
+const digestBytes = 32;
 const longestHeader = 2 ** 20;
 
-/** Where the header ends is known once so many bytes were read. */
-export const preambleBytes = magic.length + lengthBytes;
+/** How much to read to know how long the header is: magic, the header's length, its SHA-256. */
+export const preambleBytes = magic.length + lengthBytes + digestBytes;
+
+/** Where the header is, and what it must be. */
+export interface Preamble {
+  readonly length: number;
+  readonly digest: Buffer;
+}
 
 /** The same for the same attachment under the same name and shown in the same way. */
 export function idOf(media: PreparedMedia): string {
@@ -23,7 +33,7 @@ export function idOf(media: PreparedMedia): string {
     .slice(0, 40);
 }
 
-/** An attachment as the bytes of a file: magic, length of the header, the header as JSON, the parts. */
+/** An attachment as the bytes of a file: the preamble, the header as JSON, the parts. */
 export function encodeArchived(media: PreparedMedia, firstAt: number): Buffer {
   const { estimatedTokens, fingerprint, kind, name, source } = media;
   const header: Header = {
@@ -33,43 +43,48 @@ export function encodeArchived(media: PreparedMedia, firstAt: number): Buffer {
     source,
     estimatedTokens,
     firstAt,
-    parts: media.parts.map(({ data, ...part }) => ({ ...part, bytes: data.byteLength })),
+    parts: media.parts.map(({ data, ...part }) => ({
+      ...part,
+      bytes: data.byteLength,
+      sha256: sha256(data).toString('hex'),
+    })),
   };
   const json = Buffer.from(JSON.stringify(header));
   const length = Buffer.alloc(lengthBytes);
   length.writeUInt32BE(json.length);
-  return Buffer.concat([magic, length, json, ...media.parts.map(({ data }) => data)]);
+  return Buffer.concat([magic, length, sha256(json), json, ...media.parts.map(({ data }) => data)]);
 }
 
-/** Length of the header, from the first `preambleBytes`; nothing when it is no such file. */
-export function headerLength(preamble: Uint8Array): number | undefined {
-  const bytes = Buffer.from(preamble.buffer, preamble.byteOffset, preamble.byteLength);
-  if (bytes.length < preambleBytes || !bytes.subarray(0, magic.length).equals(magic)) return undefined;
-  const length = bytes.readUInt32BE(magic.length);
-  return length <= longestHeader ? length : undefined;
+/** What the first `preambleBytes` say; nothing when it is no such file. */
+export function readPreamble(start: Buffer): Preamble | undefined {
+  if (start.length < preambleBytes || !start.subarray(0, magic.length).equals(magic)) return undefined;
+  const length = start.readUInt32BE(magic.length);
+  if (length > longestHeader) return undefined;
+  return { length, digest: start.subarray(magic.length + lengthBytes, preambleBytes) };
 }
 
-/** What the header says; nothing when it is damaged or the file is shorter than it says. */
-export function readHeader(json: Uint8Array, fileBytes: number): Header | undefined {
-  let header: Header;
-  try {
-    header = JSON.parse(Buffer.from(json).toString('utf8')) as Header;
-  } catch (error) {
-    if (error instanceof SyntaxError) return undefined;
-    throw error;
-  }
-  const expected = header.parts.reduce((sum, { bytes }) => sum + bytes, preambleBytes + json.byteLength);
+/** What the header says; nothing when it is damaged or the file is not as long as it says. */
+export function readHeader(json: Buffer, { digest }: Preamble, fileBytes: number): Header | undefined {
+  if (!sha256(json).equals(digest)) return undefined;
+  const header = JSON.parse(json.toString('utf8')) as Header;
+  const expected = header.parts.reduce((sum, { bytes }) => sum + bytes, preambleBytes + json.length);
   return expected === fileBytes ? header : undefined;
 }
 
 /** The bytes of each part of a whole file; nothing when it is damaged. */
-export function decodeParts(file: Uint8Array): readonly Uint8Array[] | undefined {
-  const length = headerLength(file.subarray(0, preambleBytes));
-  if (length === undefined) return undefined;
-  const header = readHeader(file.subarray(preambleBytes, preambleBytes + length), file.byteLength);
-  let from = preambleBytes + length;
-  return header?.parts.map(({ bytes }) => {
-    from += bytes;
-    return file.subarray(from - bytes, from);
+export function decodeParts(file: Buffer): readonly Uint8Array[] | undefined {
+  const preamble = readPreamble(file.subarray(0, preambleBytes));
+  if (preamble === undefined) return undefined;
+  const headerEnd = preambleBytes + preamble.length;
+  const header = readHeader(file.subarray(preambleBytes, headerEnd), preamble, file.length);
+  if (header === undefined) return undefined;
+  let from = headerEnd;
+  const parts = header.parts.map((part) => {
+    from += part.bytes;
+    return { part, data: file.subarray(from - part.bytes, from) };
   });
+  const isWhole = parts.every(({ data, part }) => sha256(data).toString('hex') === part.sha256);
+  return isWhole ? parts.map(({ data }) => data) : undefined;
 }
+
+const sha256 = (data: Uint8Array) => createHash('sha256').update(data).digest();

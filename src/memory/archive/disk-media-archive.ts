@@ -9,10 +9,10 @@ import type { ForgetTarget } from '../memory-store.js';
 import {
   decodeParts,
   encodeArchived,
-  headerLength,
   idOf,
   preambleBytes,
   readHeader,
+  readPreamble,
 } from './archived-file.js';
 
 export interface DiskMediaArchiveOptions {
@@ -207,10 +207,10 @@ async function readArchived(directory: string, name: string): Promise<ArchivedMe
     try {
       const { mtimeMs, size } = await file.stat();
       const preamble = await file.read(Buffer.alloc(preambleBytes), 0, preambleBytes, 0);
-      const length = headerLength(preamble.buffer.subarray(0, preamble.bytesRead));
-      if (length === undefined) return undefined;
-      const json = await file.read(Buffer.alloc(length), 0, length, preambleBytes);
-      const header = readHeader(json.buffer.subarray(0, json.bytesRead), size);
+      const known = readPreamble(preamble.buffer.subarray(0, preamble.bytesRead));
+      if (known === undefined) return undefined;
+      const json = await file.read(Buffer.alloc(known.length), 0, known.length, preambleBytes);
+      const header = readHeader(json.buffer.subarray(0, json.bytesRead), known, size);
       return header && { ...header, id, lastAt: mtimeMs };
     } finally {
       await file.close();

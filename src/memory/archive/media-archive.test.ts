@@ -172,8 +172,9 @@ describe('DiskMediaArchive', () => {
         const damaged = Buffer.from(whole);
         damaged[at] = byte;
         await writeFile(file, damaged);
+        const isDamaged = whole[at] !== byte;
         await archive.list(here);
-        await archive.load(here, item?.id ?? '');
+        expect((await archive.load(here, item?.id ?? '')) === undefined).toBe(isDamaged);
         await truncate(file, at);
         expect(await archive.list(here)).toEqual([]);
         expect(await archive.load(here, item?.id ?? '')).toBeUndefined();
