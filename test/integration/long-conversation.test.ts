@@ -57,7 +57,10 @@ async function restart(signal: NodeJS.Signals): Promise<void> {
 async function attachment(name: string): Promise<Attachment> {
   const path = join(fixtures, name);
   if (name.endsWith('.mp4')) await makeClip({ path, seconds: 2 });
-  else await sharp({ create: { width: 80, height: 50, channels: 3, background: 'olive' } }).png().toFile(path);
+  else
+    await sharp({ create: { width: 80, height: 50, channels: 3, background: 'olive' } })
+      .png()
+      .toFile(path);
   return { name, data: await readFile(path) };
 }
 
