@@ -10,10 +10,10 @@ const height = 36;
 const blockPixels = 4;
 
 /** A small picture, three bytes a pixel. */
-export type Drawing = Buffer;
+type Drawing = Buffer;
 
 /** The picture of a scene: blocks of colours that no other scene has in the same places. */
-export function drawScene(scene: number, columns = width): Drawing {
+function drawScene(scene: number, columns = width): Drawing {
   const random = seededRandom(scene + 1);
   const blocks = Array.from({ length: (columns / blockPixels) * (height / blockPixels) }, () =>
     [0, 1, 2].map(() => 20 + Math.floor(random() * 216)),
@@ -35,7 +35,7 @@ export async function sceneShown(picture: Uint8Array, scenes: number): Promise<n
   return distances.indexOf(Math.min(...distances));
 }
 
-export function mix(one: Drawing, other: Drawing, share: number): Drawing {
+function mix(one: Drawing, other: Drawing, share: number): Drawing {
   return Buffer.from(one.map((value, at) => value + ((other[at] ?? 0) - value) * share));
 }
 
