@@ -42,7 +42,13 @@ export type { EmbeddedMemoryStoreOptions } from './memory/embedded/embedded-memo
 export { EmbeddedMemoryStore } from './memory/embedded/embedded-memory-store.js';
 export type { Embedder } from './memory/embedder.js';
 export type { ArchivedMedia, MediaArchive, MediaArchiveStats } from './memory/media-archive.js';
-export type { ForgetTarget, MemoryStats, MemoryStore } from './memory/memory-store.js';
+export type {
+  ForgetTarget,
+  MemoryStats,
+  MemoryStore,
+  ReindexOptions,
+  ReindexProgress,
+} from './memory/memory-store.js';
 export type { AttemptTimeouts } from './model/attempt-watch.js';
 export type {
   ChatModel,

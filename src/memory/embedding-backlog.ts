@@ -1,5 +1,6 @@
 import { type Clock, systemClock } from '../clock.js';
 import { MemoryError } from '../errors.js';
+import type { CallOptions } from '../types.js';
 import type { Embedder } from './embedder.js';
 
 /** A stored turn whose vector is still to be made. */
@@ -14,6 +15,10 @@ export interface EmbeddingSource<Key> {
   next(limit: number): Promise<readonly Unembedded<Key>[]>;
   /** Turns that were forgotten meanwhile must be left out. */
   store(vectors: readonly { readonly key: Key; readonly vector: Float32Array }[]): Promise<void>;
+}
+
+export interface DrainOptions extends CallOptions {
+  readonly onBatch?: (() => void) | undefined;
 }
 
 const batchSize = 64;
@@ -32,7 +37,10 @@ export class EmbeddingBacklog<Key> {
   readonly #stop = new AbortController();
   /** Turns that the embedder refuses although it serves others; left alone until the next start. */
   readonly #refused = new Set<Key>();
+  readonly #watching = new Set<() => void>();
   #running: Promise<void> | undefined;
+  /** One at a time, so that nothing is embedded twice. */
+  #lastWork: Promise<unknown> = Promise.resolve();
   #wokenWhileRunning = false;
   #pauseMs = 0;
   #timer: unknown;
@@ -50,7 +58,7 @@ export class EmbeddingBacklog<Key> {
       this.#wokenWhileRunning = true;
       return;
     }
-    this.#running = this.#work()
+    this.#running = this.#workAlone()
       .catch(() => this.#pause())
       .finally(() => {
         this.#running = undefined;
@@ -61,34 +69,62 @@ export class EmbeddingBacklog<Key> {
       });
   }
 
-  /** Resolves when no work is left; rejects when the embedder or the store fails. */
-  async drain(): Promise<void> {
+  /**
+   * Resolves when no work is left; rejects when the embedder or the store fails. An abort leaves the
+   * rest to the background.
+   *
+   * @param onBatch called after every batch that was stored meanwhile, whoever asked for it.
+   */
+  async drain({ signal, onBatch }: DrainOptions = {}): Promise<void> {
+    signal?.throwIfAborted();
     this.#clearPause();
-    await this.#running;
-    this.#clearPause();
+    const work = this.#workAlone(signal);
+    if (onBatch) this.#watching.add(onBatch);
+    // Nobody may be left to hear of it once the signal has fired.
+    work.catch(() => undefined);
     try {
-      await this.#work();
+      await (signal ? untilAborted(work, signal) : work);
+      this.#clearPause();
     } catch (cause) {
+      if (signal?.aborted) {
+        this.wake();
+        throw signal.reason;
+      }
       throw new MemoryError(
         'Some turns have no embedding yet because the embedder failed; they are stored, are found by their words, and are tried again later.',
         { cause },
       );
+    } finally {
+      if (onBatch) this.#watching.delete(onBatch);
     }
+  }
+
+  /** Lets the turns be tried again that the embedder refused. */
+  forgive(): void {
+    this.#refused.clear();
   }
 
   async close(): Promise<void> {
     this.#stop.abort();
     this.#clearPause();
     await this.#running;
+    await this.#lastWork;
   }
 
-  async #work(): Promise<void> {
-    while (!this.#stop.signal.aborted) {
+  #workAlone(signal?: AbortSignal): Promise<void> {
+    const work = this.#lastWork.then(() => this.#work(signal));
+    this.#lastWork = work.catch(() => undefined);
+    return work;
+  }
+
+  async #work(signal?: AbortSignal): Promise<void> {
+    while (!this.#stop.signal.aborted && !signal?.aborted) {
       const found = await this.#source.next(batchSize + this.#refused.size);
       const batch = found.filter(({ key }) => !this.#refused.has(key)).slice(0, batchSize);
       if (batch.length === 0) break;
       await this.#embed(batch);
       this.#pauseMs = 0;
+      for (const onBatch of this.#watching) onBatch();
     }
   }
 

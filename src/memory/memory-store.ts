@@ -15,6 +15,19 @@ export interface MemoryStats {
   readonly diskBytes?: number | undefined;
 }
 
+/** How far a `reindex` has come. */
+export interface ReindexProgress {
+  /** Turns with a vector of the current embedder. */
+  readonly done: number;
+  /** Turns altogether. */
+  readonly total: number;
+}
+
+export interface ReindexOptions extends CallOptions {
+  /** Called at the start and after every batch. */
+  readonly onProgress?: ((progress: ReindexProgress) => void) | undefined;
+}
+
 /**
  * Keeps every turn of a conversation and finds the ones that matter now.
  *
@@ -46,6 +59,14 @@ export interface MemoryStore {
   ): Promise<readonly RecalledTurn[]>;
   forget(target: ForgetTarget, options?: CallOptions): Promise<number>;
   stats(): Promise<MemoryStats>;
+  /**
+   * Embeds every turn that has no vector of the current embedder, after it was changed for another or
+   * refused some; then drops the vectors of others. Recall works meanwhile, by words where a vector is
+   * missing. Stopped half-way, by its signal or the end of the process, the next run goes on from there.
+   *
+   * @throws MemoryError when the embedder fails, or there is none.
+   */
+  reindex?(options?: ReindexOptions): Promise<void>;
   /** Resolves when everything derived is written too. */
   flush(): Promise<void>;
   close(): Promise<void>;

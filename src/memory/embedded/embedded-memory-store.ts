@@ -1,17 +1,20 @@
 import { type Clock, systemClock } from '../../clock.js';
+import { MemoryError } from '../../errors.js';
 import type { CallOptions, Conversation, RecalledTurn, Turn } from '../../types.js';
 import { AppendQueue } from '../append-queue.js';
 import { closedError } from '../closed-error.js';
 import type { Embedder } from '../embedder.js';
 import { EmbeddingBacklog } from '../embedding-backlog.js';
-import type { ForgetTarget, MemoryStats, MemoryStore } from '../memory-store.js';
+import { EmbeddingCache } from '../embedding-cache.js';
+import type { ForgetTarget, MemoryStats, MemoryStore, ReindexOptions } from '../memory-store.js';
 import { embedQuery } from '../query-vector.js';
 import { serialiseTurn } from '../turn-text.js';
+import { backUp } from './back-up.js';
 import { MemoryDatabase } from './memory-database.js';
 import { type IndexSource, SessionIndexes } from './session-indexes.js';
 import { TermBlockWriter } from './term-block-writer.js';
 import { deleteTurns, findSession, insertTurn, lastTurns, turnsAt } from './turn-records.js';
-import { countUnembedded, registerModel, unembeddedTurns } from './vector-records.js';
+import { countTurns, dropOtherModels, registerModel, unembeddedTurns } from './vector-records.js';
 
 export interface EmbeddedMemoryStoreOptions {
   /**
@@ -27,6 +30,9 @@ export interface EmbeddedMemoryStoreOptions {
   readonly queryEmbeddingTimeoutMs?: number | undefined;
   readonly clock?: Clock | undefined;
 }
+
+/** Room for five thousand texts and queries of 768 dimensions. */
+const embeddingCacheBytes = 16 * 1024 * 1024;
 
 interface NewTurn {
   readonly turn: Turn;
@@ -48,7 +54,7 @@ interface OpenStore extends IndexSource {
  */
 export class EmbeddedMemoryStore implements MemoryStore {
   readonly #path: string;
-  readonly #embedder: Embedder | undefined;
+  readonly #embedder: EmbeddingCache | undefined;
   readonly #queryEmbeddingTimeoutMs: number;
   readonly #clock: Clock;
   readonly #indexes: SessionIndexes;
@@ -59,7 +65,8 @@ export class EmbeddedMemoryStore implements MemoryStore {
 
   constructor(options: EmbeddedMemoryStoreOptions) {
     this.#path = options.path;
-    this.#embedder = options.embedder;
+    this.#embedder =
+      options.embedder && new EmbeddingCache(options.embedder, { maxBytes: embeddingCacheBytes });
     this.#queryEmbeddingTimeoutMs = options.queryEmbeddingTimeoutMs ?? 300;
     this.#clock = options.clock ?? systemClock;
     this.#indexes = new SessionIndexes({
@@ -115,6 +122,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     if (!database) return 0;
     const count = await database.write(() => deleteTurns(database, target), signal);
     this.#indexes.clear();
+    this.#embedder?.clear();
     await database.emptyLog();
     return count;
   }
@@ -123,16 +131,44 @@ export class EmbeddedMemoryStore implements MemoryStore {
     const database = await this.#existing();
     if (!database) return { turns: 0, sessions: 0, cacheSize: 0, pending: 0, diskBytes: 0 };
     const { model } = await this.#open();
-    return database.read(() => {
-      const row = database.first('SELECT count(*) AS sessions, sum(turns) AS turns FROM sessions');
-      return {
-        turns: (row?.turns as number | null) ?? 0,
-        sessions: (row?.sessions as number) ?? 0,
-        cacheSize: this.#indexes.vectors,
-        pending: model === 0 ? 0 : countUnembedded(database, model),
-        diskBytes: database.diskBytes(),
-      };
-    });
+    const cacheSize = this.#indexes.vectors + (this.#embedder?.size ?? 0);
+    return { ...countTurns(database, model), cacheSize, diskBytes: database.diskBytes() };
+  }
+
+  async reindex({ signal, onProgress }: ReindexOptions = {}): Promise<void> {
+    const database = await this.#existing(signal);
+    if (!this.#embedder) {
+      throw new MemoryError('There is no embedder to reindex with. Create the store with one.');
+    }
+    if (!database) return;
+    await this.#appends.idle();
+    const { model, backlog } = await this.#open();
+    const report = () => {
+      const { turns: total, pending } = countTurns(database, model);
+      onProgress?.({ done: total - pending, total });
+    };
+    report();
+    backlog?.forgive();
+    await backlog?.drain({ signal, onBatch: report });
+    await database.write(() => dropOtherModels(database, model), signal);
+  }
+
+  /**
+   * Writes a copy of the file as it is now, while it is in use: every turn whose `append` has resolved
+   * is in it. To restore it, open a store on the copy.
+   *
+   * @param path of the copy; must not exist yet. Its directory is created.
+   * @throws MemoryError when the copy cannot be written, or no turn was stored yet.
+   *
+   * @example
+   * ```ts
+   * await memory.backup('./backups/memory-2026-11-23.db');
+   * ```
+   */
+  async backup(path: string): Promise<void> {
+    const database = await this.#existing();
+    if (!database) throw new MemoryError('There is no memory to back up: nothing was stored yet.');
+    await backUp(database, path);
   }
 
   async flush(): Promise<void> {

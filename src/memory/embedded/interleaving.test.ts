@@ -1,3 +1,4 @@
+import { copyFileSync, existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -29,6 +30,11 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('forget tenant' as const), tenant: name }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('forget before' as const), day }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('flush' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('reindex' as const), stopAfter: fc.nat(2) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('crash' as const), model: fc.constantFrom('one', 'two') }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({ do: fc.constant('reopen' as const), model: fc.constantFrom('one', 'two') }),
@@ -41,7 +47,7 @@ it('keeps the contract through any interleaving of calls and restarts', async ()
   const directory = await mkdtemp(join(tmpdir(), 'multimodal-chat-interleaving-'));
   let run = 0;
   const check = async (steps: readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[]) => {
-    const path = join(directory, `${run++}.db`);
+    let path = join(directory, `${run++}.db`);
     const open = (model: string) => new EmbeddedMemoryStore({ path, embedder: new WordEmbedder({ model }) });
     let store = open('one');
     let model: Turn[] = [];
@@ -75,6 +81,28 @@ it('keeps the contract through any interleaving of calls and restarts', async ()
       } else if (each.do === 'flush') {
         await store.flush();
         expect(await store.stats()).toMatchObject({ pending: 0, turns: model.length });
+      } else if (each.do === 'reindex') {
+        const stop = new AbortController();
+        let reports = 0;
+        const onProgress = ({ done, total }: { done: number; total: number }) => {
+          expect(total).toBe(model.length);
+          expect(done).toBeLessThanOrEqual(total);
+          if (reports++ === each.stopAfter) stop.abort('stopped');
+        };
+        const ended = await store
+          .reindex({ signal: stop.signal, onProgress })
+          .catch((error: unknown) => error);
+        if (ended === undefined) expect(await store.stats()).toMatchObject({ pending: 0 });
+        else expect(ended).toBe('stopped');
+      } else if (each.do === 'crash') {
+        // What is on disk at this moment, with no chance to tidy up, is what the next process finds.
+        const copy = join(directory, `${run++}.db`);
+        for (const suffix of ['', '-wal']) {
+          if (existsSync(path + suffix)) copyFileSync(path + suffix, copy + suffix);
+        }
+        await store.close();
+        path = copy;
+        store = open(each.model);
       } else {
         await store.close();
         store = open(each.model);

@@ -26,14 +26,31 @@ export async function registerModel(database: MemoryDatabase, embedder: Embedder
   });
 }
 
-/** How many turns have no vector of this model. */
-export function countUnembedded(database: MemoryDatabase, model: number): number {
+/** How much the file holds, and how many turns have no vector of this model (0 for none). */
+export function countTurns(database: MemoryDatabase, model: number) {
+  return database.read(() => {
+    const row = database.first('SELECT count(*) AS sessions, sum(turns) AS turns FROM sessions');
+    return {
+      turns: (row?.turns as number | null) ?? 0,
+      sessions: (row?.sessions as number) ?? 0,
+      pending: model === 0 ? 0 : countUnembedded(database, model),
+    };
+  });
+}
+
+function countUnembedded(database: MemoryDatabase, model: number): number {
   const row = database.first(
     'SELECT count(*) AS count FROM turns WHERE model < ? OR model > ?',
     model,
     model,
   );
   return (row?.count as number | undefined) ?? 0;
+}
+
+/** Drops what other models made of turns, which this one refused or nobody has asked it for. */
+export function dropOtherModels(database: MemoryDatabase, model: number): void {
+  database.run('DELETE FROM vectors WHERE model <> ?', model);
+  database.run('UPDATE turns SET model = 0 WHERE model NOT IN (0, ?)', model);
 }
 
 /** The file's turns whose vector is missing or of another model, as work for the backlog. */

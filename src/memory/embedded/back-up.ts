@@ -1,0 +1,39 @@
+import { existsSync } from 'node:fs';
+import { link, mkdir, open, rm } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { MemoryError } from '../../errors.js';
+import { explainDatabaseFailure } from './explain-failure.js';
+import type { MemoryDatabase } from './memory-database.js';
+
+/** Copies the database to a file that does not exist yet; it has its name only when it is whole and on disk. */
+export async function backUp(database: MemoryDatabase, path: string): Promise<void> {
+  const target = resolve(path);
+  const unfinished = `${target}.${process.pid}.partial`;
+  try {
+    if (existsSync(target)) throw existsAlready(target);
+    await mkdir(dirname(target), { recursive: true });
+    await rm(unfinished, { force: true });
+    await database.vacuumInto(unfinished);
+    await flushFile(unfinished);
+    // Unlike a rename, a link does not replace what another process has put there meanwhile.
+    await link(unfinished, target).catch((cause: NodeJS.ErrnoException) => {
+      throw cause.code === 'EEXIST' ? existsAlready(target) : cause;
+    });
+  } catch (cause) {
+    throw explainDatabaseFailure('written', target, cause);
+  } finally {
+    await rm(unfinished, { force: true }).catch(() => undefined);
+  }
+}
+
+const existsAlready = (path: string) =>
+  new MemoryError(`The backup ${path} exists already. Choose another path.`);
+
+async function flushFile(path: string): Promise<void> {
+  const file = await open(path, 'r+');
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
