@@ -78,7 +78,10 @@ export interface MediaExcerpt {
 export interface PreparedMedia {
   readonly kind: MediaKind;
   readonly name: string;
-  /** Hex SHA-256 of the source bytes. */
+  /**
+   * Hex SHA-256 of the source bytes; of sources beyond 32 MiB, of their length and of 64 samples of
+   * 64 KiB spread over them.
+   */
   readonly fingerprint: string;
   /** In the order in which the model should see them. */
   readonly parts: readonly PreparedPart[];
@@ -122,7 +125,7 @@ export interface Conversation {
 export interface TurnMedia {
   readonly kind: MediaKind;
   readonly name: string;
-  /** Hex SHA-256 of the source bytes. */
+  /** As in `PreparedMedia`. */
   readonly fingerprint: string;
   readonly mimeType: string;
   readonly durationMs?: number | undefined;

@@ -151,7 +151,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
       const binary = await locateFfmpeg(settings.ffmpegPath);
       return prepareWholeClip(source, { ...format, demuxer }, { binary, settings, signal });
     }, signal);
-    const fingerprint = parts && (await source.fingerprint(signal));
+    const fingerprint = parts && (await source.fingerprint());
     deadline.pause();
     return parts && fingerprint !== undefined ? { kind, fingerprint, ...parts } : undefined;
   }
@@ -175,17 +175,11 @@ export class DefaultMediaProcessor implements MediaProcessor {
       try {
         const isLong = format.kind === 'video' || format.kind === 'audio';
         report('queued');
-        const parts = (isLong ? this.#clips : this.#pictures).run(async () => {
+        return await (isLong ? this.#clips : this.#pictures).run(async () => {
           deadline.start(settings.timeoutMs, `"${source.name}"`);
           const converted = await convert(source, format, settings, report, deadline.signal);
-          return { kind: format.kind, ...converted };
+          return { kind: format.kind, ...converted, fingerprint: await source.fingerprint() };
         }, deadline.signal);
-        // A large file is hashed while it is decoded.
-        const fingerprint = source.fingerprint(deadline.signal);
-        for (const work of [parts, fingerprint]) work.catch((error: unknown) => deadline.abort(error));
-        await Promise.allSettled([parts, fingerprint]);
-        deadline.signal.throwIfAborted();
-        return { ...(await parts), fingerprint: await fingerprint };
       } finally {
         await workspace.remove();
       }

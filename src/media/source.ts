@@ -8,7 +8,7 @@ import { InvalidInputError, MediaError } from '../errors.js';
 import type { MediaData, MediaSource, NamedMedia } from '../types.js';
 import { readAll } from './byte-stream.js';
 import { checkExcerpt, type Excerpt } from './excerpt.js';
-import { hashFile, identifyFile } from './file-identity.js';
+import { hashFile, identifyFile, sampleFile } from './file-identity.js';
 import type { MediaSettings } from './media-options.js';
 import { realPathBelow } from './path-root.js';
 import { fetchRemote } from './remote.js';
@@ -23,10 +23,10 @@ export interface LocalSource {
   /** The part that is asked for, where it is not the whole. */
   readonly excerpt: Excerpt | undefined;
   readonly bytes: number;
-  /** The same only for the same bytes: the fingerprint, where it is known without reading a large file. */
+  /** The same only for the same bytes, whoever made them. */
   readonly identity: string;
-  /** Hex SHA-256 of all bytes. */
-  fingerprint(signal: AbortSignal): Promise<string>;
+  /** Hex SHA-256 of all bytes; of large sources of their length and of samples. */
+  fingerprint(): Promise<string>;
   /** The first bytes, enough to tell the format. */
   readonly head: Uint8Array;
   /** All bytes, when they are in memory anyway. */
@@ -202,11 +202,10 @@ async function openFile(
       return pathRoot === undefined ? describeBytes(data, async () => path) : openBytes(data, workspace);
     }
     const identity = identifyFile(stats);
-    const known = identity ? undefined : await hashFile(path, signal);
     return {
       bytes,
-      identity: identity ?? known ?? path,
-      fingerprint: async (hashing) => known ?? (await hashFile(path, hashing)),
+      identity: identity ?? (await hashFile(path, signal)),
+      fingerprint: () => sampleFile(path, bytes),
       head: await readStart(file, sniffBytes, name),
       data: undefined,
       read: () => readWhole(path),
@@ -250,11 +249,10 @@ async function openStream(
   }
   if (!spool) return openBytes(Buffer.concat(held), workspace);
   const { path } = spool;
-  const fingerprint = hash.digest('hex');
   return {
     bytes,
-    identity: fingerprint,
-    fingerprint: async () => fingerprint,
+    identity: hash.digest('hex'),
+    fingerprint: () => sampleFile(path, bytes),
     head: await readHead(path, name),
     data: undefined,
     read: () => readWhole(path),
