@@ -22,6 +22,10 @@ const explanations: readonly (readonly [RegExp, string])[] = [
   ],
   [/ENOTDIR|EEXIST/, 'a part of its path is a file where a directory is needed. Choose another path.'],
   [
+    /SQLITE_(PROTOCOL|NOLFS|IOERR_(LOCK|UNLOCK|RDLOCK|CHECKRESERVEDLOCK|SHM\w+))|ENOLCK/,
+    'its file system does not lock files as SQLite needs, as many network shares do not. Keep the file on a local disk.',
+  ],
+  [
     /SQLITE_(BUSY|LOCKED)/,
     'another process has been writing to it for too long. Look for one that hangs with it open.',
   ],
