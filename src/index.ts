@@ -53,6 +53,7 @@ export type { AttemptTimeouts } from './model/attempt-watch.js';
 export type {
   ChatModel,
   GenerationOptions,
+  ModelCallOptions,
   ModelContent,
   ModelEvent,
   ModelPart,

@@ -80,6 +80,13 @@ export type ModelEvent =
       readonly parts: readonly unknown[];
     };
 
+/** The key of one call. */
+export interface ModelCallOptions extends CallOptions {
+  readonly apiKey: string;
+  /** The project of the key, which owns what is uploaded with it. */
+  readonly project?: string | undefined;
+}
+
 /**
  * Makes one streaming call with one key.
  *
@@ -93,14 +100,7 @@ export type ModelEvent =
  * Shipped: `GeminiModel`.
  */
 export interface ChatModel {
-  stream(
-    request: ModelRequest,
-    options: CallOptions & {
-      readonly apiKey: string;
-      /** The project of the key, which owns what is uploaded with it. */
-      readonly project?: string | undefined;
-    },
-  ): AsyncIterable<ModelEvent>;
+  stream(request: ModelRequest, options: ModelCallOptions): AsyncIterable<ModelEvent>;
   /** Projects that hold what the request would have to upload to others first; none when it has no such part. */
   projectsWith?(request: ModelRequest): readonly string[];
   close?(): Promise<void>;

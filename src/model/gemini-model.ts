@@ -1,10 +1,9 @@
 import type { Clock } from '../clock.js';
 import { systemClock } from '../clock.js';
 import { BlockedError, ModelCallError } from '../errors.js';
-import type { CallOptions } from '../types.js';
 import type { AttemptTimeouts } from './attempt-watch.js';
 import { AttemptWatch } from './attempt-watch.js';
-import type { ChatModel, ModelEvent, ModelPart, ModelRequest } from './chat-model.js';
+import type { ChatModel, ModelCallOptions, ModelEvent, ModelPart, ModelRequest } from './chat-model.js';
 import type { GeminiEndpoint } from './gemini-clients.js';
 import { GeminiClients } from './gemini-clients.js';
 import { GeminiExchange } from './gemini-exchange.js';
@@ -29,8 +28,6 @@ export interface GeminiModelOptions extends GeminiEndpoint {
   /** Default the machine's. */
   readonly clock?: Clock | undefined;
 }
-
-type StreamOptions = CallOptions & { readonly apiKey: string; readonly project?: string | undefined };
 
 /** The service does not find an uploaded file in the key's project. */
 const fileGone = 'FILE_NOT_ACCESSIBLE';
@@ -90,7 +87,7 @@ export class GeminiModel implements ChatModel {
    * reason `FIRST_TOKEN`, `BETWEEN_CHUNKS` or `TOTAL`.
    * @throws BlockedError when the prompt or the answer was refused.
    */
-  stream(request: ModelRequest, options: StreamOptions): AsyncGenerator<ModelEvent, void, undefined> {
+  stream(request: ModelRequest, options: ModelCallOptions): AsyncGenerator<ModelEvent, void, undefined> {
     const uploads = uploadsOf(request);
     return uploads.length === 0
       ? this.#stream(request, options)
@@ -105,7 +102,7 @@ export class GeminiModel implements ChatModel {
   async *#streamWith(
     uploads: readonly UploadPart[],
     request: ModelRequest,
-    { apiKey, project = apiKey, signal }: StreamOptions,
+    { apiKey, project = apiKey, signal }: ModelCallOptions,
   ): AsyncGenerator<ModelEvent, void, undefined> {
     signal?.throwIfAborted();
     const uris = await Promise.all(
@@ -122,7 +119,10 @@ export class GeminiModel implements ChatModel {
     }
   }
 
-  async *#stream(request: ModelRequest, options: StreamOptions): AsyncGenerator<ModelEvent, void, undefined> {
+  async *#stream(
+    request: ModelRequest,
+    options: ModelCallOptions,
+  ): AsyncGenerator<ModelEvent, void, undefined> {
     options.signal?.throwIfAborted();
     const watch = new AttemptWatch(this.#clock, this.#timeouts, options.signal);
     const redactor = this.#redactor(options.apiKey);
