@@ -183,14 +183,16 @@ export class EmbeddingBacklog<Key> {
  * a race against a promise that lives as long as the store would keep every vector ever made.
  */
 async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const waited = new AbortController();
+  let stopListening: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { signal: waited.signal });
+    const onAbort = () => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    stopListening = () => signal.removeEventListener('abort', onAbort);
   });
   try {
     return await Promise.race([work, aborted]);
   } finally {
-    waited.abort();
+    stopListening?.();
   }
 }
 
