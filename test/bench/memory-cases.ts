@@ -2,6 +2,7 @@ import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ChromaMemoryStore } from '../../src/chroma.js';
+import { composeContext } from '../../src/context/compose.js';
 import { EmbeddedMemoryStore } from '../../src/memory/embedded/embedded-memory-store.js';
 import type { Embedder } from '../../src/memory/embedder.js';
 import type { MemoryStore } from '../../src/memory/memory-store.js';
@@ -24,7 +25,7 @@ const samples = 200;
 const largestBatch = 500;
 
 /** Words drawn by a rule of their own, so that every run has the same texts: few common, many rare. */
-function makeText(seed: number, words: number): string {
+export function makeText(seed: number, words: number): string {
   let state = (seed * 2_654_435_761) >>> 0;
   return Array.from({ length: words }, () => {
     state = (state * 1_664_525 + 1_013_904_223) >>> 0;
@@ -44,13 +45,13 @@ function makeVector(text: string): Float32Array {
 }
 
 /** Costs next to nothing, so that the store is measured. */
-const embedder: Embedder = {
+export const embedder: Embedder = {
   model: 'bench',
   dimensions,
   embed: async (texts) => texts.map(makeVector),
 };
 
-const makeTurn = (n: number, sessionId: string): Turn => ({
+export const makeTurn = (n: number, sessionId: string): Turn => ({
   tenant: 'bench',
   sessionId,
   id: `turn-${n}`,
@@ -59,22 +60,33 @@ const makeTurn = (n: number, sessionId: string): Turn => ({
   reply: makeText(n + 500_000_000, 60),
 });
 
-interface Subject {
+export interface Subject {
   append(turns: readonly Turn[]): Promise<void>;
   recall(sessionId: string, query: string): Promise<unknown>;
+  /** All that a request needs of memory: the last turns, those that bear on the query, and the request. */
+  compose?(sessionId: string, query: string): Promise<unknown>;
   flush(): Promise<void>;
   /** Another one over the same data, with nothing in its caches. */
   reopen(): Promise<Subject>;
   close(): Promise<void>;
 }
 
-const fromStore = (open: () => MemoryStore): Subject => {
+export const fromStore = (open: () => MemoryStore): Subject => {
   const store = open();
   return {
     append: async (turns) => {
       await Promise.all(turns.map((turn) => store.append(turn)));
     },
     recall: (sessionId, query) => store.recall({ tenant: 'bench', sessionId }, query, { limit: 10 }),
+    compose: async (sessionId, query) => {
+      const conversation = { tenant: 'bench', sessionId };
+      const [recent, recalled] = await Promise.all([
+        store.recent(conversation, { limit: 50 }),
+        store.recall(conversation, query, { limit: 50 }),
+      ]);
+      const budget = { recentTokens: 8_000, recallTokens: 4_000 };
+      return composeContext({ prompt: query, media: [], recent, recalled, budget });
+    },
     flush: () => store.flush(),
     reopen: async () => {
       await store.close();
@@ -85,7 +97,7 @@ const fromStore = (open: () => MemoryStore): Subject => {
 };
 
 /** What an app would write by hand: one collection, upsert with the vector, query with a filter. */
-async function chromaDirect(url: string): Promise<Subject> {
+export async function chromaDirect(url: string): Promise<Subject> {
   const { ChromaClient } = await import('chromadb');
   const { hostname, port } = new URL(url);
   const client = new ChromaClient({ host: hostname, port: Number(port) });
@@ -124,7 +136,7 @@ async function diskBytes(directory: string): Promise<number> {
   return sizes.reduce((sum, { size }) => sum + size, 0);
 }
 
-async function timed(work: () => Promise<unknown>): Promise<number> {
+export async function timed(work: () => Promise<unknown>): Promise<number> {
   const startedAt = performance.now();
   await work();
   return performance.now() - startedAt;
@@ -149,6 +161,12 @@ async function measure(opened: Subject, { turns, sessionTurns }: MemoryCase, dir
   await subject.recall('asked', query(0));
   const recallMs: number[] = [];
   for (let n = 0; n < samples; n++) recallMs.push(await timed(() => subject.recall('asked', query(n))));
+  const composeMs: number[] = [];
+  for (let n = 0; subject.compose && n < samples; n++) {
+    const { compose } = subject;
+    composeMs.push(await timed(() => compose('asked', query(n))));
+  }
+  await subject.flush();
   subject = await subject.reopen();
   await subject.recall('nobody', query(0));
   const coldMs = await timed(() => subject.recall('asked', query(1)));
@@ -157,6 +175,7 @@ async function measure(opened: Subject, { turns, sessionTurns }: MemoryCase, dir
     appendP99Ms: rounded(quantile(appendMs, 0.99)),
     recallWarmP50Ms: rounded(median(recallMs)),
     recallColdMs: rounded(coldMs),
+    ...(composeMs.length > 0 ? { composeP50Ms: rounded(median(composeMs)) } : {}),
     rssMb: rounded(process.memoryUsage().rss / 2 ** 20, 0),
     diskMb: rounded((await diskBytes(directory)) / 2 ** 20, 1),
   };

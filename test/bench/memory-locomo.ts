@@ -12,7 +12,7 @@ interface Utterance {
   readonly caption?: string | null;
 }
 
-interface Sample {
+export interface Sample {
   readonly conversation: string;
   readonly turns: readonly Utterance[];
   readonly questions: readonly {
@@ -34,7 +34,7 @@ const categoryNames: Readonly<Record<number, string>> = {
   5: 'adversarial',
 };
 
-const utteranceText = ({ speaker, text, caption }: Utterance): string =>
+export const utteranceText = ({ speaker, text, caption }: Utterance): string =>
   `${speaker}: ${text}${caption ? ` [shares ${caption}]` : ''}`;
 
 /** BM25 as textbooks have it (k1 1.2, b 0.75, words as they stand): the baseline. */
@@ -135,7 +135,7 @@ class Tally {
 }
 
 /** Ranked turns until the next would go beyond so many characters. */
-function within(
+export function within(
   ranked: readonly string[],
   characters: number,
   textOf: ReadonlyMap<string, string>,
@@ -150,14 +150,18 @@ function within(
   return taken;
 }
 
+export function readSamples(directory: string): readonly Sample[] {
+  return readdirSync(directory)
+    .filter((name) => name.endsWith('.json'))
+    .map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')) as Sample);
+}
+
 /**
  * Turn-level evidence recall on LoCoMo: the share of the turns that hold the answer among the first k,
  * averaged over questions, for each ranker, over all conversations and for each of them.
  */
 export async function measureLocomo(directory: string, embedder: Embedder | undefined) {
-  const samples = readdirSync(directory)
-    .filter((name) => name.endsWith('.json'))
-    .map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')) as Sample);
+  const samples = readSamples(directory);
   const tallies = new Map<string, Map<string, Tally>>();
   for (const sample of samples) {
     const textOf = new Map(sample.turns.map((turn) => [turn.id, utteranceText(turn)]));

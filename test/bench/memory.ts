@@ -1,8 +1,9 @@
 /**
  * `npm run bench:memory -- --json [--turns 1000,100000] [--session-turns 1000,5000]
- * [--stores embedded,chroma,chroma-outbox,chroma-direct] [--locomo DIR] [--embedder MODULE]`
+ * [--stores embedded,chroma,chroma-outbox,chroma-direct] [--locomo DIR [--split]]
+ * [--embedder MODULE]`
  *
- * MODULE exports an `embedder`. Prints one JSON object on stdout; progress goes to stderr.
+ * `--split` also judges each conversation with what was tuned on the others. MODULE exports an `embedder`. Prints one JSON object on stdout; progress goes to stderr.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -12,6 +13,7 @@ import { parseArgs } from 'node:util';
 import type { Embedder } from '../../src/memory/embedder.js';
 import { type MemoryCase, runMemoryCase, storeNames } from './memory-cases.js';
 import { measureLocomo } from './memory-locomo.js';
+import { measureSplit } from './memory-split.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -20,6 +22,7 @@ const { values: options } = parseArgs({
     'session-turns': { type: 'string', default: '1000,5000' },
     stores: { type: 'string', default: storeNames.join(',') },
     locomo: { type: 'string' },
+    split: { type: 'boolean', default: false },
     embedder: { type: 'string' },
     case: { type: 'string' },
   },
@@ -68,7 +71,14 @@ if (options.case !== undefined) {
 } else {
   const recall =
     options.locomo && (await measureLocomo(options.locomo, await loadEmbedder(options.embedder)));
+  const split = options.locomo && options.split && measureSplit(options.locomo);
   const stores = await measureStores();
-  const result = { node: process.version, platform: process.platform, stores, ...(recall ? { recall } : {}) };
+  const result = {
+    node: process.version,
+    platform: process.platform,
+    stores,
+    ...(recall ? { recall } : {}),
+    ...(split ? { split } : {}),
+  };
   process.stdout.write(`${JSON.stringify(result, undefined, options.json ? undefined : 2)}\n`);
 }
