@@ -137,7 +137,7 @@ export class ModelCall {
       this.#hasBegun = true;
       return result;
     } catch (error) {
-      this.end(failureOf(error));
+      this.end(this.#controller.signal.aborted ? abandoned : failureOf(error));
       throw error;
     }
   }

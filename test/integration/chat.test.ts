@@ -309,6 +309,22 @@ describe('leaving and stopping', () => {
     expect(emulator.journal).toEqual([]);
   });
 
+  it('holds an abort against nobody', async () => {
+    const chat = openChat({ keys: ['first-key-0001'] });
+    emulator.inject({ fault: 'stall', times: 1 });
+    const leaving = new AbortController();
+    const answer = thrownBy(chat.send({ prompt: 'Hi', signal: leaving.signal }));
+    await expect.poll(() => emulator.journal).toHaveLength(1);
+    leaving.abort('enough');
+    expect(await answer).toBe('enough');
+    const [key] = (await chat.stats()).keys.keys;
+    expect(key).toMatchObject({
+      state: 'ready',
+      serverErrors: 0,
+      lastError: null,
+    });
+  });
+
   it('serves any number of calls under one signal without a warning', async () => {
     const chat = openChat({ memory: ':memory:' });
     const warnings: Error[] = [];
