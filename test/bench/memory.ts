@@ -12,6 +12,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Embedder } from '../../src/memory/embedder.js';
 import { type MemoryCase, runMemoryCase, storeNames } from './memory-cases.js';
+import { measureChromaPairs } from './memory-chroma-pairs.js';
 import { measureLocomo } from './memory-locomo.js';
 import { measureSplit } from './memory-split.js';
 
@@ -59,6 +60,19 @@ async function measureStores(): Promise<unknown[]> {
   return results;
 }
 
+/** Only where both are asked for. */
+async function measurePairs(): Promise<unknown[]> {
+  const stores = options.stores.split(',');
+  if (!stores.includes('chroma') || !stores.includes('chroma-direct')) return [];
+  const results: unknown[] = [];
+  for (const sessionTurns of numbers(options['session-turns'])) {
+    const result = await measureChromaPairs(sessionTurns);
+    process.stderr.write(`${JSON.stringify(result)}\n`);
+    if (result) results.push(result);
+  }
+  return results;
+}
+
 async function loadEmbedder(path: string | undefined): Promise<Embedder | undefined> {
   if (path === undefined) return undefined;
   const module = (await import(pathToFileURL(resolve(path)).href)) as { embedder: Embedder };
@@ -73,10 +87,12 @@ if (options.case !== undefined) {
     options.locomo && (await measureLocomo(options.locomo, await loadEmbedder(options.embedder)));
   const split = options.locomo && options.split && measureSplit(options.locomo);
   const stores = await measureStores();
+  const chromaPairs = await measurePairs();
   const result = {
     node: process.version,
     platform: process.platform,
     stores,
+    chromaPairs,
     ...(recall ? { recall } : {}),
     ...(split ? { split } : {}),
   };
