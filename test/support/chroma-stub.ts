@@ -3,14 +3,14 @@ import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-export interface SeenRequest {
+interface SeenRequest {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
 }
 
 /** What to answer instead of what a server would that holds nothing. */
-export type Answer = (
+type Answer = (
   request: SeenRequest,
 ) => { readonly status: number; readonly body?: object } | undefined;
 
