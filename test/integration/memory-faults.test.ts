@@ -143,7 +143,7 @@ describe.skipIf(process.platform === 'win32')('where no more can be written', ()
     expect(complaint).toMatch(/^MemoryError: .* could not be written: /);
     expect(acknowledged.length).toBeGreaterThan(0);
     expect((await idsIn(path)).slice(0, acknowledged.length)).toEqual(acknowledged);
-  });
+  }, 120_000);
 
   const mountPoint = () => join(directory, 'full');
   const canMount = process.platform === 'linux' && process.getuid?.() === 0;
