@@ -10,9 +10,7 @@ interface SeenRequest {
 }
 
 /** What to answer instead of what a server would that holds nothing. */
-type Answer = (
-  request: SeenRequest,
-) => { readonly status: number; readonly body?: object } | undefined;
+type Answer = (request: SeenRequest) => { readonly status: number; readonly body?: object } | undefined;
 
 /** The little of Chroma's protocol that shows what a client sends, and what it does about failures. */
 export async function startChromaStub(answer: Answer = () => undefined) {
