@@ -108,7 +108,9 @@ async function transcode(
     : 0;
   // What is not longer than three seconds has no loudness but that of the whole.
   const loudness = Math.max(loudestSeconds, integrated);
-  return { data: value, quiet: loudness < (isRecording ? audibleLoudness : speechLoudness), durationMs, log };
+  // The whole is never said to be quieter than the gate, so that silence is at it.
+  const quiet = loudness <= (isRecording ? audibleLoudness : speechLoudness);
+  return { data: value, quiet, durationMs, log };
 }
 
 /**
