@@ -6,7 +6,7 @@ import type { KeyLease, KeyNeed, KeyPool } from './keys/key-pool.js';
 import type { ChatModel, ModelEvent, ModelRequest } from './model/chat-model.js';
 import { ModelCall } from './model-call.js';
 import type { RetryDecision, RetryPolicy } from './retry/retry-policy.js';
-import type { Attempt, Failure } from './types.js';
+import type { Attempt, ChatPart, Failure } from './types.js';
 
 /** Against a pool that keeps handing out the same bad key: far above what any real fault needs. */
 const mostAttempts = 100;
@@ -48,16 +48,7 @@ export interface AttemptCall {
 }
 
 export type AttemptPart =
-  | {
-      readonly type: 'attempt';
-      readonly attempt: number;
-      readonly model: string;
-      readonly keyId: string;
-      readonly isHedge?: boolean | undefined;
-    }
-  | { readonly type: 'thought'; readonly text: string }
-  | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'restart'; readonly failure: Failure }
+  | Extract<ChatPart, { type: 'attempt' | 'thought' | 'text' | 'restart' }>
   | {
       readonly type: 'answered';
       readonly text: string;
