@@ -13,12 +13,13 @@ import {
   resolveMediaOptions,
 } from './media-options.js';
 import type { MediaProcessor, PrepareOptions } from './media-processor.js';
+import { openSource } from './open-source.js';
 import { PreparedCache } from './prepared-cache.js';
 import { type ReportProgress, trackProgress } from './progress.js';
 import { Semaphore } from './semaphore.js';
 import { SharedWork } from './shared-work.js';
 import { type SniffedFormat, sniffFormat } from './sniff.js';
-import { type LocalSource, openSource } from './source.js';
+import type { LocalSource } from './source.js';
 import { prepareClip } from './video/prepare-video.js';
 import { prepareWholeClip } from './video/whole-clip.js';
 import { removeAbandonedWorkspaces, Workspace } from './workspace.js';
