@@ -43,6 +43,8 @@ export { EmbeddedMemoryStore } from './memory/embedded/embedded-memory-store.js'
 export type { Embedder } from './memory/embedder.js';
 export type { ArchivedMedia, MediaArchive, MediaArchiveStats } from './memory/media-archive.js';
 export type {
+  ConversationSummaries,
+  ConversationSummary,
   ForgetTarget,
   MemoryStats,
   MemoryStore,

@@ -28,6 +28,40 @@ export interface ReindexOptions extends CallOptions {
   readonly onProgress?: ((progress: ReindexProgress) => void) | undefined;
 }
 
+/** What the first turns of a conversation were about. */
+export interface ConversationSummary {
+  readonly text: string;
+  /** How many turns it covers, from the first of the conversation on. */
+  readonly turns: number;
+  /** The id of the last of them. */
+  readonly lastTurn: string;
+  /** When that was said, in milliseconds since the epoch. */
+  readonly until: number;
+}
+
+/**
+ * Keeps, beside the turns of a conversation, one summary of the first of them. It replaces no turn.
+ *
+ * An implementer owes:
+ * - a summary is durable once `keep` has resolved with `true`.
+ * - it goes with any turn that it covers: when `forget` has resolved nothing of it is left, and one that
+ *   was still being made is not kept.
+ * - nothing is ever read across conversations or tenants; failures are `MemoryError`.
+ */
+export interface ConversationSummaries {
+  read(conversation: Conversation, options?: CallOptions): Promise<ConversationSummary | undefined>;
+  /** At most `limit` of the turns that the summary does not cover, oldest first. */
+  uncovered(
+    conversation: Conversation,
+    options: CallOptions & { readonly limit: number },
+  ): Promise<readonly Turn[]>;
+  /**
+   * Replaces the summary. Resolves with `false`, and keeps nothing, when the first `turns` turns do not end
+   * with `lastTurn`, because some were forgotten meanwhile, or one that covers as many is there already.
+   */
+  keep(conversation: Conversation, summary: ConversationSummary, options?: CallOptions): Promise<boolean>;
+}
+
 /**
  * Keeps every turn of a conversation and finds the ones that matter now.
  *
@@ -67,6 +101,8 @@ export interface MemoryStore {
    * @throws MemoryError when the embedder fails, or there is none.
    */
   reindex?(options?: ReindexOptions): Promise<void>;
+  /** Where summaries are kept. A store without it gets none. */
+  readonly summaries?: ConversationSummaries | undefined;
   /** Resolves when everything derived is written too. */
   flush(): Promise<void>;
   close(): Promise<void>;

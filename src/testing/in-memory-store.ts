@@ -1,5 +1,11 @@
 import { MemoryError } from '../errors.js';
-import type { ForgetTarget, MemoryStats, MemoryStore } from '../memory/memory-store.js';
+import type {
+  ConversationSummaries,
+  ConversationSummary,
+  ForgetTarget,
+  MemoryStats,
+  MemoryStore,
+} from '../memory/memory-store.js';
 import type { CallOptions, Conversation, RecalledTurn, Turn } from '../types.js';
 
 /**
@@ -8,7 +14,27 @@ import type { CallOptions, Conversation, RecalledTurn, Turn } from '../types.js'
  */
 export class InMemoryStore implements MemoryStore {
   #turns: Turn[] = [];
+  #summaries: { readonly of: Conversation; readonly summary: ConversationSummary }[] = [];
   #isClosed = false;
+
+  readonly summaries: ConversationSummaries = {
+    read: async (of, options) => {
+      this.#check(options);
+      return this.#summaryOf(of);
+    },
+    uncovered: async (of, options) => {
+      this.#check(options);
+      const covered = this.#summaryOf(of)?.turns ?? 0;
+      return this.#turnsOf(of).slice(covered, covered + options.limit);
+    },
+    keep: async (of, summary, options) => {
+      this.#check(options);
+      const isWhole = this.#turnsOf(of)[summary.turns - 1]?.id === summary.lastTurn;
+      if (!isWhole || summary.turns <= (this.#summaryOf(of)?.turns ?? 0)) return false;
+      this.#summaries = [...this.#summaries.filter((each) => !isSame(each.of, of)), { of, summary }];
+      return true;
+    },
+  };
 
   /** Every turn of every conversation, in the order of appending. */
   get turns(): readonly Turn[] {
@@ -49,6 +75,9 @@ export class InMemoryStore implements MemoryStore {
     this.#check(options);
     const kept = this.#turns.filter((turn) => !isMeant(turn, target));
     const forgotten = this.#turns.length - kept.length;
+    const isChanged = ({ of }: { readonly of: Conversation }) =>
+      this.#turns.some((turn) => isMeant(turn, of) && isMeant(turn, target));
+    this.#summaries = this.#summaries.filter((each) => !isChanged(each));
     this.#turns = kept;
     return forgotten;
   }
@@ -67,6 +96,10 @@ export class InMemoryStore implements MemoryStore {
     this.#isClosed = true;
   }
 
+  #summaryOf(conversation: Conversation): ConversationSummary | undefined {
+    return this.#summaries.find(({ of }) => isSame(of, conversation))?.summary;
+  }
+
   #turnsOf(conversation: Conversation): Turn[] {
     return this.#turns.filter((turn) => isMeant(turn, conversation));
   }
@@ -76,6 +109,8 @@ export class InMemoryStore implements MemoryStore {
     if (this.#isClosed) throw new MemoryError('The memory store is closed; open a new one.');
   }
 }
+
+const isSame = (a: Conversation, b: Conversation) => a.tenant === b.tenant && a.sessionId === b.sessionId;
 
 function isMeant(turn: Turn, target: ForgetTarget): boolean {
   if ('before' in target) return turn.createdAt < target.before.getTime();

@@ -10,6 +10,7 @@ import type { ForgetTarget, MemoryStats, MemoryStore, ReindexOptions } from '../
 import { embedQuery } from '../query-vector.js';
 import { serialiseTurn } from '../turn-text.js';
 import { backUp } from './back-up.js';
+import { EmbeddedSummaries } from './embedded-summaries.js';
 import { MemoryDatabase } from './memory-database.js';
 import { type IndexSource, SessionIndexes } from './session-indexes.js';
 import { TermBlockWriter } from './term-block-writer.js';
@@ -53,6 +54,7 @@ interface OpenStore extends IndexSource {
  * ```
  */
 export class EmbeddedMemoryStore implements MemoryStore {
+  readonly summaries = new EmbeddedSummaries((signal) => this.#existing(signal));
   readonly #path: string;
   readonly #embedder: EmbeddingCache | undefined;
   readonly #queryEmbeddingTimeoutMs: number;
@@ -86,12 +88,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     { limit, signal }: CallOptions & { readonly limit: number },
   ): Promise<readonly Turn[]> {
     const database = await this.#existing(signal);
-    return (
-      database?.read(() => {
-        const session = findSession(database, conversation);
-        return session ? lastTurns(database, session.id, Math.max(0, limit)) : [];
-      }) ?? []
-    );
+    return database?.read(() => lastTurns(database, conversation, limit)) ?? [];
   }
 
   async recall(

@@ -49,6 +49,14 @@ const migrations: readonly string[] = [
      key INTEGER PRIMARY KEY,
      terms BLOB NOT NULL
    );`,
+
+  `-- What the first turns of a session were about. Goes with any turn of the session.
+   CREATE TABLE summaries (
+     session INTEGER PRIMARY KEY,
+     -- The key of the last turn that it covers.
+     last INTEGER NOT NULL,
+     body TEXT NOT NULL
+   );`,
 ];
 
 /** Turns whose terms are stored together. */

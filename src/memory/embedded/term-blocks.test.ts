@@ -107,7 +107,9 @@ describe('the stored terms of a session', () => {
     await append(first, 0, turnsPerBlock);
     const fromTurns = await ranking(first);
     await first.close();
-    onFile((database) => database.exec('DROP TABLE term_blocks; PRAGMA user_version = 1'));
+    onFile((database) =>
+      database.exec('DROP TABLE term_blocks; DROP TABLE summaries; PRAGMA user_version = 1'),
+    );
     await using second = open();
     expect(await ranking(second)).toEqual(fromTurns);
     expect((await second.recent(conversation, { limit: 1_000 })).map(({ id }) => id)).toEqual(

@@ -40,12 +40,14 @@ export function insertTurn(database: MemoryDatabase, turn: Turn, body: string): 
 }
 
 /** The last `limit` turns, oldest first. */
-export function lastTurns(database: MemoryDatabase, session: number, limit: number): Turn[] {
+export function lastTurns(database: MemoryDatabase, of: Conversation, limit: number): Turn[] {
+  const session = findSession(database, of);
+  if (!session) return [];
   const rows = database.all(
     'SELECT body FROM turns WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?',
-    firstKey(session),
-    lastKey(session),
-    limit,
+    firstKey(session.id),
+    lastKey(session.id),
+    Math.max(0, limit),
   );
   return rows.reverse().map(({ body }) => JSON.parse(body as string) as Turn);
 }
@@ -65,7 +67,7 @@ export function turnsAt(
   );
 }
 
-/** Deletes the turns and their vectors; gives how many turns went. */
+/** Deletes the turns and what was derived from them; gives how many turns went. */
 export function deleteTurns(database: MemoryDatabase, target: ForgetTarget): number {
   if ('before' in target) return deleteBefore(database, target.before.getTime());
   const parameters = [nameKey(target.tenant)];
@@ -78,6 +80,7 @@ export function deleteTurns(database: MemoryDatabase, target: ForgetTarget): num
     database.run('DELETE FROM vectors WHERE key BETWEEN ? AND ?', ...keys);
     database.run('DELETE FROM term_blocks WHERE key BETWEEN ? AND ?', ...keys);
     count += database.run('DELETE FROM turns WHERE key BETWEEN ? AND ?', ...keys);
+    database.run('DELETE FROM summaries WHERE session = ?', id);
     database.run('DELETE FROM sessions WHERE id = ?', id);
   }
   return count;
@@ -98,6 +101,7 @@ function deleteBefore(database: MemoryDatabase, time: number): number {
   let total = 0;
   for (const { session, count } of sessions) {
     total += count as number;
+    database.run('DELETE FROM summaries WHERE session = ?', session);
     database.run('UPDATE sessions SET turns = turns - ?, epoch = epoch + 1 WHERE id = ?', count, session);
     database.run('DELETE FROM sessions WHERE id = ? AND turns = 0', session);
   }

@@ -1,0 +1,39 @@
+import type { CallOptions, Conversation, Turn } from '../../types.js';
+import type { ConversationSummaries, ConversationSummary } from '../memory-store.js';
+import type { MemoryDatabase } from './memory-database.js';
+import { keepSummary, readSummary, turnsBehindSummary } from './summary-records.js';
+
+/** The summaries beside the turns, in the same file and the same transactions. */
+export class EmbeddedSummaries implements ConversationSummaries {
+  readonly #existing: (signal?: AbortSignal) => Promise<MemoryDatabase | undefined>;
+
+  /** @param existing gives the database, or nothing where no turn was ever written. */
+  constructor(existing: (signal?: AbortSignal) => Promise<MemoryDatabase | undefined>) {
+    this.#existing = existing;
+  }
+
+  async read(
+    conversation: Conversation,
+    { signal }: CallOptions = {},
+  ): Promise<ConversationSummary | undefined> {
+    const database = await this.#existing(signal);
+    return database?.read(() => readSummary(database, conversation));
+  }
+
+  async uncovered(
+    conversation: Conversation,
+    { limit, signal }: CallOptions & { readonly limit: number },
+  ): Promise<readonly Turn[]> {
+    const database = await this.#existing(signal);
+    return database?.read(() => turnsBehindSummary(database, conversation, limit)) ?? [];
+  }
+
+  async keep(
+    conversation: Conversation,
+    summary: ConversationSummary,
+    { signal }: CallOptions = {},
+  ): Promise<boolean> {
+    const database = await this.#existing(signal);
+    return (await database?.write(() => keepSummary(database, conversation, summary), signal)) ?? false;
+  }
+}

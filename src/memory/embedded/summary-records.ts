@@ -1,0 +1,71 @@
+import type { Conversation, Turn } from '../../types.js';
+import { nameKey } from '../conversation-key.js';
+import type { ConversationSummary } from '../memory-store.js';
+import type { MemoryDatabase } from './memory-database.js';
+import { firstKey, lastKey } from './schema.js';
+import { findSession } from './turn-records.js';
+
+/** The statements on summaries. Each function runs inside a transaction of its caller. */
+
+interface KeptSummary {
+  readonly summary: ConversationSummary;
+  /** The key of the last turn that it covers. */
+  readonly last: number;
+}
+
+export function readSummary(database: MemoryDatabase, of: Conversation): ConversationSummary | undefined {
+  const session = findSession(database, of);
+  return session && findSummary(database, session.id)?.summary;
+}
+
+/** At most `limit` turns that the summary does not cover, oldest first. */
+export function turnsBehindSummary(database: MemoryDatabase, of: Conversation, limit: number): Turn[] {
+  const session = findSession(database, of);
+  if (!session) return [];
+  const rows = database.all(
+    'SELECT body FROM turns WHERE key > ? AND key <= ? ORDER BY key LIMIT ?',
+    lastCovered(session.id, findSummary(database, session.id)),
+    lastKey(session.id),
+    Math.max(0, limit),
+  );
+  return rows.map(({ body }) => JSON.parse(body as string) as Turn);
+}
+
+/** Whether it was kept: not when it counts turns that are gone, or one that covers as many is there. */
+export function keepSummary(
+  database: MemoryDatabase,
+  of: Conversation,
+  summary: ConversationSummary,
+): boolean {
+  const session = findSession(database, of);
+  if (!session) return false;
+  const last = database.first(
+    'SELECT key FROM turns WHERE session = ? AND id = ?',
+    session.id,
+    nameKey(summary.lastTurn),
+  )?.key;
+  const known = findSummary(database, session.id);
+  const knownTurns = known?.summary.turns ?? 0;
+  if (last === undefined || summary.turns <= knownTurns) return false;
+  const behind = database.first(
+    'SELECT count(*) AS turns FROM turns WHERE key > ? AND key <= ?',
+    lastCovered(session.id, known),
+    last,
+  );
+  if (knownTurns + (behind?.turns as number) !== summary.turns) return false;
+  database.run(
+    'INSERT OR REPLACE INTO summaries (session, last, body) VALUES (?, ?, ?)',
+    session.id,
+    last,
+    JSON.stringify(summary),
+  );
+  return true;
+}
+
+function findSummary(database: MemoryDatabase, session: number): KeptSummary | undefined {
+  const row = database.first('SELECT last, body FROM summaries WHERE session = ?', session);
+  return row && { last: row.last as number, summary: JSON.parse(row.body as string) };
+}
+
+const lastCovered = (session: number, known: KeptSummary | undefined): number =>
+  known?.last ?? firstKey(session) - 1;
