@@ -5,6 +5,7 @@ import { settingsFor } from './budget.js';
 import { Deadline } from './deadline.js';
 import { prepareDocument } from './document.js';
 import { locateFfmpeg } from './ffmpeg-location.js';
+import { heifToTiff } from './heif/decode-heif.js';
 import { type PreparedParts, prepareImage } from './image.js';
 import {
   type MediaOptions,
@@ -224,13 +225,22 @@ async function convertPicture(
   signal: AbortSignal,
 ): Promise<PreparedParts> {
   const { name, bytes } = source;
-  if (mimeType !== 'image/bmp') {
-    const data = source.data ?? (await source.path());
-    return prepareImage({ name, mimeType, bytes, data }, settings, report, signal);
-  }
-  const binary = await locateFfmpeg(settings.ffmpegPath);
-  const data = await bitmapToPng(await source.read(), name, binary, settings, signal);
+  const data = (await toReadable(source, mimeType, settings, signal)) ?? source.data ?? (await source.path());
   return prepareImage({ name, mimeType, bytes, data }, settings, report, signal);
+}
+
+/** The picture in a format that sharp reads, where it does not read its own. */
+async function toReadable(
+  source: LocalSource,
+  mimeType: string,
+  settings: MediaSettings,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  if (mimeType !== 'image/bmp' && mimeType !== 'image/heic') return undefined;
+  const binary = await locateFfmpeg(settings.ffmpegPath);
+  return mimeType === 'image/heic'
+    ? heifToTiff(source, binary, settings, signal)
+    : bitmapToPng(await source.read(), source.name, binary, settings, signal);
 }
 
 function closedError(): MediaError {

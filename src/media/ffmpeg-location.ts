@@ -26,7 +26,7 @@ export async function locateFfmpeg(configured: string | undefined): Promise<Ffmp
   if (!path) {
     throw new MediaError(
       'unavailable',
-      'ffmpeg is needed for clips, recordings and BMP pictures, and there is none. Install it (apt install ffmpeg, brew install ffmpeg, or npm install @ffmpeg-installer/ffmpeg), or set FFMPEG_PATH.',
+      'ffmpeg is needed for clips, recordings, HEIC and BMP pictures, and there is none. Install it (apt install ffmpeg, brew install ffmpeg, or npm install @ffmpeg-installer/ffmpeg), or set FFMPEG_PATH.',
     );
   }
   const checked = known.get(path) ?? check(path);

@@ -40,15 +40,15 @@ export function sniffFormat(
   head: Uint8Array,
   claim: { name: string; mimeType?: string | undefined },
 ): SniffedFormat {
-  const format = sniffBinary(head, claim.name) ?? sniffText(head, claim);
+  const format = sniffBinary(head) ?? sniffText(head, claim);
   if (format) return format;
   throw new MediaError(
     'unsupported',
-    `"${claim.name}" is in no format that is read here. Send a picture (JPEG, PNG, GIF, BMP, TIFF, WebP, AVIF), a clip (MP4, MOV, MKV, WebM, AVI, WMV, FLV, MPEG), a recording (MP3, WAV, AAC, FLAC, OGG, M4A) or a PDF.`,
+    `"${claim.name}" is in no format that is read here. Send a picture (JPEG, PNG, GIF, BMP, TIFF, WebP, HEIC, AVIF), a clip (MP4, MOV, MKV, WebM, AVI, WMV, FLV, MPEG), a recording (MP3, WAV, AAC, FLAC, OGG, M4A) or a PDF.`,
   );
 }
 
-function sniffBinary(head: Uint8Array, name: string): SniffedFormat | undefined {
+function sniffBinary(head: Uint8Array): SniffedFormat | undefined {
   const ascii = (start: number, length: number) => latin1(head, start, length);
   const starts = (...bytes: number[]) => bytes.every((byte, i) => head[i] === byte);
 
@@ -59,7 +59,7 @@ function sniffBinary(head: Uint8Array, name: string): SniffedFormat | undefined 
   if (starts(0x49, 0x49, 0x2a, 0) || starts(0x4d, 0x4d, 0, 0x2a)) return image('image/tiff');
   if (starts(0x49, 0x49, 0x2b, 0) || starts(0x4d, 0x4d, 0, 0x2b)) return image('image/tiff');
   if (ascii(0, 4) === 'RIFF' || ascii(0, 4) === 'RF64') return sniffRiff(ascii(8, 4));
-  if (ascii(4, 4) === 'ftyp') return sniffIso(head, name);
+  if (ascii(4, 4) === 'ftyp') return sniffIso(head);
   if (['moov', 'mdat', 'wide', 'pnot', 'free', 'skip'].includes(ascii(4, 4))) {
     return { kind: 'video', mimeType: 'video/quicktime', demuxer: isoDemuxer, indexer: 'QTFF' };
   }
@@ -101,18 +101,14 @@ function sniffRiff(form: string): SniffedFormat | undefined {
   return undefined;
 }
 
-function sniffIso(head: Uint8Array, name: string): SniffedFormat {
+function sniffIso(head: Uint8Array): SniffedFormat {
   const boxBytes = Math.min(((head[2] ?? 0) << 8) | (head[3] ?? 0), head.length);
   const brands = new Set<string>();
   for (let at = 8; at + 4 <= boxBytes; at += 4) if (at !== 12) brands.add(latin1(head, at, 4));
   const major = latin1(head, 8, 4);
   if (brands.has('avif') || brands.has('avis')) return image('image/avif');
-  if (['heic', 'heix', 'hevc', 'hevx', 'heim', 'heis', 'mif1', 'msf1'].includes(major)) {
-    throw new MediaError(
-      'unsupported',
-      `"${name}" is a HEIC picture, which nothing on this machine decodes. Convert it to JPEG first; iPhones do so with Settings, Camera, Formats, Most Compatible.`,
-    );
-  }
+  if (['heic', 'heix', 'hevc', 'hevx', 'heim', 'heis', 'mif1', 'msf1'].includes(major))
+    return image('image/heic');
   if (major === 'M4A ' || major === 'M4B ') return { ...audio('audio/mp4', isoDemuxer), indexer: 'MP4' };
   const quickTime = major === 'qt  ';
   return {
