@@ -1,7 +1,8 @@
 import type { Turn } from '../../types.js';
 import type { ConversationIndex } from '../rank/conversation-index.js';
-import { makeTermBlock, packTermBlock, unpackTermBlock } from '../rank/term-block.js';
-import { packedBytes } from '../rank/vector-table.js';
+import { packTermBlock } from '../rank/pack-term-block.js';
+import { TermBlock } from '../rank/term-block.js';
+
 import { turnText } from '../turn-text.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
@@ -9,17 +10,24 @@ import type { SessionState } from './session-indexes.js';
 
 /** The statements that fill the index of a session from the file. */
 
-/** Adds the block of terms that begins with this sequence; false where none is stored. */
-export function addTermBlock(
+/** The stored blocks of terms among the `count` from this sequence on, by the sequence of their first turn. */
+export function readTermBlocks(
   database: MemoryDatabase,
-  index: ConversationIndex,
   session: number,
   sequence: number,
-): boolean {
-  const row = database.first('SELECT terms FROM term_blocks WHERE key = ?', turnKey(session, sequence));
-  const block = row && unpackTermBlock(row.terms as Uint8Array, sequence);
-  if (block) index.addBlock(block);
-  return block !== undefined;
+  count: number,
+): ReadonlyMap<number, TermBlock> {
+  const rows = database.all(
+    'SELECT key, terms FROM term_blocks WHERE key BETWEEN ? AND ?',
+    turnKey(session, sequence),
+    turnKey(session, sequence) + count * turnsPerBlock - 1,
+  );
+  const blocks = new Map<number, TermBlock>();
+  for (const { key, terms } of rows) {
+    const block = TermBlock.unpack(terms as ArrayBuffer);
+    if (block) blocks.set(sequenceOf(key as number), block);
+  }
+  return blocks;
 }
 
 /** Adds the turns from this sequence to the end of its block. */
@@ -29,7 +37,7 @@ export function addTurns(
   session: number,
   sequence: number,
 ): void {
-  index.addBlock(makeTermBlock(documentsFrom(database, session, sequence)));
+  for (const each of documentsFrom(database, session, sequence)) index.add(each.sequence, each.text);
 }
 
 /** Stores the terms of a block of turns. Nothing happens where turns went since `state` was read. */
@@ -38,8 +46,8 @@ export async function storeTermBlock(
   state: SessionState,
   sequence: number,
 ): Promise<void> {
-  const block = database.read(() => makeTermBlock(documentsFrom(database, state.id, sequence)));
-  const packed = packTermBlock(block, sequence);
+  const documents = database.read(() => documentsFrom(database, state.id, sequence));
+  const packed = packTermBlock(documents, sequence);
   await database.write(() => {
     const now = database.first('SELECT epoch FROM sessions WHERE id = ?', state.id);
     if (now?.epoch !== state.epoch) return;
@@ -70,7 +78,7 @@ const vectorsAtATime = 512;
 export function addVectors(
   database: MemoryDatabase,
   index: ConversationIndex,
-  { model, dimensions }: { readonly model: number; readonly dimensions: number },
+  model: number,
   session: number,
   sequence: number,
 ): number | undefined {
@@ -84,10 +92,6 @@ export function addVectors(
   );
   if (typeof row?.keys !== 'string') return undefined;
   const sequences = row.keys.split(',').map((key) => sequenceOf(Number(key)));
-  const vectors = row.vectors as Uint8Array;
-  const size = packedBytes(dimensions);
-  for (const [at, each] of sequences.entries()) {
-    index.setVector(each, vectors.subarray(at * size, (at + 1) * size));
-  }
+  index.setVectors(sequences, row.vectors as Uint8Array);
   return sequences.length < vectorsAtATime ? undefined : (sequences.at(-1) as number) + 1;
 }

@@ -57,10 +57,13 @@ const migrations: readonly string[] = [
      last INTEGER NOT NULL,
      body TEXT NOT NULL
    );`,
+
+  `-- They are of 64 turns from here on. One of 256 would stay when a turn behind its first 64 is forgotten.
+   DELETE FROM term_blocks;`,
 ];
 
-/** Turns whose terms are stored together. */
-export const turnsPerBlock = 256;
+/** Turns whose terms are stored together. Those behind the last whole block are read one by one. */
+export const turnsPerBlock = 64;
 
 /** The tables of the memory. */
 export const prepareSchema = (database: Database): void => migrate(database, applicationId, migrations);

@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { ConversationIndex } from '../rank/conversation-index.js';
-import { addTermBlock, addTurns, addVectors } from './index-records.js';
+import { addTurns, addVectors, readTermBlocks } from './index-records.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { turnsPerBlock } from './schema.js';
 import type { TermBlockWriter } from './term-block-writer.js';
@@ -30,7 +30,9 @@ export interface IndexSource {
 }
 
 /** Blocks read at a time, so that a long session does not hold up the event loop. */
-const blocksAtATime = 4;
+const storedBlocksAtATime = 16;
+/** These take longer. */
+const looseBlocksAtATime = 4;
 
 /** The ranking indexes of the sessions used last, within a number of bytes, kept level with the file. */
 export class SessionIndexes {
@@ -91,32 +93,39 @@ export class SessionIndexes {
 
   /** Reads at most one portion; true when nothing is left to read. */
   #catchUp(source: IndexSource, now: SessionState, cached: CachedIndex): boolean {
-    for (let blocks = 0; cached.nextSequence < now.next_sequence; blocks++) {
-      if (blocks === blocksAtATime) return false;
-      this.#addBlock(source, now, cached);
-    }
-    return this.#addVectors(source, now, cached);
+    if (cached.nextSequence < now.next_sequence) this.#addBlocks(source, now, cached);
+    return cached.nextSequence >= now.next_sequence && this.#addVectors(source, now, cached);
   }
 
-  #addBlock({ database, blocks }: IndexSource, now: SessionState, cached: CachedIndex): void {
-    const from = cached.nextSequence;
-    const start = from - (from % turnsPerBlock);
-    const end = start + turnsPerBlock;
-    const isWhole = end <= now.next_sequence;
-    const isStored = isWhole && from === start && addTermBlock(database, cached.index, now.id, start);
-    if (!isStored) addTurns(database, cached.index, now.id, from);
-    if (isWhole && !isStored) blocks.add(now, start);
-    cached.nextSequence = Math.min(end, now.next_sequence);
+  #addBlocks({ database, blocks }: IndexSource, now: SessionState, cached: CachedIndex): void {
+    const { index, nextSequence } = cached;
+    const stored = readTermBlocks(database, now.id, nextSequence, storedBlocksAtATime);
+    let loose = 0;
+    for (let read = 0; read < storedBlocksAtATime && loose < looseBlocksAtATime; read++) {
+      const from = cached.nextSequence;
+      if (from >= now.next_sequence) return;
+      const start = from - (from % turnsPerBlock);
+      const end = start + turnsPerBlock;
+      const isWhole = end <= now.next_sequence;
+      const block = isWhole ? stored.get(from) : undefined;
+      if (block) {
+        index.addBlock(block, from);
+      } else {
+        addTurns(database, index, now.id, from);
+        loose++;
+        if (isWhole) blocks.add(now, start);
+      }
+      cached.nextSequence = Math.min(end, now.next_sequence);
+    }
   }
 
   #addVectors({ database, model }: IndexSource, now: SessionState, cached: CachedIndex): boolean {
-    const dimensions = this.#dimensions;
-    if (dimensions === undefined || cached.vectorVersion === now.vector_version) return true;
+    if (this.#dimensions === undefined || cached.vectorVersion === now.vector_version) return true;
     const { sequence, version } = cached.nextVector ?? {
       sequence: cached.index.firstWithoutVector() ?? 0,
       version: now.vector_version,
     };
-    const next = addVectors(database, cached.index, { model, dimensions }, now.id, sequence);
+    const next = addVectors(database, cached.index, model, now.id, sequence);
     cached.nextVector = next === undefined ? undefined : { sequence: next, version };
     if (next === undefined) cached.vectorVersion = version;
     return cached.vectorVersion === now.vector_version;

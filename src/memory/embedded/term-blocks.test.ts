@@ -7,7 +7,7 @@ import { makeTurn } from '../../testing/contracts/memory-store-contract.js';
 import { EmbeddedMemoryStore } from './embedded-memory-store.js';
 
 const conversation = { tenant: 'tenant', sessionId: 'session' };
-const turnsPerBlock = 256;
+const turnsPerBlock = 64;
 
 let directory: string;
 let path: string;
@@ -86,20 +86,39 @@ describe('the stored terms of a session', () => {
     await append(store, 0, 3 * turnsPerBlock);
     await ranking(store);
     await store.flush();
-    await store.forget({ before: new Date(300) });
+    await store.forget({ before: new Date(75) });
     expect(storedBlocks()).toBe(1);
-    expect(await ranking(store)).toHaveLength(3 * turnsPerBlock - 300);
+    expect(await ranking(store)).toHaveLength(3 * turnsPerBlock - 75);
     await store.flush();
     expect(storedBlocks()).toBe(3);
     await store.close();
     for (const name of await readdir(directory)) {
       const bytes = await readFile(join(directory, name));
-      expect(bytes.includes('number299'), name).toBe(false);
-      if (name === 'memory.db') expect(bytes.includes('number301')).toBe(true);
+      expect(bytes.includes('number74'), name).toBe(false);
+      if (name === 'memory.db') expect(bytes.includes('number76')).toBe(true);
     }
     await using again = open();
     await again.forget(conversation);
     expect(storedBlocks()).toBe(0);
+  });
+
+  it('are made anew for a file of schema 3, whose blocks were of 256 turns', async () => {
+    await using first = open();
+    await append(first, 0, 2 * turnsPerBlock);
+    const fromTurns = await ranking(first);
+    await first.close();
+    onFile((database) =>
+      database.exec(
+        `DELETE FROM term_blocks; PRAGMA user_version = 3;
+         INSERT INTO term_blocks SELECT min(key), CAST('heron' AS BLOB) FROM turns`,
+      ),
+    );
+    await using second = open();
+    expect(await second.recent(conversation, { limit: 1 })).toHaveLength(1);
+    expect(storedBlocks()).toBe(0);
+    expect(await ranking(second)).toEqual(fromTurns);
+    await second.flush();
+    expect(storedBlocks()).toBe(2);
   });
 
   it('are made for a file of schema 1, which had none', async () => {

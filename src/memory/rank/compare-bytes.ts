@@ -3,8 +3,15 @@
  * most of a recall; SIMD takes a tenth of that. Both give the same integers.
  */
 export interface ByteComparison {
-  /** Rows are as long as the query, which is a multiple of 8; gives one product a row. */
-  compare(rows: Int8Array, query: Int16Array): Int32Array;
+  /** The length of the query is a multiple of 8; gives one product a row. */
+  compare(table: ByteTable, query: Int16Array): Int32Array;
+}
+
+export interface ByteTable {
+  readonly components: Int8Array;
+  readonly rows: number;
+  /** From the beginning of a row to that of the next. Where a query is longer than a row, its end is zeros. */
+  readonly rowBytes: number;
 }
 
 /** The largest component a query may have so that no sum of so many leaves 32 bits. */
@@ -13,12 +20,13 @@ export function largestComponent(size: number): number {
 }
 
 export const plainComparison: ByteComparison = {
-  compare(rows, query) {
-    const products = new Int32Array(rows.length / query.length);
-    for (let row = 0; row < products.length; row++) {
-      const start = row * query.length;
+  compare({ components, rows, rowBytes }, query) {
+    const products = new Int32Array(rows);
+    for (let row = 0; row < rows; row++) {
+      const start = row * rowBytes;
+      const size = Math.min(query.length, components.length - start);
       let sum = 0;
-      for (let at = 0; at < query.length; at++) sum += (rows[start + at] as number) * (query[at] as number);
+      for (let at = 0; at < size; at++) sum += (components[start + at] as number) * (query[at] as number);
       products[row] = sum;
     }
     return products;
@@ -57,13 +65,13 @@ const addIntegers = [0xfd, 0xae, 0x01];
 const lane = (index: number): number[] => [0xfd, 0x1b, index];
 
 // Parameters, then the variables of the function.
-const [row, query, out, rowsLeft, size, at, sum] = [0, 1, 2, 3, 4, 5, 6] as const;
+const [row, query, out, rowsLeft, size, rowBytes, at, sum] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
 
 /** The encoding is that of https://webassembly.github.io/spec/core/binary/ */
 const simdModule = Uint8Array.from([
   ...ascii('\0asm'),
   ...[1, 0, 0, 0],
-  ...section(1, 1, 0x60, 5, i32, i32, i32, i32, i32, 0),
+  ...section(1, 1, 0x60, 6, i32, i32, i32, i32, i32, i32, 0),
   ...section(3, 1, 0),
   ...section(5, 1, 0, memoryPages),
   ...section(7, 2, ...sized(ascii('memory')), 2, 0, ...sized(ascii('compare')), 0, 0),
@@ -86,7 +94,7 @@ const simdModule = Uint8Array.from([
       ...[...get(sum), ...lane(2), add, ...get(sum), ...lane(3), add],
       ...store,
       ...[...get(out), ...constant(4), add, ...set(out)],
-      ...[...get(row), ...get(size), add, ...set(row)],
+      ...[...get(row), ...get(rowBytes), add, ...set(row)],
       ...[...get(rowsLeft), ...constant(1), subtract, ...setAndKeep(rowsLeft), ...repeatIfTrue],
       end,
       end,
@@ -105,18 +113,21 @@ export function simdComparison(): ByteComparison | undefined {
   const { buffer } = instance.exports.memory as WebAssembly.Memory;
   const run = instance.exports.compare as (...parameters: number[]) => void;
   return {
-    compare(rows, query) {
-      const { length: rowBytes, byteLength: queryBytes } = query;
-      const rowsAtATime = Math.floor((memoryBytes - queryBytes) / (rowBytes + 4));
-      if (rowsAtATime === 0) return plainComparison.compare(rows, query);
-      const products = new Int32Array(rows.length / rowBytes);
-      new Int16Array(buffer, 0, rowBytes).set(query);
+    compare(table, query) {
+      const { components, rows, rowBytes } = table;
+      const { length: size, byteLength: queryBytes } = query;
+      // The last row is read to the length of the query.
+      const rowsAtATime = Math.floor((memoryBytes - queryBytes - size) / (rowBytes + 4));
+      if (rowsAtATime <= 0) return plainComparison.compare(table, query);
+      const products = new Int32Array(rows);
+      new Int16Array(buffer, 0, size).set(query);
       const firstRow = queryBytes + rowsAtATime * 4;
       const found = new Int32Array(buffer, queryBytes, rowsAtATime);
-      for (let from = 0; from < products.length; from += rowsAtATime) {
-        const count = Math.min(rowsAtATime, products.length - from);
-        new Int8Array(buffer, firstRow).set(rows.subarray(from * rowBytes, (from + count) * rowBytes));
-        run(firstRow, 0, queryBytes, count, rowBytes);
+      for (let from = 0; from < rows; from += rowsAtATime) {
+        const count = Math.min(rowsAtATime, rows - from);
+        const portion = components.subarray(from * rowBytes, (from + count) * rowBytes);
+        new Int8Array(buffer, firstRow).set(portion);
+        run(firstRow, 0, queryBytes, count, size, rowBytes);
         products.set(found.subarray(0, count), from);
       }
       return products;

@@ -1,8 +1,9 @@
 import { fuse } from './fuse.js';
-import { makeTermBlock, type TermBlock } from './term-block.js';
+import { speakerOf } from './speaker.js';
+import type { TermBlock } from './term-block.js';
 import { TermIndex } from './term-index.js';
 import { shippedTuning, type Tuning } from './tuning.js';
-import { VectorTable } from './vector-table.js';
+import { packedBytes, VectorTable } from './vector-table.js';
 import { splitWords } from './words.js';
 
 /** A turn that bears on a query, by the number under which it was added. */
@@ -20,7 +21,8 @@ export interface Ranked {
 export class ConversationIndex {
   readonly #terms: TermIndex;
   readonly #sequences: number[] = [];
-  readonly #speakers: (string | undefined)[] = [];
+  /** By name, which documents that speaker opens. */
+  readonly #speakers = new Map<string, number[]>();
   readonly #vectors: VectorTable | undefined;
   readonly #tuning: Tuning;
 
@@ -45,19 +47,40 @@ export class ConversationIndex {
 
   /** Sequences must rise; gaps are fine. */
   add(sequence: number, text: string): void {
-    this.addBlock(makeTermBlock([{ sequence, text }]));
+    this.#addSpeaker(speakerOf(text));
+    this.#sequences.push(sequence);
+    this.#terms.add(text);
   }
 
-  /** Many at a time. */
-  addBlock(block: TermBlock): void {
-    this.#terms.add(block);
-    for (const sequence of block.sequences) this.#sequences.push(sequence);
-    for (const speaker of block.speakers) this.#speakers.push(speaker);
+  /** @param firstSequence the one with which the block was packed. */
+  addBlock(block: TermBlock, firstSequence: number): void {
+    const speakers = block.speakers();
+    for (let at = 0; at < block.distances.length; at++) {
+      this.#addSpeaker(speakers?.[at]);
+      this.#sequences.push(firstSequence + (block.distances[at] as number));
+    }
+    this.#terms.addBlock(block);
   }
 
   setVector(sequence: number, packed: Uint8Array): void {
     const position = this.#positionOf(sequence);
     if (position !== undefined) this.#vectors?.set(position, packed);
+  }
+
+  /** Many at a time, packed one after the other; sequences rise. */
+  setVectors(sequences: readonly number[], packed: Uint8Array): void {
+    const vectors = this.#vectors;
+    if (!vectors) return;
+    const size = packedBytes(vectors.dimensions);
+    let at = 0;
+    while (at < sequences.length) {
+      const document = this.#firstFrom(sequences[at] as number);
+      const from = at;
+      while (at < sequences.length && this.#sequences[document + at - from] === sequences[at]) at++;
+      // Those of documents that follow one another are copied in one go.
+      if (at > from) vectors.set(document, packed.subarray(from * size, at * size), this.size);
+      else at++;
+    }
   }
 
   /** The lowest sequence without a vector, where vectors are wanted at all. */
@@ -110,14 +133,29 @@ export class ConversationIndex {
     const words = new Set(splitWords(query));
     // "Ann's" is one word, without its apostrophe.
     const isNamed = (word: string) => words.has(word) || words.has(`${word}s`);
-    const named = new Set(
-      [...new Set(this.#speakers)].filter((name) => name && splitWords(name).some(isNamed)),
-    );
-    if (named.size === 0) return undefined;
-    return Uint8Array.from(this.#speakers, (speaker) => (named.has(speaker) ? 1 : 0));
+    let named: Uint8Array | undefined;
+    for (const [name, documents] of this.#speakers) {
+      if (!splitWords(name).some(isNamed)) continue;
+      named ??= new Uint8Array(this.size);
+      for (const document of documents) named[document] = 1;
+    }
+    return named;
+  }
+
+  #addSpeaker(name: string | undefined): void {
+    if (!name) return;
+    const documents = this.#speakers.get(name);
+    if (documents) documents.push(this.size);
+    else this.#speakers.set(name, [this.size]);
   }
 
   #positionOf(sequence: number): number | undefined {
+    const position = this.#firstFrom(sequence);
+    return this.#sequences[position] === sequence ? position : undefined;
+  }
+
+  /** The position of the first document with this sequence or a higher one. */
+  #firstFrom(sequence: number): number {
     let low = 0;
     let high = this.#sequences.length;
     while (low < high) {
@@ -125,7 +163,7 @@ export class ConversationIndex {
       if ((this.#sequences[middle] as number) < sequence) low = middle + 1;
       else high = middle;
     }
-    return this.#sequences[low] === sequence ? low : undefined;
+    return low;
   }
 }
 

@@ -12,14 +12,18 @@ export interface Evidence {
 
 /** One score from 0 to 1 for each document; 0 where nothing bears on the query. */
 export function fuse({ lexical, dense, named }: Evidence, weights: Tuning): Float64Array {
-  const fused = new Float64Array(lexical.own.length);
-  const own = shareOfBest(lexical.own);
-  const around = shareOfBest(lexical.window);
-  const near = dense && scaleToUnit(dense);
+  const { own, window } = lexical;
+  const fused = new Float64Array(own.length);
+  // No match is 0, the best 1. In a short conversation all may match nearly alike, and then all count.
+  const bestOwn = highestOf(own) || 1;
+  const bestWindow = highestOf(window) || 1;
+  const range = dense && rangeOf(dense);
   const most = 1 + (named ? weights.named : 0);
   for (let document = 0; document < fused.length; document++) {
-    const words = weights.own * (own[document] as number) + (1 - weights.own) * (around[document] as number);
-    const meaning = near?.[document] ?? Number.NaN;
+    const words =
+      weights.own * ((own[document] as number) / bestOwn) +
+      (1 - weights.own) * ((window[document] as number) / bestWindow);
+    const meaning = dense && range ? ((dense[document] as number) - range.lowest) / range.size : Number.NaN;
     // Without a vector the words stand in for the meaning, so that a turn is not hidden until it is embedded.
     const found = Number.isNaN(meaning) ? words : (1 - weights.dense) * words + weights.dense * meaning;
     fused[document] = found > 0 ? (found + weights.named * (named?.[document] ?? 0)) / most : 0;
@@ -27,24 +31,23 @@ export function fuse({ lexical, dense, named }: Evidence, weights: Tuning): Floa
   return fused;
 }
 
-/** No match is 0, the best 1. In a short conversation all may match nearly alike, and then all count. */
-function shareOfBest(scores: Float64Array): Float64Array {
-  let best = 0;
-  for (const score of scores) if (score > best) best = score;
-  return best === 0 ? scores : scores.map((score) => score / best);
+function highestOf(scores: Float64Array): number {
+  let highest = 0;
+  for (const score of scores) if (score > highest) highest = score;
+  return highest;
 }
 
 /** Cosines closer together than this differ by rounding only. */
 const leastRange = 1e-4;
 
-/** Min-max: the farthest becomes 0, the nearest 1. Nothing when they tell nothing apart. */
-function scaleToUnit(scores: Float64Array): Float64Array | undefined {
+/** For min-max: the farthest becomes 0, the nearest 1. Nothing when they tell nothing apart. */
+function rangeOf(scores: Float64Array): { readonly lowest: number; readonly size: number } | undefined {
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;
   for (const score of scores) {
     if (score < lowest) lowest = score;
     if (score > highest) highest = score;
   }
-  const range = highest - lowest;
-  return range < leastRange ? undefined : scores.map((score) => (score - lowest) / range);
+  const size = highest - lowest;
+  return size < leastRange ? undefined : { lowest, size };
 }

@@ -40,7 +40,7 @@ const language = (name: string, stem: (word: string) => string, stopWords: reado
 });
 
 /** In the order in which ties are decided. */
-const languages: readonly Language[] = [
+export const languages: readonly Language[] = [
   language('english', englishStem, englishStopWords),
   language('german', germanStem, germanStopWords),
   language('french', frenchStem, frenchStopWords),

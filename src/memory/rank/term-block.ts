@@ -1,103 +1,115 @@
-import { splitWords } from './words.js';
-
-/** `Name: text`, the form in which several speakers are told apart inside prompts. */
-const speakerLabel = /^\s*(\p{Lu}[\p{L}\p{M}'’ .-]{0,40}?):\s/u;
-
-/** Who speaks in a text that begins with a name and a colon, in lower case. */
-function speakerOf(text: string): string | undefined {
-  return speakerLabel.exec(text)?.[1]?.toLowerCase();
-}
+import { type Language, languages } from './languages.js';
+import type { Occurrences } from './occurrences.js';
+import { headerBytes, type TermBlockHeader, unpackHeader } from './term-block-layout.js';
+import { wordKey } from './word-key.js';
 
 /**
- * A posting says where a word occurs: the position of the document times 64 plus how often (63 at most,
- * which BM25 tells from more by a thousandth). One small integer keeps both the memory and the time of
- * building low.
+ * What the ranking keeps of some documents that follow one another, searched in the bytes in which it
+ * is stored: taking thousands of words apart would take longer than the whole first recall may.
  */
-export const countBits = 6;
-export const largestCount = 2 ** countBits - 1;
-
-/** What the ranking keeps of some documents that follow one another: 1,024 at most. */
-export interface TermBlock {
-  readonly sequences: readonly number[];
+export class TermBlock {
+  /** Distance of each document from the first sequence of the block. */
+  readonly distances: Uint32Array;
   /** Words in each document. */
-  readonly lengths: readonly number[];
-  readonly speakers: readonly (string | undefined)[];
-  readonly words: readonly string[];
-  /** How many postings each word has. */
-  readonly postingCounts: ArrayLike<number>;
-  /** All postings, word by word. */
-  readonly postings: ArrayLike<number>;
-}
+  readonly lengths: Uint32Array;
+  readonly bytes: number;
+  readonly #header: TermBlockHeader;
+  readonly #mainLanguage: Language | undefined;
+  readonly #keys: Float64Array;
+  readonly #ends: Uint32Array;
+  readonly #postings: Uint16Array;
+  readonly #speakers: Uint8Array;
+  readonly #words: Uint8Array;
+  /** Of the languages asked for that are not the main one: the key of each word's stem, word by word. */
+  readonly #otherKeys = new Map<Language | undefined, Float64Array>();
 
-export function makeTermBlock(
-  documents: readonly { readonly sequence: number; readonly text: string }[],
-): TermBlock {
-  const postingsOf = new Map<string, number[]>();
-  const lengths = documents.map(({ text }, at) => {
-    const words = splitWords(text);
-    for (const word of words) {
-      const postings = postingsOf.get(word);
-      const last = postings?.[postings.length - 1] ?? -1;
-      if (!postings) postingsOf.set(word, [(at << countBits) + 1]);
-      else if (last >> countBits !== at) postings.push((at << countBits) + 1);
-      else if ((last & largestCount) < largestCount) postings[postings.length - 1] = last + 1;
+  private constructor(buffer: ArrayBuffer, header: TermBlockHeader) {
+    const { documents, words, postings, speakerBytes, wordBytes, mainLanguage } = header;
+    this.bytes = buffer.byteLength;
+    this.#header = header;
+    this.#mainLanguage = languages[mainLanguage];
+    this.#keys = new Float64Array(buffer, headerBytes, words);
+    this.#ends = new Uint32Array(buffer, headerBytes + words * 8, words);
+    const documentsFrom = headerBytes + words * 12;
+    this.lengths = new Uint32Array(buffer, documentsFrom, documents);
+    this.distances = new Uint32Array(buffer, documentsFrom + documents * 4, documents);
+    const postingsFrom = documentsFrom + documents * 8;
+    this.#postings = new Uint16Array(buffer, postingsFrom, postings);
+    this.#speakers = new Uint8Array(buffer, postingsFrom + postings * 2, speakerBytes);
+    this.#words = new Uint8Array(buffer, postingsFrom + postings * 2 + speakerBytes, wordBytes);
+  }
+
+  /** Nothing where the bytes are not of the present format. */
+  static unpack(packed: ArrayBuffer | Uint8Array): TermBlock | undefined {
+    // Of bytes inside a larger buffer this makes a copy, which begins where numbers of 64 bits may.
+    const bytes = new Uint8Array(packed);
+    const header = unpackHeader(bytes);
+    return header && new TermBlock(bytes.buffer, header);
+  }
+
+  /** By document; nothing where no document names one. */
+  speakers(): readonly string[] | undefined {
+    const { documents, speakerBytes } = this.#header;
+    return speakerBytes < documents ? undefined : readLines(this.#speakers);
+  }
+
+  stopWordHits(language: Language): number {
+    return this.#header.stopWordHits[languages.indexOf(language)] ?? 0;
+  }
+
+  /**
+   * Counts all forms of a word, by the key of its stem in the language.
+   *
+   * @param first number of the block's first document among those that are counted.
+   */
+  count(key: number, language: Language | undefined, first: number, into: Occurrences): void {
+    if (language === this.#mainLanguage) {
+      for (let word = lowerBound(this.#keys, key); this.#keys[word] === key; word++) {
+        this.#countWord(word, first, into);
+      }
+      return;
     }
-    return words.length;
-  });
-  return {
-    sequences: documents.map(({ sequence }) => sequence),
-    lengths,
-    speakers: documents.map(({ text }) => speakerOf(text)),
-    words: [...postingsOf.keys()],
-    postingCounts: [...postingsOf.values()].map((postings) => postings.length),
-    postings: [...postingsOf.values()].flat(),
-  };
+    const keys = this.#otherKeys.get(language);
+    for (let word = keys?.indexOf(key) ?? -1; keys && word >= 0; word = keys.indexOf(key, word + 1)) {
+      this.#countWord(word, first, into);
+    }
+  }
+
+  /**
+   * Must be called before words of the language are counted.
+   *
+   * @param known keys of words that were stemmed before, for this language.
+   */
+  prepare(language: Language | undefined, known: Map<string, number>): void {
+    if (language === this.#mainLanguage || this.#otherKeys.has(language)) return;
+    const words = this.#ends.length === 0 ? [] : readLines(this.#words);
+    const keys = words.map((word) => {
+      let key = known.get(word);
+      if (key === undefined) {
+        key = wordKey(language ? language.stem(word) : word);
+        known.set(word, key);
+      }
+      return key;
+    });
+    this.#otherKeys.set(language, Float64Array.from(keys));
+  }
+
+  #countWord(word: number, first: number, into: Occurrences): void {
+    const from = word === 0 ? 0 : (this.#ends[word - 1] as number);
+    into.add(this.#postings, from, this.#ends[word] as number, first);
+  }
 }
 
-/** Raised when the splitting of words or the layout changes; blocks of another format are made anew. */
-const format = 1;
-const headerLength = 4;
+const readLines = ({ buffer, byteOffset, byteLength }: Uint8Array): string[] =>
+  Buffer.from(buffer, byteOffset, byteLength).toString().split('\n');
 
-/**
- * Bytes to store: numbers of 32 bits (format, documents, words, postings; then by document its length
- * and its distance from `firstSequence`), numbers of 16 bits (postings by word, postings), and text
- * (speakers, then words, a line each), in the byte order of the machine.
- */
-export function packTermBlock(block: TermBlock, firstSequence: number): Uint8Array {
-  const { sequences, lengths, speakers, words, postingCounts, postings } = block;
-  const header = [format, sequences.length, words.length, postings.length];
-  const distances = sequences.map((sequence) => sequence - firstSequence);
-  const numbers = Uint32Array.from([...header, ...lengths, ...distances]);
-  const shorts = new Uint16Array(words.length + postings.length);
-  shorts.set(postingCounts);
-  shorts.set(postings, words.length);
-  const text = [...speakers.map((speaker) => speaker ?? ''), ...words].join('\n');
-  return Buffer.concat([Buffer.from(numbers.buffer), Buffer.from(shorts.buffer), Buffer.from(text)]);
-}
-
-/** Nothing where the bytes are of another format, or of a machine with another byte order. */
-export function unpackTermBlock(packed: Uint8Array, firstSequence: number): TermBlock | undefined {
-  // A copy begins where numbers of 32 bits may begin.
-  const { buffer } = new Uint8Array(packed);
-  const [found, documents, words, postings] = new Uint32Array(buffer, 0, headerLength) as unknown as [
-    number,
-    number,
-    number,
-    number,
-  ];
-  if (found !== format) return undefined;
-  const lengths = [...new Uint32Array(buffer, headerLength * 4, documents)];
-  const distances = [...new Uint32Array(buffer, (headerLength + documents) * 4, documents)];
-  const shortsFrom = (headerLength + 2 * documents) * 4;
-  const postingCounts = new Uint16Array(buffer, shortsFrom, words);
-  const textFrom = shortsFrom + (words + postings) * 2;
-  const lines = Buffer.from(buffer, textFrom).toString().split('\n');
-  return {
-    sequences: distances.map((distance) => firstSequence + distance),
-    lengths,
-    speakers: lines.slice(0, documents).map((speaker) => speaker || undefined),
-    words: lines.slice(documents, documents + words),
-    postingCounts,
-    postings: new Uint16Array(buffer, shortsFrom + words * 2, postings),
-  };
+function lowerBound(keys: Float64Array, key: number): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((keys[middle] as number) < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }

@@ -2,7 +2,7 @@ import { type ByteComparison, largestComponent, plainComparison, simdComparison 
 
 let comparison: ByteComparison | undefined;
 
-/** Components that SIMD takes at a time; shorter rows are filled with zeros. */
+/** Components that SIMD takes at a time; shorter queries are filled with zeros. */
 const componentsAtATime = 8;
 
 /**
@@ -12,14 +12,15 @@ const componentsAtATime = 8;
 export class VectorTable {
   readonly dimensions: number;
   readonly #rowBytes: number;
-  #rows = new Int8Array(0);
+  /** Packed vectors, a row for each document. */
+  #rows = new Uint8Array(0);
   /** NaN where a document has no vector. */
   #scales = new Float32Array(0);
   #count = 0;
 
   constructor(dimensions: number) {
     this.dimensions = dimensions;
-    this.#rowBytes = Math.ceil(dimensions / componentsAtATime) * componentsAtATime;
+    this.#rowBytes = packedBytes(dimensions);
   }
 
   /** How many documents have a vector. */
@@ -35,34 +36,41 @@ export class VectorTable {
     return !Number.isNaN(this.#scales[document] ?? Number.NaN);
   }
 
-  set(document: number, packed: Uint8Array): void {
-    if (document >= this.#scales.length) this.#grow(document + 1);
-    if (!this.has(document)) this.#count++;
-    const { buffer, byteOffset } = packed;
-    this.#scales[document] = new DataView(buffer, byteOffset).getFloat32(0, true);
-    this.#rows.set(
-      new Int8Array(buffer, byteOffset + scaleBytes, this.dimensions),
-      document * this.#rowBytes,
-    );
+  /**
+   * Sets the vector of a document, or of several that follow one another.
+   *
+   * @param documents how many there are likely to be, so that room for all is made at once.
+   */
+  set(document: number, packed: Uint8Array, documents = 0): void {
+    const rowBytes = this.#rowBytes;
+    const end = document + packed.length / rowBytes;
+    if (end > this.#scales.length) this.#grow(end, documents);
+    this.#rows.set(packed, document * rowBytes);
+    const view = new DataView(packed.buffer, packed.byteOffset);
+    for (let at = document; at < end; at++) {
+      if (!this.has(at)) this.#count++;
+      this.#scales[at] = view.getFloat32((at - document) * rowBytes, true);
+    }
   }
 
   /** The cosine of the query with each document's vector; NaN where a document has none. */
   score(query: Float32Array, documents: number): Float64Array {
     const last = Math.min(documents, this.#scales.length);
     const scores = new Float64Array(documents).fill(Number.NaN, last);
-    const shorts = new Int16Array(this.#rowBytes);
-    const scale = quantise(query, shorts, largestComponent(this.#rowBytes));
+    const shorts = new Int16Array(Math.ceil(this.dimensions / componentsAtATime) * componentsAtATime);
+    const scale = quantise(query, shorts, largestComponent(shorts.length));
     comparison ??= simdComparison() ?? plainComparison;
-    const products = comparison.compare(this.#rows.subarray(0, last * this.#rowBytes), shorts);
+    const components = new Int8Array(this.#rows.buffer, scaleBytes);
+    const products = comparison.compare({ components, rows: last, rowBytes: this.#rowBytes }, shorts);
     for (let document = 0; document < last; document++) {
       scores[document] = (products[document] as number) * (this.#scales[document] as number) * scale;
     }
     return scores;
   }
 
-  #grow(documents: number): void {
-    const capacity = Math.max(16, documents, Math.ceil(this.#scales.length * 1.5));
-    const rows = new Int8Array(capacity * this.#rowBytes);
+  #grow(least: number, likely: number): void {
+    const capacity = Math.max(16, least, likely, Math.ceil(this.#scales.length * 1.5));
+    const rows = new Uint8Array(capacity * this.#rowBytes);
     rows.set(this.#rows);
     const scales = new Float32Array(capacity).fill(Number.NaN);
     scales.set(this.#scales);
