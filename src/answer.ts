@@ -85,6 +85,7 @@ export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<Ch
       shownAgain: inputs.shownAgain.map(({ media }) => summariseMedia(media)),
       recalled: context.recalled,
       recentTurns: context.recentTurns,
+      summarisedTurns: context.summarisedTurns,
       attempts,
       timings: {
         totalMs: elapsedMs(),

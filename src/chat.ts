@@ -4,28 +4,22 @@ import { answer } from './answer.js';
 import type { Call } from './call.js';
 import { openCall } from './call.js';
 import type { ChatStats } from './chat-stats.js';
+import { type ConversationName, withTenant } from './conversation-name.js';
 import type { ChatParts } from './defaults.js';
 import { makeParts } from './defaults.js';
 import { Emitter } from './emitter.js';
-import { ConfigurationError, InvalidInputError, MultimodalChatError } from './errors.js';
+import { ConfigurationError, MultimodalChatError } from './errors.js';
 import type { ChatEvents } from './events.js';
 import type { ForgetTarget } from './memory/memory-store.js';
 import type { ChatRequest, MultimodalChatOptions } from './options.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import { resolveOptions, resolveRequest } from './resolve-options.js';
 import { makeRetention, type Retention } from './retention.js';
+import { makeRollingSummary, type RollingSummary } from './rolling-summary.js';
 import { exportSession, importSession, transferable } from './session-transfer.js';
-import type { CallOptions, ChatPart, Conversation, Reply, Turn } from './types.js';
+import type { CallOptions, ChatPart, Reply, Turn } from './types.js';
 
-const defaultTenant = 'default';
 const defaultHistoryTurns = 100;
-
-/** A conversation whose tenant may be left out. */
-export interface ConversationName {
-  readonly sessionId: string;
-  /** Default `default`. */
-  readonly tenant?: string | undefined;
-}
 
 /**
  * Multimodal Gemini chat: a prompt with pictures, clips, recordings or documents goes in, an answer
@@ -51,9 +45,9 @@ export class MultimodalChat implements AsyncDisposable {
   readonly #startedAt: number;
   readonly #unsubscribe: (() => void) | undefined;
   readonly #retention: Retention | undefined;
+  readonly #summary: RollingSummary | undefined;
   #total = 0;
-  #succeeded = 0;
-  #failed = 0;
+  readonly #outcomes = { succeeded: 0, failed: 0, left: 0 };
   #hedged = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -68,6 +62,7 @@ export class MultimodalChat implements AsyncDisposable {
     this.#answerParts = { ...this.#parts, events: this.#events, options: this.#options };
     this.#startedAt = this.#options.clock.now();
     this.#retention = makeRetention(this.#options, this.#events, (before) => this.forget({ before }));
+    this.#summary = makeRollingSummary(this.#answerParts);
     this.#unsubscribe = this.#parts.keyPool.onEvent?.((event) => this.#events.emit('key', event));
   }
 
@@ -112,6 +107,7 @@ export class MultimodalChat implements AsyncDisposable {
   async *stream(request: ChatRequest): AsyncGenerator<ChatPart, void, undefined> {
     const call = this.#open(request);
     let outcome: 'succeeded' | 'failed' | 'left' = 'left';
+    const { conversation, turnId } = call;
     try {
       for await (const part of answer(this.#answerParts, call)) {
         if (part.type === 'done') outcome = 'succeeded';
@@ -120,13 +116,14 @@ export class MultimodalChat implements AsyncDisposable {
       }
     } catch (error) {
       outcome = 'failed';
-      if (MultimodalChatError.isInstance(error)) this.#emitFailure(call, error);
+      const { sessionId } = conversation;
+      if (MultimodalChatError.isInstance(error)) this.#events.emit('failure', { sessionId, turnId, error });
       throw error;
     } finally {
       call.end({ isComplete: outcome === 'succeeded' });
       this.#running.delete(call);
-      if (outcome === 'succeeded') this.#succeeded += 1;
-      if (outcome === 'failed') this.#failed += 1;
+      this.#outcomes[outcome] += 1;
+      if (outcome === 'succeeded') this.#summary?.consider(conversation, turnId);
       if (this.#running.size === 0) this.#idle?.();
     }
   }
@@ -197,11 +194,12 @@ export class MultimodalChat implements AsyncDisposable {
     const calls = {
       total: this.#total,
       inFlight: this.#running.size,
-      succeeded: this.#succeeded,
-      failed: this.#failed,
+      succeeded: this.#outcomes.succeeded,
+      failed: this.#outcomes.failed,
       hedged: this.#hedged,
     };
-    return { keys, memory, mediaArchive, calls, startedAt: this.#startedAt };
+    const summaries = this.#summary?.stats();
+    return { keys, memory, mediaArchive, summaries, calls, startedAt: this.#startedAt };
   }
 
   /**
@@ -228,6 +226,7 @@ export class MultimodalChat implements AsyncDisposable {
     }
     this.#unsubscribe?.();
     await this.#retention?.stop();
+    await this.#summary?.close();
     const closings = await Promise.allSettled(this.#parts.owned.map((part) => part.close()));
     for (const closing of closings) if (closing.status === 'rejected') throw closing.reason;
   }
@@ -248,13 +247,4 @@ export class MultimodalChat implements AsyncDisposable {
     this.#retention?.start();
     return call;
   }
-
-  #emitFailure(call: Call, error: MultimodalChatError): void {
-    this.#events.emit('failure', { sessionId: call.conversation.sessionId, turnId: call.turnId, error });
-  }
-}
-
-function withTenant({ sessionId, tenant }: ConversationName): Conversation {
-  if (sessionId === '') throw new InvalidInputError('`sessionId` must not be empty.');
-  return { sessionId, tenant: tenant ?? defaultTenant };
 }

@@ -2,10 +2,10 @@ import type { Call } from './call.js';
 import type { MediaShownAgain } from './context/compose.js';
 import { chooseShownAgain, detailOfShownAgain, type ShownAgain } from './context/show-again.js';
 import type { Emitter } from './emitter.js';
-import { MemoryError } from './errors.js';
 import type { ChatEvents } from './events.js';
 import type { MediaArchive } from './memory/media-archive.js';
 import type { PreparedMedia, RecalledTurn, Turn } from './types.js';
+import { unlessMemoryFails } from './unless-memory-fails.js';
 
 interface ArchiveParts {
   readonly archive: MediaArchive | undefined;
@@ -83,18 +83,4 @@ function toPrepared(
       ];
     }),
   };
-}
-
-async function unlessMemoryFails<T>(
-  { events }: ArchiveParts,
-  { conversation, turnId }: Call,
-  work: () => Promise<T>,
-): Promise<T | undefined> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!MemoryError.isInstance(error)) throw error;
-    events.emit('failure', { sessionId: conversation.sessionId, turnId, error });
-    return undefined;
-  }
 }

@@ -25,11 +25,11 @@ export interface ChatEvents {
   /** A key was cooled, disabled, recovered, or a limit was learned. */
   key: (event: KeyEvent) => void;
   media: (event: { sessionId: string; turnId: string; index: number; progress: MediaProgress }) => void;
-  /** Memory was read or written. */
+  /** Memory was read or written; `summarise` comes after the answer of the turn, when turns were added to a summary. */
   memory: (event: {
     sessionId: string;
     turnId: string;
-    action: 'recall' | 'append' | 'forget';
+    action: 'recall' | 'append' | 'forget' | 'summarise';
     turns: number;
     durationMs: number;
   }) => void;

@@ -4,13 +4,13 @@ import type { Clock } from './clock.js';
 import { fitRecent, type MediaShownAgain } from './context/compose.js';
 import { showEarlierMedia } from './earlier-media.js';
 import type { Emitter } from './emitter.js';
-import { MemoryError } from './errors.js';
 import type { ChatEvents } from './events.js';
 import type { MediaProcessor } from './media/media-processor.js';
 import type { MediaArchive } from './memory/media-archive.js';
-import type { MemoryStore } from './memory/memory-store.js';
+import type { ConversationSummary, MemoryStore } from './memory/memory-store.js';
 import type { ResolvedOptions } from './resolve-options.js';
 import type { ChatPart, MediaProgress, PreparedMedia, RecalledTurn, Turn } from './types.js';
+import { unlessMemoryFails } from './unless-memory-fails.js';
 
 /** What the preparation of a call works with. */
 export interface InputParts {
@@ -31,6 +31,8 @@ export interface GatheredInputs {
   readonly recent: readonly Turn[];
   /** Older turns that bear on the prompt, best first. */
   readonly recalled: readonly RecalledTurn[];
+  /** Of the first turns, where the latest are not the whole conversation. */
+  readonly summary?: ConversationSummary | undefined;
   readonly mediaMs: number;
   readonly memoryMs: number;
 }
@@ -63,22 +65,21 @@ async function prepareMedia(parts: InputParts, call: Call, push: Push): Promise<
   );
 }
 
+type Remembered = Pick<GatheredInputs, 'recent' | 'recalled' | 'summary'>;
+
 /** Reads the latest turns, and finds older ones where the latest are not the whole conversation. */
-async function readMemory(
-  parts: InputParts,
-  memory: MemoryStore,
-  call: Call,
-): Promise<Pick<GatheredInputs, 'recent' | 'recalled'>> {
-  const { recallTurns, recentTokens, recentTurns } = parts.context;
+async function readMemory(parts: InputParts, memory: MemoryStore, call: Call): Promise<Remembered> {
+  const { recallTurns, recentTokens, recentTurns, summary } = parts.context;
   const { conversation, request, signal, turnId } = call;
   const { sessionId } = conversation;
   const latest = await memory.recent(conversation, { limit: recentTurns, signal });
   const recent = fitRecent(latest, recentTokens);
   const isWhole = latest.length < recentTurns && recent.length === latest.length;
-  if (isWhole || recallTurns === 0) return { recent, recalled: [] };
+  if (isWhole) return { recent, recalled: [] };
 
-  const startedAt = parts.clock.now();
-  try {
+  const recall = async () => {
+    if (recallTurns === 0) return [];
+    const startedAt = parts.clock.now();
     // Recent turns are left out of what was recalled, so as many more are asked for.
     const limit = recallTurns + recent.length;
     const found = await memory.recall(conversation, request.prompt, { limit, signal });
@@ -86,13 +87,15 @@ async function readMemory(
     const recalled = found.filter(({ turn }) => !shown.has(turn.id)).slice(0, recallTurns);
     const durationMs = parts.clock.now() - startedAt;
     parts.events.emit('memory', { sessionId, turnId, action: 'recall', turns: recalled.length, durationMs });
-    return { recent, recalled };
-  } catch (error) {
-    // Recall improves an answer; only the recent turns are needed for one.
-    if (!MemoryError.isInstance(error)) throw error;
-    parts.events.emit('failure', { sessionId, turnId, error });
-    return { recent, recalled: [] };
-  }
+    return recalled;
+  };
+  const readSummary = async () => (summary ? memory.summaries?.read(conversation, { signal }) : undefined);
+  // Both improve an answer; only the recent turns are needed for one.
+  const [recalled, notes] = await Promise.all([
+    unlessMemoryFails(parts, call, recall),
+    unlessMemoryFails(parts, call, readSummary),
+  ]);
+  return { recent, recalled: recalled ?? [], summary: notes };
 }
 
 /** Prepares the media and reads memory at the same time; yields how the media come along. */
@@ -110,7 +113,7 @@ export async function* gatherInputs(
     memoryMs = elapsedMs();
     return remembered;
   };
-  const addEarlierMedia = async (inputs: Pick<GatheredInputs, 'media' | 'recent' | 'recalled'>) => {
+  const addEarlierMedia = async (inputs: Remembered & Pick<GatheredInputs, 'media'>) => {
     const maxTokens = parts.context.earlierMediaTokens;
     const shownAgain = await showEarlierMedia(parts, call, { ...inputs, maxTokens });
     return { ...inputs, shownAgain, mediaMs, memoryMs };

@@ -1,8 +1,8 @@
-export type { ConversationName } from './chat.js';
 export { MultimodalChat } from './chat.js';
-export type { ChatStats } from './chat-stats.js';
+export type { ChatStats, SummaryStats } from './chat-stats.js';
 export type { Clock } from './clock.js';
 export { systemClock } from './clock.js';
+export type { ConversationName } from './conversation-name.js';
 export type { MediaErrorReason } from './errors.js';
 export {
   BlockedError,
@@ -67,7 +67,7 @@ export type { GeminiEmbedderOptions } from './model/gemini-embedder.js';
 export { GeminiEmbedder } from './model/gemini-embedder.js';
 export type { GeminiModelOptions } from './model/gemini-model.js';
 export { GeminiModel } from './model/gemini-model.js';
-export type { ChatRequest, MultimodalChatOptions } from './options.js';
+export type { ChatRequest, MultimodalChatOptions, SummaryOptions } from './options.js';
 export type { BackoffRetryPolicyOptions } from './retry/backoff-retry-policy.js';
 export { BackoffRetryPolicy } from './retry/backoff-retry-policy.js';
 export type { RetryContext, RetryDecision, RetryPolicy } from './retry/retry-policy.js';

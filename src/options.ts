@@ -95,10 +95,27 @@ export interface MultimodalChatOptions {
         readonly recallTokens?: number | undefined;
         /** At most this many turns are recalled; 0 turns recall off. Default 20. */
         readonly recallTurns?: number | undefined;
+        /**
+         * Keeps a summary of the turns that are no longer sent verbatim, and sends it along. It is made
+         * after an answer, by one call of a cheap model once so many tokens of turns have been added, with
+         * quota that nobody waits for; it replaces no turn, and is forgotten with the turns. Needs a
+         * `MemoryStore` with `summaries`, which the shipped ones have. Default: off.
+         */
+        readonly summary?: boolean | SummaryOptions | undefined;
       }
     | undefined;
   /** For tests: a clock to run in virtual time. */
   readonly clock?: Clock | undefined;
+}
+
+/** How the summary of earlier turns is made. */
+export interface SummaryOptions {
+  /** Default `gemini-3.5-flash-lite`. */
+  readonly model?: string | undefined;
+  /** Tokens that it may take of a request. Default 1 000. */
+  readonly maxTokens?: number | undefined;
+  /** It is extended once so many tokens of turns are to be added. Default 4 000. */
+  readonly everyTokens?: number | undefined;
 }
 
 /** One question to the model. */

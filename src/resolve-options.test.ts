@@ -35,6 +35,15 @@ describe('resolveOptions', () => {
     });
   });
 
+  it.each([
+    [undefined, undefined],
+    [false, undefined],
+    [true, { model: 'gemini-3.5-flash-lite', maxTokens: 1_000, everyTokens: 4_000 }],
+    [{ everyTokens: 9 }, { model: 'gemini-3.5-flash-lite', maxTokens: 1_000, everyTokens: 9 }],
+  ])('takes `summary: %j` for %j', (summary, settings) => {
+    expect(resolveOptions({ context: { summary } }).context.summary).toEqual(settings);
+  });
+
   it('keeps injected parts as they are', () => {
     const retry = { next: () => undefined };
     expect(resolveOptions({ retry }).retry).toBe(retry);
@@ -54,6 +63,7 @@ describe('resolveOptions', () => {
   it.each<[string, object, RegExp]>([
     ['an unknown option', { modell: 'x' }, /modell/],
     ['a misspelt group member', { timeouts: { callms: 1 } }, /timeouts/],
+    ['a summary of nothing', { context: { summary: { maxTokens: 0 } } }, /context\.summary/],
     ['a negative budget', { context: { recallTokens: -1 } }, /context\.recallTokens/],
     [
       'a part without its methods',

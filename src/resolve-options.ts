@@ -9,6 +9,7 @@ import type { Embedder } from './memory/embedder.js';
 import type { MediaArchive } from './memory/media-archive.js';
 import type { MemoryStore } from './memory/memory-store.js';
 import type { ChatModel } from './model/chat-model.js';
+import { defaultSummaryModel } from './model/default-models.js';
 import type { ChatRequest, MultimodalChatOptions } from './options.js';
 import type { RetryPolicy } from './retry/retry-policy.js';
 import type { MediaSource } from './types.js';
@@ -61,6 +62,14 @@ const timeoutsSchema = z.strictObject({
   callMs: durationMs.default(300_000),
 });
 
+const summarySchema = z.strictObject({
+  model: name.default(defaultSummaryModel),
+  /** Tokens that the summary may take of a request. */
+  maxTokens: atLeastOne.default(1_000),
+  /** It is extended once so many tokens of turns are to be added. */
+  everyTokens: atLeastOne.default(4_000),
+});
+
 const contextSchema = z.strictObject({
   /** Tokens that the attachments of one call may cost together. */
   mediaTokens: atLeastOne.default(64_000),
@@ -74,6 +83,10 @@ const contextSchema = z.strictObject({
   recallTokens: count.default(4_000),
   /** At most this many turns are recalled; 0 turns recall off. */
   recallTurns: count.default(20),
+  /** A summary of the turns that are no longer sent verbatim. */
+  summary: z
+    .union([z.boolean().transform((isOn) => (isOn ? summarySchema.parse({}) : undefined)), summarySchema])
+    .optional(),
 });
 
 const retrySchema = z.strictObject({

@@ -248,6 +248,8 @@ export interface Reply {
   readonly recalled: readonly RecalledTurn[];
   /** How many recent turns were sent verbatim. */
   readonly recentTurns: number;
+  /** How many of the first turns were shown to the model as a summary; 0 with `context.summary` off. */
+  readonly summarisedTurns: number;
   readonly attempts: readonly Attempt[];
   readonly timings: Timings;
   /** Whether the turn is durably stored. `false` with memory off, or when storing failed (see the `failure` event). */

@@ -56,6 +56,36 @@ describe('composeContext', () => {
     ]);
   });
 
+  it('puts the summary before the recalled turns, as a quotation, as far as whole sentences fit', () => {
+    const summary = {
+      text: 'Ann is a vet. She keeps bees.',
+      turns: 9,
+      lastTurn: 'l',
+      until: Date.UTC(2026, 0, 1),
+    };
+    const compose = (maxTokens: number | undefined) =>
+      composeContext({
+        ...nothing,
+        prompt: 'Now?',
+        recalled: [recalledTurn(1)],
+        summary,
+        budget: { ...budget, summary: maxTokens === undefined ? undefined : { maxTokens } },
+      });
+    const whole = compose(100);
+    expect(whole.summarisedTurns).toBe(9);
+    const [notes, quoted, prompt] = texts(whole.contents[0]);
+    expect(notes).toMatch(
+      /^Notes on the first 9 turns .* 2026-01-01 .*\n\n> Ann is a vet. She keeps bees.\n\nEnd/s,
+    );
+    expect(quoted).toContain('> question 1');
+    expect(prompt).toBe('Now?');
+    expect(texts(compose(4).contents[0])[0]).toMatch(/> Ann is a vet\.\n/);
+    for (const none of [compose(1), compose(undefined)]) {
+      expect(none.summarisedTurns).toBe(0);
+      expect(texts(none.contents[0])).toHaveLength(2);
+    }
+  });
+
   it('gives an earlier answer back verbatim, with the model that it is from', () => {
     const parts = [{ text: 'answer 1', thoughtSignature: 'c2ln' }];
     const recent = [turn(1, { model: 'gemini-x', replyParts: parts })];

@@ -1,15 +1,20 @@
+import type { ConversationSummary } from '../memory/memory-store.js';
 import type { ModelContent, ModelPart } from '../model/chat-model.js';
 import type { PreparedMedia, RecalledTurn, Turn } from '../types.js';
 import { estimateTextTokens } from './budget.js';
-import { announceAgain, mediaParts, mentionMedia, quoteTurns } from './describe.js';
+import { announceAgain, mediaParts, mentionMedia, quoteNotes, quoteTurns } from './describe.js';
+import { fitSummary } from './fit-summary.js';
 
 /** Tokens that a message costs beside its text: role and separators. */
 const tokensPerMessage = 4;
+/** No turn costs less. */
+export const fewestTurnTokens = 2 * tokensPerMessage;
 
 /** How much of memory may go into a request, in tokens. */
 interface ContextBudget {
   readonly recentTokens: number;
   readonly recallTokens: number;
+  readonly summary?: { readonly maxTokens: number } | undefined;
 }
 
 export interface ContextInput {
@@ -21,6 +26,8 @@ export interface ContextInput {
   readonly recent: readonly Turn[];
   /** Best first; turns that are also recent are left out. */
   readonly recalled: readonly RecalledTurn[];
+  /** Of the first turns. */
+  readonly summary?: ConversationSummary | undefined;
   readonly budget: ContextBudget;
 }
 
@@ -36,10 +43,12 @@ export interface ComposedContext {
   /** The recalled turns that fitted, oldest first. */
   readonly recalled: readonly RecalledTurn[];
   readonly recentTurns: number;
+  /** How many of the first turns the request holds as a summary. */
+  readonly summarisedTurns: number;
 }
 
 /** Tokens of a turn as it is sent. */
-function estimateTurnTokens(turn: Turn): number {
+export function estimateTurnTokens(turn: Turn): number {
   return estimateTextTokens(turn.prompt) + estimateTextTokens(turn.reply) + 2 * tokensPerMessage;
 }
 
@@ -86,16 +95,26 @@ function recentContents(turn: Turn): ModelContent[] {
   return [said, { role: 'model', parts: [{ type: 'text', text: turn.reply }], verbatim }];
 }
 
+function fitNotes({ budget, summary }: ContextInput): ConversationSummary | undefined {
+  if (summary === undefined || budget.summary === undefined) return undefined;
+  const text = fitSummary(summary.text, budget.summary.maxTokens);
+  return text === '' ? undefined : { ...summary, text };
+}
+
 /**
  * Builds the messages of one request: recent turns in their own roles, then one user message that
- * holds the recalled turns as a quotation, the media with their timestamps (earlier ones first), and
- * last the prompt.
+ * holds the summary and the recalled turns as quotations, the media with their timestamps (earlier ones
+ * first), and last the prompt.
  */
 export function composeContext(input: ContextInput): ComposedContext {
   const recent = fitRecent(input.recent, input.budget.recentTokens);
   const recalled = fitRecalled(input.recalled, recent, input.budget.recallTokens);
+  const notes = fitNotes(input);
   const lastParts: ModelPart[] = [];
-  if (recalled.length > 0) lastParts.push({ type: 'text', text: quoteTurns(recalled) });
+  if (notes !== undefined) lastParts.push({ type: 'text', text: quoteNotes(notes) });
+  if (recalled.length > 0) {
+    lastParts.push({ type: 'text', text: quoteTurns(recalled.map(({ turn }) => turn)) });
+  }
   for (const { at, media } of input.shownAgain ?? []) {
     lastParts.push({ type: 'text', text: announceAgain(media, at) }, ...mediaParts(media));
   }
@@ -110,5 +129,6 @@ export function composeContext(input: ContextInput): ComposedContext {
     for (const part of content.parts)
       if (part.type === 'text') estimatedTokens += estimateTextTokens(part.text);
   }
-  return { contents, estimatedTokens, recalled, recentTurns: recent.length };
+  const summarisedTurns = notes?.turns ?? 0;
+  return { contents, estimatedTokens, recalled, recentTurns: recent.length, summarisedTurns };
 }

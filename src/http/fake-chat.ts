@@ -67,6 +67,7 @@ function fakeReply(reply: Partial<Reply> = {}): Reply {
     shownAgain: [],
     recalled: [],
     recentTurns: 0,
+    summarisedTurns: 0,
     attempts: [],
     timings: { totalMs: 1234, mediaMs: 0, memoryMs: 1, queueMs: 0, firstTokenMs: 900 },
     remembered: true,

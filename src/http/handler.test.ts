@@ -119,6 +119,7 @@ describe('the other routes', () => {
         },
         memory: { turns: 7, sessions: 2, cacheSize: 42, pending: 0, diskBytes: 4096 },
         calls: { total: 20, inFlight: 2, succeeded: 17, failed: 1, hedged: 3 },
+        summaries: { made: 4, failed: 1, postponed: 2, lastErrorAt: 1_700_000_000_500, lastError: 'No.' },
       },
     });
     const response = await createHandler(chat)(new Request(url('/stats')));
@@ -169,6 +170,13 @@ describe('the other routes', () => {
       queued: 1,
       in_flight: 2,
       calls: { total: 20, in_flight: 2, succeeded: 17, failed: 1, hedged: 3 },
+      summaries: {
+        made: 4,
+        failed: 1,
+        postponed: 2,
+        last_error: 1_700_000_000.5,
+        last_error_message: 'No.',
+      },
       media_archive: null,
       memory: { turns: 7, sessions: 2, pending: 0, disk_bytes: 4096 },
       started_at: 1_700_000_000,

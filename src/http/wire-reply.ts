@@ -32,6 +32,7 @@ export function wireReply(reply: Reply, options: WireOptions): object {
     shown_again: reply.shownAgain.map(({ name, kind }) => ({ name, kind })),
     recalled: reply.recalled.map(wireRecalled),
     recent_turns: reply.recentTurns,
+    summarised_turns: reply.summarisedTurns,
     attempts: reply.attempts.map(wireAttempt),
     timings: {
       total_ms: reply.timings.totalMs,

@@ -3,7 +3,7 @@ import { seconds } from './wire-reply.js';
 
 /** The JSON form of a chat's statistics. */
 export function wireStats(stats: ChatStats, notice: string | undefined): object {
-  const { keys, memory, calls } = stats;
+  const { keys, memory, calls, summaries } = stats;
   return {
     api_key_stats: Object.fromEntries(keys.keys.map((key) => [key.id, wireKey(key)])),
     cache_size: memory?.cacheSize ?? 0,
@@ -32,6 +32,13 @@ export function wireStats(stats: ChatStats, notice: string | undefined): object 
             disk_bytes: memory.diskBytes,
           },
     media_archive: stats.mediaArchive ?? null,
+    summaries: summaries && {
+      made: summaries.made,
+      failed: summaries.failed,
+      postponed: summaries.postponed,
+      last_error: summaries.lastErrorAt === null ? null : seconds(summaries.lastErrorAt),
+      last_error_message: summaries.lastError,
+    },
     started_at: seconds(stats.startedAt),
     notice,
   };

@@ -4,6 +4,9 @@ export const defaultChatModel = 'gemini-3.8-flash';
 /** Tried, in this order, when the chosen model is overloaded, retired or out of quota. */
 export const defaultFallbackModels: readonly string[] = ['gemini-3.5-flash-lite'];
 
+/** Writes summaries of earlier turns, where they are asked for: cheap, with quotas of its own. */
+export const defaultSummaryModel = 'gemini-3.5-flash-lite';
+
 /** Multimodal, 8,192 input tokens, up to 3,072 dimensions that may be cut. */
 export const defaultEmbeddingModel = 'gemini-embedding-2';
 

@@ -1,0 +1,337 @@
+import { EventEmitter, once } from 'node:events';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type {
+  ChatEvents,
+  ChatModel,
+  ModelCallOptions,
+  ModelRequest,
+  MultimodalChatOptions,
+} from 'multimodal-chat';
+import { MemoryError, MultimodalChat, systemClock } from 'multimodal-chat';
+import {
+  FakeChatModel,
+  FakeKeyPool,
+  type GeminiEmulator,
+  InMemoryStore,
+  startGeminiEmulator,
+} from 'multimodal-chat/testing';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+
+const summaryModel = 'gemini-3.5-flash-lite';
+/** Stands in summaries alone. */
+const marker = 'Zusammengefasst';
+const sessionId = 's';
+
+let emulator: GeminiEmulator;
+let dataDir: string;
+const opened: MultimodalChat[] = [];
+
+/** Notes that hold every fact of what they were made from. */
+const notesOn = (texts: readonly string[]) =>
+  `${marker}: ${[...new Set(texts.join(' ').match(/fact\d+/g))].join(' ')}.`;
+
+beforeEach(async () => {
+  emulator = await startGeminiEmulator({
+    answer: (call) => (call.model === summaryModel ? notesOn(call.texts) : 'Noted.'),
+  });
+  dataDir = await mkdtemp(join(tmpdir(), 'summary-'));
+});
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((chat) => chat.close()));
+  await emulator.close();
+  await rm(dataDir, { recursive: true, force: true });
+});
+
+/** Three turns are sent verbatim; two more make a summary. Nothing is recalled, to see the summary alone. */
+const context = {
+  recentTokens: 120,
+  recallTurns: 0,
+  summary: { everyTokens: 60, maxTokens: 300 },
+} satisfies MultimodalChatOptions['context'];
+
+function openChat(options: MultimodalChatOptions = {}): MultimodalChat {
+  const chat = new MultimodalChat({
+    keys: ['a-key-0001'],
+    baseUrl: emulator.url,
+    dataDir,
+    retry: { baseDelayMs: 1, maxDelayMs: 2 },
+    context,
+    ...options,
+  });
+  opened.push(chat);
+  return chat;
+}
+
+const saying = (number: number) =>
+  `Please remember fact${number}, ${'which is of some importance '.repeat(3)}`;
+
+async function tell(chat: MultimodalChat, from: number, to: number, more: { tenant?: string } = {}) {
+  for (let number = from; number <= to; number += 1) {
+    await chat.send({ sessionId, prompt: saying(number), ...more });
+  }
+}
+
+/** The next event of its kind that fulfils the condition. */
+function next<Name extends 'memory' | 'failure'>(
+  chat: MultimodalChat,
+  name: Name,
+  isMeant: (event: Parameters<ChatEvents[Name]>[0]) => boolean = () => true,
+): Promise<Parameters<ChatEvents[Name]>[0]> {
+  return new Promise((resolve) => {
+    const listener = (event: Parameters<ChatEvents[Name]>[0]) => {
+      if (isMeant(event)) resolve(event);
+    };
+    chat.on(name, listener as ChatEvents[Name]);
+  });
+}
+const nextSummary = (chat: MultimodalChat) => next(chat, 'memory', ({ action }) => action === 'summarise');
+
+const summaryCalls = () => emulator.journal.filter(({ model }) => model === summaryModel);
+const lastTexts = () => (emulator.journal.at(-1)?.texts ?? []).join('\n');
+
+async function filesWith(word: string): Promise<string[]> {
+  const entries = await readdir(dataDir, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+  const found = await Promise.all(
+    files.map(async (file) => ((await readFile(file)).includes(word) ? [file] : [])),
+  );
+  return found.flat();
+}
+
+/** Repeats what it is asked; asked for a summary, it waits for the answer. */
+class HeldSummaries implements ChatModel {
+  readonly #fake = new FakeChatModel();
+  readonly #asked = new EventEmitter();
+  readonly asked = once(this.#asked, 'asked');
+
+  answer(text: string): void {
+    this.#fake.answerNext(text);
+    this.#asked.emit('answer');
+  }
+
+  async *stream(request: ModelRequest, options: ModelCallOptions) {
+    if (request.model === summaryModel) {
+      const answered = once(this.#asked, 'answer');
+      this.#asked.emit('asked');
+      await answered;
+    }
+    yield* this.#fake.stream(request, options);
+  }
+}
+
+describe('the summary of turns that are no longer sent verbatim', () => {
+  it('is made after an answer once they have grown enough, and goes along with the next question', async () => {
+    const chat = openChat();
+    const made = nextSummary(chat);
+    await tell(chat, 1, 4);
+    expect(summaryCalls()).toEqual([]);
+    await tell(chat, 5, 6);
+    expect(await made).toMatchObject({ sessionId, turns: 2 });
+    expect((await chat.stats()).summaries).toMatchObject({ made: 1, failed: 0, lastError: null });
+
+    const reply = await chat.send({ sessionId, prompt: 'What do you know?' });
+    expect(reply).toMatchObject({ summarisedTurns: 2, recalled: [] });
+    const texts = lastTexts();
+    expect(texts).toMatch(new RegExp(`^> ${marker}: fact1 fact2\\.$`, 'm'));
+    expect(texts).toContain('Notes on the first 2 turns');
+    expect(texts).toContain(saying(6));
+    expect(texts).not.toContain(saying(1));
+    expect((await chat.history({ sessionId })).map(({ prompt }) => prompt)).toContain(saying(1));
+  });
+
+  it('is extended by what follows, from itself and the new turns alone', async () => {
+    const chat = openChat();
+    for (let number = 1; number <= 6; number += 1) await tell(chat, number, number);
+    await expect.poll(async () => (await chat.stats()).summaries?.made).toBe(1);
+    await tell(chat, 7, 8);
+    await expect.poll(async () => (await chat.stats()).summaries?.made).toBe(2);
+    const [, second] = summaryCalls();
+    const texts = (second?.texts ?? []).join('\n');
+    expect(texts).toContain(`> ${marker}: fact1 fact2.`);
+    expect(texts).not.toContain(saying(2));
+    expect(texts).toContain(saying(3).trimEnd());
+    await chat.send({ sessionId, prompt: 'And now?' });
+    expect(lastTexts()).toContain(`> ${marker}: fact1 fact2 fact3 fact4.`);
+  });
+
+  it('is there after a restart', async () => {
+    const before = openChat();
+    const made = nextSummary(before);
+    await tell(before, 1, 6);
+    await made;
+    await before.close();
+    const { summarisedTurns } = await openChat().send({ sessionId, prompt: 'What do you know?' });
+    expect(summarisedTurns).toBe(2);
+    expect(lastTexts()).toContain(`${marker}: fact1 fact2.`);
+  });
+
+  it('catches up with a long conversation that has none, the oldest turns first', async () => {
+    await tell(openChat({ context: { ...context, summary: false } }), 1, 12);
+    const chat = openChat();
+    const made = nextSummary(chat);
+    await tell(chat, 13, 13);
+    expect(await made).toMatchObject({ turns: 10 });
+  });
+
+  it.each([
+    ['its conversation', () => ({ sessionId })],
+    ['its tenant', () => ({ tenant: 'default' })],
+    ['everything before a date', () => ({ before: new Date(Date.now() + 1_000) })],
+  ])('is gone from the disk with %s', async (_, target) => {
+    const chat = openChat();
+    const made = nextSummary(chat);
+    await tell(chat, 1, 6);
+    await made;
+    expect(await filesWith(marker)).not.toEqual([]);
+    expect(await chat.forget(target())).toBe(6);
+    expect(await filesWith(marker)).toEqual([]);
+    expect(await filesWith('fact1')).toEqual([]);
+    const { summarisedTurns } = await chat.send({ sessionId, prompt: 'What do you know?' });
+    expect(summarisedTurns).toBe(0);
+  });
+
+  it('goes with the first turn that it covers, and is made anew without it', async () => {
+    let now = Date.now() - 1_000_000;
+    const chat = openChat({ clock: { ...systemClock, now: () => now } });
+    const made = nextSummary(chat);
+    for (let number = 1; number <= 6; number += 1) {
+      await tell(chat, number, number);
+      now += 1_000;
+    }
+    await made;
+    const [first] = await chat.history({ sessionId });
+    await chat.forget({ before: new Date((first?.createdAt ?? 0) + 1) });
+    expect(await filesWith(marker)).toEqual([]);
+    const again = nextSummary(chat);
+    await tell(chat, 7, 7);
+    await again;
+    await chat.send({ sessionId, prompt: 'What do you know?' });
+    expect(lastTexts()).toContain(`${marker}: fact2 fact3 fact4.`);
+  });
+
+  it('is not kept when the conversation was forgotten while it was made', async () => {
+    const model = new HeldSummaries();
+    const chat = openChat({ model });
+    await tell(chat, 1, 6);
+    await model.asked;
+    await chat.forget({ sessionId });
+    model.answer(marker);
+    await chat.close();
+    expect(await filesWith(marker)).toEqual([]);
+  });
+
+  it('is not shown to another tenant or another session', async () => {
+    const chat = openChat();
+    const made = nextSummary(chat);
+    await tell(chat, 1, 6);
+    await made;
+    const foreign = openChat({ context: { ...context, summary: { everyTokens: 100_000 } } });
+    await tell(foreign, 11, 16, { tenant: 'another' });
+    expect(lastTexts()).not.toContain(marker);
+    const reply = await foreign.send({ sessionId, tenant: 'another', prompt: 'What do you know?' });
+    expect(reply.summarisedTurns).toBe(0);
+    expect(lastTexts()).not.toContain('fact1,');
+  });
+
+  it('is left out of a request that holds the whole conversation', async () => {
+    const chat = openChat();
+    const made = nextSummary(chat);
+    await tell(chat, 1, 6);
+    await made;
+    await chat.close();
+    const roomy = openChat({ context: { ...context, recentTokens: 12_000 } });
+    expect((await roomy.send({ sessionId, prompt: 'Hm?' })).summarisedTurns).toBe(0);
+    expect(lastTexts()).not.toContain(marker);
+  });
+
+  it.each([undefined, false])('is not made with `summary: %j`', async (summary) => {
+    const chat = openChat({ context: { ...context, summary } });
+    await tell(chat, 1, 8);
+    expect((await chat.stats()).summaries).toBeUndefined();
+    await chat.close();
+    expect(summaryCalls()).toEqual([]);
+  });
+
+  it('is not made for a store that cannot keep it', async () => {
+    const memory = Object.assign(new InMemoryStore(), { summaries: undefined });
+    const chat = openChat({ memory });
+    await tell(chat, 1, 8);
+    await chat.close();
+    expect(summaryCalls()).toEqual([]);
+  });
+});
+
+describe('the call for a summary', () => {
+  it('asks the pool for what nobody else wants', async () => {
+    const keyPool = new FakeKeyPool();
+    const chat = openChat({ keyPool, context: { ...context, summary: true } });
+    const long = 'x'.repeat(12_000);
+    const made = nextSummary(chat);
+    for (let turn = 0; turn < 3; turn += 1) await chat.send({ sessionId, tenant: 't', prompt: long });
+    await made;
+    const needs = keyPool.leases.map(({ need: { model, priority, tenant } }) => ({
+      model,
+      priority,
+      tenant,
+    }));
+    expect(needs.at(-1)).toEqual({ model: summaryModel, priority: 'batch', tenant: 't' });
+    expect(needs.slice(0, -1).every(({ priority }) => priority === 'interactive')).toBe(true);
+  });
+
+  it('is put off while there is no quota to spare', async () => {
+    const chat = openChat({ limits: [{ model: summaryModel, rpm: 0 }] });
+    const failures: unknown[] = [];
+    chat.on('failure', (event) => failures.push(event));
+    await tell(chat, 1, 6);
+    await expect.poll(async () => (await chat.stats()).summaries?.postponed).toBeGreaterThan(0);
+    await chat.close();
+    expect(summaryCalls()).toEqual([]);
+    expect(failures).toEqual([]);
+  });
+
+  it('disturbs no answer when it fails, and is left alone for a while', async () => {
+    let now = Date.now();
+    const chat = openChat({ clock: { ...systemClock, now: () => now } });
+    emulator.inject({ fault: 'internal', model: summaryModel, times: 2 });
+    const failed = next(chat, 'failure');
+    await tell(chat, 1, 6);
+    const { error, ...names } = await failed;
+    expect(error).toBeInstanceOf(MemoryError);
+    expect(error.message).toMatch(/summary of earlier turns could not be made: .*tried again/);
+    expect(names.sessionId).toBe(sessionId);
+    await tell(chat, 7, 8);
+    expect(summaryCalls()).toHaveLength(2);
+    expect((await chat.stats()).summaries).toMatchObject({ made: 0, failed: 1, lastErrorAt: now });
+    expect((await chat.stats()).calls).toMatchObject({ succeeded: 8, failed: 0 });
+
+    now += 61_000;
+    const made = nextSummary(chat);
+    await tell(chat, 9, 9);
+    await made;
+    await chat.send({ sessionId, prompt: 'What do you know?' });
+    expect(lastTexts()).toContain(`${marker}: fact1 fact2 fact3`);
+  });
+
+  it('goes to the model that was chosen', async () => {
+    const chat = openChat({
+      context: { ...context, summary: { ...context.summary, model: 'gemini-3.6-flash' } },
+    });
+    const made = nextSummary(chat);
+    await tell(chat, 1, 6);
+    await made;
+    emulator.expectCalls({ model: 'gemini-3.6-flash' }, 1);
+  });
+
+  it('is broken off when the chat is closed', async () => {
+    const chat = openChat();
+    emulator.inject({ fault: 'stall', model: summaryModel, times: Number.POSITIVE_INFINITY });
+    await tell(chat, 1, 6);
+    await expect.poll(() => summaryCalls().length).toBe(1);
+    await chat.close();
+    await emulator.whenIdle();
+    expect(summaryCalls()).toMatchObject([{ aborted: true }]);
+    expect(await filesWith(marker)).toEqual([]);
+  });
+});
