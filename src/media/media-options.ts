@@ -24,8 +24,9 @@ export interface MediaOptions {
   /** JPEG quality of what is sent, 1 to 100. Default 75. */
   readonly quality?: number | undefined;
   /**
-   * `auto` takes the nearest keyframes where they lie within a quarter of the spacing, which costs a
-   * fraction of the time; `exact` always decodes the frame at the wanted instant. Default `auto`.
+   * `auto` shows a frame within a quarter of the spacing between frames: a keyframe, or what takes the least
+   * decoding, at a fraction of the cost. `exact` always decodes the frame at the wanted instant. Frames are
+   * labelled with their own time either way. Default `auto`.
    */
   readonly accuracy?: 'auto' | 'exact' | undefined;
   /**

@@ -10,6 +10,9 @@ import { inMemoryBytes, type OpenedSource } from './source.js';
 import { tooLarge } from './too-large.js';
 import type { Workspace } from './workspace.js';
 
+/** Files up to this many bytes are read at once; of larger ones often but a part is needed. */
+const readAtOnceBytes = 2 ** 20;
+
 /** An ordinary file as a source: a small one read at once, a large one where it lies. */
 export async function openFile(
   given: string,
@@ -32,7 +35,7 @@ export async function openFile(
     }
     if (stats.size > maxBytes) throw tooLarge(name, maxBytes);
     const bytes = Number(stats.size);
-    if (bytes <= inMemoryBytes) {
+    if (bytes <= (pathRoot === undefined ? readAtOnceBytes : inMemoryBytes)) {
       const data = await readStart(file, bytes, name);
       signal.throwIfAborted();
       // What was checked is what is used: by its name another file could be found later.
@@ -42,7 +45,7 @@ export async function openFile(
     return {
       bytes,
       identity: identity ?? (await hashFile(path, signal)),
-      fingerprint: () => sampleFile(path, bytes),
+      fingerprint: () => (bytes <= inMemoryBytes ? hashFile(path, signal) : sampleFile(path, bytes)),
       head: await readStart(file, sniffBytes, name),
       data: undefined,
       read: () => readWhole(path),

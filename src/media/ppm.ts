@@ -13,7 +13,8 @@ const maxHeaderBytes = 64;
 
 /**
  * Splits ffmpeg's `image2pipe` output of PPM pictures, which say their own size. Only one picture is
- * in memory at a time: the stream is not read on before the caller wants the next. A picture that is
+ * in memory at a time: the stream is not read on before the caller wants the next, which is then put
+ * where the one before it was. A picture that is
  * cut off at the end is dropped.
  */
 export async function* readPpmFrames(
@@ -22,6 +23,7 @@ export async function* readPpmFrames(
 ): AsyncGenerator<RgbFrame, void, undefined> {
   let pending: Buffer = Buffer.alloc(0);
   let frame: { width: number; height: number; data: Buffer; filled: number } | undefined;
+  let memory: Buffer = Buffer.alloc(0);
   for await (const chunk of stream as AsyncIterable<Buffer>) {
     pending = pending.length ? Buffer.concat([pending, chunk]) : chunk;
     while (pending.length > 0) {
@@ -34,7 +36,9 @@ export async function* readPpmFrames(
         if (width * height > maxPixels) {
           throw new MediaError('too-large', `A frame of ${width}x${height} is larger than maxPixels allows.`);
         }
-        frame = { width, height, data: Buffer.allocUnsafe(width * height * 3), filled: 0 };
+        const bytes = width * height * 3;
+        if (memory.length !== bytes) memory = Buffer.allocUnsafeSlow(bytes);
+        frame = { width, height, data: memory, filled: 0 };
         pending = pending.subarray(header[0].length);
       }
       const taken = pending.copy(frame.data, frame.filled);

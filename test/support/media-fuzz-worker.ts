@@ -6,7 +6,7 @@ import { MediaError } from '../../src/errors.js';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
 import { openSource } from '../../src/media/open-source.js';
 import { sniffFormat } from '../../src/media/sniff.js';
-import { findNeighbours, openPacketIndex, packetsUpTo } from '../../src/media/video/packet-index.js';
+import { openPacketIndex } from '../../src/media/video/packet-index.js';
 import { Workspace } from '../../src/media/workspace.js';
 import type { PreparedMedia } from '../../src/types.js';
 import { type Mutant, makeMutant } from './media-mutations.js';
@@ -143,19 +143,16 @@ async function readIndex({ name, bytes }: Mutant): Promise<string> {
   try {
     const { startMs, endMs } = index.span;
     const targets = [0.25, 0.75].map((share) => startMs + share * (endMs - startMs));
-    await findNeighbours(index, targets);
-    const wanted = await Promise.all(targets.map((target) => index.sink.getPacket(target / 1000)));
-    let packets = 0;
-    for await (const _ of packetsUpTo(
-      index,
-      wanted.filter((packet) => packet !== null),
-    ))
-      packets += 1;
-    return packets > 0 ? 'packets' : 'no packets';
+    await index.neighbours(targets);
+    let bytes = 0;
+    const moments = targets.map((target) => ({ fromMs: target - 100, toMs: target }));
+    const packets = index.packets({ timesMs: await index.shownAt(moments), shiftMs: 0 });
+    for await (const piece of packets as AsyncIterable<Uint8Array>) bytes += piece.length;
+    return bytes > 0 ? 'packets' : 'no packets';
   } catch {
     return 'damaged index';
   } finally {
-    index.input.dispose();
+    index.close();
   }
 }
 

@@ -1,15 +1,18 @@
 import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
+import * as clipReader from './clip-reader.js';
+import * as codedUnits from './coded-units.js';
 import type {
   IndexAnswer,
   IndexCall,
   IndexLocation,
   IndexQuestion,
-  PacketQuery,
-  SentPacket,
+  IndexValue,
+  PacketSelection,
   TrackDescription,
-} from './serve-indexes.js';
-import { serveIndexes } from './serve-indexes.js';
+} from './index-messages.js';
+import type { KeyframeNeighbours, Moment } from './plan.js';
+import { type ReaderParts, serveIndexes } from './serve-indexes.js';
 
 /** Far above what any sound index takes; whoever waits longer has met a loop that never ends. */
 const patienceMs = 5000;
@@ -28,10 +31,10 @@ class IndexThread {
   #failure: string | undefined;
 
   constructor() {
-    this.#worker = new Worker(programOf(serveIndexes), {
+    this.#worker = new Worker(program(), {
       eval: true,
       execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb },
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMb, maxYoungGenerationSizeMb: 4 },
     });
     this.#worker.unref();
     this.#worker.on('message', (answer: IndexAnswer) => this.#waiting.get(answer.id)?.settle(answer));
@@ -44,7 +47,7 @@ class IndexThread {
   }
 
   /** Rejects when the call fails, takes too long, or brings the thread down. */
-  ask(index: number, call: IndexCall): Promise<IndexAnswer['value']> {
+  ask(index: number, call: IndexCall): Promise<IndexValue> {
     if (this.#failure !== undefined) return Promise.reject(new Error(this.#failure));
     this.#asked += 1;
     const id = this.#asked;
@@ -71,15 +74,24 @@ class IndexThread {
   }
 }
 
-/** The function as a program of its own. */
-function programOf(serve: typeof serveIndexes): string {
+/** All that the thread runs, as text. */
+function program(): string {
+  const { describeTrack, findNeighbours, findShown, packetsUpTo, writeMatroska } = clipReader;
+  const { breakLink, isDisposable, unitFormat, unitHeaders } = codedUnits;
+  const parts: ReaderParts = {
+    ...{ describeTrack, findNeighbours, findShown, packetsUpTo, writeMatroska },
+    ...{ breakLink, isDisposable, unitFormat, unitHeaders },
+  };
+  const sources = Object.entries(parts).map(([name, part]) => `${name}: ${part.toString()}`);
   const path = createRequire(import.meta.url).resolve('mediabunny');
   return [
     // Some transpilers wrap functions in this to keep their names.
     'const __name = (target) => target;',
     // mediabunny writes what it finds odd to the console, and what a thread writes keeps the process alive.
     "for (const level of ['warn', 'error']) console[level] = () => undefined;",
-    `(${serve.toString()})(require('node:worker_threads').parentPort, require(${JSON.stringify(path)}));`,
+    `const parts = {${sources.join(',')}};`,
+    "const port = require('node:worker_threads').parentPort;",
+    `(${serveIndexes.toString()})(port, require(${JSON.stringify(path)}), parts);`,
   ].join('\n');
 }
 
@@ -89,8 +101,13 @@ let opened = 0;
 /** The index of one clip, read in the thread. */
 export interface OpenIndex {
   /** Nothing when the container has no video track in a codec that mediabunny knows. */
-  readonly track: TrackDescription | null;
-  find(query: PacketQuery): Promise<SentPacket | null>;
+  readonly track: TrackDescription | undefined;
+  /** The keyframes around each target. */
+  neighbours(targetsMs: readonly number[]): Promise<readonly KeyframeNeighbours[]>;
+  /** The times of the frames at these moments, each once. */
+  shownAt(moments: readonly Moment[]): Promise<readonly number[]>;
+  /** What has to be decoded to see some frames, as Matroska. One at a time. */
+  read(selection: PacketSelection): AsyncGenerator<Uint8Array>;
   close(): void;
 }
 
@@ -100,17 +117,32 @@ export async function openIndex(location: IndexLocation): Promise<OpenIndex> {
   const thread = current;
   opened += 1;
   const index = opened;
+  const ask = (call: IndexCall) => thread.ask(index, call);
   // A thread that has ended has closed all of them.
-  const close = () => void thread.ask(index, { close: true }).catch(() => undefined);
+  const close = () => void ask({ close: true }).catch(() => undefined);
   try {
-    const track = (await thread.ask(index, { open: location })) as TrackDescription | null;
+    const track = (await ask({ open: location })) as TrackDescription | undefined;
     return {
       track,
-      find: async (query) => (await thread.ask(index, { find: query })) as SentPacket | null,
+      neighbours: async (targets) => (await ask({ neighbours: targets })) as readonly KeyframeNeighbours[],
+      shownAt: async (moments) => (await ask({ shownAt: moments })) as readonly number[],
+      read: (selection) => read(ask, selection),
       close,
     };
   } catch (error) {
     close();
     throw error;
+  }
+}
+
+async function* read(
+  ask: (call: IndexCall) => Promise<IndexValue>,
+  selection: PacketSelection,
+): AsyncGenerator<Uint8Array> {
+  await ask({ write: selection });
+  for (;;) {
+    const piece = (await ask({ read: true })) as Uint8Array | undefined;
+    if (!piece) return;
+    yield piece;
   }
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { chooseFrames, chooseKeyframes, isSinglePassCheaper, planTargets } from './plan.js';
+import { chooseFrames, chooseKeyframes, chooseNearby, isSinglePassCheaper, planTargets } from './plan.js';
 
 describe('planTargets', () => {
   it('takes the middles of equal slices', () => {
@@ -55,6 +55,44 @@ describe('chooseKeyframes', () => {
       { targetMs: 6000, beforeMs: 4000, afterMs: 8000 },
     ];
     expect(chooseKeyframes(neighbours, span)).toBeUndefined();
+  });
+});
+
+describe('chooseNearby', () => {
+  it('takes a keyframe within a quarter of the spacing, or else the earliest frame within it', () => {
+    const neighbours = [
+      { targetMs: 2000, beforeMs: 1000, afterMs: 2900 },
+      { targetMs: 6000, beforeMs: 2900, afterMs: 7500 },
+    ];
+    expect(chooseNearby(neighbours, { startMs: 0, endMs: 8000 })).toEqual([
+      { fromMs: 2900, toMs: 2900 },
+      { fromMs: 5000, toMs: 6000 },
+    ]);
+  });
+
+  it('stays in order and within a quarter of the spacing, wherever keyframes are', () => {
+    const keyframes = fc.uniqueArray(fc.integer({ min: 0, max: 59_999 }), { maxLength: 40 });
+    fc.assert(
+      fc.property(keyframes, fc.integer({ min: 1, max: 40 }), (unsorted, count) => {
+        const span = { startMs: 0, endMs: 60_000 };
+        const times = [0, ...unsorted].sort((a, b) => a - b);
+        const targets = planTargets(span, count);
+        const neighbours = targets.map((targetMs) => ({
+          targetMs,
+          beforeMs: Math.max(...times.filter((time) => time <= targetMs)),
+          afterMs: times.find((time) => time > targetMs),
+        }));
+        const chosen = chooseNearby(neighbours, span);
+        expect(chosen).toHaveLength(count);
+        for (const [i, { fromMs, toMs }] of chosen.entries()) {
+          const target = targets[i] ?? 0;
+          const farthest = Math.max(Math.abs(fromMs - target), Math.abs(toMs - target));
+          expect(farthest).toBeLessThanOrEqual(60_000 / count / 4 + 1e-6);
+          expect(toMs).toBeGreaterThanOrEqual(fromMs);
+          expect(fromMs).toBeGreaterThan(chosen[i - 1]?.toMs ?? -1);
+        }
+      }),
+    );
   });
 });
 

@@ -65,15 +65,40 @@ export function nearestKeyframes(neighbours: readonly KeyframeNeighbours[]): rea
   );
 }
 
+/** How far from its target a frame may be that is not to be exact. */
+const toleranceOf = (span: Span, targets: number) => (span.endMs - span.startMs) / targets / 4;
+
+/** When a frame may begin that is to be shown. Where none does, it is the one on screen at the end. */
+export interface Moment {
+  readonly fromMs: number;
+  readonly toMs: number;
+}
+
+/** The frame that is on screen at an instant. */
+export function exactly(instantMs: number): Moment {
+  return { fromMs: instantMs, toMs: instantMs };
+}
+
 /**
- * The keyframes to show in place of exact frames: the nearest to each target, when all of them lie
- * within a quarter of the spacing between targets; nothing otherwise.
+ * What to show where frames need not be exact, each within a quarter of the spacing between targets: the
+ * nearest keyframe, or else the earliest frame, up to which the least has to be decoded.
  */
+export function chooseNearby(neighbours: readonly KeyframeNeighbours[], span: Span): readonly Moment[] {
+  const toleranceMs = toleranceOf(span, neighbours.length);
+  const nearest = nearestKeyframes(neighbours);
+  return neighbours.map(({ targetMs }, i) => {
+    const keyMs = nearest[i] ?? targetMs;
+    const isNear = Math.abs(keyMs - targetMs) <= toleranceMs;
+    return isNear ? exactly(keyMs) : { fromMs: targetMs - toleranceMs, toMs: targetMs };
+  });
+}
+
+/** The nearest keyframe to each target, when all of them lie within a quarter of the spacing; nothing otherwise. */
 export function chooseKeyframes(
   neighbours: readonly KeyframeNeighbours[],
   span: Span,
 ): readonly number[] | undefined {
-  const toleranceMs = (span.endMs - span.startMs) / neighbours.length / 4;
+  const toleranceMs = toleranceOf(span, neighbours.length);
   const nearest = nearestKeyframes(neighbours);
   const close = nearest.every(
     (keyMs, i) => Math.abs(keyMs - (neighbours[i]?.targetMs ?? keyMs)) <= toleranceMs,

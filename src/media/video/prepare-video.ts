@@ -110,7 +110,7 @@ async function readIndexed(
     // A damaged index says nothing about the pictures: ffmpeg reads many files that it gives up on.
     return undefined;
   } finally {
-    index?.input.dispose();
+    index?.close();
   }
 }
 

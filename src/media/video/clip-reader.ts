@@ -1,0 +1,165 @@
+import type {
+  EncodedPacket,
+  EncodedPacketSink,
+  Input,
+  InputVideoTrack,
+  StreamTargetChunk,
+  VideoCodec,
+} from 'mediabunny';
+import type { UnitFormat } from './coded-units.js';
+import type { TrackDescription } from './index-messages.js';
+import type { KeyframeNeighbours, Moment } from './plan.js';
+
+/**
+ * What is done with an open clip in the thread that reads indexes, which gets these functions as text:
+ * none may use anything but what it is given.
+ */
+
+export async function describeTrack(
+  input: Input,
+  track: InputVideoTrack,
+  codec: string,
+): Promise<TrackDescription> {
+  return {
+    codec,
+    hasAudio: (await input.getPrimaryAudioTrack()) !== null,
+    firstSeconds: await track.getFirstTimestamp(),
+    endSeconds: (await track.getDurationFromMetadata()) ?? (await track.computeDuration()),
+    rotation: await track.getRotation(),
+    flip: await track.getFlip(),
+    squareWidth: await track.getSquarePixelWidth(),
+    squareHeight: await track.getSquarePixelHeight(),
+    codedWidth: await track.getCodedWidth(),
+    codedHeight: await track.getCodedHeight(),
+    colours: await track.getColorSpace(),
+  };
+}
+
+/** The keyframes around each target; none where a clip has none. */
+export async function findNeighbours(
+  sink: EncodedPacketSink,
+  targetsMs: readonly number[],
+): Promise<readonly KeyframeNeighbours[]> {
+  const metadataOnly = { metadataOnly: true };
+  const neighbours: KeyframeNeighbours[] = [];
+  for (const targetMs of targetsMs) {
+    const before =
+      (await sink.getKeyPacket(targetMs / 1000, metadataOnly)) ??
+      (await sink.getFirstKeyPacket(metadataOnly));
+    if (!before) return [];
+    const after = await sink.getNextKeyPacket(before, metadataOnly);
+    neighbours.push({
+      targetMs,
+      beforeMs: before.timestamp * 1000,
+      afterMs: after ? after.timestamp * 1000 : undefined,
+    });
+  }
+  return neighbours;
+}
+
+/** The times of the frames at these moments, each once. */
+export async function findShown(
+  sink: EncodedPacketSink,
+  moments: readonly Moment[],
+): Promise<readonly number[]> {
+  // A microsecond, so that a time that went through milliseconds still finds the packet that begins then.
+  const nudgeSeconds = 1e-6;
+  const at = (seconds: number) => sink.getPacket(seconds + nudgeSeconds, { metadataOnly: true });
+  const times: number[] = [];
+  for (const { fromMs, toMs } of moments) {
+    let packet = await at(fromMs / 1000);
+    if (packet && packet.timestamp + nudgeSeconds < fromMs / 1000) {
+      // It began before: the next one, or else what is on screen at the end.
+      const next = Math.min(packet.timestamp + packet.duration, toMs / 1000);
+      packet = await at(Math.max(next, fromMs / 1000));
+    }
+    const timeMs = packet && packet.timestamp * 1000;
+    if (timeMs !== null && timeMs !== times.at(-1)) times.push(timeMs);
+  }
+  return times;
+}
+
+/** What decoding has to know of the units of packets. */
+export interface UnitHandling {
+  readonly format: UnitFormat;
+  unitHeaders(data: Uint8Array, lengthBytes: number): readonly number[];
+  breakLink(data: Uint8Array, headers: readonly number[]): Uint8Array;
+  isDisposable(codec: string, data: Uint8Array, headers: readonly number[]): boolean;
+}
+
+/**
+ * Everything that has to be decoded to see the frames at these times, in the order of decoding: from the
+ * keyframe before each up to the frame itself, nothing twice, and no pictures in between that only
+ * somebody who watches would miss.
+ */
+export async function* packetsUpTo(
+  sink: EncodedPacketSink,
+  codec: string,
+  timesMs: readonly number[],
+  units: UnitHandling,
+): AsyncGenerator<EncodedPacket> {
+  const metadataOnly = { metadataOnly: true };
+  const { lengthBytes, hasOneLayer } = units.format;
+  // As above.
+  const nudgeSeconds = 1e-6;
+  const frames: EncodedPacket[] = [];
+  for (const timeMs of timesMs) {
+    const frame = await sink.getPacket(timeMs / 1000 + nudgeSeconds, metadataOnly);
+    if (frame) frames.push(frame);
+  }
+  const wanted = new Set(frames.map(({ sequenceNumber }) => sequenceNumber));
+  let current: EncodedPacket | null = null;
+  for (const frame of frames) {
+    const key: EncodedPacket | null = await sink.getKeyPacket(frame.timestamp, metadataOnly);
+    if (!key) continue;
+    const continues: boolean = current !== null && current.sequenceNumber >= key.sequenceNumber;
+    current = continues && current ? current : await sink.getKeyPacket(key.timestamp);
+    if (!current) continue;
+    if (!continues && codec === 'hevc') {
+      const { data } = current;
+      yield current.clone({ data: units.breakLink(data, units.unitHeaders(data, lengthBytes)) });
+    } else if (!continues) yield current;
+    while (current.sequenceNumber < frame.sequenceNumber) {
+      const next: EncodedPacket | null = await sink.getNextPacket(current);
+      if (!next) break;
+      current = next;
+      const isLeftOut =
+        hasOneLayer &&
+        !wanted.has(next.sequenceNumber) &&
+        units.isDisposable(codec, next.data, units.unitHeaders(next.data, lengthBytes));
+      if (!isLeftOut) yield next;
+    }
+  }
+}
+
+/** Writes packets as a Matroska stream, so that ffmpeg decodes nothing else and no file is written. */
+export async function writeMatroska(
+  mediabunny: typeof import('mediabunny'),
+  track: InputVideoTrack,
+  packets: AsyncIterable<EncodedPacket>,
+  shiftSeconds: number,
+  writable: WritableStream<StreamTargetChunk>,
+): Promise<void> {
+  const { EncodedVideoPacketSource, MkvOutputFormat, Output, StreamTarget } = mediabunny;
+  const [codec, decoderConfig] = [await track.getCodec(), await track.getDecoderConfig()];
+  if (!codec || !decoderConfig) throw new Error('The clip describes no decoder.');
+  const output = new Output({
+    format: new MkvOutputFormat({ appendOnly: true }),
+    // Pieces of their own memory, which can be given away. Larger ones cost fewer messages, smaller ones less memory.
+    target: new StreamTarget(writable, { chunked: true, chunkSize: 2 ** 18 }),
+  });
+  const source = new EncodedVideoPacketSource(codec as VideoCodec);
+  output.addVideoTrack(source);
+  await output.start();
+  try {
+    let meta: { decoderConfig: VideoDecoderConfig } | undefined = { decoderConfig };
+    for await (const packet of packets) {
+      await source.add(packet.clone({ timestamp: packet.timestamp + shiftSeconds }), meta);
+      meta = undefined;
+    }
+    await output.finalize();
+  } catch (error) {
+    if (output.state !== 'finalized') await output.cancel();
+    throw error;
+  }
+}

@@ -1,0 +1,63 @@
+import type { SniffedFormat } from '../sniff.js';
+import type { KeyframeNeighbours, Moment } from './plan.js';
+
+/** Where a clip is, and as what to read it. */
+export interface IndexLocation {
+  readonly indexer: NonNullable<SniffedFormat['indexer']>;
+  /** All bytes, or else the path of a file. */
+  readonly data: Uint8Array | undefined;
+  readonly path: string | undefined;
+}
+
+/** What a container says of its main video track. */
+export interface TrackDescription {
+  readonly codec: string;
+  readonly hasAudio: boolean;
+  readonly firstSeconds: number;
+  readonly endSeconds: number;
+  readonly rotation: 0 | 90 | 180 | 270;
+  readonly flip: boolean;
+  readonly squareWidth: number;
+  readonly squareHeight: number;
+  readonly codedWidth: number;
+  readonly codedHeight: number;
+  readonly colours: VideoColorSpaceInit;
+}
+
+/** Frames to decode: their times and what is added to each, in milliseconds. */
+export interface PacketSelection {
+  readonly timesMs: readonly number[];
+  readonly shiftMs: number;
+}
+
+export type IndexCall =
+  | { readonly open: IndexLocation }
+  /** The keyframes around each instant, in milliseconds. */
+  | { readonly neighbours: readonly number[] }
+  /** The time of the frame at each moment, in milliseconds. */
+  | { readonly shownAt: readonly Moment[] }
+  /** Begins to write the packets that these frames need; `read` gives them bit by bit. */
+  | { readonly write: PacketSelection }
+  | { readonly read: true }
+  | { readonly close: true };
+
+export interface IndexQuestion {
+  readonly id: number;
+  /** Which of the open indexes it is about. */
+  readonly index: number;
+  readonly call: IndexCall;
+}
+
+/** Nothing where there is no such track, frame or further byte. */
+export type IndexValue =
+  | TrackDescription
+  | readonly KeyframeNeighbours[]
+  | readonly number[]
+  | Uint8Array
+  | undefined;
+
+export interface IndexAnswer {
+  readonly id: number;
+  readonly value?: IndexValue;
+  readonly error?: string | undefined;
+}
