@@ -1,16 +1,18 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { ChromaMemoryStore } from '../../src/chroma.js';
-import { composeContext } from '../../src/context/compose.js';
-import { EmbeddedMemoryStore } from '../../src/memory/embedded/embedded-memory-store.js';
-import type { Embedder } from '../../src/memory/embedder.js';
-import type { MemoryStore } from '../../src/memory/memory-store.js';
 import type { Turn } from '../../src/types.js';
 import { startChromaServer } from '../support/chroma-server.js';
+import { obstacleToSqlite } from './memory-sqlite.js';
+import { chromaDirect, fromStore, localSubjects, type Subject, timed } from './memory-subjects.js';
+import { embedder, makeText, makeTurn } from './memory-turns.js';
 import { median, quantile, rounded } from './statistics.js';
 
-export const storeNames = ['embedded', 'chroma', 'chroma-outbox', 'chroma-direct'] as const;
+export const storeNames = ['embedded', 'better-sqlite3', 'chroma', 'chroma-outbox', 'chroma-direct'] as const;
 
 export interface MemoryCase {
   readonly store: (typeof storeNames)[number];
@@ -20,114 +22,10 @@ export interface MemoryCase {
   readonly sessionTurns: number;
 }
 
-const dimensions = 768;
 const samples = 200;
 const largestBatch = 500;
-
-/** Words drawn by a rule of their own, so that every run has the same texts: few common, many rare. */
-export function makeText(seed: number, words: number): string {
-  let state = (seed * 2_654_435_761) >>> 0;
-  return Array.from({ length: words }, () => {
-    state = (state * 1_664_525 + 1_013_904_223) >>> 0;
-    return `word${Math.floor(20_000 ** (state / 2 ** 32))}`;
-  }).join(' ');
-}
-
-function makeVector(text: string): Float32Array {
-  const vector = new Float32Array(dimensions);
-  let state = text.length;
-  for (let at = 0; at < dimensions; at++) {
-    state = (state * 1_664_525 + 1_013_904_223 + text.charCodeAt(at % text.length)) >>> 0;
-    vector[at] = state / 2 ** 32 - 0.5;
-  }
-  const length = Math.hypot(...vector);
-  return vector.map((component) => component / length);
-}
-
-/** Costs next to nothing, so that the store is measured. */
-export const embedder: Embedder = {
-  model: 'bench',
-  dimensions,
-  embed: async (texts) => texts.map(makeVector),
-};
-
-export const makeTurn = (n: number, sessionId: string): Turn => ({
-  tenant: 'bench',
-  sessionId,
-  id: `turn-${n}`,
-  createdAt: 1_700_000_000_000 + n,
-  prompt: makeText(n, 20),
-  reply: makeText(n + 500_000_000, 60),
-});
-
-export interface Subject {
-  append(turns: readonly Turn[]): Promise<void>;
-  recall(sessionId: string, query: string): Promise<unknown>;
-  /** All that a request needs of memory: the last turns, those that bear on the query, and the request. */
-  compose?(sessionId: string, query: string): Promise<unknown>;
-  flush(): Promise<void>;
-  /** Another one over the same data, with nothing in its caches. */
-  reopen(): Promise<Subject>;
-  close(): Promise<void>;
-}
-
-export const fromStore = (open: () => MemoryStore): Subject => {
-  const store = open();
-  return {
-    append: async (turns) => {
-      await Promise.all(turns.map((turn) => store.append(turn)));
-    },
-    recall: (sessionId, query) => store.recall({ tenant: 'bench', sessionId }, query, { limit: 10 }),
-    compose: async (sessionId, query) => {
-      const conversation = { tenant: 'bench', sessionId };
-      const [recent, recalled] = await Promise.all([
-        store.recent(conversation, { limit: 50 }),
-        store.recall(conversation, query, { limit: 50 }),
-      ]);
-      const budget = { recentTokens: 8_000, recallTokens: 4_000 };
-      return composeContext({ prompt: query, media: [], recent, recalled, budget });
-    },
-    flush: () => store.flush(),
-    reopen: async () => {
-      await store.close();
-      return fromStore(open);
-    },
-    close: () => store.close(),
-  };
-};
-
-/** What an app would write by hand: one collection, upsert with the vector, query with a filter. */
-export async function chromaDirect(url: string): Promise<Subject> {
-  const { ChromaClient } = await import('chromadb');
-  const { hostname, port } = new URL(url);
-  const client = new ChromaClient({ host: hostname, port: Number(port) });
-  const collection = await client.getOrCreateCollection({
-    name: 'direct',
-    embeddingFunction: null,
-    configuration: { hnsw: { space: 'cosine' } },
-  });
-  return {
-    append: async (turns) => {
-      const texts = turns.map(({ prompt, reply }) => `${prompt}\n${reply}`);
-      await collection.upsert({
-        ids: turns.map(({ sessionId, id }) => `${sessionId}/${id}`),
-        embeddings: texts.map((text) => Array.from(makeVector(text))),
-        documents: texts,
-        metadatas: turns.map(({ sessionId }) => ({ sessionId })),
-      });
-    },
-    recall: (sessionId, query) =>
-      collection.query({
-        queryEmbeddings: [Array.from(makeVector(query))],
-        nResults: 10,
-        where: { sessionId },
-        include: ['documents', 'metadatas', 'distances'],
-      }),
-    flush: async () => undefined,
-    reopen: () => chromaDirect(url),
-    close: async () => undefined,
-  };
-}
+const coldRuns = 5;
+const progressEvery = 100_000;
 
 async function diskBytes(directory: string): Promise<number> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
@@ -136,25 +34,51 @@ async function diskBytes(directory: string): Promise<number> {
   return sizes.reduce((sum, { size }) => sum + size, 0);
 }
 
-export async function timed(work: () => Promise<unknown>): Promise<number> {
-  const startedAt = performance.now();
-  await work();
-  return performance.now() - startedAt;
+interface ColdRecall {
+  readonly ms: number;
+  readonly cpuMs?: number;
 }
 
-/** Fills a store, then times single appends, warm recalls, and the first recall of a fresh process. */
-async function measure(opened: Subject, { turns, sessionTurns }: MemoryCase, directory: string) {
-  let subject = opened;
+/** Medians of processes of their own. */
+async function coldRecallOfFile(store: string, path: string): Promise<ColdRecall> {
+  const script = fileURLToPath(new URL('./memory-cold.ts', import.meta.url));
+  const runs: Required<ColdRecall>[] = [];
+  for (let n = 0; n < coldRuns; n++) {
+    const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', script, store, path]);
+    runs.push(JSON.parse(stdout) as Required<ColdRecall>);
+  }
+  return {
+    ms: rounded(median(runs.map(({ ms }) => ms))),
+    cpuMs: rounded(median(runs.map(({ cpuMs }) => cpuMs))),
+  };
+}
+
+/** On a server: by a store that was just opened. */
+async function coldRecallOnServer(subject: Subject): Promise<ColdRecall> {
+  await subject.recall('nobody', makeText(3, 12));
+  return { ms: rounded(await timed(() => subject.recall('asked', makeText(10, 12)))) };
+}
+
+async function fill(subject: Subject, { turns, sessionTurns }: MemoryCase): Promise<void> {
   const batch: Turn[] = [];
   for (let n = 0; n < turns; n++) {
     batch.push(makeTurn(n, n < sessionTurns ? 'asked' : `other-${n % Math.ceil(turns / 200)}`));
     if (batch.length === largestBatch || n === turns - 1) await subject.append(batch.splice(0));
+    if (n % progressEvery === progressEvery - 1) {
+      await subject.flush();
+      process.stderr.write(`${n + 1} turns after ${Math.round(performance.now() / 1000)} s\n`);
+    }
   }
   await subject.flush();
+}
+
+/** Fills a store, then times single appends and warm recalls. */
+async function measure(subject: Subject, memoryCase: MemoryCase, directory: string) {
+  await fill(subject, memoryCase);
   const query = (n: number) => makeText(n * 7 + 3, 12);
   const appendMs: number[] = [];
   for (let n = 0; n < samples; n++) {
-    const turn = makeTurn(turns + n, 'appended');
+    const turn = makeTurn(memoryCase.turns + n, 'appended');
     appendMs.push(await timed(() => subject.append([turn])));
   }
   await subject.flush();
@@ -167,38 +91,42 @@ async function measure(opened: Subject, { turns, sessionTurns }: MemoryCase, dir
     composeMs.push(await timed(() => compose('asked', query(n))));
   }
   await subject.flush();
-  subject = await subject.reopen();
-  await subject.recall('nobody', query(0));
-  const coldMs = await timed(() => subject.recall('asked', query(1)));
-  const figures = {
+  return {
     appendP50Ms: rounded(median(appendMs)),
     appendP99Ms: rounded(quantile(appendMs, 0.99)),
     recallWarmP50Ms: rounded(median(recallMs)),
-    recallColdMs: rounded(coldMs),
     ...(composeMs.length > 0 ? { composeP50Ms: rounded(median(composeMs)) } : {}),
     rssMb: rounded(process.memoryUsage().rss / 2 ** 20, 0),
     diskMb: rounded((await diskBytes(directory)) / 2 ** 20, 1),
   };
-  await subject.close();
-  return figures;
 }
 
-/** Runs one case; best in a process of its own, for the sake of `rssMb`. Nothing where the server cannot run. */
-export async function runMemoryCase(memoryCase: MemoryCase) {
-  if (memoryCase.store === 'embedded') {
-    const directory = await mkdtemp(join(tmpdir(), 'bench-memory-'));
-    try {
-      const open = () =>
-        new EmbeddedMemoryStore({
-          path: join(directory, 'memory.db'),
-          embedder,
-          queryEmbeddingTimeoutMs: 60_000,
-        });
-      return { ...memoryCase, ...(await measure(fromStore(open), memoryCase, directory)) };
-    } finally {
-      await rm(directory, { recursive: true, force: true });
-    }
+async function runLocalCase(memoryCase: MemoryCase, open: (path: string) => Promise<Subject>) {
+  const obstacle = memoryCase.store === 'better-sqlite3' ? await obstacleToSqlite() : undefined;
+  if (obstacle) {
+    process.stderr.write(`Skipped: ${obstacle}\n`);
+    return undefined;
   }
+  const directory = await mkdtemp(join(tmpdir(), 'bench-memory-'));
+  try {
+    const path = join(directory, 'memory.db');
+    const subject = await open(path);
+    const figures = await measure(subject, memoryCase, directory);
+    await subject.close();
+    const { ms, cpuMs } = await coldRecallOfFile(memoryCase.store, path);
+    return { ...memoryCase, ...figures, recallColdMs: ms, recallColdCpuMs: cpuMs };
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+/**
+ * Runs one case; best in a process of its own, for the sake of `rssMb`. Nothing where the store cannot
+ * run here; why is said on stderr.
+ */
+export async function runMemoryCase(memoryCase: MemoryCase) {
+  const openLocal = localSubjects[memoryCase.store];
+  if (openLocal) return runLocalCase(memoryCase, openLocal);
   const server = await startChromaServer();
   if (!server) return undefined;
   try {
@@ -206,7 +134,11 @@ export async function runMemoryCase(memoryCase: MemoryCase) {
     const outbox = memoryCase.store === 'chroma-outbox' ? join(dataDirectory, 'outbox.db') : undefined;
     const open = () => new ChromaMemoryStore({ url, embedder, outbox, queryEmbeddingTimeoutMs: 60_000 });
     const subject = memoryCase.store === 'chroma-direct' ? await chromaDirect(url) : fromStore(open);
-    return { ...memoryCase, ...(await measure(subject, memoryCase, dataDirectory)) };
+    const figures = await measure(subject, memoryCase, dataDirectory);
+    const reopened = await subject.reopen();
+    const { ms } = await coldRecallOnServer(reopened);
+    await reopened.close();
+    return { ...memoryCase, ...figures, recallColdMs: ms };
   } finally {
     await server.stop();
   }

@@ -1,14 +1,7 @@
 import { ChromaMemoryStore } from '../../src/chroma.js';
 import { startChromaServer } from '../support/chroma-server.js';
-import {
-  chromaDirect,
-  embedder,
-  fromStore,
-  makeText,
-  makeTurn,
-  type Subject,
-  timed,
-} from './memory-cases.js';
+import { chromaDirect, fromStore, type Subject, timed } from './memory-subjects.js';
+import { embedder, makeText, makeTurn } from './memory-turns.js';
 import { median, rounded } from './statistics.js';
 
 const rounds = 150;

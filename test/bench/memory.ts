@@ -1,6 +1,6 @@
 /**
  * `npm run bench:memory -- --json [--turns 1000,100000] [--session-turns 1000,5000]
- * [--stores embedded,chroma,chroma-outbox,chroma-direct] [--locomo DIR [--split]]
+ * [--stores embedded,better-sqlite3,chroma,chroma-outbox,chroma-direct] [--locomo DIR [--split]]
  * [--embedder MODULE]`
  *
  * `--split` also judges each conversation with what was tuned on the others. MODULE exports an `embedder`. Prints one JSON object on stdout; progress goes to stderr.

@@ -7,7 +7,7 @@ export interface ByteComparison {
   compare(table: ByteTable, query: Int16Array): Int32Array;
 }
 
-export interface ByteTable {
+interface ByteTable {
   readonly components: Int8Array;
   readonly rows: number;
   /** From the beginning of a row to that of the next. Where a query is longer than a row, its end is zeros. */
