@@ -75,6 +75,7 @@ describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
     await using after = new ChromaMemoryStore({ url, collectionPrefix, embedder });
     await after.recall(conversation, 'car', { limit: 1 });
     await expect.poll(async () => (await after.stats()).cacheSize).toBe(2);
+    await after.flush();
     const [found] = await after.recall(conversation, 'car', { limit: 1 });
     expect(found?.turn.prompt).toBe('We sold the automobile.');
   });
@@ -137,6 +138,39 @@ describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
     for (const store of stores) {
       expect((await store.stats()).cacheSize).toBe(0);
       await store.close();
+    }
+  });
+
+  it('keeps no summary of turns that another process forgets', async () => {
+    const collectionPrefix = newPrefix();
+    await using store = new ChromaMemoryStore({ url, collectionPrefix });
+    await using other = new ChromaMemoryStore({ url, collectionPrefix });
+    const turns = [1, 2, 3].map((day) => makeTurn({ createdAt: Date.UTC(2026, 0, day) }));
+    for (const turn of turns) await store.append(turn);
+    const summaryOf = (count: number) => ({
+      text: 'They spoke of France.',
+      turns: count,
+      lastTurn: turns[count - 1]?.id ?? '',
+      until: turns[count - 1]?.createdAt ?? 0,
+    });
+    expect(await store.summaries.keep(conversation, summaryOf(2))).toBe(true);
+    expect(await other.summaries.read(conversation)).toEqual(summaryOf(2));
+    await other.forget({ before: new Date(Date.UTC(2026, 0, 2)) });
+    expect(await store.summaries.read(conversation)).toBeUndefined();
+    expect(await store.summaries.keep(conversation, summaryOf(3))).toBe(false);
+    expect(await other.summaries.read(conversation)).toBeUndefined();
+  });
+
+  it('lets a summary go that was written while its turns were being forgotten', async () => {
+    const collectionPrefix = newPrefix();
+    await using store = new ChromaMemoryStore({ url, collectionPrefix });
+    await using other = new ChromaMemoryStore({ url, collectionPrefix });
+    for (let round = 0; round < 10; round += 1) {
+      const turn = makeTurn();
+      await store.append(turn);
+      const summary = { text: 'Secret.', turns: 1, lastTurn: turn.id, until: turn.createdAt };
+      await Promise.all([other.summaries.keep(conversation, summary), store.forget(conversation)]);
+      expect(await store.summaries.read(conversation)).toBeUndefined();
     }
   });
 

@@ -3,11 +3,12 @@ import type { CallOptions, Conversation, RecalledTurn, Turn } from '../../types.
 import { closedError } from '../closed-error.js';
 import type { Embedder } from '../embedder.js';
 import { EmbeddingBacklog } from '../embedding-backlog.js';
-import type { ForgetTarget, MemoryStats, MemoryStore } from '../memory-store.js';
+import type { ConversationSummaries, ForgetTarget, MemoryStats, MemoryStore } from '../memory-store.js';
 import { embedQuery } from '../query-vector.js';
 import { ChromaConnection } from './chroma-connection.js';
 import { type ChromaMemoryStoreOptions, resolveChromaOptions } from './chroma-options.js';
 import { ChromaSessions, turnAt } from './chroma-sessions.js';
+import { ChromaSummaries } from './chroma-summaries.js';
 import { ChromaTurns } from './chroma-turns.js';
 import { byPosition, ChromaVectors, type NearestTurns } from './chroma-vectors.js';
 import { DirectIntake } from './direct-intake.js';
@@ -40,6 +41,8 @@ interface Dense {
  * ```
  */
 export class ChromaMemoryStore implements MemoryStore {
+  readonly summaries: ConversationSummaries;
+  readonly #summaries: ChromaSummaries;
   readonly #connection: ChromaConnection;
   readonly #vectorsPrefix: string;
   readonly #queryEmbeddingTimeoutMs: number;
@@ -85,6 +88,13 @@ export class ChromaMemoryStore implements MemoryStore {
         new LocalVectors({ vectors: this.#dense.vectors, dimensions, maxBytes: maxCacheBytes, clock }),
       maxBytes: maxCacheBytes,
     });
+    this.#summaries = new ChromaSummaries({
+      connection,
+      collection: resolved.summariesCollection,
+      sessions: this.#sessions,
+      assertOpen: () => this.#assertOpen(),
+    });
+    this.summaries = this.#summaries;
   }
 
   /** @throws MemoryError when the turn could not be made durable, such as when the outbox is full. */
@@ -134,12 +144,15 @@ export class ChromaMemoryStore implements MemoryStore {
     const alsoStored = dropped.length > 0 ? (await this.#turns.known(dropped, signal)).size : 0;
     const where = toForget(target);
     this.#dense?.vectors.forget(target);
-    // Vectors first: when this breaks off, the turns that are left say what is still to be done.
+    // The turns last: when this breaks off, those that are left say what is still to be done.
+    await this.#summaries.forget(target, signal);
     for (const name of await this.#connection.collections(this.#vectorsPrefix, signal)) {
       await this.#connection.call(name, (collection) => collection.delete({ where }), signal);
     }
     const deleted = await this.#turns.forget(target, signal);
     this.#sessions.clear();
+    // One that was being made found its turns until now.
+    await this.#summaries.forget(target, signal);
     return deleted + dropped.length - alsoStored;
   }
 

@@ -53,6 +53,7 @@ export function resolveChromaOptions(options: ChromaMemoryStoreOptions) {
     token: options.token ?? env.CHROMA_API_KEY,
     embedder: options.embedder,
     turnsCollection: `${prefix}turns`,
+    summariesCollection: `${prefix}summaries`,
     vectorsPrefix: `${prefix}vectors-`,
     outbox: options.outbox,
     maxPending: options.maxPending ?? 100_000,

@@ -2,7 +2,7 @@ import type { CallOptions } from '../../types.js';
 import type { ForgetTarget } from '../memory-store.js';
 import type { ChromaConnection } from './chroma-connection.js';
 import { inConversation, inConversationFrom, type RecordScope, toForget } from './scope.js';
-import type { TurnRecord } from './turn-record.js';
+import { placeholderVector, type TurnRecord } from './turn-record.js';
 
 const pageSize = 1_000;
 
@@ -106,10 +106,4 @@ export class ChromaTurns {
   count(): Promise<number> {
     return this.#connection.call(this.#collection, (collection) => collection.count());
   }
-}
-
-/** Spread out by id: an index of equal points would degenerate. */
-function placeholderVector(id: string): number[] {
-  const angle = (Number.parseInt(id.slice(0, 12), 16) / 2 ** 48) * 2 * Math.PI;
-  return [Math.cos(angle), Math.sin(angle)];
 }

@@ -23,9 +23,10 @@ const digest = (...names: readonly string[]): string => {
 export const conversationKey = ({ tenant, sessionId }: Conversation): string => digest(tenant, sessionId);
 
 /** The id of a turn's records; the same id in another conversation is another record. */
-export const recordId = ({ tenant, sessionId, id }: Turn): string => digest(tenant, sessionId, id);
+export const recordId = ({ tenant, sessionId, id }: Conversation & Pick<Turn, 'id'>): string =>
+  digest(tenant, sessionId, id);
 
-export function scopeOf(turn: Turn, order: number): RecordScope {
+export function scopeOf(turn: Conversation & Pick<Turn, 'createdAt'>, order: number): RecordScope {
   return {
     tenant: digest(turn.tenant),
     conversation: conversationKey(turn),

@@ -15,3 +15,9 @@ export const textOf = ({ body }: TurnRecord): string => turnText(JSON.parse(body
 /** By their place in the conversation. */
 export const byOrder = (a: TurnRecord, b: TurnRecord): number =>
   a.scope.order - b.scope.order || (a.id < b.id ? -1 : 1);
+
+/** For a record without a vector of its own. Spread out by id: an index of equal points would degenerate. */
+export function placeholderVector(id: string): number[] {
+  const angle = (Number.parseInt(id.slice(0, 12), 16) / 2 ** 48) * 2 * Math.PI;
+  return [Math.cos(angle), Math.sin(angle)];
+}

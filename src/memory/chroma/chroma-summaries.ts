@@ -1,0 +1,115 @@
+import type { CallOptions, Conversation, Turn } from '../../types.js';
+import type { ConversationSummaries, ConversationSummary, ForgetTarget } from '../memory-store.js';
+import type { ChromaConnection } from './chroma-connection.js';
+import { type ChromaSessions, type LoadedSession, turnAt } from './chroma-sessions.js';
+import { conversationKey, type RecordScope, recordId, scopeOf, toForget } from './scope.js';
+import { placeholderVector } from './turn-record.js';
+
+interface KeptSummary {
+  readonly summary: ConversationSummary;
+  readonly scope: RecordScope;
+}
+
+/** The summaries, in a collection of their own, one record a conversation. */
+export class ChromaSummaries implements ConversationSummaries {
+  readonly #connection: ChromaConnection;
+  readonly #collection: string;
+  readonly #sessions: ChromaSessions;
+  readonly #assertOpen: () => void;
+
+  constructor(options: {
+    readonly connection: ChromaConnection;
+    readonly collection: string;
+    readonly sessions: ChromaSessions;
+    /** Throws once the store is closed. */
+    readonly assertOpen: () => void;
+  }) {
+    this.#connection = options.connection;
+    this.#collection = options.collection;
+    this.#sessions = options.sessions;
+    this.#assertOpen = options.assertOpen;
+  }
+
+  async read(
+    conversation: Conversation,
+    { signal }: CallOptions = {},
+  ): Promise<ConversationSummary | undefined> {
+    return (await this.#find(conversation, signal))?.summary;
+  }
+
+  async uncovered(
+    conversation: Conversation,
+    { limit, signal }: CallOptions & { readonly limit: number },
+  ): Promise<readonly Turn[]> {
+    const [known, session] = await Promise.all([
+      this.#find(conversation, signal),
+      this.#sessions.load(conversationKey(conversation), signal),
+    ]);
+    const first = known?.summary.turns ?? 0;
+    return turnsOf(session, first, first + Math.max(0, limit));
+  }
+
+  async keep(
+    conversation: Conversation,
+    summary: ConversationSummary,
+    { signal }: CallOptions = {},
+  ): Promise<boolean> {
+    const key = conversationKey(conversation);
+    const lastId = recordId({ ...conversation, id: summary.lastTurn });
+    const load = () => this.#sessions.load(key, signal);
+    const covers = ({ positions }: LoadedSession) => positions.get(lastId) === summary.turns - 1;
+
+    const known = await this.#find(conversation, signal);
+    const session = await load();
+    const knownTurns = known?.summary.turns ?? 0;
+    if (summary.turns <= knownTurns || !covers(session)) return false;
+    const added = turnsOf(session, knownTurns, summary.turns).map(({ createdAt }) => createdAt);
+    // What is older than a date is found by the oldest turn that the summary covers.
+    const createdAt = added.reduce(
+      (a, b) => Math.min(a, b),
+      known?.scope.created_at ?? Number.POSITIVE_INFINITY,
+    );
+    const scope = scopeOf({ ...conversation, createdAt }, summary.turns);
+    await this.#connection.call(
+      this.#collection,
+      (collection) =>
+        collection.upsert({
+          ids: [key],
+          embeddings: [placeholderVector(key)],
+          documents: [JSON.stringify(summary)],
+          metadatas: [{ ...scope }],
+        }),
+      signal,
+    );
+    // A turn may have been forgotten, here or by another process, just before it was there to go along.
+    if (covers(await load())) return true;
+    await this.#connection.call(this.#collection, (collection) => collection.delete({ ids: [key] }));
+    return false;
+  }
+
+  async forget(target: ForgetTarget, signal?: AbortSignal): Promise<void> {
+    const names = await this.#connection.collections(this.#collection, signal);
+    if (!names.includes(this.#collection)) return;
+    const where = toForget(target);
+    await this.#connection.call(this.#collection, (collection) => collection.delete({ where }), signal);
+  }
+
+  async #find(conversation: Conversation, signal: AbortSignal | undefined): Promise<KeptSummary | undefined> {
+    this.#assertOpen();
+    const { documents, metadatas } = await this.#connection.call(
+      this.#collection,
+      (collection) =>
+        collection.get({ ids: [conversationKey(conversation)], include: ['documents', 'metadatas'] }),
+      signal,
+    );
+    const [body] = documents;
+    if (typeof body !== 'string') return undefined;
+    return {
+      summary: JSON.parse(body) as ConversationSummary,
+      scope: metadatas[0] as object as RecordScope,
+    };
+  }
+}
+
+const turnsOf = (session: LoadedSession, from: number, to: number): Turn[] =>
+  session.bodies.slice(from, to).map((_, at) => turnAt(session, from + at));
