@@ -69,10 +69,10 @@ function documentsFrom(database: MemoryDatabase, session: number, sequence: numb
   }));
 }
 
-const vectorsAtATime = 512;
+const vectorsAtATime = 1024;
 
 /**
- * Adds the vectors of at most 512 turns from this sequence on; gives the sequence to go on with, or
+ * Adds the vectors of at most 1,024 turns from this sequence on; gives the sequence to go on with, or
  * nothing at the end. They come in one row, which takes a fifth of the time of many.
  */
 export function addVectors(

@@ -33,7 +33,8 @@ export function fuse({ lexical, dense, named }: Evidence, weights: Tuning): Floa
 
 function highestOf(scores: Float64Array): number {
   let highest = 0;
-  for (const score of scores) if (score > highest) highest = score;
+  for (let at = 0; at < scores.length; at++)
+    if ((scores[at] as number) > highest) highest = scores[at] as number;
   return highest;
 }
 
@@ -44,7 +45,8 @@ const leastRange = 1e-4;
 function rangeOf(scores: Float64Array): { readonly lowest: number; readonly size: number } | undefined {
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;
-  for (const score of scores) {
+  for (let at = 0; at < scores.length; at++) {
+    const score = scores[at] as number;
     if (score < lowest) lowest = score;
     if (score > highest) highest = score;
   }

@@ -14,6 +14,12 @@ export interface LexicalScores {
   readonly window: Float64Array;
 }
 
+/** Words of each document, as it is read for one of the scores. */
+interface Lengths {
+  readonly words: Float64Array;
+  readonly average: number;
+}
+
 interface PlacedBlock {
   readonly block: TermBlock;
   /** The number of its first document. */
@@ -28,8 +34,9 @@ export class TermIndex {
   readonly #tuning: Tuning;
   /** How much the words of the documents before, of the document itself and of those after it count. */
   readonly #windowShares: readonly number[];
-  /** Words of each document, alone and with those around it, as multiples of the average; made anew when documents come. */
-  #relativeLengths: LexicalScores | undefined;
+  #totalLength = 0;
+  /** Made anew when documents come. */
+  #view: { readonly own: Lengths; readonly window: Lengths } | undefined;
   #blockBytes = 0;
   #mainLanguage: { readonly language: Language | undefined; readonly size: number } | undefined;
 
@@ -48,15 +55,15 @@ export class TermIndex {
   }
 
   add(text: string): void {
-    this.#relativeLengths = undefined;
-    this.#lengths.push(this.#loose.add(this.size, text));
+    this.#addLength(this.#loose.add(this.size, text));
   }
 
   addBlock(block: TermBlock): void {
-    this.#relativeLengths = undefined;
     this.#blocks.push({ block, first: this.size });
     this.#blockBytes += block.bytes;
-    for (const length of block.lengths) this.#lengths.push(length);
+    const { lengths } = block;
+    // Iterators are slow until they are compiled, which a first recall cannot wait for.
+    for (let at = 0; at < lengths.length; at++) this.#addLength(lengths[at] as number);
   }
 
   /**
@@ -64,7 +71,7 @@ export class TermIndex {
    * the documents are kept as they are, so that each query brings its own language.
    */
   score(query: string): LexicalScores {
-    this.#relativeLengths ??= this.#measureLengths();
+    this.#view ??= { own: this.#ownLengths(), window: this.#windowLengths() };
     const scores = { own: new Float64Array(this.size), window: new Float64Array(this.size) };
     const own = new Occurrences(this.size);
     const window = new Occurrences(this.size);
@@ -76,33 +83,39 @@ export class TermIndex {
       const key = wordKey(stem);
       for (const { block, first } of this.#blocks) block.count(key, language, first, own);
       window.addAround(own, this.#windowShares);
-      this.#addScores(scores.own, own, this.#relativeLengths.own);
-      this.#addScores(scores.window, window, this.#relativeLengths.window);
+      this.#addScores(scores.own, own, this.#view.own);
+      this.#addScores(scores.window, window, this.#view.window);
       own.clear();
       window.clear();
     }
     return scores;
   }
 
-  #measureLengths(): LexicalScores {
-    const own = Float64Array.from(this.#lengths);
+  #addLength(words: number): void {
+    this.#view = undefined;
+    this.#lengths.push(words);
+    this.#totalLength += words;
+  }
+
+  #ownLengths(): Lengths {
+    return { words: new Float64Array(this.#lengths), average: this.#totalLength / this.size || 1 };
+  }
+
+  #windowLengths(): Lengths {
+    const lengths = this.#lengths;
     const shares = this.#windowShares;
     const reach = shares.length >> 1;
-    const window = new Float64Array(own.length);
+    const words = new Float64Array(lengths.length);
     for (let at = 0; at < shares.length; at++) {
       const share = shares[at] as number;
       const distance = at - reach;
-      const end = Math.min(own.length, own.length - distance);
+      const end = Math.min(words.length, words.length - distance);
       for (let document = Math.max(0, -distance); document < end; document++) {
-        window[document] = (window[document] as number) + share * (own[document + distance] as number);
+        words[document] = (words[document] as number) + share * (lengths[document + distance] as number);
       }
     }
-    let total = 0;
-    for (const length of own) total += length;
     const shareSum = shares.reduce((sum, share) => sum + share, 0);
-    divide(own, total / this.size || 1);
-    divide(window, (shareSum * total) / this.size || 1);
-    return { own, window };
+    return { words, average: (shareSum * this.#totalLength) / this.size || 1 };
   }
 
   /** The stems of the words that say what the query is about, and the language they are of. */
@@ -135,18 +148,16 @@ export class TermIndex {
     return this.#mainLanguage.language;
   }
 
-  #addScores(scores: Float64Array, { counts, documents, found }: Occurrences, lengths: Float64Array): void {
+  #addScores(scores: Float64Array, { counts, documents, found }: Occurrences, lengths: Lengths): void {
     const { saturation: k1, lengthWeight: b } = this.#tuning;
+    const { words, average } = lengths;
     const rarity = Math.log(1 + (this.size - found + 0.5) / (found + 0.5));
     for (let at = 0; at < found; at++) {
       const document = documents[at] as number;
       const count = counts[document] as number;
-      const saturated = (count * (k1 + 1)) / (count + k1 * (1 - b + b * (lengths[document] as number)));
+      const relativeLength = (words[document] as number) / average;
+      const saturated = (count * (k1 + 1)) / (count + k1 * (1 - b + b * relativeLength));
       scores[document] = (scores[document] as number) + rarity * saturated;
     }
   }
-}
-
-function divide(numbers: Float64Array, divisor: number): void {
-  for (let at = 0; at < numbers.length; at++) numbers[at] = (numbers[at] as number) / divisor;
 }
