@@ -73,6 +73,17 @@ export class ChromaConnection {
     }, signal);
   }
 
+  /** Deletes a collection with everything in it, if it is there. */
+  drop(name: string, signal?: AbortSignal): Promise<void> {
+    return this.#retry(async () => {
+      const client = await this.#connected();
+      this.#collections.delete(name);
+      await client.deleteCollection({ name }).catch((error: Error) => {
+        if (error.name !== 'ChromaNotFoundError') throw error;
+      });
+    }, signal);
+  }
+
   async #retry<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     const { clock, url } = this.#options;
     const delays = clock.now() < this.#outageUntil ? [] : retryDelaysMs;

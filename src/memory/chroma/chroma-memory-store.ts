@@ -1,9 +1,16 @@
 import type { Clock } from '../../clock.js';
+import { MemoryError } from '../../errors.js';
 import type { CallOptions, Conversation, RecalledTurn, Turn } from '../../types.js';
 import { closedError } from '../closed-error.js';
 import type { Embedder } from '../embedder.js';
 import { EmbeddingBacklog } from '../embedding-backlog.js';
-import type { ConversationSummaries, ForgetTarget, MemoryStats, MemoryStore } from '../memory-store.js';
+import type {
+  ConversationSummaries,
+  ForgetTarget,
+  MemoryStats,
+  MemoryStore,
+  ReindexOptions,
+} from '../memory-store.js';
 import { embedQuery } from '../query-vector.js';
 import { ChromaConnection } from './chroma-connection.js';
 import { type ChromaMemoryStoreOptions, resolveChromaOptions } from './chroma-options.js';
@@ -13,6 +20,7 @@ import { ChromaTurns } from './chroma-turns.js';
 import { byPosition, ChromaVectors, type NearestTurns } from './chroma-vectors.js';
 import { DirectIntake } from './direct-intake.js';
 import { LocalVectors } from './local-vectors.js';
+import { reindexVectors } from './reindex-vectors.js';
 import { conversationKey, toForget } from './scope.js';
 import type { TurnIntake } from './turn-intake.js';
 import { TurnOutbox } from './turn-outbox.js';
@@ -56,14 +64,7 @@ export class ChromaMemoryStore implements MemoryStore {
   /** @throws ConfigurationError for an address that is none. */
   constructor(options: ChromaMemoryStoreOptions = {}) {
     const resolved = resolveChromaOptions(options);
-    const {
-      clock,
-      embedder,
-      turnsCollection: collection,
-      outbox: path,
-      maxPending,
-      maxCacheBytes,
-    } = resolved;
+    const { clock, embedder, outbox: path, maxPending, maxCacheBytes } = resolved;
     this.#clock = clock;
     this.#vectorsPrefix = resolved.vectorsPrefix;
     this.#queryEmbeddingTimeoutMs = resolved.queryEmbeddingTimeoutMs;
@@ -71,7 +72,7 @@ export class ChromaMemoryStore implements MemoryStore {
     this.#connection = connection;
     this.#turns = new ChromaTurns({
       connection,
-      collection,
+      collection: resolved.turnsCollection,
       onStored: (records) => this.#dense?.vectors.add(records),
     });
     this.#dense = embedder && this.#prepareDense(embedder);
@@ -166,6 +167,17 @@ export class ChromaMemoryStore implements MemoryStore {
     ]);
     const pending = undelivered + (this.#dense?.vectors.pending ?? 0);
     return { turns: turns + undelivered, cacheSize, pending };
+  }
+
+  async reindex(options: ReindexOptions = {}): Promise<void> {
+    this.#assertOpen();
+    options.signal?.throwIfAborted();
+    if (!this.#dense) {
+      throw new MemoryError('There is no embedder to reindex with. Create the store with one.');
+    }
+    await this.#intake.drain();
+    const shared = { connection: this.#connection, turns: this.#turns, prefix: this.#vectorsPrefix };
+    await reindexVectors({ ...this.#dense, ...shared }, options);
   }
 
   /** Resolves when every turn is on the server and embedded. */

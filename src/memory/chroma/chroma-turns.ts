@@ -1,3 +1,4 @@
+import type { Where } from 'chromadb';
 import type { CallOptions } from '../../types.js';
 import type { ForgetTarget } from '../memory-store.js';
 import type { ChromaConnection } from './chroma-connection.js';
@@ -47,24 +48,31 @@ export class ChromaTurns {
    */
   async list(conversation: string, from: number, { signal }: CallOptions): Promise<TurnRecord[]> {
     const records: TurnRecord[] = [];
+    const where = inConversation(conversation);
     for (;;) {
-      const page = await this.#connection.call(
-        this.#collection,
-        (collection) =>
-          collection.get({
-            where: inConversation(conversation),
-            include: ['documents', 'metadatas'],
-            limit: pageSize,
-            offset: from + records.length,
-          }),
-        signal,
-      );
-      for (const [at, id] of page.ids.entries()) {
-        const scope = page.metadatas[at] as object as RecordScope;
-        records.push({ id, scope, body: page.documents[at] as string });
-      }
-      if (page.ids.length < pageSize) return records;
+      const page = await this.#read({ where, limit: pageSize, offset: from + records.length }, signal);
+      records.push(...page);
+      if (page.length < pageSize) return records;
     }
+  }
+
+  /** Turns of all conversations, for what is done to each of them alike. */
+  page(offset: number, limit: number, signal?: AbortSignal): Promise<TurnRecord[]> {
+    return this.#read({ limit, offset }, signal);
+  }
+
+  async #read(
+    range: { readonly where?: Where; readonly limit: number; readonly offset: number },
+    signal: AbortSignal | undefined,
+  ): Promise<TurnRecord[]> {
+    const { documents, ids, metadatas } = await this.#connection.call(
+      this.#collection,
+      (collection) => collection.get({ ...range, include: ['documents', 'metadatas'] }),
+      signal,
+    );
+    return ids.map((id, at) => {
+      return { id, scope: metadatas[at] as object as RecordScope, body: documents[at] as string };
+    });
   }
 
   /** The highest order in a conversation, where it is not below `from`; else 0. */

@@ -49,7 +49,10 @@ export class ChromaVectors implements EmbeddingSource<string> {
   readonly #onGathered: () => void;
   readonly #onMade: (made: MadeVector) => void;
   readonly #waiting = new Map<string, WaitingTurn>();
+  /** What is made while somebody asks the server what there is: the reply may be older. */
+  readonly #watches = new Set<Set<string>>();
   #gathering: unknown;
+  #stored = 0;
 
   constructor(options: {
     readonly connection: ChromaConnection;
@@ -73,8 +76,17 @@ export class ChromaVectors implements EmbeddingSource<string> {
     this.#connection.expect(this.#collection, { embedding_model: model, embedding_dimensions: dimensions });
   }
 
+  get collection(): string {
+    return this.#collection;
+  }
+
   get pending(): number {
     return this.#waiting.size;
+  }
+
+  /** Vectors that were made here so far. */
+  get stored(): number {
+    return this.#stored;
   }
 
   count(): Promise<number> {
@@ -102,17 +114,44 @@ export class ChromaVectors implements EmbeddingSource<string> {
 
   /** Queues the turns of a conversation that have no vector of this embedder; gives the ids of those that have. */
   async addMissing(conversation: string, records: readonly TurnRecord[]): Promise<ReadonlySet<string>> {
-    const known = new Set<string>();
-    for (let offset = 0; ; offset += pageSize) {
-      const { ids } = await this.#connection.call(this.#collection, (collection) =>
-        collection.get({ where: inConversation(conversation), include: [], limit: pageSize, offset }),
-      );
-      for (const id of ids) known.add(id);
-      if (ids.length < pageSize) break;
-    }
+    const where = inConversation(conversation);
+    const known = await this.#watching(async (found) => {
+      for (let offset = 0; ; offset += pageSize) {
+        const { ids } = await this.#connection.call(this.#collection, (collection) =>
+          collection.get({ where, include: [], limit: pageSize, offset }),
+        );
+        for (const id of ids) found.add(id);
+        if (ids.length < pageSize) break;
+      }
+    });
     this.add(records.filter(({ id }) => !known.has(id)));
     if (this.#waiting.size > 0) this.#onGathered();
     return known;
+  }
+
+  /** Queues those of the turns that have no vector of this embedder. */
+  async addUnembedded(records: readonly TurnRecord[], signal?: AbortSignal): Promise<void> {
+    const known = await this.#watching(async (found) => {
+      const { ids } = await this.#connection.call(
+        this.#collection,
+        (collection) => collection.get({ ids: records.map(({ id }) => id), include: [] }),
+        signal,
+      );
+      for (const id of ids) found.add(id);
+    });
+    this.add(records.filter(({ id }) => !known.has(id)));
+  }
+
+  /** The ids that are looked up, and those of the vectors that are made meanwhile. */
+  async #watching(lookUp: (found: Set<string>) => Promise<void>): Promise<ReadonlySet<string>> {
+    const found = new Set<string>();
+    this.#watches.add(found);
+    try {
+      await lookUp(found);
+    } finally {
+      this.#watches.delete(found);
+    }
+    return found;
   }
 
   isWaiting(id: string): boolean {
@@ -157,8 +196,10 @@ export class ChromaVectors implements EmbeddingSource<string> {
       }),
     );
     const orphans = await this.#deleteOrphans(ids);
+    this.#stored += wanted.length - orphans.length;
     for (const { id, scope, vector } of wanted) {
       this.#waiting.delete(id);
+      for (const watch of this.#watches) watch.add(id);
       if (!orphans.includes(id)) this.#onMade({ id, conversation: scope.conversation, vector });
     }
   }

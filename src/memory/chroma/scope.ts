@@ -35,7 +35,7 @@ export function scopeOf(turn: Conversation & Pick<Turn, 'createdAt'>, order: num
   };
 }
 
-/** The only filters in use: there is no query without one of them. */
+/** The only filters in use: nothing is read for a caller without one of them. */
 export const inConversation = (key: string): Where => ({ conversation: key });
 
 export const inConversationFrom = (key: string, order: number): Where => ({

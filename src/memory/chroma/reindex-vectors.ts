@@ -1,0 +1,39 @@
+import type { EmbeddingBacklog } from '../embedding-backlog.js';
+import type { ReindexOptions } from '../memory-store.js';
+import type { ChromaConnection } from './chroma-connection.js';
+import type { ChromaTurns } from './chroma-turns.js';
+import type { ChromaVectors } from './chroma-vectors.js';
+
+const pageSize = 500;
+
+interface ReindexParts {
+  readonly connection: ChromaConnection;
+  readonly turns: ChromaTurns;
+  readonly vectors: ChromaVectors;
+  readonly backlog: EmbeddingBacklog<string>;
+  /** Of the collections of all embedders. */
+  readonly prefix: string;
+}
+
+/** Has a vector made of every turn on the server that has none of this embedder; then drops those of others. */
+export async function reindexVectors(
+  { backlog, connection, prefix, turns, vectors }: ReindexParts,
+  { signal, onProgress }: ReindexOptions,
+): Promise<void> {
+  const [total, known] = await Promise.all([turns.count(), vectors.count()]);
+  const storedBefore = vectors.stored;
+  const report = () => {
+    onProgress?.({ done: Math.min(total, known + vectors.stored - storedBefore), total });
+  };
+  report();
+  backlog.forgive();
+  // Backwards: where turns are forgotten meanwhile, those behind them move to the front, and some are seen twice.
+  for (let end = total; end > 0; end -= pageSize) {
+    const from = Math.max(0, end - pageSize);
+    await vectors.addUnembedded(await turns.page(from, end - from, signal), signal);
+    await backlog.drain({ signal, onBatch: report });
+  }
+  for (const name of await connection.collections(prefix, signal)) {
+    if (name !== vectors.collection) await connection.drop(name, signal);
+  }
+}
