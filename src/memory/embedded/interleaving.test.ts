@@ -22,6 +22,16 @@ const step = fc.oneof(
       day,
     }),
   },
+  {
+    // Two of them fill a block of terms.
+    weight: 2,
+    arbitrary: fc.record({
+      do: fc.constant('append many' as const),
+      tenant: name,
+      sessionId: name,
+      set: fc.nat(4),
+    }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant('recall' as const), tenant: name, sessionId: name }) },
   {
     weight: 1,
@@ -57,20 +67,25 @@ it('keeps the contract through any interleaving of calls and restarts', async ()
       expect(await store.forget(target)).toBe(model.filter(gone).length);
       model = model.filter((turn) => !gone(turn));
     };
+    const append = async (where: { tenant: string; sessionId: string }, id: string, ofDay: number) => {
+      const turn = makeTurn({ ...where, id, createdAt: date(ofDay), prompt: `heron ${id}`, reply: '' });
+      if (!of(where).some((known) => known.id === id)) model.push(turn);
+      await store.append(turn);
+    };
     for (const each of steps) {
       if (each.do === 'append') {
-        const id = String(each.id);
-        const turn = makeTurn({ ...each, id, createdAt: date(each.day), prompt: `heron ${id}`, reply: '' });
-        await store.append(turn);
-        if (!of(each).some((known) => known.id === id)) model.push(turn);
+        await append(each, String(each.id), each.day);
+      } else if (each.do === 'append many') {
+        const ids = Array.from({ length: 40 }, (_, at) => `${each.set} ${at}`);
+        await Promise.all(ids.map((id, at) => append(each, id, 1 + (at % 5))));
       } else if (each.do === 'recall') {
-        const found = await store.recall(each, 'heron', { limit: 99 });
+        const found = await store.recall(each, 'heron', { limit: 999 });
         expect(found.map(({ turn }) => turn.id).sort()).toEqual(
           of(each)
             .map(({ id }) => id)
             .sort(),
         );
-        expect(await store.recent(each, { limit: 99 })).toEqual(of(each));
+        expect(await store.recent(each, { limit: 999 })).toEqual(of(each));
       } else if (each.do === 'forget session') {
         const gone = new Set(of(each));
         await forget({ tenant: each.tenant, sessionId: each.sessionId }, (turn) => gone.has(turn));
