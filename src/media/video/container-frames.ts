@@ -1,12 +1,5 @@
 import { cutSpan } from '../excerpt.js';
-import {
-  areInOrder,
-  type ColourHint,
-  decodeFrames,
-  type FrameContext,
-  guessMatrix,
-  type VideoFrame,
-} from './decode-frames.js';
+import { areInOrder, decodeFrames, type FrameContext, type VideoFrame } from './decode-frames.js';
 import { chooseFrames, isSinglePassCheaper, planTargets } from './plan.js';
 import type { VideoStream } from './probe.js';
 import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scene-frames.js';
@@ -74,7 +67,7 @@ function decodeInOnePass(
       inputOptions: [],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', String(conditions.length)],
       select: [`select='${conditions.join('+')}'`],
-      colours: coloursOf(stream),
+      colours: stream.colours,
       offsetMs: 0,
       limit: conditions.length,
       withThumbnails: context.settings.sampling === 'scenes',
@@ -153,15 +146,11 @@ function decodeFrom(
       inputOptions: ['-ss', seconds.toFixed(6)],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', '1'],
       select: leadMs > 0 ? [`select='${condition(isReachedAt(leadMs))}'`] : [],
-      colours: coloursOf(stream),
+      colours: stream.colours,
       offsetMs: seconds * 1000,
       limit: 1,
       withThumbnails: context.settings.sampling === 'scenes',
     },
     context,
   );
-}
-
-function coloursOf(stream: VideoStream): ColourHint {
-  return { matrix: stream.colourTagged ? undefined : guessMatrix(stream.height) };
 }

@@ -5,7 +5,9 @@ import { type FfmpegLimits, runFfmpeg } from '../ffmpeg.js';
 import type { FfmpegBinary } from '../ffmpeg-location.js';
 import type { MediaSettings } from '../media-options.js';
 import { type RgbFrame, readPpmFrames } from '../ppm.js';
+import type { ColourHint } from './colours.js';
 import { type Thumbnail, thumbnailHeight, thumbnailOf, thumbnailWidth } from './thumbnail.js';
+import { toSrgb } from './tone-map.js';
 
 /** One frame as it is sent. */
 export interface VideoFrame {
@@ -49,18 +51,6 @@ export interface DecodeRequest {
   readonly limit: number;
   /** Whether the frames are to be compared with each other. */
   readonly withThumbnails?: boolean | undefined;
-}
-
-/** How colours were stored, where the frames may not say so themselves. */
-export interface ColourHint {
-  /** As ffmpeg's scale filter names it; frames that say it themselves need none. */
-  readonly matrix?: string | undefined;
-  readonly fullRange?: boolean | undefined;
-}
-
-/** Untagged video from HD up is BT.709 by convention, below it BT.601, which is ffmpeg's own default. */
-export function guessMatrix(height: number): string | undefined {
-  return height >= 720 ? 'bt709' : undefined;
 }
 
 /** Runs ffmpeg once and encodes each frame as it comes, so that only one is ever held decoded. */
@@ -128,7 +118,9 @@ async function decode<T>(
       consume: async (output) => {
         for await (const frame of readPpmFrames(output, settings.maxPixels)) {
           signal.throwIfAborted();
-          if (values.length < request.limit) values.push(await convert(frame));
+          if (values.length >= request.limit) continue;
+          if (request.colours.wide) toSrgb(frame, request.colours.wide);
+          values.push(await convert(frame));
         }
       },
     },

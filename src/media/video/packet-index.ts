@@ -3,8 +3,7 @@ import type { FrameShape } from '../encode-frame.js';
 import type { Span } from '../excerpt.js';
 import type { SniffedFormat } from '../sniff.js';
 import type { LocalSource } from '../source.js';
-import type { ColourHint } from './decode-frames.js';
-import { guessMatrix } from './decode-frames.js';
+import { type ColourHint, coloursOfTrack } from './colours.js';
 import type { PacketSelection, TrackDescription } from './index-messages.js';
 import { type OpenIndex, openIndex } from './index-thread.js';
 
@@ -72,17 +71,8 @@ function spanOf({ firstSeconds, endSeconds }: TrackDescription): Span {
   return { startMs: Math.max(0, firstSeconds) * 1000, endMs: endSeconds * 1000 };
 }
 
-/** The names that ffmpeg's scale filter has for WebCodecs' colour matrices. */
-const matrixNames: Readonly<Record<string, string>> = {
-  bt709: 'bt709',
-  bt470bg: 'bt601',
-  smpte170m: 'bt601',
-  'bt2020-ncl': 'bt2020',
-};
-
 function looksOf(track: TrackDescription): Pick<PacketIndex, 'shape' | 'codedPixels' | 'colours'> {
   const { rotation, flip, squareWidth, squareHeight, codedWidth, codedHeight } = track;
-  const { matrix, fullRange } = track.colours;
   const turned = rotation % 180 !== 0;
   return {
     shape: {
@@ -90,9 +80,6 @@ function looksOf(track: TrackDescription): Pick<PacketIndex, 'shape' | 'codedPix
       ...{ width: turned ? squareHeight : squareWidth, height: turned ? squareWidth : squareHeight },
     },
     codedPixels: codedWidth * codedHeight,
-    colours: {
-      matrix: (matrix && matrixNames[matrix]) ?? guessMatrix(codedHeight),
-      fullRange: fullRange === true,
-    },
+    colours: coloursOfTrack(track.colours, codedHeight),
   };
 }

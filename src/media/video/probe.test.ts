@@ -40,7 +40,7 @@ describe('parseProbe', () => {
         width: 1920,
         height: 1080,
         fps: 29.97,
-        colourTagged: true,
+        colours: { matrix: undefined },
         sampleAspectRatio: 1,
         turned: true,
       },
@@ -54,10 +54,30 @@ describe('parseProbe', () => {
       codec: 'mpeg2video',
       width: 720,
       height: 576,
-      colourTagged: false,
+      colours: { matrix: undefined },
       turned: false,
     });
     expect(video?.sampleAspectRatio).toBeCloseTo(64 / 45);
+  });
+
+  it.each([
+    [
+      'yuv420p10le(tv, bt2020nc/bt2020/smpte2084, progressive)',
+      { wide: { transfer: 'pq', primaries: 'bt2020' } },
+    ],
+    ['yuv420p10le(tv, bt2020nc/bt2020/arib-std-b67)', { wide: { transfer: 'hlg', primaries: 'bt2020' } }],
+    ['yuv420p10le(tv, bt2020nc/bt2020/bt2020-10)', { wide: { transfer: 'sdr', primaries: 'bt2020' } }],
+    [
+      'yuv420p10le(tv, unknown/unknown/smpte2084)',
+      { matrix: 'bt2020', wide: { transfer: 'pq', primaries: 'bt2020' } },
+    ],
+    ['yuv420p(tv, bt709)', {}],
+    ['yuv420p(tv, smpte170m/bt470bg/smpte170m)', {}],
+    ['yuv420p(progressive)', { matrix: 'bt709' }],
+    ['yuv420p', { matrix: 'bt709' }],
+  ])('reads the colours of %s', (format, colours) => {
+    const line = `Stream #0:0(und): Video: hevc (Main 10) (hev1 / 0x31766568), ${format}, 1920x1080, 25 fps`;
+    expect(parseProbe(`Input #0\n  ${line}\n`).video?.colours).toEqual(colours);
   });
 
   it('does not take cover art for a clip', () => {

@@ -1,6 +1,7 @@
 import { MediaError } from '../../errors.js';
 import { type FfmpegLimits, runFfmpeg } from '../ffmpeg.js';
 import type { FfmpegBinary } from '../ffmpeg-location.js';
+import { type ColourHint, coloursOfFormat } from './colours.js';
 
 export interface VideoStream {
   /** Its number among all streams of the file, for `-map 0:N`. */
@@ -11,8 +12,7 @@ export interface VideoStream {
   readonly height: number;
   /** Frames a second, when the container says so. */
   readonly fps: number | undefined;
-  /** Whether the stream says with which matrix its colours were made. */
-  readonly colourTagged: boolean;
+  readonly colours: ColourHint;
   readonly sampleAspectRatio: number;
   /** Whether width and height change places when it is shown. */
   readonly turned: boolean;
@@ -103,7 +103,7 @@ function parseVideoStream(text: string): VideoStream | undefined {
     width: Number(width),
     height: Number(height),
     fps: fps ? Number(fps) * (thousands ? 1000 : 1) : undefined,
-    colourTagged: /\((?:[^()]*\b)?(bt709|bt470bg|smpte170m|bt2020\w*|fcc|smpte240m|gbr)\b/.test(line),
+    colours: coloursOfFormat(/, [a-z]\w*\(([^()]*)\)/.exec(line)?.[1] ?? '', Number(height)),
     sampleAspectRatio: Number(numerator) / Number(denominator) || 1,
     turned: Math.abs(Math.round(degrees / 90)) % 2 === 1,
   };

@@ -1,0 +1,65 @@
+import type { WideColours } from './tone-map.js';
+
+/** How colours were stored, where the frames may not say so themselves. */
+export interface ColourHint {
+  /** As ffmpeg's scale filter names it; frames that say it themselves need none. */
+  readonly matrix?: string | undefined;
+  readonly fullRange?: boolean | undefined;
+  /** Given when they are not those of sRGB, or for a brighter screen. */
+  readonly wide?: WideColours | undefined;
+}
+
+/** The names that ffmpeg's scale filter has for WebCodecs' colour matrices. */
+const matrixNames: Readonly<Record<string, string>> = {
+  bt709: 'bt709',
+  bt470bg: 'bt601',
+  smpte170m: 'bt601',
+  'bt2020-ncl': 'bt2020',
+};
+
+/** The hint for a track as its container describes it, in the words of WebCodecs. */
+export function coloursOfTrack(track: VideoColorSpaceInit, height: number): ColourHint {
+  const { fullRange, matrix, primaries, transfer } = track;
+  const wide = wideColours(primaries, transfer);
+  return {
+    matrix: (matrix && matrixNames[matrix]) ?? (wide ? matrixNames['bt2020-ncl'] : guessMatrix(height)),
+    fullRange: fullRange === true,
+    ...(wide && { wide }),
+  };
+}
+
+const matrixPattern = /^(bt709|bt470bg|smpte170m|bt2020\w*|fcc|smpte240m|gbr)$/;
+
+/** What ffmpeg says of a stream beside its pixel format: "tv, bt2020nc/bt2020/smpte2084, progressive". */
+export function coloursOfFormat(details: string, height: number): ColourHint {
+  const names = details.split(/,\s*/).find((detail) => detail.includes('/') || matrixPattern.test(detail));
+  // One name stands for all three when they are the same.
+  const [matrix, primaries = matrix, transfer = matrix] = names?.split('/') ?? [];
+  const wide = wideColours(primaries, transfer);
+  const isTagged = matrix !== undefined && matrixPattern.test(matrix);
+  return {
+    matrix: isTagged ? undefined : wide ? matrixNames['bt2020-ncl'] : guessMatrix(height),
+    ...(wide && { wide }),
+  };
+}
+
+/** Untagged video from HD up is BT.709 by convention, below it BT.601, which is ffmpeg's own default. */
+function guessMatrix(height: number): string | undefined {
+  return height >= 720 ? 'bt709' : undefined;
+}
+
+/** By the names of WebCodecs and by those of ffmpeg. */
+const brightTransfers: Readonly<Record<string, 'pq' | 'hlg'>> = {
+  pq: 'pq',
+  smpte2084: 'pq',
+  hlg: 'hlg',
+  'arib-std-b67': 'hlg',
+};
+
+function wideColours(primaries?: string | null, transfer?: string | null): WideColours | undefined {
+  const bright = transfer ? brightTransfers[transfer] : undefined;
+  const isWide = primaries?.startsWith('bt2020');
+  // HDR without a word about its primaries is BT.2020 by convention.
+  if (bright) return { transfer: bright, primaries: primaries === 'bt709' ? 'bt709' : 'bt2020' };
+  return isWide ? { transfer: 'sdr', primaries: 'bt2020' } : undefined;
+}
