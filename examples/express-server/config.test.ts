@@ -14,6 +14,7 @@ describe('the settings of the example server', () => {
       logLevel: 'INFO',
       logFile: resolve('chat_api.log'),
       memory: { kind: 'embedded' },
+      summary: false,
       dataDir: resolve('.multimodal-chat'),
       apiToken: undefined,
       allowedOrigins: [],
@@ -38,7 +39,13 @@ describe('the settings of the example server', () => {
       { MEMORY: 'chroma', CHROMA_URL: 'http://chroma:8000' },
       { memory: { kind: 'chroma', url: 'http://chroma:8000' } },
     ],
+    [
+      { MEMORY: 'chroma', CHROMA_OUTBOX: 'on', MEMORY_PATH: '/srv/chat' },
+      { memory: { kind: 'chroma', url: undefined, outbox: '/srv/chat/outbox.sqlite' } },
+    ],
+    [{ MEMORY: 'chroma', CHROMA_OUTBOX: 'off' }, { memory: { kind: 'chroma', outbox: undefined } }],
     [{ MEMORY_PATH: '/srv/chat' }, { dataDir: '/srv/chat' }],
+    [{ SUMMARY: 'on' }, { summary: true }],
     [
       { ALLOWED_ORIGINS: 'https://a.example/, http://localhost:3000' },
       { allowedOrigins: ['https://a.example', 'http://localhost:3000'] },
@@ -61,6 +68,8 @@ describe('the settings of the example server', () => {
     [{ LOG_LEVEL: 'LOUD' }, 'LOG_LEVEL must be one of DEBUG, INFO, WARNING, ERROR, CRITICAL'],
     [{ MEMORY: 'redis' }, 'MEMORY must be embedded or chroma'],
     [{ CHROMA_URL: 'chroma:8000' }, 'CHROMA_URL must be an http:// or https:// URL'],
+    [{ CHROMA_OUTBOX: '/tmp/outbox' }, 'CHROMA_OUTBOX must be on or off'],
+    [{ SUMMARY: 'yes' }, 'SUMMARY must be on or off'],
     [{ GOOGLE_GEMINI_BASE_URL: 'nowhere' }, 'GOOGLE_GEMINI_BASE_URL must be an http:// or https:// URL'],
     [
       { ALLOWED_ORIGINS: 'https://a.example/path' },
@@ -86,7 +95,8 @@ describe('the settings of the example server', () => {
     [{ HOST: '0.0.0.0' }, /OPEN/],
     [{ HOST: '::' }, /OPEN/],
     [{ API_TOKEN: 'short' }, /API_TOKEN has fewer than 16 characters/],
-    [{ CHROMA_URL: 'http://localhost:8000' }, /MEMORY is not chroma/],
+    [{ CHROMA_URL: 'http://localhost:8000' }, /^CHROMA_URL.*MEMORY is not chroma/],
+    [{ CHROMA_OUTBOX: 'on' }, /^CHROMA_OUTBOX.*MEMORY is not chroma/],
     [{ GOOGLE_GEMINI_BASE_URL: 'http://localhost:1' }, /GOOGLE_GEMINI_BASE_URL is not used/],
   ])('doubt %j', (env, sentence) => {
     expect(readSettings(env).warnings).toEqual([expect.stringMatching(sentence)]);

@@ -1,4 +1,4 @@
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { ConfigurationError, keysFromEnv } from 'multimodal-chat';
 import { z } from 'zod';
 
@@ -18,7 +18,14 @@ export interface Settings {
   readonly logFile: string;
   readonly memory:
     | { readonly kind: 'embedded' }
-    | { readonly kind: 'chroma'; readonly url: string | undefined };
+    | {
+        readonly kind: 'chroma';
+        readonly url: string | undefined;
+        /** The file in which turns are safe before they are on the server. */
+        readonly outbox: string | undefined;
+      };
+  /** Whether turns that are no longer sent verbatim are summarised. */
+  readonly summary: boolean;
   /** Absolute. */
   readonly dataDir: string;
   /** Several servers with the same Redis share the quotas of their keys. */
@@ -45,6 +52,8 @@ const wholeNumber = (min: number, max: number, what: string) =>
     .regex(/^\d+$/, `must be ${what}`)
     .transform(Number)
     .refine((value) => value >= min && value <= max, `must be ${what}`);
+
+const onOrOff = z.enum(['on', 'off'], 'must be on or off').transform((value) => value === 'on');
 
 const httpUrl = z
   .string()
@@ -78,7 +87,9 @@ const variables = z.object({
   LOG_FILE: z.string().default('chat_api.log'),
   MEMORY: z.enum(['embedded', 'chroma'], 'must be embedded or chroma').default('embedded'),
   CHROMA_URL: httpUrl.optional(),
+  CHROMA_OUTBOX: onOrOff.optional(),
   MEMORY_PATH: z.string().default('.multimodal-chat'),
+  SUMMARY: onOrOff.default(false),
   REDIS_URL: z
     .string()
     .refine(
@@ -112,6 +123,8 @@ export function readSettings(env: Environment): Settings {
   }
   const read = result.data;
   const keys = keysFromEnv(given);
+  const dataDir = resolve(read.MEMORY_PATH);
+  const outbox = read.CHROMA_OUTBOX ? join(dataDir, 'outbox.sqlite') : undefined;
   return {
     keys,
     model: read.GEMINI_MODEL,
@@ -120,8 +133,10 @@ export function readSettings(env: Environment): Settings {
     port: read.PORT,
     logLevel: read.LOG_LEVEL,
     logFile: resolve(read.LOG_FILE),
-    memory: read.MEMORY === 'chroma' ? { kind: 'chroma', url: read.CHROMA_URL } : { kind: 'embedded' },
-    dataDir: resolve(read.MEMORY_PATH),
+    memory:
+      read.MEMORY === 'chroma' ? { kind: 'chroma', url: read.CHROMA_URL, outbox } : { kind: 'embedded' },
+    summary: read.SUMMARY,
+    dataDir,
     redisUrl: read.REDIS_URL,
     apiToken: read.API_TOKEN,
     allowedOrigins: read.ALLOWED_ORIGINS,
@@ -143,8 +158,9 @@ function findDoubts(read: z.output<typeof variables>, keyCount: number): string[
       `API_TOKEN has fewer than ${shortestGoodToken} characters and can be guessed; make one with: openssl rand -hex 32`,
     );
   }
-  if (read.CHROMA_URL !== undefined && read.MEMORY !== 'chroma') {
-    doubts.push('CHROMA_URL is set but MEMORY is not chroma, so the embedded store is used.');
+  for (const name of ['CHROMA_URL', 'CHROMA_OUTBOX'] as const) {
+    if (read.MEMORY === 'chroma' || !read[name]) continue;
+    doubts.push(`${name} is set but MEMORY is not chroma, so the embedded store is used.`);
   }
   if (read.GOOGLE_GEMINI_BASE_URL !== undefined && keyCount === 0) {
     doubts.push('GOOGLE_GEMINI_BASE_URL is not used, because there is no GEMINI_API_KEY to call it with.');

@@ -45,7 +45,8 @@ async function findModel(
 async function openMemory(settings: Settings, log: Log): Promise<MemoryStore | undefined> {
   if (settings.memory.kind === 'embedded') return undefined;
   const { ChromaMemoryStore } = await import('multimodal-chat/chroma');
-  const memory = new ChromaMemoryStore({ url: settings.memory.url });
+  const { outbox, url } = settings.memory;
+  const memory = new ChromaMemoryStore({ url, outbox });
   memory
     .stats()
     .catch((error: Error) => log.error(`Questions fail until memory can be used: ${error.message}`));
@@ -71,10 +72,11 @@ async function serve(
   demandWritable(settings.dataDir);
   const { keys, baseUrl, emulator } = await findModel(settings);
   const memory = await openMemory(settings, log);
-  const { redisUrl, model, dataDir } = settings;
+  const { redisUrl, model, dataDir, summary } = settings;
   const shared = redisUrl === undefined ? undefined : openSharedKeyPool(redisUrl, keys, log);
   const keyPool = shared?.keyPool;
-  const chat = new MultimodalChat({ keys, keyPool, baseUrl, model, memory, dataDir });
+  const context = { summary };
+  const chat = new MultimodalChat({ keys, keyPool, baseUrl, model, memory, context, dataDir });
   const logFailure = makeFailureLog(log);
   logChatEvents(chat, log, logFailure);
 

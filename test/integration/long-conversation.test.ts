@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MultimodalChat } from 'multimodal-chat';
-import { type GeminiEmulator, startGeminiEmulator } from 'multimodal-chat/testing';
+import { type GeminiEmulator, type RecordedCall, startGeminiEmulator } from 'multimodal-chat/testing';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { makeClip } from '../support/media-fixtures.js';
@@ -19,6 +19,7 @@ vi.setConfig({ testTimeout: 240_000, hookTimeout: 600_000 });
 
 const turnCount = 2000;
 const sessionId = 'years';
+const summaryModel = 'gemini-3.5-flash-lite';
 /** Words that stand in one turn each. */
 const facts: Readonly<Record<number, string>> = {
   7: 'My aunt Brunhilde keeps eleven alpacas behind the windmill.',
@@ -46,7 +47,12 @@ const start = () =>
   startServer(directory.path, {
     GEMINI_API_KEY: 'a-key-of-the-test-0001',
     GOOGLE_GEMINI_BASE_URL: emulator.url,
+    SUMMARY: 'on',
   });
+
+/** A summary keeps one of the words, from turn 7 on. */
+const answerOf = ({ model, texts }: RecordedCall) =>
+  model === summaryModel ? `They spoke of ${/Brunhilde/.exec(texts.join(' ')) ?? 'nothing'}.` : 'Noted.';
 
 async function restart(signal: NodeJS.Signals): Promise<void> {
   server.signal(signal);
@@ -64,8 +70,9 @@ async function attachment(name: string): Promise<Attachment> {
   return { name, data: await readFile(path) };
 }
 
-const lastTexts = () => (emulator.journal.at(-1)?.texts ?? []).join('\n');
-const lastLabels = () => (emulator.journal.at(-1)?.images ?? []).map(({ label }) => label ?? '');
+const lastCall = () => emulator.journal.filter(({ model }) => model !== summaryModel).at(-1);
+const lastTexts = () => (lastCall()?.texts ?? []).join('\n');
+const lastLabels = () => (lastCall()?.images ?? []).map(({ label }) => label ?? '');
 const everyFile = async () => {
   const entries = await readdir(directory.path, { recursive: true, withFileTypes: true });
   return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
@@ -74,7 +81,7 @@ const everyFile = async () => {
 beforeAll(async () => {
   fixtures = await mkdtemp(join(tmpdir(), 'long-'));
   directory = await makeServerDirectory();
-  emulator = await startGeminiEmulator({ answer: 'Noted.' });
+  emulator = await startGeminiEmulator({ answer: answerOf });
   server = await start();
   const random = seededRandom(5);
   const sentence = () =>
@@ -110,6 +117,14 @@ describe(`a conversation of ${turnCount} turns with pictures and clips, restarte
   ])('brings back what %j is about', async (prompt, turn) => {
     await ask(server, prompt, { sessionId });
     expect(lastTexts()).toContain(facts[turn]);
+  });
+
+  it('has the beginning of it summed up, since before the restarts', async () => {
+    await ask(server, 'What now?', { sessionId });
+    expect(lastTexts()).toContain('\n> They spoke of Brunhilde.\n');
+    expect(emulator.journal.filter(({ model }) => model === summaryModel).length).toBeLessThan(
+      turnCount / 50,
+    );
   });
 
   it.each([

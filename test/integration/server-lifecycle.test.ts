@@ -1,9 +1,10 @@
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { startGeminiEmulator } from 'multimodal-chat/testing';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { startChromaStub } from '../support/chroma-stub.js';
 import { makeServerDirectory, question, readLog, runServer, startServer } from './server-process.js';
 
 // Every server is a process that compiles its TypeScript first.
@@ -74,6 +75,26 @@ describe('a server whose memory cannot be reached', () => {
     expect(response.status).toBe(503);
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
     expect((await server.stop()).code).toBe(0);
+  });
+});
+
+describe('a server with an outbox', () => {
+  it('has its turns on the disk while Chroma takes none, also after a restart', async () => {
+    await using chroma = await startChromaStub(({ path }) =>
+      path.endsWith('/add') ? { status: 503, body: { error: 'Unavailable', message: 'full' } } : undefined,
+    );
+    const env = { MEMORY: 'chroma', CHROMA_URL: chroma.url, CHROMA_OUTBOX: 'on' };
+    const path = await directory();
+    for (const prompts of [['Hello'], ['Hello', 'Again']]) {
+      const server = await startServer(path, env);
+      onTestFinished(() => server.signal('SIGKILL'));
+      const body = question(prompts.at(-1) ?? '', 's');
+      expect((await fetch(`${server.url}/infer`, { method: 'POST', body })).status).toBe(200);
+      const { turns } = (await (await fetch(`${server.url}/sessions/s`)).json()) as { turns: object[] };
+      expect(turns).toMatchObject(prompts.map((prompt) => ({ prompt })));
+      await server.stop();
+    }
+    expect(await readdir(join(path, '.multimodal-chat'))).toContain('outbox.sqlite');
   });
 });
 
