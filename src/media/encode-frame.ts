@@ -28,7 +28,12 @@ export async function encodeFrame(
   const picture = sharp(frame.data, { raw });
   if (shape?.rotation) picture.rotate(shape.rotation);
   if (shape?.flip) picture.flop();
-  return picture.resize({ width, height, fit: 'fill' }).jpeg({ quality: settings.quality }).toBuffer();
+  const turned = (shape?.rotation ?? 0) % 180 !== 0;
+  const hasSize = turned
+    ? width === frame.height && height === frame.width
+    : width === frame.width && height === frame.height;
+  if (!hasSize) picture.resize({ width, height, fit: 'fill' });
+  return picture.jpeg({ quality: settings.quality }).toBuffer();
 }
 
 /** The size that fits a square of `maxSide`, in the same proportions and never enlarged. */

@@ -10,6 +10,11 @@ export interface FfmpegBinary {
   readonly path: string;
   /** Output options that pass every frame on once, at its own time; their name changed in 5.1. */
   readonly passthrough: readonly string[];
+  /**
+   * The filter that has the time of each frame logged. showinfo also adds up all pixels, which takes as long
+   * as encoding them; before 5.1 there may be no other, because metadata passed over frames without any.
+   */
+  readonly logTimes: string;
 }
 
 const known = new Map<string, Promise<FfmpegBinary>>();
@@ -39,7 +44,13 @@ export async function locateFfmpeg(configured: string | undefined): Promise<Ffmp
 async function check(path: string): Promise<FfmpegBinary> {
   try {
     const { stdout } = await promisify(execFile)(path, ['-hide_banner', '-version'], { timeout: 20_000 });
-    return { path, passthrough: hasFrameRateMode(stdout) ? ['-fps_mode', 'passthrough'] : ['-vsync', '0'] };
+    return isFrom51On(stdout)
+      ? {
+          path,
+          passthrough: ['-fps_mode', 'passthrough'],
+          logTimes: 'metadata=mode=add:key=shown:value=1,metadata=mode=print',
+        }
+      : { path, passthrough: ['-vsync', '0'], logTimes: 'showinfo' };
   } catch (cause) {
     throw new MediaError(
       'unavailable',
@@ -51,8 +62,8 @@ async function check(path: string): Promise<FfmpegBinary> {
   }
 }
 
-/** `-fps_mode` came with FFmpeg 5.1, whose libavutil is 57.28; snapshots carry no other usable version. */
-function hasFrameRateMode(version: string): boolean {
+/** The libavutil of FFmpeg 5.1 is 57.28; snapshots carry no other usable version. */
+function isFrom51On(version: string): boolean {
   const [, major = 0, minor = 0] = (/libavutil\s+(\d+)\.\s*(\d+)/.exec(version) ?? []).map(Number);
   return major > 57 || (major === 57 && minor >= 28);
 }

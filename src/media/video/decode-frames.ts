@@ -102,8 +102,7 @@ async function decode<T>(
         '-sn',
         '-dn',
         '-filter:v',
-        // Last, because showinfo adds up every pixel.
-        [...request.select, scale, 'format=rgb24', 'showinfo'].join(','),
+        [...request.select, scale, 'format=rgb24', binary.logTimes].join(','),
         ...binary.passthrough,
         '-c:v',
         'ppm',
@@ -111,8 +110,8 @@ async function decode<T>(
         'image2pipe',
       ],
       onLog: (line) => {
-        // "n: 0 pts: 12800 pts_time:1 " is how showinfo begins the description of a frame.
-        const seconds = /showinfo.*\bpts_time:\s*(-?[\d.]+)/.exec(line)?.[1];
+        // "n: 0 pts: 12800 pts_time:1 " or "frame:0    pts:12800   pts_time:1", as the filter has it.
+        const seconds = /^\[Parsed_.*\bpts_time:\s*(-?[\d.]+)/.exec(line)?.[1];
         if (seconds && times.length < request.limit) times.push(Number(seconds) * 1000 + request.offsetMs);
       },
       consume: async (output) => {
