@@ -8,6 +8,8 @@ import type { MediaOptions } from '../../src/media/media-options.js';
 import type { BenchClip } from './media-clips.js';
 
 const run = promisify(execFile);
+/** Debian's own, which sees Debian's python3-opencv. */
+const python = process.env.PYTHON ?? '/usr/bin/python3';
 const maxSide = 768;
 const maxBuffer = 2 ** 30;
 
@@ -67,7 +69,7 @@ const seekPerFrame: FrameMethod = async (request) => {
 const openCv: FrameMethod = async (request) => {
   const script = fileURLToPath(new URL('media_opencv.py', import.meta.url));
   const args = [script, request.clip.path, String(maxSide), ...targetsOf(request).map(String)];
-  const { stdout } = await run('python3', args, { encoding: 'buffer', maxBuffer });
+  const { stdout } = await run(python, args, { encoding: 'buffer', maxBuffer });
   return splitJpegs(stdout);
 };
 
@@ -102,7 +104,7 @@ export const sceneMethods: Readonly<Record<string, FrameMethod>> = {
 
 type PictureMethod = (path: string) => Promise<unknown>;
 
-/** Only the part of jimp that is measured; it is installed for this benchmark alone, if at all. */
+/** Only the part of jimp that is measured; it is installed for the benchmarks alone. */
 interface Jimp {
   readonly Jimp: {
     read(path: string): Promise<{
@@ -136,7 +138,7 @@ export const pictureMethods: Readonly<Record<string, PictureMethod>> = {
 /** Why a method cannot be measured here, and what would change that. */
 export async function obstacleTo(method: string): Promise<string | undefined> {
   if (method === 'opencv') {
-    const found = run('python3', ['-c', 'import cv2']);
+    const found = run(python, ['-c', 'import cv2']);
     return found.then(
       () => undefined,
       () => 'OpenCV is not installed: apt install python3-opencv',
@@ -146,7 +148,7 @@ export async function obstacleTo(method: string): Promise<string | undefined> {
     const name = 'jimp';
     return import(name).then(
       () => undefined,
-      () => 'jimp is not installed: npm install --prefix test/bench jimp',
+      () => 'jimp is not installed: npm ci --prefix test/bench',
     );
   }
   return undefined;

@@ -12,7 +12,6 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { locateFfmpeg } from '../../src/media/ffmpeg-location.js';
 import { availableFfmpegs, readPattern } from '../support/media-fixtures.js';
 import { sceneShown } from '../support/scene-clips.js';
 import { benchClip, benchPicture, fps, loopSeconds, pictureFormats, sceneClips } from './media-clips.js';
@@ -69,8 +68,8 @@ const pictureRuns = 5;
 async function runCase({ method, request, scenes, picture }: Case): Promise<Row> {
   if (request && scenes !== undefined) return runSceneCase(method, request, scenes);
   if (request) {
-    // A server loads them once, not for every clip.
-    if (method.startsWith('ours')) await loadLibraries();
+    // A server starts its thread and loads its libraries once, not for every clip.
+    if (method === 'ours' || method === 'ours-exact') await prepareAnother(method, request.ffmpeg);
     const usage = await measureUsage(() => (frameMethods[method] ?? unknownMethod(method))(request));
     const errors = await errorsMs(request, usage.value);
     const { length } = usage.value;
@@ -93,16 +92,17 @@ async function runCase({ method, request, scenes, picture }: Case): Promise<Row>
 }
 
 async function runSceneCase(method: string, request: FrameRequest, scenes: number): Promise<Row> {
-  if (method !== 'select-scene') await loadLibraries();
+  if (method !== 'select-scene') await prepareAnother(method, request.ffmpeg);
   const usage = await measureUsage(() => (sceneMethods[method] ?? unknownMethod(method))(request));
   const shown = await Promise.all(usage.value.map((picture) => sceneShown(picture, scenes)));
   const row = rowOf(method, request.clip.name, usage.value.length, usage);
   return { ...row, scenesCovered: new Set(shown).size };
 }
 
-async function loadLibraries(): Promise<void> {
-  const ffmpeg = locateFfmpeg(undefined);
-  await Promise.all([import('sharp'), import('mediabunny'), import('fluent-ffmpeg'), ffmpeg]);
+/** A clip of one second. */
+async function prepareAnother(method: string, ffmpeg: string): Promise<void> {
+  const request = { clip: await benchClip(ffmpeg, 1, 30), frames: 1, ffmpeg };
+  await (frameMethods[method] ?? sceneMethods[method] ?? unknownMethod(method))(request);
 }
 
 function unknownMethod(method: string): never {
