@@ -1,6 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readdir, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -101,32 +100,37 @@ async function measure(subject: Subject, memoryCase: MemoryCase, directory: stri
   };
 }
 
-async function runLocalCase(memoryCase: MemoryCase, open: (path: string) => Promise<Subject>) {
+/** Where the file of a case is, inside the directory of all cases. */
+export const caseDirectory = (all: string, { store, turns, sessionTurns }: MemoryCase): string =>
+  join(all, `${store}-${turns}-${sessionTurns}`);
+export const caseFile = (all: string, memoryCase: MemoryCase): string =>
+  join(caseDirectory(all, memoryCase), 'memory.db');
+
+async function runLocalCase(memoryCase: MemoryCase, all: string, open: (path: string) => Promise<Subject>) {
   const obstacle = memoryCase.store === 'better-sqlite3' ? await obstacleToSqlite() : undefined;
   if (obstacle) {
     process.stderr.write(`Skipped: ${obstacle}\n`);
     return undefined;
   }
-  const directory = await mkdtemp(join(tmpdir(), 'bench-memory-'));
-  try {
-    const path = join(directory, 'memory.db');
-    const subject = await open(path);
-    const figures = await measure(subject, memoryCase, directory);
-    await subject.close();
-    const { ms, cpuMs } = await coldRecallOfFile(memoryCase.store, path);
-    return { ...memoryCase, ...figures, recallColdMs: ms, recallColdCpuMs: cpuMs };
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  const directory = caseDirectory(all, memoryCase);
+  const path = caseFile(all, memoryCase);
+  await mkdir(directory, { recursive: true });
+  const subject = await open(path);
+  const figures = await measure(subject, memoryCase, directory);
+  await subject.close();
+  const { ms, cpuMs } = await coldRecallOfFile(memoryCase.store, path);
+  return { ...memoryCase, ...figures, recallColdMs: ms, recallColdCpuMs: cpuMs };
 }
 
 /**
  * Runs one case; best in a process of its own, for the sake of `rssMb`. Nothing where the store cannot
  * run here; why is said on stderr.
+ *
+ * @param directory of all cases, where files stay.
  */
-export async function runMemoryCase(memoryCase: MemoryCase) {
+export async function runMemoryCase(memoryCase: MemoryCase, directory: string) {
   const openLocal = localSubjects[memoryCase.store];
-  if (openLocal) return runLocalCase(memoryCase, openLocal);
+  if (openLocal) return runLocalCase(memoryCase, directory, openLocal);
   const server = await startChromaServer();
   if (!server) return undefined;
   try {

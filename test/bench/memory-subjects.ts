@@ -81,9 +81,11 @@ export async function chromaDirect(url: string): Promise<Subject> {
   };
 }
 
+export const openEmbedded = async (path: string): Promise<Subject> =>
+  fromStore(() => new EmbeddedMemoryStore({ path, embedder, queryEmbeddingTimeoutMs: 60_000 }));
+
 /** What works on a file: ours, and what an app would write by hand. */
 export const localSubjects: Readonly<Record<string, (path: string) => Promise<Subject>>> = {
-  embedded: async (path) =>
-    fromStore(() => new EmbeddedMemoryStore({ path, embedder, queryEmbeddingTimeoutMs: 60_000 })),
+  embedded: openEmbedded,
   'better-sqlite3': sqliteScan,
 };
