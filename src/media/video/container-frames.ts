@@ -47,9 +47,13 @@ export async function framesFromContainer(
   const span = cutSpan({ startMs: first, endMs: last + 1 }, excerpt, name);
   const within = times.filter((time) => time >= span.startMs && time <= span.endMs);
   const chosen = chooseFrames(within, span, wanted);
-  const frames = isSinglePassCheaper(span.endMs - first, stream.fps, wanted)
+  const found = isSinglePassCheaper(span.endMs - first, stream.fps, wanted)
     ? await decodeInOnePass(path, stream, chosen.map(isAt), context)
     : await seekEach(path, stream, chosen, context);
+  // A damaged clip may have several frames in one millisecond.
+  const frames = found.filter(({ timestampMs }, i) =>
+    found.slice(0, i).every((earlier) => earlier.timestampMs < timestampMs),
+  );
   const shown = compare ? chooseAmong(frames, [...frames.keys()], wanted) : { frames };
   return { ...shown, actualEndMs: last };
 }
