@@ -26,11 +26,11 @@ const largestBatch = 500;
 const coldRuns = 5;
 const progressEvery = 100_000;
 
-async function diskBytes(directory: string): Promise<number> {
+async function diskMb(directory: string): Promise<number> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile());
   const sizes = await Promise.all(files.map((file) => stat(join(file.parentPath, file.name))));
-  return sizes.reduce((sum, { size }) => sum + size, 0);
+  return rounded(sizes.reduce((sum, { size }) => sum + size, 0) / 2 ** 20, 1);
 }
 
 interface ColdRecall {
@@ -72,7 +72,7 @@ async function fill(subject: Subject, { turns, sessionTurns }: MemoryCase): Prom
 }
 
 /** Fills a store, then times single appends and warm recalls. */
-async function measure(subject: Subject, memoryCase: MemoryCase, directory: string) {
+async function measure(subject: Subject, memoryCase: MemoryCase) {
   await fill(subject, memoryCase);
   const query = (n: number) => makeText(n * 7 + 3, 12);
   const appendMs: number[] = [];
@@ -96,7 +96,6 @@ async function measure(subject: Subject, memoryCase: MemoryCase, directory: stri
     recallWarmP50Ms: rounded(median(recallMs)),
     ...(composeMs.length > 0 ? { composeP50Ms: rounded(median(composeMs)) } : {}),
     rssMb: rounded(process.memoryUsage().rss / 2 ** 20, 0),
-    diskMb: rounded((await diskBytes(directory)) / 2 ** 20, 1),
   };
 }
 
@@ -116,10 +115,11 @@ async function runLocalCase(memoryCase: MemoryCase, all: string, open: (path: st
   const path = caseFile(all, memoryCase);
   await mkdir(directory, { recursive: true });
   const subject = await open(path);
-  const figures = await measure(subject, memoryCase, directory);
+  const figures = await measure(subject, memoryCase);
   await subject.close();
   const { ms, cpuMs } = await coldRecallOfFile(memoryCase.store, path);
-  return { ...memoryCase, ...figures, recallColdMs: ms, recallColdCpuMs: cpuMs };
+  const disk = await diskMb(directory);
+  return { ...memoryCase, ...figures, recallColdMs: ms, recallColdCpuMs: cpuMs, diskMb: disk };
 }
 
 /**
@@ -138,11 +138,11 @@ export async function runMemoryCase(memoryCase: MemoryCase, directory: string) {
     const outbox = memoryCase.store === 'chroma-outbox' ? join(dataDirectory, 'outbox.db') : undefined;
     const open = () => new ChromaMemoryStore({ url, embedder, outbox, queryEmbeddingTimeoutMs: 60_000 });
     const subject = memoryCase.store === 'chroma-direct' ? await chromaDirect(url) : fromStore(open);
-    const figures = await measure(subject, memoryCase, dataDirectory);
+    const figures = await measure(subject, memoryCase);
     const reopened = await subject.reopen();
     const { ms } = await coldRecallOnServer(reopened);
     await reopened.close();
-    return { ...memoryCase, ...figures, recallColdMs: ms };
+    return { ...memoryCase, ...figures, recallColdMs: ms, diskMb: await diskMb(dataDirectory) };
   } finally {
     await server.stop();
   }
