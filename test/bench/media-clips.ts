@@ -41,23 +41,43 @@ async function makeOnce(name: string, make: (path: string) => Promise<void> | vo
   return path;
 }
 
-/** A 1080p clip with grain, so that it decodes about as slowly as a filmed one; kept for the next run. */
-export async function benchClip(ffmpeg: string, seconds: number, gop: number): Promise<BenchClip> {
-  const minute = await makeOnce(`minute-gop${gop}.mp4`, async (path) => {
+/** Pixels of the clips, by their usual names. */
+const sizes = { '1080p': { width: 1920, height: 1080 }, '4k': { width: 3840, height: 2160 } } as const;
+
+/** A clip with grain, so that it decodes about as slowly as a filmed one; kept for the next run. */
+export async function benchClip(
+  ffmpeg: string,
+  seconds: number,
+  gop: number,
+  size: keyof typeof sizes = '1080p',
+): Promise<BenchClip> {
+  const prefix = size === '1080p' ? '' : `${size}-`;
+  const made = size === '1080p' ? loopSeconds : seconds;
+  const minute = await makeOnce(`${prefix}minute-gop${gop}.mp4`, async (path) => {
     await makeClip({
-      ...{ ffmpeg, path, fps, gop, seconds: loopSeconds, width: 1920, height: 1080 },
+      ...{ ffmpeg, path, fps, gop, seconds: made, ...sizes[size] },
       filters: ['noise=alls=8:allf=t'],
       codec: ['-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '26', '-sc_threshold', '0'],
     });
   });
-  const name = `${seconds}s-gop${gop}.mp4`;
+  const name = `${prefix}${seconds}s-gop${gop}.mp4`;
   const path = await makeOnce(name, (unfinished) => {
-    const loops = String(Math.ceil(seconds / loopSeconds) - 1);
+    const loops = String(Math.ceil(seconds / made) - 1);
     const input = ['-v', 'error', '-y', '-stream_loop', loops, '-i', minute];
     const { status, stderr } = spawnSync(ffmpeg, [...input, '-t', String(seconds), '-c', 'copy', unfinished]);
     if (status !== 0) throw new Error(`${name} could not be made: ${stderr}`);
   });
   return { name, path, seconds };
+}
+
+/** A file of so many keyframes of a 1080p clip and nothing else. */
+export async function benchKeyframes(ffmpeg: string, count: number): Promise<string> {
+  const { path } = await benchClip(ffmpeg, loopSeconds, 30);
+  return makeOnce(`keyframes-${count}.mkv`, (unfinished) => {
+    const input = ['-v', 'error', '-y', '-discard', 'nokey', '-i', path, '-frames:v', String(count)];
+    const { status, stderr } = spawnSync(ffmpeg, [...input, '-c', 'copy', '-f', 'matroska', unfinished]);
+    if (status !== 0) throw new Error(`The keyframes could not be copied: ${stderr}`);
+  });
 }
 
 export interface SceneClip extends BenchClip {

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
 import type { MediaOptions } from '../../src/media/media-options.js';
-import type { BenchClip } from './media-clips.js';
+import { type BenchClip, benchKeyframes } from './media-clips.js';
 
 const run = promisify(execFile);
 /** Debian's own, which sees Debian's python3-opencv. */
@@ -66,6 +66,17 @@ const seekPerFrame: FrameMethod = async (request) => {
   return pictures;
 };
 
+/**
+ * What is left when finding and fetching the frames costs nothing: one ffmpeg that decodes as many keyframes
+ * from a file that holds nothing else. They are not of the wanted instants.
+ */
+const keyframesAlone: FrameMethod = async ({ frames, ffmpeg }) => {
+  const input = ['-v', 'error', '-nostdin', '-threads', '1', '-i', await benchKeyframes(ffmpeg, frames)];
+  const args = [...input, '-vf', `scale=${maxSide}:-2`, '-vsync', '0', ...jpegOutput];
+  const { stdout } = await run(ffmpeg, args, { encoding: 'buffer', maxBuffer });
+  return splitJpegs(stdout);
+};
+
 const openCv: FrameMethod = async (request) => {
   const script = fileURLToPath(new URL('media_opencv.py', import.meta.url));
   const args = [script, request.clip.path, String(maxSide), ...targetsOf(request).map(String)];
@@ -79,6 +90,7 @@ export const frameMethods: Readonly<Record<string, FrameMethod>> = {
   'full-decode': fullDecode,
   'seek-per-frame': seekPerFrame,
   opencv: openCv,
+  'keyframes-alone': keyframesAlone,
 };
 
 /** How much a picture has to differ from the one before it to begin a scene. ffmpeg's manual calls 0.3 to 0.5 sane. */

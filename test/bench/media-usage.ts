@@ -6,6 +6,8 @@ export interface MediaUsage {
   readonly wallSeconds: number;
   /** Highest sum over this process and its children, looked at 50 times a second. */
   readonly peakRssMb: number;
+  /** The same before the work. */
+  readonly idleRssMb: number;
 }
 
 const ticksPerSecond = 100;
@@ -32,7 +34,8 @@ function rssMb(pid: number | string): number {
 
 /** What a piece of work costs. For Linux. */
 export async function measureUsage<T>(work: () => Promise<T>): Promise<MediaUsage & { value: T }> {
-  let peakRssMb = 0;
+  const idleRssMb = rssMb(process.pid);
+  let peakRssMb = idleRssMb;
   const look = () => {
     peakRssMb = Math.max(peakRssMb, rssMb(process.pid));
   };
@@ -49,6 +52,7 @@ export async function measureUsage<T>(work: () => Promise<T>): Promise<MediaUsag
       cpuSeconds: (user + system) / 1e6 + childrenCpuSeconds() - childrenBefore,
       wallSeconds: (performance.now() - startedAt) / 1000,
       peakRssMb,
+      idleRssMb,
     };
   } finally {
     clearInterval(timer);

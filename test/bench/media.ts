@@ -1,5 +1,5 @@
 /**
- * `npm run bench:media -- --json [--quick] [--seconds 10,60] [--gops 30,250] [--frames 8,32]
+ * `npm run bench:media -- --json [--quick] [--seconds 10,60] [--gops 30,250] [--frames 8,32] [--4k]
  * [--methods ours,full-decode] [--no-pictures] [--no-clips] [--scenes]`
  *
  * What it costs to show a clip or a picture, ours against the usual ways, and with `--scenes` how many
@@ -14,7 +14,15 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { availableFfmpegs, readPattern } from '../support/media-fixtures.js';
 import { sceneShown } from '../support/scene-clips.js';
-import { benchClip, benchPicture, fps, loopSeconds, pictureFormats, sceneClips } from './media-clips.js';
+import {
+  benchClip,
+  benchKeyframes,
+  benchPicture,
+  fps,
+  loopSeconds,
+  pictureFormats,
+  sceneClips,
+} from './media-clips.js';
 import {
   type FrameRequest,
   frameMethods,
@@ -37,6 +45,7 @@ const { values: options } = parseArgs({
     'no-pictures': { type: 'boolean', default: false },
     'no-clips': { type: 'boolean', default: false },
     scenes: { type: 'boolean', default: false },
+    '4k': { type: 'boolean', default: false },
     case: { type: 'string' },
   },
 });
@@ -57,6 +66,8 @@ interface Row {
   readonly cpuSeconds: number;
   readonly wallSeconds: number;
   readonly peakRssMb: number;
+  /** Of that, what the process had before: Node, tsx and libraries. */
+  readonly idleRssMb: number;
   /** How far the worst frame is from the middle of its slice; null for pictures. */
   readonly worstErrorMs: number | null;
   /** How many different scenes are shown, where these are counted. */
@@ -70,9 +81,11 @@ async function runCase({ method, request, scenes, picture }: Case): Promise<Row>
   if (request) {
     // A server starts its thread and loads its libraries once, not for every clip.
     if (method === 'ours' || method === 'ours-exact') await prepareAnother(method, request.ffmpeg);
+    if (method === 'keyframes-alone') await benchKeyframes(request.ffmpeg, request.frames);
     const usage = await measureUsage(() => (frameMethods[method] ?? unknownMethod(method))(request));
-    const errors = await errorsMs(request, usage.value);
     const { length } = usage.value;
+    if (method === 'keyframes-alone') return rowOf(method, request.clip.name, length, usage);
+    const errors = await errorsMs(request, usage.value);
     return rowOf(method, request.clip.name, length, usage, Math.max(...errors));
   }
   const prepare = pictureMethods[method] ?? unknownMethod(method);
@@ -87,6 +100,7 @@ async function runCase({ method, request, scenes, picture }: Case): Promise<Row>
       cpuSeconds: middle('cpuSeconds'),
       wallSeconds: middle('wallSeconds'),
       peakRssMb: middle('peakRssMb'),
+      idleRssMb: middle('idleRssMb'),
     },
   });
 }
@@ -130,6 +144,7 @@ function rowOf(method: string, clip: string, frames: number, usage: MediaUsage, 
     cpuSeconds: rounded(usage.cpuSeconds),
     wallSeconds: rounded(usage.wallSeconds),
     peakRssMb: rounded(usage.peakRssMb, 0),
+    idleRssMb: rounded(usage.idleRssMb, 0),
     worstErrorMs: worstErrorMs === undefined ? null : rounded(worstErrorMs, 0),
   };
 }
@@ -171,13 +186,16 @@ async function measureClips(): Promise<Row[]> {
   if (!ffmpeg) throw new Error('There is no ffmpeg: apt install ffmpeg.');
   const methods = await available(Object.keys(frameMethods));
   const rows: Row[] = [];
-  for (const seconds of list(options.seconds, '10,60', '10,60,600,3600')) {
-    for (const gop of list(options.gops, '30,250', '30,250')) {
-      const clip = await benchClip(ffmpeg, seconds, gop);
-      for (const frames of list(options.frames, '8', '8,32')) {
-        for (const method of methods) {
-          rows.push(await runApart({ method, request: { clip, frames, ffmpeg } }));
-        }
+  const gops = list(options.gops, '30,250', '30,250');
+  const clips = list(options.seconds, '10,60', '10,60,600,3600').flatMap((seconds) =>
+    gops.map((gop) => ({ seconds, gop, size: '1080p' as const })),
+  );
+  const large = options['4k'] ? gops.map((gop) => ({ seconds: 20, gop, size: '4k' as const })) : [];
+  for (const { seconds, gop, size } of [...clips, ...large]) {
+    const clip = await benchClip(ffmpeg, seconds, gop, size);
+    for (const frames of list(options.frames, '8', '8,32')) {
+      for (const method of methods) {
+        rows.push(await runApart({ method, request: { clip, frames, ffmpeg } }));
       }
     }
   }
