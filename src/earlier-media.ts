@@ -59,7 +59,13 @@ export async function keepMedia(
   const { archive } = parts;
   if (archive === undefined || media.length === 0) return;
   await unlessMemoryFails(parts, call, async () => {
-    await Promise.all(media.map((each) => archive.keep(call.conversation, each, call.startedAt)));
+    await Promise.all(
+      media.map(async (each) => {
+        const { parts, estimatedTokens } = (await each.stills?.()) ?? each;
+        const kept = { ...each, parts, estimatedTokens };
+        await archive.keep(call.conversation, kept, call.startedAt);
+      }),
+    );
   });
 }
 

@@ -90,9 +90,17 @@ export interface PreparedMedia {
   readonly source: MediaSourceInfo;
   /** A sentence on what could not be used, for example the end of a truncated clip. */
   readonly note?: string | undefined;
+  /**
+   * A clip that is uploaded whole as frames, by which it can be shown again when the upload is gone; nothing
+   * where it cannot be decoded here. To be called before `release`.
+   */
+  stills?(): Promise<Stills | undefined>;
   /** Removes the temporary files that the parts name, where there are any. Never rejects. */
   release?(): Promise<void>;
 }
+
+/** What a clip looks like, in place of the clip. */
+export type Stills = Pick<PreparedMedia, 'parts' | 'estimatedTokens'>;
 
 /** How far the preparation of one attachment has come. */
 export interface MediaProgress {

@@ -1,12 +1,10 @@
 import { MediaError } from '../errors.js';
-import type { MediaKind, MediaSource, PreparedMedia } from '../types.js';
-import { bitmapToPng } from './bitmap.js';
+import type { MediaKind, MediaSource, PreparedMedia, Stills } from '../types.js';
 import { settingsFor } from './budget.js';
+import { convert } from './convert.js';
 import { Deadline } from './deadline.js';
-import { prepareDocument } from './document.js';
 import { locateFfmpeg } from './ffmpeg-location.js';
-import { heifToTiff } from './heif/decode-heif.js';
-import { type PreparedParts, prepareImage } from './image.js';
+import type { PreparedParts } from './image.js';
 import {
   type MediaOptions,
   type MediaSettings,
@@ -21,7 +19,6 @@ import { Semaphore } from './semaphore.js';
 import { SharedWork } from './shared-work.js';
 import { type SniffedFormat, sniffFormat } from './sniff.js';
 import type { LocalSource } from './source.js';
-import { prepareClip } from './video/prepare-video.js';
 import { prepareWholeClip } from './video/whole-clip.js';
 import { removeAbandonedWorkspaces, Workspace } from './workspace.js';
 
@@ -110,12 +107,13 @@ export class DefaultMediaProcessor implements MediaProcessor {
           handedOver = true;
           this.#held.add(workspace);
           report('ready');
-          return { ...whole, name: local.name, release: () => this.#release(workspace) };
+          return {
+            ...{ ...whole, name: local.name },
+            stills: () => this.#stillsOf(local, format, settings),
+            release: () => this.#release(workspace),
+          };
         }
-        const { startMs, endMs } = local.excerpt ?? {};
-        const { detail, frames, maxAudioMs, maxPages, maxTiles } = settings;
-        const shown = [startMs, endMs, detail, frames, maxAudioMs, maxPages, maxTiles];
-        const key = [local.identity, format.mimeType, ...shown].join(' ');
+        const key = keyOf(local, format, settings);
         const known = this.#cache.get(key);
         // Errors name the file, so only sources of the same name wait for the same work.
         const prepared =
@@ -156,6 +154,27 @@ export class DefaultMediaProcessor implements MediaProcessor {
     const fingerprint = parts && (await source.fingerprint());
     deadline.pause();
     return parts && fingerprint !== undefined ? { kind, fingerprint, ...parts } : undefined;
+  }
+
+  /** The same clip as frames; nothing where it cannot be decoded here, or is gone. */
+  async #stillsOf(
+    source: LocalSource,
+    format: SniffedFormat,
+    settings: MediaSettings,
+  ): Promise<Stills | undefined> {
+    const key = keyOf(source, format, settings);
+    const known = this.#cache.get(key);
+    if (known) return known;
+    return this.#within(undefined, async ({ signal }) => {
+      try {
+        const report = trackProgress(source.name, undefined);
+        return await this.#clips.run(() => convert(source, format, settings, report, signal), signal);
+      } catch (error) {
+        // Gemini may know a codec that this ffmpeg does not.
+        if (MediaError.isInstance(error)) return undefined;
+        throw error;
+      }
+    });
   }
 
   async #release(workspace: Workspace): Promise<void> {
@@ -202,45 +221,12 @@ export class DefaultMediaProcessor implements MediaProcessor {
   }
 }
 
-async function convert(
-  source: LocalSource,
-  format: SniffedFormat,
-  settings: MediaSettings,
-  report: ReportProgress,
-  signal: AbortSignal,
-): Promise<PreparedParts> {
-  if (format.kind === 'document') return prepareDocument(source, format.mimeType, settings);
-  if (format.kind === 'image') return convertPicture(source, format.mimeType, settings, report, signal);
-  const { demuxer } = format;
-  if (!demuxer) throw new MediaError('unsupported', `"${source.name}" cannot be decoded here.`);
-  const binary = await locateFfmpeg(settings.ffmpegPath);
-  return prepareClip(source, { ...format, demuxer }, { binary, settings, report, signal });
-}
-
-async function convertPicture(
-  source: LocalSource,
-  mimeType: string,
-  settings: MediaSettings,
-  report: ReportProgress,
-  signal: AbortSignal,
-): Promise<PreparedParts> {
-  const { name, bytes } = source;
-  const data = (await toReadable(source, mimeType, settings, signal)) ?? source.data ?? (await source.path());
-  return prepareImage({ name, mimeType, bytes, data }, settings, report, signal);
-}
-
-/** The picture in a format that sharp reads, where it does not read its own. */
-async function toReadable(
-  source: LocalSource,
-  mimeType: string,
-  settings: MediaSettings,
-  signal: AbortSignal,
-): Promise<Uint8Array | undefined> {
-  if (mimeType !== 'image/bmp' && mimeType !== 'image/heic') return undefined;
-  const binary = await locateFfmpeg(settings.ffmpegPath);
-  return mimeType === 'image/heic'
-    ? heifToTiff(source, binary, settings, signal)
-    : bitmapToPng(await source.read(), source.name, binary, settings, signal);
+/** The same for the same bytes shown in the same way. */
+function keyOf(source: LocalSource, format: SniffedFormat, settings: MediaSettings): string {
+  const { startMs, endMs } = source.excerpt ?? {};
+  const { detail, frames, maxAudioMs, maxPages, maxTiles } = settings;
+  const shown = [startMs, endMs, detail, frames, maxAudioMs, maxPages, maxTiles];
+  return [source.identity, format.mimeType, ...shown].join(' ');
 }
 
 function closedError(): MediaError {

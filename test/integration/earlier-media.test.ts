@@ -74,6 +74,22 @@ describe('a prompt about an earlier attachment', () => {
     );
   });
 
+  it('shows frames of a clip that was uploaded whole', async () => {
+    const media = { frames: 4, video: 'upload' } as const;
+    const first = openChat({ media });
+    await first.send({ sessionId, prompt: 'What happens here?', media: [clip] });
+    expect(emulator.journal.at(-1)?.images).toEqual([]);
+    await first.close();
+    const second = openChat({ media });
+    const { shownAgain } = await second.send({ sessionId, prompt: 'How did the clip end?' });
+    expect(shownAgain).toMatchObject([
+      { kind: 'video', name: 'garden.mp4', frameTimestampsMs: [480, 1480, 2480, 3480] },
+    ]);
+    expect(labelsOfLast()).toEqual(
+      ['0:00.5', '0:01.5', '0:02.5', '0:03.5'].map((at) => `[garden.mp4, frame at ${at}]`),
+    );
+  });
+
   it('finds the one that is meant after many turns and a restart', async () => {
     const first = openChat();
     await first.send({ sessionId, prompt: 'One', media: [clip] });
