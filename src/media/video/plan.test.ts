@@ -59,14 +59,22 @@ describe('chooseKeyframes', () => {
 });
 
 describe('chooseNearby', () => {
+  const neighboursOf = (scale: number) => [
+    { targetMs: 2000 * scale, beforeMs: 1000 * scale, afterMs: 2900 * scale },
+    { targetMs: 6000 * scale, beforeMs: 2900 * scale, afterMs: 7500 * scale },
+  ];
+
   it('takes a keyframe within a quarter of the spacing, or else the earliest frame within it', () => {
-    const neighbours = [
-      { targetMs: 2000, beforeMs: 1000, afterMs: 2900 },
-      { targetMs: 6000, beforeMs: 2900, afterMs: 7500 },
-    ];
-    expect(chooseNearby(neighbours, { startMs: 0, endMs: 8000 })).toEqual([
-      { fromMs: 2900, toMs: 2900 },
-      { fromMs: 5000, toMs: 6000 },
+    expect(chooseNearby(neighboursOf(10), { startMs: 0, endMs: 80_000 })).toEqual([
+      { fromMs: 29_000, toMs: 29_000 },
+      { fromMs: 50_000, toMs: 60_000 },
+    ]);
+  });
+
+  it('takes the targets themselves where that costs little more', () => {
+    expect(chooseNearby(neighboursOf(0.5), { startMs: 0, endMs: 4000 })).toEqual([
+      { fromMs: 1000, toMs: 1000 },
+      { fromMs: 3000, toMs: 3000 },
     ]);
   });
 

@@ -79,12 +79,19 @@ export function exactly(instantMs: number): Moment {
   return { fromMs: instantMs, toMs: instantMs };
 }
 
+/** A tolerance below which nearly all has to be decoded in any case: frames may as well be exact. */
+const worthwhileMs = 1000;
+
 /**
  * What to show where frames need not be exact, each within a quarter of the spacing between targets: the
- * nearest keyframe, or else the earliest frame, up to which the least has to be decoded.
+ * nearest keyframes where there is one for each. Otherwise, where it is worth it, keyframes or the earliest
+ * frames, up to which the least has to be decoded.
  */
 export function chooseNearby(neighbours: readonly KeyframeNeighbours[], span: Span): readonly Moment[] {
+  const keyframes = chooseKeyframes(neighbours, span);
+  if (keyframes) return keyframes.map(exactly);
   const toleranceMs = toleranceOf(span, neighbours.length);
+  if (toleranceMs < worthwhileMs) return neighbours.map(({ targetMs }) => exactly(targetMs));
   const nearest = nearestKeyframes(neighbours);
   return neighbours.map(({ targetMs }, i) => {
     const keyMs = nearest[i] ?? targetMs;
