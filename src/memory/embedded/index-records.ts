@@ -30,14 +30,15 @@ export function readTermBlocks(
   return blocks;
 }
 
-/** Adds the turns from this sequence to the end of its block. */
+/** Adds the turns from one sequence to before another. */
 export function addTurns(
   database: MemoryDatabase,
   index: ConversationIndex,
   session: number,
-  sequence: number,
+  from: number,
+  to: number,
 ): void {
-  for (const each of documentsFrom(database, session, sequence)) index.add(each.sequence, each.text);
+  for (const { sequence, text } of documents(database, session, from, to)) index.add(sequence, text);
 }
 
 /** Stores the terms of a block of turns. Nothing happens where turns went since `state` was read. */
@@ -46,8 +47,11 @@ export async function storeTermBlock(
   state: SessionState,
   sequence: number,
 ): Promise<void> {
-  const documents = database.read(() => documentsFrom(database, state.id, sequence));
-  const packed = packTermBlock(documents, sequence);
+  const end = sequence + turnsPerBlock;
+  const packed = packTermBlock(
+    database.read(() => documents(database, state.id, sequence, end)),
+    sequence,
+  );
   await database.write(() => {
     const now = database.first('SELECT epoch FROM sessions WHERE id = ?', state.id);
     if (now?.epoch !== state.epoch) return;
@@ -56,12 +60,11 @@ export async function storeTermBlock(
   });
 }
 
-function documentsFrom(database: MemoryDatabase, session: number, sequence: number) {
-  const endOfBlock = sequence - (sequence % turnsPerBlock) + turnsPerBlock - 1;
+function documents(database: MemoryDatabase, session: number, from: number, to: number) {
   const rows = database.all(
     'SELECT key, body FROM turns WHERE key BETWEEN ? AND ? ORDER BY key',
-    turnKey(session, sequence),
-    turnKey(session, endOfBlock),
+    turnKey(session, from),
+    turnKey(session, to - 1),
   );
   return rows.map(({ key, body }) => ({
     sequence: sequenceOf(key as number),

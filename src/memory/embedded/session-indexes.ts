@@ -105,17 +105,18 @@ export class SessionIndexes {
       const from = cached.nextSequence;
       if (from >= now.next_sequence) return;
       const start = from - (from % turnsPerBlock);
-      const end = start + turnsPerBlock;
-      const isWhole = end <= now.next_sequence;
+      const isWhole = start + turnsPerBlock <= now.next_sequence;
+      // What others append meanwhile is for the next portion.
+      const to = isWhole ? start + turnsPerBlock : now.next_sequence;
       const block = isWhole ? stored.get(from) : undefined;
       if (block) {
         index.addBlock(block, from);
       } else {
-        addTurns(database, index, now.id, from);
+        addTurns(database, index, now.id, from, to);
         loose++;
         if (isWhole) blocks.add(now, start);
       }
-      cached.nextSequence = Math.min(end, now.next_sequence);
+      cached.nextSequence = to;
     }
   }
 
