@@ -52,10 +52,18 @@ export class ChromaConnection {
         return await work(collection);
       } catch (error) {
         // Deleted, perhaps together with its database, and made again under another id.
-        if ((error as Error).name !== 'ChromaNotFoundError') throw error;
+        if (!isMissing(error)) throw error;
         this.#collections.delete(name);
         return await work(await this.#collection(name));
       }
+    }, signal);
+  }
+
+  /** Runs one request on a collection if it is there. Must be safe to repeat. */
+  callExisting(name: string, work: (collection: Collection) => Promise<unknown>, signal?: AbortSignal) {
+    return this.#retry(async () => {
+      const client = await this.#connected();
+      await unlessMissing(client.getCollection({ name }).then(work));
     }, signal);
   }
 
@@ -78,9 +86,7 @@ export class ChromaConnection {
     return this.#retry(async () => {
       const client = await this.#connected();
       this.#collections.delete(name);
-      await client.deleteCollection({ name }).catch((error: Error) => {
-        if (error.name !== 'ChromaNotFoundError') throw error;
-      });
+      await unlessMissing(client.deleteCollection({ name }));
     }, signal);
   }
 
@@ -165,6 +171,16 @@ export class ChromaConnection {
 
   async #connect(): Promise<ChromaClient> {
     return this.#options.client ?? (await openClient(this.#options));
+  }
+}
+
+const isMissing = (error: unknown): boolean => (error as Error).name === 'ChromaNotFoundError';
+
+async function unlessMissing(work: Promise<unknown>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    if (!isMissing(error)) throw error;
   }
 }
 

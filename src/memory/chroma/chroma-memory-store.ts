@@ -148,7 +148,7 @@ export class ChromaMemoryStore implements MemoryStore {
     // The turns last: when this breaks off, those that are left say what is still to be done.
     await this.#summaries.forget(target, signal);
     for (const name of await this.#connection.collections(this.#vectorsPrefix, signal)) {
-      await this.#connection.call(name, (collection) => collection.delete({ where }), signal);
+      await this.#connection.callExisting(name, (collection) => collection.delete({ where }), signal);
     }
     const deleted = await this.#turns.forget(target, signal);
     this.#sessions.clear();

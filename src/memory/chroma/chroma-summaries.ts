@@ -1,3 +1,4 @@
+import type { Collection } from 'chromadb';
 import type { CallOptions, Conversation, Turn } from '../../types.js';
 import type { ConversationSummaries, ConversationSummary, ForgetTarget } from '../memory-store.js';
 import type { ChromaConnection } from './chroma-connection.js';
@@ -88,10 +89,9 @@ export class ChromaSummaries implements ConversationSummaries {
   }
 
   async forget(target: ForgetTarget, signal?: AbortSignal): Promise<void> {
-    const names = await this.#connection.collections(this.#collection, signal);
-    if (!names.includes(this.#collection)) return;
     const where = toForget(target);
-    await this.#connection.call(this.#collection, (collection) => collection.delete({ where }), signal);
+    const deletion = (collection: Collection) => collection.delete({ where });
+    await this.#connection.callExisting(this.#collection, deletion, signal);
   }
 
   async #find(conversation: Conversation, signal: AbortSignal | undefined): Promise<KeptSummary | undefined> {
