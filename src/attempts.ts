@@ -1,6 +1,12 @@
 import type { Clock } from './clock.js';
 import { sleep } from './clock.js';
-import { BlockedError, IncompleteReplyError, KeyPoolExhaustedError, ModelCallError } from './errors.js';
+import {
+  BlockedError,
+  IncompleteReplyError,
+  KeyPoolExhaustedError,
+  MediaError,
+  ModelCallError,
+} from './errors.js';
 import { firstToSpeak } from './hedge.js';
 import type { KeyLease, KeyNeed, KeyPool } from './keys/key-pool.js';
 import type { ChatModel, ModelEvent, ModelRequest } from './model/chat-model.js';
@@ -180,6 +186,7 @@ export async function* attemptAnswer(
 
     const { attempt: failed, failure, text } = current;
     if (failure.kind === 'blocked') throw blockedBy(failure, text);
+    if (MediaError.isInstance(failure.cause)) throw failure.cause;
     counted += calls.slice(made).filter((each) => each.failure && !isRouted(each.failure)).length;
     const visible = text !== '';
     const decision = decide(failure, visible);

@@ -1,12 +1,14 @@
-import type { File as GeminiFile, GoogleGenAI } from '@google/genai';
+import type { Fetch, File as GeminiFile } from '@google/genai';
 import type { Clock } from '../clock.js';
 import { sleep } from '../clock.js';
-import { ModelCallError } from '../errors.js';
+import { MediaError, ModelCallError } from '../errors.js';
 import type { CallOptions } from '../types.js';
 import type { ModelPart } from './chat-model.js';
+import { classifyFailure } from './classify-failure.js';
 import type { GeminiClients } from './gemini-clients.js';
 import { GeminiExchange } from './gemini-exchange.js';
 import type { Redactor } from './redact.js';
+import { resumingFetch } from './resume-upload.js';
 
 export type UploadPart = Extract<ModelPart, { type: 'upload' }>;
 
@@ -122,11 +124,16 @@ export class GeminiFiles {
   }
 
   async #store(part: UploadPart, apiKey: string, signal: AbortSignal): Promise<StoredFile> {
-    const { clock, redactorFor } = this.#options;
+    const { clients, clock, redactorFor } = this.#options;
     const redactor = redactorFor(apiKey);
-    const exchange = new GeminiExchange(signal, redactor);
+    const send = resumingFetch({ clock, redactor, signal });
+    let sent = false;
+    const fetch: Fetch = (url, init) => {
+      sent = true;
+      return send(url, init);
+    };
     try {
-      const client = await this.#client(apiKey, exchange);
+      const client = await clients.make(apiKey, fetch);
       const config = { mimeType: part.mimeType, displayName: part.name };
       let file = await client.files.upload({ file: part.path, config });
       for (
@@ -137,9 +144,14 @@ export class GeminiFiles {
         await sleep(clock, lookMs, signal);
         file = await client.files.get({ name: file.name ?? '' });
       }
-      return checkStored(file, part.name, redactor);
+      const { name, uri } = file;
+      if (file.state !== 'FAILED' && name !== undefined && uri !== undefined) return { name, uri };
+      // Of no use to anybody. Where it cannot be deleted, Gemini does so after 48 hours.
+      if (name !== undefined) this.#deleteFile(apiKey, name).catch(() => undefined);
+      throw notProcessed(file, part.name, redactor);
     } catch (error) {
-      throw exchange.toPublicError(error);
+      if (ModelCallError.isInstance(error)) throw error;
+      throw new ModelCallError(classifyFailure({ error, sent, redactor }));
     }
   }
 
@@ -167,26 +179,32 @@ export class GeminiFiles {
       controller.abort();
       return;
     }
-    const signal = limit ?? AbortSignal.timeout(longestClosingMs);
-    const client = await this.#client(apiKey, new GeminiExchange(signal, this.#options.redactorFor(apiKey)));
-    await client.files.delete({ name: (await stored).name });
+    await this.#deleteFile(apiKey, (await stored).name, limit);
   }
 
-  #client(apiKey: string, exchange: GeminiExchange): Promise<GoogleGenAI> {
-    return this.#options.clients.make(apiKey, exchange.fetch);
+  async #deleteFile(
+    apiKey: string,
+    name: string,
+    limit = AbortSignal.timeout(longestClosingMs),
+  ): Promise<void> {
+    const exchange = new GeminiExchange(limit, this.#options.redactorFor(apiKey));
+    const client = await this.#options.clients.make(apiKey, exchange.fetch);
+    await client.files.delete({ name });
   }
 }
 
 const keyOf = (project: string, part: UploadPart) => JSON.stringify([project, part.fingerprint]);
 
-function checkStored({ error, name, state, uri }: GeminiFile, clip: string, redactor: Redactor): StoredFile {
-  if (state !== 'FAILED' && name !== undefined && uri !== undefined) return { name, uri };
+function notProcessed({ error }: GeminiFile, clip: string, redactor: Redactor): ModelCallError {
   const why = error?.message === undefined ? '' : ` (${redactor.text(error.message)})`;
-  throw new ModelCallError({
+  const message = `Gemini could not process "${clip}"${why}: show it as frames (media: { video: 'frames' }), or export it as H.264 in MP4.`;
+  return new ModelCallError({
     kind: 'invalid-request',
     scope: 'call',
     reason: 'FILE_NOT_PROCESSED',
-    message: `Gemini could not process "${clip}"${why}: show it as frames (media: { video: 'frames' }), or export it as H.264 in MP4.`,
+    message,
+    // It is about the attachment, whoever it was that found out.
+    cause: new MediaError('unsupported', message),
   });
 }
 

@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import type { MultimodalChatOptions } from 'multimodal-chat';
-import { DefaultMediaProcessor, GeminiModel, ModelCallError, MultimodalChat } from 'multimodal-chat';
+import {
+  DefaultMediaProcessor,
+  GeminiModel,
+  MediaError,
+  ModelCallError,
+  MultimodalChat,
+} from 'multimodal-chat';
 import type { GeminiEmulator, GeminiEmulatorOptions, RecordedCall } from 'multimodal-chat/testing';
 import { startGeminiEmulator } from 'multimodal-chat/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -161,6 +167,42 @@ describe("video: 'upload'", () => {
     emulator.inject({ fault: 'internal', operation: 'any', times: 1 });
     const { text } = await chat.send({ prompt: 'Still there?', media: [clip] });
     expect(text).toContain('Still there?');
+  });
+
+  it('goes on where the connection broke, without a second upload', async () => {
+    const chat = await openChat();
+    emulator.inject({ fault: 'upload-cut' });
+    const { attempts, media, text } = await chat.send({ prompt: 'All there?', media: [clip] });
+    expect(text).toContain('All there?');
+    expect(attempts).toHaveLength(1);
+    expect(started(uploads())).toHaveLength(1);
+    // The beginning, the half that arrived, the question how much that was, the rest.
+    expect(uploads().map(({ status }) => status)).toEqual([200, 0, 200, 200]);
+    const response = await fetch(`${emulator.url}/v1beta/files`, {
+      headers: { 'x-goog-api-key': generations()[0]?.key ?? '' },
+    });
+    const { files } = (await response.json()) as { files: { sha256Hash: string }[] };
+    expect(Buffer.from(files[0]?.sha256Hash ?? '', 'base64').toString()).toBe(media[0]?.fingerprint);
+  });
+
+  it('says which clip Gemini could not process and what to do, blames no key and leaves nothing', async () => {
+    const chat = await openChat({}, { fileProcessingMs: 50 });
+    emulator.inject({ fault: 'file-failed' });
+    const failing = chat.send({ prompt: 'Hi', media: [Readable.from(await readFile(clip)), clip] });
+    await expect(failing).rejects.toSatisfy(MediaError.isInstance);
+    await expect(failing).rejects.toMatchObject({
+      code: 'MEDIA_UNSUPPORTED',
+      message: expect.stringMatching(/could not process "attachment".*frames.*H\.264/),
+    });
+    expect(generations()).toEqual([]);
+    expect(started(uploads())).toHaveLength(1);
+    await expect.poll(() => deletions().length).toBe(1);
+    await expect.poll(() => readdir(tempDir)).toEqual([]);
+    const { keys } = await chat.stats();
+    expect(keys.keys.map(({ state }) => state)).toEqual(['ready', 'ready', 'ready']);
+    // The next time may be a better one.
+    const { text } = await chat.send({ prompt: 'And now?', media: [clip] });
+    expect(text).toContain('And now?');
   });
 
   it('deletes the files when it is closed', async () => {
