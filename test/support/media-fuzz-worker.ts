@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MediaError } from '../../src/errors.js';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
+import { readHeifPicture } from '../../src/media/heif/heif-picture.js';
 import { openSource } from '../../src/media/open-source.js';
 import { sniffFormat } from '../../src/media/sniff.js';
 import { openPacketIndex } from '../../src/media/video/packet-index.js';
@@ -24,6 +25,8 @@ export interface FuzzJob {
   /** `prepare` does all that an upload goes through; `index` only what needs no ffmpeg. */
   readonly depth: 'prepare' | 'index';
   readonly parallel: number;
+  /** After how many mutants the memory is measured. */
+  readonly measureEach: number;
   /** Longest that one mutant may take. */
   readonly timeoutMs: number;
 }
@@ -70,12 +73,11 @@ process.once('message', async (job: FuzzJob) => {
         index,
         ...(await judge(() => read(makeMutant(samples, job.seed, index), processor))),
       });
-      if (index % 250 === 0) rssMb.push(measureRss());
+      if (index % job.measureEach === 0) rssMb.push(measureRss());
     }
   };
   await Promise.all(Array.from({ length: parallel }, work));
   await processor.close();
-  rssMb.push(measureRss());
   say({ type: 'end', leftovers: [...(await readdir(tempDir).catch(() => [])), ...childProcesses()], rssMb });
   process.disconnect();
 });
@@ -136,7 +138,8 @@ async function readIndex({ name, bytes }: Mutant): Promise<string> {
     { ...settings, ...limits },
     signal,
   );
-  const { indexer } = sniffFormat(source.head, source);
+  const { indexer, mimeType } = sniffFormat(source.head, source);
+  if (mimeType === 'image/heic') return readItems(bytes);
   if (!indexer) return 'no index';
   const index = await openPacketIndex(source, indexer).catch(() => undefined);
   if (!index) return 'unreadable';
@@ -153,6 +156,16 @@ async function readIndex({ name, bytes }: Mutant): Promise<string> {
     return 'damaged index';
   } finally {
     index.close();
+  }
+}
+
+/** Finds what there would be to decode of a HEIC; a damaged one throws nothing but this. */
+function readItems(bytes: Buffer): string {
+  try {
+    return readHeifPicture(bytes) ? 'items' : 'no items';
+  } catch (error) {
+    if (error instanceof RangeError) return 'damaged items';
+    throw error;
   }
 }
 

@@ -11,13 +11,23 @@ export interface FuzzReport {
   readonly problems: readonly string[];
   /** Files and processes that were left. */
   readonly leftovers: readonly string[];
-  /** Resident memory of the reading process, now and then after a collection of garbage. */
+  /** Resident memory of the reading process, each time after as many mutants and a collection of garbage. */
   readonly rssMb: readonly number[];
 }
 
 const worker = fileURLToPath(new URL('./media-fuzz-worker.ts', import.meta.url));
 const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
 const enoughProblems = 10;
+/**
+ * glibc keeps what was freed in an arena for each thread, and raises the size from which it gives memory
+ * back at once with each larger piece: resident memory then grows in steps as if something leaked. With
+ * these what is freed is gone, and what grows is a leak.
+ */
+const plainAllocator = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '131072',
+  MALLOC_TRIM_THRESHOLD_: '131072',
+};
 
 /** Reads all mutants of a job, in a new process after each that crashes it or never comes to an end. */
 export async function fuzz(job: FuzzJob): Promise<FuzzReport> {
@@ -40,7 +50,10 @@ type Growing<T> = { -readonly [K in keyof T]: T[K] extends readonly (infer E)[] 
 /** Resolves with the number of the first mutant that was not begun. */
 function runWorker(job: FuzzJob, report: Growing<FuzzReport>): Promise<number> {
   return new Promise((resolve, reject) => {
-    const child: ChildProcess = fork(worker, { execArgv: ['--import', tsx, '--expose-gc'] });
+    const child: ChildProcess = fork(worker, {
+      execArgv: ['--import', tsx, '--expose-gc'],
+      env: { ...process.env, ...plainAllocator },
+    });
     const underWay = new Set<number>();
     let next = job.from;
     let hung = false;
@@ -85,4 +98,11 @@ function runWorker(job: FuzzJob, report: Growing<FuzzReport>): Promise<number> {
     child.send(job);
     watch();
   });
+}
+
+/** By how many megabytes memory grew from the middle third of the samples to the last one. */
+export function growthMb(rssMb: readonly number[]): number {
+  const third = Math.floor(rssMb.length / 3);
+  const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
+  return median(rssMb.slice(-third)) - median(rssMb.slice(-2 * third, -third));
 }

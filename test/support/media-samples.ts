@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import sharp from 'sharp';
 import { type ClipOptions, drawPicture, ffmpeg, makeBitmap, makeClip } from './media-fixtures.js';
+import { makeHeic } from './media-heic.js';
 
 /** A tiny file of one format. */
 export interface MediaSample {
@@ -19,6 +20,7 @@ export async function makeSamples(directory: string): Promise<readonly MediaSamp
   return [
     ...(await pictures()),
     ...bitmaps(),
+    ...(await heics()),
     ...documents(),
     ...(await clips(directory)),
     ...(await recordings(directory)),
@@ -71,6 +73,15 @@ function bitmaps(): readonly MediaSample[] {
     bytes: makeBitmap({ width, height, bits, topDown: bits === 24, colourAt }),
     cost: 'ffmpeg' as const,
   }));
+}
+
+async function heics(): Promise<readonly MediaSample[]> {
+  const picture = drawPicture(5, width, height);
+  const files = {
+    'a.heic': await makeHeic(picture, { turns: 0, mirror: 1, colours: { matrix: 'bt709', fullRange: true } }),
+    'tiles.heic': await makeHeic(picture, { tile: { width: 32, height: 32 } }),
+  };
+  return Object.entries(files).map(([name, bytes]) => ({ name, bytes, cost: 'ffmpeg' as const }));
 }
 
 function documents(): readonly MediaSample[] {
