@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ChromaMemoryStore } from '../../src/chroma.js';
+import { systemClock } from '../../src/clock.js';
 import { MemoryError } from '../../src/errors.js';
 import { makeTurn, memoryStoreContract } from '../../src/testing/contracts/memory-store-contract.js';
 import { startChromaServer } from '../support/chroma-server.js';
@@ -80,6 +81,32 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
     await expect
       .poll(() => plain.recent(conversation, { limit: 9 }))
       .toMatchObject([{ prompt: 'left behind' }]);
+  });
+
+  it('puts a turn in its place that comes late to a conversation of several pages', async () => {
+    const collectionPrefix = newPrefix();
+    const at = (hour: number) => ({ ...systemClock, now: () => Date.UTC(2026, 0, 1, hour) });
+    await using left = new ChromaMemoryStore({
+      url: nobody,
+      collectionPrefix,
+      outbox: outbox(),
+      clock: at(9),
+    });
+    await left.append(makeTurn({ prompt: 'early walrus' }));
+    await left.close();
+    await using store = new ChromaMemoryStore({ url, collectionPrefix, clock: at(12) });
+    const prompts = Array.from({ length: 2_100 }, (_, n) => `heron ${n}`);
+    await Promise.all(prompts.map((prompt) => store.append(makeTurn({ prompt }))));
+    await using delivering = new ChromaMemoryStore({ url, collectionPrefix, outbox: outbox() });
+    await delivering.flush();
+
+    await using fresh = new ChromaMemoryStore({ url, collectionPrefix });
+    const kept = await fresh.recent(conversation, { limit: 9_999 });
+    expect(kept.map(({ prompt }) => prompt)).toEqual(['early walrus', ...prompts]);
+    const [found] = await fresh.recall(conversation, 'walrus', { limit: 1 });
+    expect(found?.turn.prompt).toBe('early walrus');
+    await store.append(makeTurn({ prompt: 'last heron' }));
+    expect(await fresh.recent(conversation, { limit: 9_999 })).toHaveLength(2_102);
   });
 
   it('forgets what waits, here and for another process, and leaves none of its words', async () => {

@@ -30,6 +30,9 @@ interface CachedSession extends LoadedSession, VectorHolder {
   readonly waiting: Set<string>;
 }
 
+/** Turns indexed in one go. */
+const turnsAtATime = 250;
+
 export const turnAt = ({ bodies }: LoadedSession, position: number): Turn =>
   JSON.parse(bodies[position] as string) as Turn;
 
@@ -119,8 +122,28 @@ export class ChromaSessions {
   }
 
   async #loadAll(key: string, waiting: readonly TurnRecord[], signal?: AbortSignal): Promise<CachedSession> {
-    const listed = await this.#turns.list(key, 0, { signal });
-    const session: CachedSession = {
+    let session = this.#empty();
+    const listed: TurnRecord[] = [];
+    let isInOrder = true;
+    // Indexed while the next page is on its way, and in portions, so as not to hold up the event loop.
+    for await (const page of this.#turns.pages(key, 0, { signal })) {
+      for (let at = 0; at < page.length; at += turnsAtATime) {
+        isInOrder &&= this.#add(session, page.slice(at, at + turnsAtATime), []);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      listed.push(...page);
+    }
+    if (!isInOrder || !this.#add(session, [], waiting)) {
+      session = this.#empty();
+      this.#add(session, listed, waiting);
+    }
+    noteStored(session, listed);
+    this.#grow(key, session, this.#vectors?.load(key, session, listed));
+    return session;
+  }
+
+  #empty(): CachedSession {
+    return {
       index: new ConversationIndex({ dimensions: this.#vectors?.dimensions }),
       positions: new Map(),
       bodies: [],
@@ -133,10 +156,6 @@ export class ChromaSessions {
       hasVectors: false,
       refreshedAt: 0,
     };
-    noteStored(session, listed);
-    this.#add(session, listed, waiting);
-    this.#grow(key, session, this.#vectors?.load(key, session, listed));
-    return session;
   }
 
   /** Puts the session into the cache, at its size now and at that when its vectors have come. */

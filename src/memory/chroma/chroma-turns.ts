@@ -6,6 +6,8 @@ import { inConversation, inConversationFrom, type RecordScope, toForget } from '
 import { placeholderVector, type TurnRecord } from './turn-record.js';
 
 const pageSize = 1_000;
+/** Pages asked for at a time, once it is known that there are several. */
+const pagesAhead = 2;
 
 /** The turns on the server. */
 export class ChromaTurns {
@@ -46,13 +48,31 @@ export class ChromaTurns {
    * The records of a conversation from a position on, in the order in which the server accepted them:
    * Chroma numbers records as they come and lists them by that number.
    */
-  async list(conversation: string, from: number, { signal }: CallOptions): Promise<TurnRecord[]> {
+  async list(conversation: string, from: number, options: CallOptions): Promise<TurnRecord[]> {
     const records: TurnRecord[] = [];
+    for await (const page of this.pages(conversation, from, options)) records.push(...page);
+    return records;
+  }
+
+  /** The same, page by page as they come. */
+  async *pages(conversation: string, from: number, { signal }: CallOptions): AsyncGenerator<TurnRecord[]> {
     const where = inConversation(conversation);
+    const reads: Promise<TurnRecord[]>[] = [];
+    let offset = from;
+    const readOn = () => {
+      const read = this.#read({ where, limit: pageSize, offset }, signal);
+      // Nobody waits for those behind one that failed, or behind the last.
+      read.catch(() => undefined);
+      reads.push(read);
+      offset += pageSize;
+    };
+    readOn();
     for (;;) {
-      const page = await this.#read({ where, limit: pageSize, offset: from + records.length }, signal);
-      records.push(...page);
-      if (page.length < pageSize) return records;
+      const page = (await reads.shift()) ?? [];
+      const isLast = page.length < pageSize;
+      while (!isLast && reads.length < pagesAhead) readOn();
+      yield page;
+      if (isLast) return;
     }
   }
 
