@@ -1,0 +1,74 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeClip } from '../../../test/support/media-fixtures.js';
+import type { LocalSource } from '../source.js';
+import { openPacketIndex, type PacketIndex } from './packet-index.js';
+import { exactly } from './plan.js';
+
+let directory: string;
+let clip: string;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'packet-index-'));
+  clip = await makeClip({
+    path: join(directory, 'clip.mp4'),
+    ...{ seconds: 6, width: 640, height: 360, gop: 50 },
+    filters: ['noise=alls=40:allf=t'],
+    codec: ['-c:v', 'libx264', '-preset', 'veryfast', '-bf', '3', '-qp', '18'],
+  });
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+async function open(): Promise<PacketIndex> {
+  const source = { data: undefined, path: async () => clip } as unknown as LocalSource;
+  const index = await openPacketIndex(source, 'MP4');
+  if (!index) throw new Error('There is no index.');
+  return index;
+}
+
+async function bytesOf(index: PacketIndex, timesMs: readonly number[]): Promise<number> {
+  let bytes = 0;
+  for await (const piece of index.packets({ timesMs, shiftMs: 0 }) as AsyncIterable<Uint8Array>)
+    bytes += piece.length;
+  return bytes;
+}
+
+describe('the packets that frames need', () => {
+  it('are those from the keyframe on, without what nothing refers to', async () => {
+    const index = await open();
+    const [keyframe = 0, last = 0] = await index.shownAt([exactly(0), exactly(1960)]);
+    expect([keyframe, last]).toEqual([0, 1960]);
+    const whole = (await stat(clip)).size;
+    const [alone, group] = [await bytesOf(index, [keyframe]), await bytesOf(index, [last])];
+    expect(alone).toBeLessThan(group);
+    // A group is a third of the clip, and of its B-frames, which are small, two of three are left out.
+    expect(group).toBeLessThan(0.85 * (whole / 3));
+    index.close();
+  });
+
+  it('come to one reader whatever another does, from one thread', async () => {
+    let threads = 0;
+    const count = () => {
+      threads += 1;
+    };
+    process.on('worker', count);
+    try {
+      const expected = await open().then((index) => bytesOf(index, [5960]));
+      for (const leave of ['stop', 'close', 'both'] as const) {
+        const [one, other] = [await open(), await open()];
+        const left = one.packets({ timesMs: [5960], shiftMs: 0 });
+        const reading = bytesOf(other, [5960]);
+        for await (const _ of left) break;
+        if (leave !== 'stop') one.close();
+        if (leave !== 'close') left.destroy();
+        expect(await reading).toBe(expected);
+        other.close();
+      }
+      expect(threads).toBeLessThanOrEqual(1);
+    } finally {
+      process.off('worker', count);
+    }
+  });
+});
