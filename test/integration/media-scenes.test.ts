@@ -128,6 +128,24 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('sampling by scenes', {
     expect(note).toBeUndefined();
   });
 
+  it('shows the exact frames that uniform sampling would, if frames are to be exact', async () => {
+    const path = await make('exact-pan.mp4', { seconds: 120, draw: drawPan(120), gop: 60, filters: grain });
+    const timesOf = async (options: MediaOptions) =>
+      (await show(path, { frames: 8, ...options })).parts.map((part) => part.timestampMs);
+    const exact = await timesOf({ sampling: 'scenes', accuracy: 'exact' });
+    expect(exact).toEqual(await timesOf({ accuracy: 'exact' }));
+    expect(exact).not.toEqual(await timesOf({ sampling: 'scenes' }));
+  });
+
+  it('misses no scene that exact uniform sampling shows, and finds those between', async () => {
+    const path = await make('exact-cuts.mp4', { seconds, draw: drawCuts(cuts), gop: 60, filters: grain });
+    const uniform = await scenesOf(path, { frames: 8, accuracy: 'exact' }, lengths.length);
+    const scenes = await scenesOf(path, { frames: 8, accuracy: 'exact', sampling: 'scenes' }, lengths.length);
+    expect(uniform.size).toBeLessThan(8);
+    expect(scenes.size).toBeGreaterThan(uniform.size);
+    for (const scene of uniform) expect(scenes).toContain(scene);
+  });
+
   it('spends no frames twice on somebody who speaks, and none on grain', async () => {
     const path = await make('speaker.mp4', {
       ...{ seconds: 120, draw: drawSpeaker, filters: ['noise=alls=20:allf=t'] },

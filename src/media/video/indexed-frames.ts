@@ -34,7 +34,12 @@ export async function framesFromIndex(
   const scenes =
     byScenes &&
     (keyframes?.length && !isShort
-      ? await scenesOfKeyframes(index, span, keyframes, context)
+      ? await scenesOfKeyframes(
+          index,
+          span,
+          isExact ? await index.shownAt(targets.map(exactly)) : keyframes,
+          context,
+        )
       : await scenesOfAllFrames(index, span, context));
   if (scenes) return scenes;
   const nearby = isExact ? [] : await index.shownAt(chooseNearby(neighbours, span));
@@ -49,7 +54,7 @@ const shortMs = 30_000;
 /** The same for a clip with too few keyframes, most of which has to be decoded whatever is shown of it. */
 const longestDecodedMs = 120_000;
 
-/** The scenes that small pictures of keyframes over the whole length tell apart. */
+/** The scenes that small pictures of keyframes over the whole length, and of what uniform sampling takes, tell apart. */
 async function scenesOfKeyframes(
   index: PacketIndex,
   span: Span,
