@@ -100,9 +100,11 @@ function runWorker(job: FuzzJob, report: Growing<FuzzReport>): Promise<number> {
   });
 }
 
-/** By how many megabytes memory grew from the middle third of the samples to the last one. */
+/**
+ * By how many megabytes memory grew from the middle third of the samples to the last one. By the least of
+ * each, because memory that is in use for a moment says nothing, and what leaked is in all of them.
+ */
 export function growthMb(rssMb: readonly number[]): number {
   const third = Math.floor(rssMb.length / 3);
-  const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1] ?? 0;
-  return median(rssMb.slice(-third)) - median(rssMb.slice(-2 * third, -third));
+  return Math.min(...rssMb.slice(-third)) - Math.min(...rssMb.slice(-2 * third, -third));
 }
