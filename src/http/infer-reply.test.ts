@@ -49,6 +49,7 @@ describe('the reply of POST /infer', () => {
         media: [clip],
         recalled: [{ turn, score: 0.5 }],
         recentTurns: 2,
+        summarisedTurns: 9,
         attempts: [{ ...attempt, failure }, attempt],
       },
     });
@@ -101,6 +102,7 @@ describe('the reply of POST /infer', () => {
         },
       ],
       recent_turns: 2,
+      summarised_turns: 9,
       attempts: [
         {
           model: 'm',
