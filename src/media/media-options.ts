@@ -68,7 +68,10 @@ export interface MediaOptions {
   readonly pathRoot?: string | undefined;
   /** Largest source, in bytes. Default 2 GiB. */
   readonly maxBytes?: number | undefined;
-  /** Largest document, and largest recording sent as it is, in bytes. Default 15 MiB, which leaves room in an inline request of 20 MB. */
+  /**
+   * Largest document, and largest recording as it is sent, in bytes. Default 35 MiB: 49 MB in base64, where
+   * Gemini takes 50 MB of a PDF and 100 MB in a request.
+   */
   readonly maxInlineBytes?: number | undefined;
   /** Largest picture or frame, in pixels. Default 100 million. */
   readonly maxPixels?: number | undefined;
@@ -120,6 +123,12 @@ export interface MediaSettings extends Omit<ResolvedMediaOptions, 'detail' | 'ma
 
 const minuteMs = 60_000;
 const mebibyte = 2 ** 20;
+/**
+ * "PDFs are limited to 50MB for this method": https://ai.google.dev/gemini-api/docs/file-input-methods; and
+ * "from 20MB to 100MB (base64 encoded)":
+ * https://blog.google/innovation-and-ai/technology/developers-tools/gemini-api-new-file-limits
+ */
+const defaultInlineBytes = 35 * mebibyte;
 
 export function resolveMediaOptions(options: MediaOptions = {}): ResolvedMediaOptions {
   const frames = options.frames ?? 8;
@@ -141,7 +150,7 @@ export function resolveMediaOptions(options: MediaOptions = {}): ResolvedMediaOp
     allowPaths: options.allowPaths ?? true,
     pathRoot: options.pathRoot,
     maxBytes: options.maxBytes ?? 2048 * mebibyte,
-    maxInlineBytes: options.maxInlineBytes ?? 15 * mebibyte,
+    maxInlineBytes: options.maxInlineBytes ?? defaultInlineBytes,
     maxPixels: options.maxPixels ?? 100e6,
     maxDurationMs: options.maxDurationMs ?? 570 * minuteMs,
     timeoutMs: options.timeoutMs ?? 2 * minuteMs,
