@@ -291,6 +291,18 @@ describe('the call for a summary', () => {
     expect(failures).toEqual([]);
   });
 
+  it('leaves the quota of a model that it shares to those who ask', async () => {
+    const model = 'gemini-3.8-flash';
+    const chat = openChat({
+      limits: [{ rpm: 6 }],
+      context: { ...context, summary: { ...context.summary, model } },
+    });
+    // Were the fifth answer followed by a summary, the sixth question would wait for a minute.
+    await tell(chat, 1, 6);
+    emulator.expectCalls({ model }, 6);
+    await expect.poll(async () => (await chat.stats()).summaries).toMatchObject({ made: 0, postponed: 2 });
+  });
+
   it('disturbs no answer when it fails, and is left alone for a while', async () => {
     let now = Date.now();
     const chat = openChat({ clock: { ...systemClock, now: () => now } });
