@@ -106,6 +106,23 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('HEIC pictures', () => {
       expect(Math.abs((colour[i] ?? 0) - value), `${colour}`).toBeLessThanOrEqual(8);
   });
 
+  // What the codes stand for is tested where they are turned into sRGB.
+  it.each([
+    { screen: 'pq', from: [148, 148, 148], to: [225, 225, 225] },
+    { screen: 'hlg', from: [191, 191, 191], to: [225, 225, 225] },
+    { screen: 'bt2020', from: [207, 74, 34], to: [255, 0, 0] },
+  ] as const)(
+    'are shown in the colours of a usual screen when they are for $screen',
+    async ({ screen, from, to }) => {
+      const [r, g, b] = from;
+      const plain = sharp({ create: { width: 64, height: 64, channels: 3, background: { r, g, b } } });
+      const data = await makeHeic(plain, { colours: { matrix: 'bt2020', fullRange: true, screen } });
+      const colour = await colourIn(await prepare(data));
+      for (const [i, value] of to.entries())
+        expect(Math.abs((colour[i] ?? 0) - value), `${colour}`).toBeLessThanOrEqual(8);
+    },
+  );
+
   it('are brought to sRGB from the wide colours of phones', async () => {
     const wide = sharp({
       create: { width: 64, height: 64, channels: 3, background: '#e02010' },

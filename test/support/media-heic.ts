@@ -18,7 +18,12 @@ export interface HeicOptions {
   readonly profile?: Buffer | undefined;
   /** How the colours are coded, and that the file says so. Default: BT.601 in the full range, unsaid. */
   readonly colours?:
-    | { readonly matrix: 'bt709' | 'bt601' | 'bt2020'; readonly fullRange: boolean }
+    | {
+        readonly matrix: 'bt709' | 'bt601' | 'bt2020';
+        readonly fullRange: boolean;
+        /** For what screen they are. Default `srgb`. */
+        readonly screen?: 'srgb' | 'bt2020' | 'pq' | 'hlg' | undefined;
+      }
     | undefined;
   /** Default `heic`. */
   readonly brand?: string | undefined;
@@ -127,11 +132,13 @@ function assemble({ coded, tile, size, grid }: Parts, options: HeicOptions): Buf
   const extent = ({ width, height }: { width: number; height: number }) =>
     fullBox('ispe', 0, 0, u32(width, height));
   const fraction = (value: number, over: number) => u32(value >>> 0, over);
-  const matrices = { bt709: [1, 13, 1], bt601: [1, 13, 6], bt2020: [9, 14, 9] } as const;
+  // By their numbers in ITU-T H.273.
+  const matrices = { bt709: 1, bt601: 6, bt2020: 9 } as const;
+  const screens = { srgb: [1, 13], bt2020: [9, 14], pq: [9, 16], hlg: [9, 18] } as const;
+  const describeColours = ({ fullRange, matrix, screen = 'srgb' }: NonNullable<HeicOptions['colours']>) =>
+    box('colr', Buffer.from('nclx'), u16(...screens[screen], matrices[matrix]), u8(fullRange ? 0x80 : 0));
   const ofWhole = [
-    ...(colours
-      ? [box('colr', Buffer.from('nclx'), u16(...matrices[colours.matrix]), u8(colours.fullRange ? 0x80 : 0))]
-      : []),
+    ...(colours ? [describeColours(colours)] : []),
     ...(profile ? [box('colr', Buffer.from('prof'), profile)] : []),
     ...(crop
       ? [

@@ -3,6 +3,7 @@ import { MediaError } from '../../errors.js';
 import { type FfmpegLimits, runFfmpeg } from '../ffmpeg.js';
 import type { FfmpegBinary } from '../ffmpeg-location.js';
 import { type RgbFrame, readPpmFrames } from '../ppm.js';
+import { toSrgb, type WideColours } from '../video/tone-map.js';
 import { type HeifColours, type HeifPicture, readHeifPicture } from './heif-picture.js';
 import { makeTiff } from './tiff.js';
 
@@ -27,6 +28,7 @@ export async function heifToTiff(
   const picture = find(await source.read(), name);
   if (picture.width * picture.height > limits.maxPixels) throw tooManyPixels(name);
   const { file, pixels } = makeTiff({ ...picture, profile: picture.colours.profile });
+  const wide = wideColours(picture.colours);
   let placed = 0;
   await runFfmpeg(
     binary,
@@ -41,6 +43,7 @@ export async function heifToTiff(
         for await (const tile of readPpmFrames(output, limits.maxPixels)) {
           signal.throwIfAborted();
           if (!fits(tile, picture)) throw damaged(name);
+          if (wide) toSrgb(tile, wide);
           if (placed < picture.tiles.length) place(tile, placed, picture, pixels);
           placed += 1;
         }
@@ -105,6 +108,16 @@ function scaleFilter({ fullRange, matrix }: HeifColours): string {
     ...(fullRange === undefined ? [] : [`in_range=${fullRange ? 'pc' : 'tv'}`]),
   ];
   return `scale=${options.join(':')}`;
+}
+
+const transferNames: Readonly<Record<number, 'pq' | 'hlg'>> = { 16: 'pq', 18: 'hlg' };
+const bt2020 = 9;
+
+/** Nothing where a profile says more, or where the colours are those of sRGB. */
+function wideColours({ primaries, profile, transfer = 0 }: HeifColours): WideColours | undefined {
+  const bright = transferNames[transfer];
+  if (profile || (!bright && primaries !== bt2020)) return undefined;
+  return { transfer: bright ?? 'sdr', primaries: primaries === bt2020 ? 'bt2020' : 'bt709' };
 }
 
 function tooManyPixels(name: string): MediaError {

@@ -20,9 +20,10 @@ export interface HeifPicture {
 export interface HeifColours {
   /** An ICC profile. */
   readonly profile?: Uint8Array | undefined;
-  /** By its number in ITU-T H.273. */
-  readonly matrix?: number | undefined;
+  /** By their numbers in ITU-T H.273. */
+  readonly primaries?: number | undefined;
   readonly transfer?: number | undefined;
+  readonly matrix?: number | undefined;
   readonly fullRange?: boolean | undefined;
 }
 
@@ -127,7 +128,7 @@ function coloursOf(properties: readonly IsoBox[]): HeifColours {
     const kind = reader.text(4);
     if (kind === 'prof' || kind === 'rICC') colours.profile = reader.take(reader.left);
     if (kind !== 'nclx') continue;
-    reader.number(2);
+    colours.primaries = reader.number(2);
     colours.transfer = reader.number(2);
     colours.matrix = reader.number(2);
     colours.fullRange = reader.number(1) >> 7 === 1;
