@@ -167,6 +167,31 @@ describe.skipIf(server === undefined)('A model that fails', () => {
     expect((await two.stats()).parkedModels).toEqual([]);
   });
 
+  it.each([
+    ['serves it once that succeeds', { ok: true }, true],
+    ['refuses it once that fails', overloaded, false],
+  ] as const)(
+    'lets a call with little time wait for the probe of another process, and %s',
+    async (_, outcome, isServed) => {
+      const { clock, pools } = createPools(2);
+      const [one, two] = pools as [RedisKeyPool, RedisKeyPool];
+      const need = { model, estimatedTokens: 10 };
+      for (const lease of await Promise.all([1, 2, 3].map(() => one.acquire(need)))) lease.settle(overloaded);
+      const probe = await clock.runUntil(one.acquire({ ...need, deadline: clock.now() + minuteMs }));
+      const deadline = clock.now() + 800;
+      const waiting = two.acquire({ ...need, deadline }).then(
+        (lease) => lease.settle({ ok: true }),
+        (error: unknown) => error,
+      );
+      await clock.advance(400);
+      probe.settle(outcome);
+      const answer = await clock.runUntil(waiting);
+      expect(clock.now()).toBeLessThanOrEqual(deadline);
+      if (isServed) expect(answer).toBeUndefined();
+      else expect(answer).toBeInstanceOf(KeyPoolExhaustedError);
+    },
+  );
+
   it('is paused as long by who only heard of it as by who found out', async () => {
     const { clock, pools } = createPools(2);
     const [one, two] = pools as [RedisKeyPool, RedisKeyPool];

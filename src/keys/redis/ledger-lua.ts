@@ -47,9 +47,17 @@ local function writeGate(id, gate)
     redis.call('HDEL', KEYS[2], id)
   end
 end
+-- While "hopeful" it is taken that probes under way meet nothing bad, which may show any moment.
+local hopeful = false
+local function hopefully(time)
+  hopeful = true
+  local found = time()
+  hopeful = false
+  return found
+end
 local function opensAt(gate, probeMs)
   if not gate then return 0 end
-  if now < gate.shut or not gate.probed then return gate.shut end
+  if hopeful or now < gate.shut or not gate.probed then return gate.shut end
   return gate.probed + probeMs
 end
 local function isProbe(gate, at) return gate and at >= gate.shut end

@@ -30,9 +30,9 @@ export interface UnitView {
   readonly rpm: LimitView;
   readonly tpm: LimitView;
   readonly rpd: LimitView;
-  /** In how many milliseconds keys, day and cooling let a call pass. */
+  /** In how many milliseconds keys, day and cooling let a call pass, if the probes under way meet nothing bad. */
   readonly passableAfter: number;
-  /** The same with the windows considered. */
+  /** In how many milliseconds a small call may start, whatever the probes meet. */
   readonly freeAfter: number;
   readonly gate?: GateView | undefined;
 }
@@ -50,7 +50,7 @@ export interface ReserveReply extends LedgerView {
   readonly outcomes: readonly {
     /** Places of the unit and of its key, and how many tokens of the minute were used before. */
     readonly grant?: readonly [unit: number, key: number, usedTokens: number];
-    /** In how many milliseconds the call could start at best. */
+    /** In how many milliseconds the call could start at best, if the probes under way meet nothing bad. */
     readonly after?: number;
   }[];
   /** Whether something is held against the model. */

@@ -80,7 +80,7 @@ local function views(units)
       requests = state.requests, tokens = state.tokens, inFlight = state.running, day = state.day, window = state.window,
       rpm = viewOfLimit(state.rpm, unit.config.rpm), tpm = viewOfLimit(state.tpm, unit.config.tpm),
       rpd = viewOfLimit(state.rpd, unit.config.rpd),
-      passableAfter = after(passableAt(unit)), freeAfter = after(freeAt(unit, 0)),
+      passableAfter = after(hopefully(function() return passableAt(unit) end)), freeAfter = after(freeAt(unit, 0)),
       gate = state.gate and viewOfGate(state.gate) or nil,
     }
   end

@@ -1,6 +1,6 @@
 import { ledgerLua } from './ledger-lua.js';
 
-/** A unit that only waits for calls of other processes to end is looked at again after this. */
+/** What only waits for calls of other processes to end, or for their probes, is looked at again after this. */
 const pollMs = 250;
 /** Who was told when a slot comes has come back for it so much later. */
 const claimMs = 100;
@@ -110,14 +110,16 @@ local function keep(taken, i)
 end
 local function hold(call)
   isBlocked = true
-  local first = earliest(call, {})
+  local surely = earliest(call, {})
+  local first = surely > now and hopefully(function() return (earliest(call, {})) end) or surely
+  local waitsForProbe = first <= now and surely > now
   if first < forever and first - now <= call.within then
     local at, where = earliest(call, call.paced and reservedInPace or reserved, call.paced)
     if where then
       keep(reservedInPace, where)
       if not call.paced or freeAt(units[where], call.tokens) > now then keep(reserved, where) end
       if at < forever then claim(units[where], call, at) end
-      wakeAt = math.min(wakeAt, at > now and at or now + ${pollMs})
+      wakeAt = math.min(wakeAt, (waitsForProbe or at <= now) and now + ${pollMs} or at)
     end
   end
   return { after = after(first) }
