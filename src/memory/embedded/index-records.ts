@@ -86,15 +86,15 @@ export function addVectors(
   sequence: number,
 ): number | undefined {
   const row = database.first(
-    `SELECT group_concat(key) AS keys, CAST(group_concat(vector, '') AS BLOB) AS vectors
+    `SELECT json_group_array(key - ?) AS sequences, CAST(group_concat(vector, '') AS BLOB) AS vectors
      FROM (SELECT key, vector FROM vectors WHERE key BETWEEN ? AND ? AND model = ? ORDER BY key LIMIT ?)`,
+    firstKey(session),
     firstKey(session) + sequence,
     lastKey(session),
     model,
     vectorsAtATime,
   );
-  if (typeof row?.keys !== 'string') return undefined;
-  const sequences = row.keys.split(',').map((key) => sequenceOf(Number(key)));
-  index.setVectors(sequences, row.vectors as Uint8Array);
+  const sequences = JSON.parse(row?.sequences as string) as readonly number[];
+  if (sequences.length > 0) index.setVectors(sequences, row?.vectors as Uint8Array);
   return sequences.length < vectorsAtATime ? undefined : (sequences.at(-1) as number) + 1;
 }

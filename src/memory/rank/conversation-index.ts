@@ -47,17 +47,18 @@ export class ConversationIndex {
 
   /** Sequences must rise; gaps are fine. */
   add(sequence: number, text: string): void {
-    this.#addSpeaker(speakerOf(text));
+    this.#addSpeaker(speakerOf(text), this.size);
     this.#sequences.push(sequence);
     this.#terms.add(text);
   }
 
   /** @param firstSequence the one with which the block was packed. */
   addBlock(block: TermBlock, firstSequence: number): void {
-    const speakers = block.speakers();
-    for (let at = 0; at < block.distances.length; at++) {
-      this.#addSpeaker(speakers?.[at]);
-      this.#sequences.push(firstSequence + (block.distances[at] as number));
+    const speakers = block.speakers() ?? [];
+    for (const [at, name] of speakers.entries()) this.#addSpeaker(name, this.size + at);
+    const { distances } = block;
+    for (let at = 0; at < distances.length; at++) {
+      this.#sequences.push(firstSequence + (distances[at] as number));
     }
     this.#terms.addBlock(block);
   }
@@ -142,11 +143,11 @@ export class ConversationIndex {
     return named;
   }
 
-  #addSpeaker(name: string | undefined): void {
+  #addSpeaker(name: string | undefined, document: number): void {
     if (!name) return;
     const documents = this.#speakers.get(name);
-    if (documents) documents.push(this.size);
-    else this.#speakers.set(name, [this.size]);
+    if (documents) documents.push(document);
+    else this.#speakers.set(name, [document]);
   }
 
   #positionOf(sequence: number): number | undefined {

@@ -55,15 +55,22 @@ export class TermIndex {
   }
 
   add(text: string): void {
-    this.#addLength(this.#loose.add(this.size, text));
+    const words = this.#loose.add(this.size, text);
+    this.#view = undefined;
+    this.#lengths.push(words);
+    this.#totalLength += words;
   }
 
   addBlock(block: TermBlock): void {
     this.#blocks.push({ block, first: this.size });
     this.#blockBytes += block.bytes;
+    this.#view = undefined;
     const { lengths } = block;
     // Iterators are slow until they are compiled, which a first recall cannot wait for.
-    for (let at = 0; at < lengths.length; at++) this.#addLength(lengths[at] as number);
+    for (let at = 0; at < lengths.length; at++) {
+      this.#lengths.push(lengths[at] as number);
+      this.#totalLength += lengths[at] as number;
+    }
   }
 
   /**
@@ -89,12 +96,6 @@ export class TermIndex {
       window.clear();
     }
     return scores;
-  }
-
-  #addLength(words: number): void {
-    this.#view = undefined;
-    this.#lengths.push(words);
-    this.#totalLength += words;
   }
 
   #ownLengths(): Lengths {

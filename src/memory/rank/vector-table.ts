@@ -47,10 +47,13 @@ export class VectorTable {
     if (end > this.#scales.length) this.#grow(end, documents);
     this.#rows.set(packed, document * rowBytes);
     const view = new DataView(packed.buffer, packed.byteOffset);
-    for (let at = document; at < end; at++) {
-      if (!this.has(at)) this.#count++;
-      this.#scales[at] = view.getFloat32((at - document) * rowBytes, true);
+    const scales = this.#scales;
+    let added = 0;
+    for (let at = document, from = 0; at < end; at++, from += rowBytes) {
+      if (Number.isNaN(scales[at])) added++;
+      scales[at] = view.getFloat32(from, true);
     }
+    this.#count += added;
   }
 
   /** The cosine of the query with each document's vector; NaN where a document has none. */
