@@ -40,7 +40,8 @@ export interface MediaOptions {
   /**
    * `frames` shows a clip as pictures with timestamps and its sound. `upload` stores it with Gemini,
    * which then sees it whole, at one frame a second: slower to begin, about 100 tokens a second, and
-   * bound to the project of one key. Clips that Gemini does not take are shown as frames all the same.
+   * bound to the project of one key. Clips that Gemini does not take are shown as frames all the same; one
+   * that it takes and cannot process fails the call with a `MediaError`.
    * Default `frames`.
    */
   readonly video?: 'frames' | 'upload' | undefined;
