@@ -126,6 +126,24 @@ describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
     expect(await recall()).toHaveLength(2);
   });
 
+  it('fetches no more vectors once it is closed', async () => {
+    const collectionPrefix = newPrefix();
+    const open = () => new ChromaMemoryStore({ url, collectionPrefix, embedder: new WordEmbedder() });
+    await using before = open();
+    await Promise.all(Array.from({ length: 900 }, () => before.append(makeTurn())));
+    await before.flush();
+    await using plain = new ChromaMemoryStore({ url, collectionPrefix });
+    await plain.recent(conversation, { limit: 1 });
+    const store = open();
+    await store.recall(conversation, 'France', { limit: 1 });
+    await store.close();
+    const requests = await requestsOf(async () => {
+      for (let n = 0; n < 9; n += 1) await plain.recent(conversation, { limit: 1 });
+    });
+    // One each, and what was under way; nine more, had it gone on.
+    expect(requests).toBeLessThan(12);
+  });
+
   it('removes the vectors of forgotten turns, of every embedder', async () => {
     const collectionPrefix = newPrefix();
     const embedders = ['one', 'two'].map((model) => new WordEmbedder({ model }));

@@ -68,10 +68,9 @@ export class ChromaMemoryStore implements MemoryStore {
     this.#clock = clock;
     this.#vectorsPrefix = resolved.vectorsPrefix;
     this.#queryEmbeddingTimeoutMs = resolved.queryEmbeddingTimeoutMs;
-    const connection = new ChromaConnection(resolved);
-    this.#connection = connection;
+    this.#connection = new ChromaConnection(resolved);
     this.#turns = new ChromaTurns({
-      connection,
+      connection: this.#connection,
       collection: resolved.turnsCollection,
       onStored: (records) => this.#dense?.vectors.add(records),
     });
@@ -90,7 +89,7 @@ export class ChromaMemoryStore implements MemoryStore {
       maxBytes: maxCacheBytes,
     });
     this.#summaries = new ChromaSummaries({
-      connection,
+      connection: this.#connection,
       collection: resolved.summariesCollection,
       sessions: this.#sessions,
       assertOpen: () => this.#assertOpen(),
@@ -143,17 +142,13 @@ export class ChromaMemoryStore implements MemoryStore {
     const dropped = await this.#intake.forget(target, signal);
     // Delivered at the moment when a process was killed, some are on the server as well.
     const alsoStored = dropped.length > 0 ? (await this.#turns.known(dropped, signal)).size : 0;
-    const where = toForget(target);
     this.#dense?.vectors.forget(target);
     // The turns last: when this breaks off, those that are left say what is still to be done.
-    await this.#summaries.forget(target, signal);
-    for (const name of await this.#connection.collections(this.#vectorsPrefix, signal)) {
-      await this.#connection.callExisting(name, (collection) => collection.delete({ where }), signal);
-    }
+    await this.#forgetDerived(target, signal);
     const deleted = await this.#turns.forget(target, signal);
     this.#sessions.clear();
-    // One that was being made found its turns until now.
-    await this.#summaries.forget(target, signal);
+    // Once more: what was being made found its turns until now.
+    await this.#forgetDerived(target, signal);
     return deleted + dropped.length - alsoStored;
   }
 
@@ -172,9 +167,8 @@ export class ChromaMemoryStore implements MemoryStore {
   async reindex(options: ReindexOptions = {}): Promise<void> {
     this.#assertOpen();
     options.signal?.throwIfAborted();
-    if (!this.#dense) {
+    if (!this.#dense)
       throw new MemoryError('There is no embedder to reindex with. Create the store with one.');
-    }
     await this.#intake.drain();
     const shared = { connection: this.#connection, turns: this.#turns, prefix: this.#vectorsPrefix };
     await reindexVectors({ ...this.#dense, ...shared }, options);
@@ -204,7 +198,15 @@ export class ChromaMemoryStore implements MemoryStore {
     await this.#intake.close();
     this.#dense?.vectors.close();
     await this.#dense?.backlog.close();
-    this.#sessions.clear();
+    this.#sessions.close();
+  }
+
+  async #forgetDerived(target: ForgetTarget, signal: AbortSignal | undefined): Promise<void> {
+    const where = toForget(target);
+    await this.#summaries.forget(target, signal);
+    for (const name of await this.#connection.collections(this.#vectorsPrefix, signal)) {
+      await this.#connection.callExisting(name, (collection) => collection.delete({ where }), signal);
+    }
   }
 
   #prepareDense(embedder: Embedder): Dense {

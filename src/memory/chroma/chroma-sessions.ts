@@ -90,6 +90,11 @@ export class ChromaSessions {
     this.#vectors?.clear();
   }
 
+  close(): void {
+    this.#cache.clear();
+    this.#vectors?.close();
+  }
+
   async #load(key: string, signal?: AbortSignal): Promise<LoadedSession> {
     // Before the server is asked: a turn that is delivered meanwhile is then seen twice, not never.
     const waiting = await this.#intake.waiting(key);

@@ -34,6 +34,7 @@ export class LocalVectors {
   readonly #largest: number;
   readonly #clock: Clock;
   readonly #made = new LRUCache<string, Uint8Array>({ max: keptVectors });
+  #isClosed = false;
 
   constructor(options: {
     readonly vectors: ChromaVectors;
@@ -55,6 +56,12 @@ export class LocalVectors {
 
   clear(): void {
     this.#made.clear();
+  }
+
+  /** What is being fetched is given up. */
+  close(): void {
+    this.#isClosed = true;
+    this.clear();
   }
 
   /** For a turn that the index has just got, or whose vector was just made. */
@@ -85,7 +92,7 @@ export class LocalVectors {
   }
 
   async #fetch(holder: VectorHolder, ids: readonly string[]): Promise<void> {
-    for (let at = 0; at < ids.length; at += fetchedAtATime) {
+    for (let at = 0; at < ids.length && !this.#isClosed; at += fetchedAtATime) {
       const found = await this.#vectors.fetch(ids.slice(at, at + fetchedAtATime));
       for (const [id, vector] of found) setVector(holder, id, packVector(vector));
     }
