@@ -167,8 +167,7 @@ export class ChromaMemoryStore implements MemoryStore {
   async reindex(options: ReindexOptions = {}): Promise<void> {
     this.#assertOpen();
     options.signal?.throwIfAborted();
-    if (!this.#dense)
-      throw new MemoryError('There is no embedder to reindex with. Create the store with one.');
+    if (!this.#dense) throw new MemoryError('Without an embedder there is nothing to reindex with.');
     await this.#intake.drain();
     const shared = { connection: this.#connection, turns: this.#turns, prefix: this.#vectorsPrefix };
     await reindexVectors({ ...this.#dense, ...shared }, options);
