@@ -41,23 +41,25 @@ export function addTurns(
   for (const { sequence, text } of documents(database, session, from, to)) index.add(sequence, text);
 }
 
-/** Stores the terms of a block of turns. Nothing happens where turns went since `state` was read. */
-export async function storeTermBlock(
+/** The terms of a whole block of turns, as they are stored. */
+export function packTurns(database: MemoryDatabase, session: number, sequence: number): Uint8Array {
+  return packTermBlock(documents(database, session, sequence, sequence + turnsPerBlock), sequence);
+}
+
+/**
+ * Stores the terms of a block. Runs inside a transaction of its caller; nothing happens where turns went
+ * since `state` was read.
+ */
+export function storeTermBlock(
   database: MemoryDatabase,
   state: SessionState,
   sequence: number,
-): Promise<void> {
-  const end = sequence + turnsPerBlock;
-  const packed = packTermBlock(
-    database.read(() => documents(database, state.id, sequence, end)),
-    sequence,
-  );
-  await database.write(() => {
-    const now = database.first('SELECT epoch FROM sessions WHERE id = ?', state.id);
-    if (now?.epoch !== state.epoch) return;
-    const key = turnKey(state.id, sequence);
-    database.run('INSERT OR REPLACE INTO term_blocks (key, terms) VALUES (?, ?)', key, packed);
-  });
+  packed: Uint8Array,
+): void {
+  const now = database.first('SELECT epoch FROM sessions WHERE id = ?', state.id);
+  if (now?.epoch !== state.epoch) return;
+  const key = turnKey(state.id, sequence);
+  database.run('INSERT OR REPLACE INTO term_blocks (key, terms) VALUES (?, ?)', key, packed);
 }
 
 function documents(database: MemoryDatabase, session: number, from: number, to: number) {

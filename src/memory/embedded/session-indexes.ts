@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { ConversationIndex } from '../rank/conversation-index.js';
-import { addTurns, addVectors, readTermBlocks } from './index-records.js';
+import { TermBlock } from '../rank/term-block.js';
+import { addTurns, addVectors, packTurns, readTermBlocks } from './index-records.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { turnsPerBlock } from './schema.js';
 import type { TermBlockWriter } from './term-block-writer.js';
@@ -32,7 +33,7 @@ export interface IndexSource {
 /** Blocks read at a time, so that a long session does not hold up the event loop. */
 const storedBlocksAtATime = 16;
 /** These take longer. */
-const looseBlocksAtATime = 4;
+const madeBlocksAtATime = 4;
 
 /** The ranking indexes of the sessions used last, within a number of bytes, kept level with the file. */
 export class SessionIndexes {
@@ -60,6 +61,18 @@ export class SessionIndexes {
     state: () => SessionState | undefined,
     signal?: AbortSignal,
   ): Promise<{ readonly session: number; readonly index: ConversationIndex } | undefined> {
+    try {
+      return await this.#load(source, state, signal);
+    } finally {
+      source.blocks.wake();
+    }
+  }
+
+  clear(): void {
+    this.#cache.clear();
+  }
+
+  async #load(source: IndexSource, state: () => SessionState | undefined, signal: AbortSignal | undefined) {
     let cached: CachedIndex | undefined;
     for (;;) {
       const now = source.database.read(state);
@@ -73,10 +86,6 @@ export class SessionIndexes {
       await new Promise((resolve) => setImmediate(resolve));
       signal?.throwIfAborted();
     }
-  }
-
-  clear(): void {
-    this.#cache.clear();
   }
 
   #cached({ id, epoch }: SessionState): CachedIndex {
@@ -100,22 +109,24 @@ export class SessionIndexes {
   #addBlocks({ database, blocks }: IndexSource, now: SessionState, cached: CachedIndex): void {
     const { index, nextSequence } = cached;
     const stored = readTermBlocks(database, now.id, nextSequence, storedBlocksAtATime);
-    let loose = 0;
-    for (let read = 0; read < storedBlocksAtATime && loose < looseBlocksAtATime; read++) {
+    let made = 0;
+    for (let read = 0; read < storedBlocksAtATime && made < madeBlocksAtATime; read++) {
       const from = cached.nextSequence;
       if (from >= now.next_sequence) return;
       const start = from - (from % turnsPerBlock);
       const isWhole = start + turnsPerBlock <= now.next_sequence;
       // What others append meanwhile is for the next portion.
       const to = isWhole ? start + turnsPerBlock : now.next_sequence;
-      const block = isWhole ? stored.get(from) : undefined;
-      if (block) {
-        index.addBlock(block, from);
-      } else {
-        addTurns(database, index, now.id, from, to);
-        loose++;
-        if (isWhole) blocks.add(now, start);
+      let block = isWhole ? stored.get(from) : undefined;
+      if (!block) made++;
+      if (!block && isWhole && from === start) {
+        const packed = packTurns(database, now.id, start);
+        block = TermBlock.unpack(packed);
+        blocks.add(now, start, packed);
       }
+      if (block) index.addBlock(block, from);
+      else addTurns(database, index, now.id, from, to);
+      if (isWhole && from !== start) blocks.add(now, start);
       cached.nextSequence = to;
     }
   }

@@ -1,6 +1,15 @@
-import { storeTermBlock } from './index-records.js';
+import { packTurns, storeTermBlock } from './index-records.js';
 import type { MemoryDatabase } from './memory-database.js';
 import type { SessionState } from './session-indexes.js';
+
+interface Waiting {
+  readonly state: SessionState;
+  readonly sequence: number;
+  readonly packed: Uint8Array | undefined;
+}
+
+/** In one transaction, and so with one flush of the disk. */
+const blocksAtATime = 8;
 
 /**
  * Stores the terms of whole blocks of turns in the background, so that the next process reads them
@@ -8,7 +17,7 @@ import type { SessionState } from './session-indexes.js';
  */
 export class TermBlockWriter {
   readonly #database: MemoryDatabase;
-  readonly #waiting = new Map<string, { readonly state: SessionState; readonly sequence: number }>();
+  readonly #waiting = new Map<string, Waiting>();
   #working: Promise<void> | undefined;
   #isClosed = false;
 
@@ -16,9 +25,18 @@ export class TermBlockWriter {
     this.#database = database;
   }
 
-  /** @param sequence that of the first turn of the block. */
-  add(state: SessionState, sequence: number): void {
-    this.#waiting.set(`${state.id}/${sequence}`, { state, sequence });
+  /**
+   * Nothing is stored before `wake`, so that a recall which meets many does not wait for the disk.
+   *
+   * @param sequence that of the first turn of the block.
+   * @param packed its terms; where they are not given, the turns are read.
+   */
+  add(state: SessionState, sequence: number, packed?: Uint8Array): void {
+    this.#waiting.set(`${state.id}/${sequence}`, { state, sequence, packed });
+  }
+
+  wake(): void {
+    if (this.#waiting.size === 0) return;
     this.#working ??= this.#work().finally(() => {
       this.#working = undefined;
     });
@@ -26,6 +44,7 @@ export class TermBlockWriter {
 
   /** Resolves when everything added so far is stored or has failed. */
   async idle(): Promise<void> {
+    this.wake();
     await this.#working;
   }
 
@@ -38,15 +57,27 @@ export class TermBlockWriter {
     for (;;) {
       // Whoever asked for the index comes first.
       await new Promise((resolve) => setImmediate(resolve));
-      const next = this.#waiting.entries().next().value;
-      if (!next || this.#isClosed) return;
-      this.#waiting.delete(next[0]);
+      const next = [...this.#waiting].slice(0, blocksAtATime);
+      if (next.length === 0 || this.#isClosed) return;
+      for (const [key] of next) this.#waiting.delete(key);
       try {
-        await storeTermBlock(this.#database, next[1].state, next[1].sequence);
+        await this.#store(next.map(([, block]) => block));
       } catch {
         // Recall goes by the turns themselves; whoever needs the file hears of what ails it.
         this.#waiting.clear();
       }
     }
+  }
+
+  async #store(blocks: readonly Waiting[]): Promise<void> {
+    const database = this.#database;
+    const packed = database.read(() =>
+      blocks.map((block) => block.packed ?? packTurns(database, block.state.id, block.sequence)),
+    );
+    await database.write(() => {
+      for (const [at, { state, sequence }] of blocks.entries()) {
+        storeTermBlock(database, state, sequence, packed[at] as Uint8Array);
+      }
+    });
   }
 }

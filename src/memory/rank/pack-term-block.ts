@@ -2,7 +2,7 @@ import { languages } from './languages.js';
 import { LooseTerms } from './loose-terms.js';
 import { speakerOf } from './speaker.js';
 import { packHeader } from './term-block-layout.js';
-import { wordKey } from './word-key.js';
+import { firstKeyFrom, wordKey } from './word-key.js';
 
 /**
  * The bytes to store of documents that follow one another, 1,024 at most. Words stand in the order of
@@ -19,18 +19,19 @@ export function packTermBlock(
   const most = Math.max(...stopWordHits);
   const mainLanguage = most > 0 ? stopWordHits.indexOf(most) : -1;
   const stem = languages[mainLanguage]?.stem ?? ((word: string) => word);
-  const entries = Array.from(terms.entries(), ([word, postings]) => {
-    return { word, postings, key: wordKey(stem(word)) };
-  }).sort((a, b) => a.key - b.key);
-  const postings = Uint16Array.from(entries.flatMap((entry) => entry.postings));
+  const unsorted = [...terms.entries()];
+  const unsortedKeys = Float64Array.from(unsorted, ([word]) => wordKey(stem(word)));
+  const { keys, order } = sortKeys(unsortedKeys);
+  const entries = Array.from(order, (at) => unsorted[at] as (typeof unsorted)[number]);
+  const postings = Uint16Array.from(entries.flatMap(([, each]) => each));
   let end = 0;
-  const ends = entries.map((entry) => {
-    end += entry.postings.length;
+  const ends = entries.map(([, each]) => {
+    end += each.length;
     return end;
   });
   const distances = documents.map(({ sequence }) => sequence - firstSequence);
   const speakers = Buffer.from(documents.map(({ text }) => speakerOf(text) ?? '').join('\n'));
-  const words = Buffer.from(entries.map(({ word }) => word).join('\n'));
+  const words = Buffer.from(entries.map(([word]) => word).join('\n'));
   const header = packHeader({
     documents: documents.length,
     words: entries.length,
@@ -42,10 +43,24 @@ export function packTermBlock(
   });
   return Buffer.concat([
     header,
-    Buffer.from(Float64Array.from(entries, ({ key }) => key).buffer),
+    Buffer.from(keys.buffer),
     Buffer.from(Uint32Array.from([...ends, ...lengths, ...distances]).buffer),
     Buffer.from(postings.buffer),
     speakers,
     words,
   ]);
+}
+
+/** Lowest first, and where each stood before. Numbers sort several times as fast as what has them. */
+function sortKeys(unsorted: Float64Array): { readonly keys: Float64Array; readonly order: Uint32Array } {
+  const keys = unsorted.slice().sort();
+  const order = new Uint32Array(keys.length);
+  const isTaken = new Uint8Array(keys.length);
+  for (let from = 0; from < keys.length; from++) {
+    let at = firstKeyFrom(keys, unsorted[from] as number);
+    while (isTaken[at]) at++;
+    isTaken[at] = 1;
+    order[at] = from;
+  }
+  return { keys, order };
 }

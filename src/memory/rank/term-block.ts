@@ -1,7 +1,7 @@
 import { type Language, languages } from './languages.js';
 import type { Occurrences } from './occurrences.js';
 import { headerBytes, type TermBlockHeader, unpackHeader } from './term-block-layout.js';
-import { wordKey } from './word-key.js';
+import { firstKeyFrom, wordKey } from './word-key.js';
 
 /**
  * What the ranking keeps of some documents that follow one another, searched in the bytes in which it
@@ -41,8 +41,9 @@ export class TermBlock {
 
   /** Nothing where the bytes are not of the present format. */
   static unpack(packed: ArrayBuffer | Uint8Array): TermBlock | undefined {
-    // Of bytes inside a larger buffer this makes a copy, which begins where numbers of 64 bits may.
-    const bytes = new Uint8Array(packed);
+    const isAtStart = packed instanceof Uint8Array && packed.byteOffset === 0;
+    // A copy begins where numbers of 64 bits may.
+    const bytes = isAtStart ? (packed as Uint8Array<ArrayBuffer>) : new Uint8Array(packed);
     const header = unpackHeader(bytes);
     return header && new TermBlock(bytes.buffer, header);
   }
@@ -64,7 +65,7 @@ export class TermBlock {
    */
   count(key: number, language: Language | undefined, first: number, into: Occurrences): void {
     if (language === this.#mainLanguage) {
-      for (let word = lowerBound(this.#keys, key); this.#keys[word] === key; word++) {
+      for (let word = firstKeyFrom(this.#keys, key); this.#keys[word] === key; word++) {
         this.#countWord(word, first, into);
       }
       return;
@@ -102,14 +103,3 @@ export class TermBlock {
 
 const readLines = ({ buffer, byteOffset, byteLength }: Uint8Array): string[] =>
   Buffer.from(buffer, byteOffset, byteLength).toString().split('\n');
-
-function lowerBound(keys: Float64Array, key: number): number {
-  let low = 0;
-  let high = keys.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((keys[middle] as number) < key) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}

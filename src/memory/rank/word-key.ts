@@ -14,3 +14,15 @@ export function wordKey(word: string): number {
   high = Math.imul(high ^ (high >>> 16), 2_246_822_507) ^ Math.imul(low ^ (low >>> 13), 3_266_489_909);
   return 2 ** 32 * (high & 0x1f_ffff) + (low >>> 0);
 }
+
+/** Where this key or the next higher one stands among keys that rise. */
+export function firstKeyFrom(keys: Float64Array, key: number): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((keys[middle] as number) < key) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
