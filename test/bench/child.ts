@@ -1,6 +1,7 @@
 import { fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { compiled } from './compiled.js';
 
 export interface Child {
   readonly url: string;
@@ -8,11 +9,24 @@ export interface Child {
 }
 
 /** Starts a script of this folder and waits until it reports its URL. */
-export async function startChild(script: string, env: Readonly<Record<string, string>> = {}): Promise<Child> {
-  const child = fork(fileURLToPath(new URL(script, import.meta.url)), {
-    env: { ...process.env, ...env },
-    execArgv: ['--import', 'tsx'],
-  });
+export function startChild(script: string, env: Readonly<Record<string, string>> = {}): Promise<Child> {
+  return start(fileURLToPath(new URL(script, import.meta.url)), ['--import', 'tsx'], env);
+}
+
+/** The same, with the package as it is published. */
+export async function startCompiled(
+  script: string,
+  env: Readonly<Record<string, string>> = {},
+): Promise<Child> {
+  return start(await compiled(script), [], env);
+}
+
+async function start(
+  script: string,
+  execArgv: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<Child> {
+  const child = fork(script, { env: { ...process.env, ...env }, execArgv: [...execArgv] });
   const failed = once(child, 'exit').then(([code]) => {
     throw new Error(`${script} ended with code ${code} before it was ready.`);
   });

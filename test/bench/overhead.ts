@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Child } from './child.js';
-import { startChild, startCommand } from './child.js';
+import { startCommand, startCompiled } from './child.js';
 import type { Contestant } from './contestants.js';
 import { aiSdk, inferService, ours, rawClient } from './contestants.js';
 import { median, quantile, rounded } from './statistics.js';
@@ -118,10 +118,12 @@ async function main(): Promise<void> {
     return child?.url;
   };
   try {
-    const baseUrl = (await start(startChild('./emulator-process.ts'))) as string;
+    const baseUrl = (await start(startCompiled('./emulator-process.ts'))) as string;
     const env = { GOOGLE_GEMINI_BASE_URL: baseUrl, GEMINI_API_KEY: 'bench-key-0001', NODE_ENV: 'production' };
-    const inferOff = (await start(startChild('./infer-server.ts', env))) as string;
-    const inferOn = (await start(startChild('./infer-server.ts', { ...env, BENCH_MEMORY: 'on' }))) as string;
+    const inferOff = (await start(startCompiled('./infer-server.ts', env))) as string;
+    const inferOn = (await start(
+      startCompiled('./infer-server.ts', { ...env, BENCH_MEMORY: 'on' }),
+    )) as string;
     const fastApi = await start(startFastApi(baseUrl));
 
     const raw = rawClient(baseUrl);
