@@ -10,8 +10,8 @@ import { inMemoryBytes, type OpenedSource } from './source.js';
 import { tooLarge } from './too-large.js';
 import type { Workspace } from './workspace.js';
 
-/** Files up to this many bytes are read at once; of larger ones often but a part is needed. */
-const readAtOnceBytes = 2 ** 20;
+/** Files up to this many bytes, such as most photos, are read at once; of larger ones often but a part is needed. */
+const readAtOnceBytes = 4 * 2 ** 20;
 
 /** An ordinary file as a source: a small one read at once, a large one where it lies. */
 export async function openFile(

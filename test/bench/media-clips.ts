@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp from 'sharp';
@@ -18,6 +18,8 @@ import {
 import { seededRandom } from '../support/seeded-random.js';
 
 export const fps = 30;
+/** A little more than what the package takes for just now. */
+const settledMs = 2500;
 /** Clips of more than this repeat, so numbers are told apart within it. */
 export const loopSeconds = 60;
 
@@ -44,30 +46,45 @@ async function makeOnce(name: string, make: (path: string) => Promise<void> | vo
 /** Pixels of the clips, by their usual names. */
 const sizes = { '1080p': { width: 1920, height: 1080 }, '4k': { width: 3840, height: 2160 } } as const;
 
+export interface ClipKind {
+  readonly size?: keyof typeof sizes;
+  /** Whether pictures refer to later ones, as encoders do it unless told to be fast. */
+  readonly bFrames?: boolean;
+}
+
 /** A clip with grain, so that it decodes about as slowly as a filmed one; kept for the next run. */
 export async function benchClip(
   ffmpeg: string,
   seconds: number,
   gop: number,
-  size: keyof typeof sizes = '1080p',
+  { size = '1080p', bFrames = false }: ClipKind = {},
 ): Promise<BenchClip> {
-  const prefix = size === '1080p' ? '' : `${size}-`;
-  const made = size === '1080p' ? loopSeconds : seconds;
-  const minute = await makeOnce(`${prefix}minute-gop${gop}.mp4`, async (path) => {
+  const prefix = `${size === '1080p' ? '' : `${size}-`}${bFrames ? 'bframes-' : ''}`;
+  const preset = bFrames ? ['veryfast', '-bf', '3', '-b_strategy', '0'] : ['ultrafast'];
+  // Where pictures refer to later ones a clip cannot be cut without a remainder.
+  const made = prefix === '' ? loopSeconds : Math.min(seconds, loopSeconds);
+  const loop = await makeOnce(`${prefix}loop-${made}s-gop${gop}.mp4`, async (path) => {
     await makeClip({
       ...{ ffmpeg, path, fps, gop, seconds: made, ...sizes[size] },
       filters: ['noise=alls=8:allf=t'],
-      codec: ['-c:v', 'libx264', '-preset', 'ultrafast', '-crf', '26', '-sc_threshold', '0'],
+      codec: ['-c:v', 'libx264', '-preset', ...preset, '-crf', '26', '-sc_threshold', '0'],
     });
   });
   const name = `${prefix}${seconds}s-gop${gop}.mp4`;
   const path = await makeOnce(name, (unfinished) => {
     const loops = String(Math.ceil(seconds / made) - 1);
-    const input = ['-v', 'error', '-y', '-stream_loop', loops, '-i', minute];
+    const input = ['-v', 'error', '-y', '-stream_loop', loops, '-i', loop];
     const { status, stderr } = spawnSync(ffmpeg, [...input, '-t', String(seconds), '-c', 'copy', unfinished]);
     if (status !== 0) throw new Error(`${name} could not be made: ${stderr}`);
   });
+  await settle(path);
   return { name, path, seconds };
+}
+
+/** A file that has just changed is read as a whole, because the clock cannot tell whether it changes again. */
+async function settle(path: string): Promise<void> {
+  const ageMs = Date.now() - (await stat(path)).ctimeMs;
+  if (ageMs < settledMs) await new Promise((resolve) => setTimeout(resolve, settledMs - ageMs));
 }
 
 /** A file of so many keyframes of a 1080p clip and nothing else. */

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import sharp from 'sharp';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
@@ -78,7 +78,7 @@ const keyframesAlone: FrameMethod = async ({ frames, ffmpeg }) => {
 };
 
 const openCv: FrameMethod = async (request) => {
-  const script = fileURLToPath(new URL('media_opencv.py', import.meta.url));
+  const script = join('test', 'bench', 'media_opencv.py');
   const args = [script, request.clip.path, String(maxSide), ...targetsOf(request).map(String)];
   const { stdout } = await run(python, args, { encoding: 'buffer', maxBuffer });
   return splitJpegs(stdout);
