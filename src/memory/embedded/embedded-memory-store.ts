@@ -6,7 +6,13 @@ import { closedError } from '../closed-error.js';
 import type { Embedder } from '../embedder.js';
 import { EmbeddingBacklog } from '../embedding-backlog.js';
 import { EmbeddingCache } from '../embedding-cache.js';
-import type { ForgetTarget, MemoryStats, MemoryStore, ReindexOptions } from '../memory-store.js';
+import type {
+  ConversationSummaries,
+  ForgetTarget,
+  MemoryStats,
+  MemoryStore,
+  ReindexOptions,
+} from '../memory-store.js';
 import { embedQuery } from '../query-vector.js';
 import { serialiseTurn } from '../turn-text.js';
 import { backUp } from './back-up.js';
@@ -54,7 +60,7 @@ interface OpenStore extends IndexSource {
  * ```
  */
 export class EmbeddedMemoryStore implements MemoryStore {
-  readonly summaries = new EmbeddedSummaries((signal) => this.#existing(signal));
+  readonly summaries: ConversationSummaries = new EmbeddedSummaries((signal) => this.#existing(signal));
   readonly #path: string;
   readonly #embedder: EmbeddingCache | undefined;
   readonly #queryEmbeddingTimeoutMs: number;
@@ -227,10 +233,13 @@ export class EmbeddedMemoryStore implements MemoryStore {
   }
 
   async #write(batch: readonly NewTurn[]): Promise<void> {
-    const { database, backlog } = await this.#open();
-    await database.write(() => {
-      for (const { turn, body } of batch) insertTurn(database, turn, body);
-    });
+    const { database, backlog, blocks } = await this.#open();
+    const sessions = await database.write(() =>
+      batch.map(({ turn, body }) => insertTurn(database, turn, body)),
+    );
+    // One that is recalled here comes to its blocks by that.
+    for (const session of sessions) if (!this.#indexes.holds(session.id)) blocks.addCompleted(session);
+    blocks.wake();
     backlog?.wake();
   }
 

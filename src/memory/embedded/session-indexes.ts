@@ -68,6 +68,11 @@ export class SessionIndexes {
     }
   }
 
+  /** Whether the index of the session is at hand. */
+  holds(session: number): boolean {
+    return this.#cache.has(session);
+  }
+
   clear(): void {
     this.#cache.clear();
   }

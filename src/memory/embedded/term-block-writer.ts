@@ -1,5 +1,6 @@
 import { packTurns, storeTermBlock } from './index-records.js';
 import type { MemoryDatabase } from './memory-database.js';
+import { turnsPerBlock } from './schema.js';
 import type { SessionState } from './session-indexes.js';
 
 interface Waiting {
@@ -8,6 +9,8 @@ interface Waiting {
   readonly packed: Uint8Array | undefined;
 }
 
+/** Turns up to which a session is read quickly enough without blocks. */
+const longSession = 4 * turnsPerBlock;
 /** In one transaction, and so with one flush of the disk. */
 const blocksAtATime = 8;
 
@@ -33,6 +36,14 @@ export class TermBlockWriter {
    */
   add(state: SessionState, sequence: number, packed?: Uint8Array): void {
     this.#waiting.set(`${state.id}/${sequence}`, { state, sequence, packed });
+  }
+
+  /** Adds the blocks that the last turn of a long session has made whole. */
+  addCompleted(state: SessionState): void {
+    const end = state.next_sequence;
+    if (end % turnsPerBlock !== 0 || end < longSession) return;
+    const from = end === longSession ? 0 : end - turnsPerBlock;
+    for (let start = from; start < end; start += turnsPerBlock) this.add(state, start);
   }
 
   wake(): void {
@@ -71,9 +82,12 @@ export class TermBlockWriter {
 
   async #store(blocks: readonly Waiting[]): Promise<void> {
     const database = this.#database;
-    const packed = database.read(() =>
-      blocks.map((block) => block.packed ?? packTurns(database, block.state.id, block.sequence)),
-    );
+    const packed: Uint8Array[] = [];
+    for (const block of blocks) {
+      packed.push(block.packed ?? database.read(() => packTurns(database, block.state.id, block.sequence)));
+      // Reading a block of turns takes some milliseconds.
+      if (!block.packed) await new Promise((resolve) => setImmediate(resolve));
+    }
     await database.write(() => {
       for (const [at, { state, sequence }] of blocks.entries()) {
         storeTermBlock(database, state, sequence, packed[at] as Uint8Array);

@@ -58,6 +58,32 @@ describe('the stored terms of a session', () => {
     }
   });
 
+  it('are made of a long session that nobody has recalled yet, block by block', async () => {
+    await using store = open();
+    await append(store, 0, 4 * turnsPerBlock - 1);
+    await store.flush();
+    expect(storedBlocks()).toBe(0);
+    await append(store, 4 * turnsPerBlock - 1, 5 * turnsPerBlock + 3);
+    await store.flush();
+    await store.close();
+    expect(storedBlocks()).toBe(5);
+    await using next = open();
+    const found = await ranking(next);
+    expect(found).toHaveLength(5 * turnsPerBlock + 3);
+    onFile((database) => database.exec('DELETE FROM term_blocks'));
+    await using last = open();
+    expect(await ranking(last)).toEqual(found);
+  });
+
+  it('leave nothing behind of a session that is forgotten while they are made', async () => {
+    await using store = open();
+    const appended = append(store, 0, 6 * turnsPerBlock);
+    await appended;
+    await store.forget(conversation);
+    await store.flush();
+    expect(storedBlocks()).toBe(0);
+  });
+
   it('are what the next process reads', async () => {
     await using first = open();
     await append(first, 0, turnsPerBlock);

@@ -15,8 +15,8 @@ export function findSession(database: MemoryDatabase, of: Conversation): Session
   ) as SessionState | undefined;
 }
 
-/** `body` is the whole turn as JSON. A known id changes nothing. */
-export function insertTurn(database: MemoryDatabase, turn: Turn, body: string): void {
+/** `body` is the whole turn as JSON. A known id changes nothing. Gives the session as it is then. */
+export function insertTurn(database: MemoryDatabase, turn: Turn, body: string): SessionState {
   let session = findSession(database, turn);
   if (!session) {
     const { tenant, sessionId } = turn;
@@ -31,12 +31,12 @@ export function insertTurn(database: MemoryDatabase, turn: Turn, body: string): 
     turn.createdAt,
     body,
   );
-  if (added > 0) {
-    database.run(
-      'UPDATE sessions SET next_sequence = next_sequence + 1, turns = turns + 1 WHERE id = ?',
-      session.id,
-    );
-  }
+  if (added === 0) return session;
+  database.run(
+    'UPDATE sessions SET next_sequence = next_sequence + 1, turns = turns + 1 WHERE id = ?',
+    session.id,
+  );
+  return { ...session, next_sequence: session.next_sequence + 1 };
 }
 
 /** The last `limit` turns, oldest first. */
