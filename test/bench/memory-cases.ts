@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process';
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { ChromaMemoryStore } from '../../src/chroma.js';
 import type { Turn } from '../../src/types.js';
 import { startChromaServer } from '../support/chroma-server.js';
+import { compiled } from './compiled.js';
 import { obstacleToSqlite } from './memory-sqlite.js';
 import { chromaDirect, fromStore, localSubjects, type Subject, timed } from './memory-subjects.js';
 import { embedder, makeText, makeTurn } from './memory-turns.js';
@@ -40,13 +40,7 @@ interface ColdRecall {
 
 /** Medians of processes of their own, which run what a package would hold: tsx would take part of the time. */
 async function coldRecallOfFile(store: string, path: string): Promise<Required<ColdRecall>> {
-  const entry = fileURLToPath(new URL('./memory-cold.ts', import.meta.url));
-  // There its dependencies are found, and those that are installed for the benchmarks alone.
-  const outDir = fileURLToPath(new URL('./node_modules/.cache/memory', import.meta.url));
-  // Loaded late, so that it does not count as memory of the store.
-  const { build } = await import('tsup');
-  await build({ entry: [entry], outDir, format: 'esm', config: false, silent: true });
-  const script = join(outDir, 'memory-cold.js');
+  const script = await compiled('./memory-cold.ts');
   const runs: Required<ColdRecall>[] = [];
   for (let n = 0; n < coldRuns; n++) {
     const { stdout } = await promisify(execFile)(process.execPath, [script, store, path]);
