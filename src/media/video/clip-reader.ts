@@ -100,7 +100,7 @@ export async function* packetsUpTo(
 ): AsyncGenerator<EncodedPacket> {
   const metadataOnly = { metadataOnly: true };
   const { lengthBytes, hasOneLayer } = units.format;
-  // As above.
+  // A microsecond, as in `findShown`.
   const nudgeSeconds = 1e-6;
   const frames: EncodedPacket[] = [];
   for (const timeMs of timesMs) {

@@ -2,7 +2,6 @@ import type { Turn } from '../../types.js';
 import type { ConversationIndex } from '../rank/conversation-index.js';
 import { packTermBlock } from '../rank/pack-term-block.js';
 import { TermBlock } from '../rank/term-block.js';
-
 import { turnText } from '../turn-text.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
