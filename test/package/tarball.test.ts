@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import { startGeminiEmulator } from 'multimodal-chat/testing';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { makeClip } from '../support/media-fixtures.js';
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -66,6 +67,23 @@ await chat.close();`)}\n`;
     const output = await node(file);
     expect(output).toContain('64×48');
     expect(output).toMatch(/1 earlier turn/);
+  });
+
+  it.each([
+    ['ESM', 'clip.mjs', "import { DefaultMediaProcessor } from 'multimodal-chat';"],
+    ['CJS', 'clip.cjs', "const { DefaultMediaProcessor } = require('multimodal-chat');"],
+  ])('reads the index of a clip in its thread as %s', async (_, file, load) => {
+    await makeClip({ path: join(app, 'clip.mp4'), seconds: 4 });
+    const script = `${load}
+const said = [];
+process.on('worker', (worker) => worker.on('message', ({ error }) => said.push(error ?? 'well')));
+const media = new DefaultMediaProcessor({ frames: 4 });
+media.prepare('clip.mp4').then(async ({ parts }) => {
+  await media.close();
+  console.log(JSON.stringify({ said: [...new Set(said)], frames: parts.length }));
+});`;
+    await writeFile(join(app, file), script);
+    expect(JSON.parse(await node(file))).toEqual({ said: ['well'], frames: 4 });
   });
 
   it.each(['.', './express', './http', './chroma', './redis', './testing'])(

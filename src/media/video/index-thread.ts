@@ -1,7 +1,4 @@
-import { createRequire } from 'node:module';
 import { Worker } from 'node:worker_threads';
-import * as clipReader from './clip-reader.js';
-import * as codedUnits from './coded-units.js';
 import type {
   IndexAnswer,
   IndexCall,
@@ -12,7 +9,7 @@ import type {
   TrackDescription,
 } from './index-messages.js';
 import type { KeyframeNeighbours, Moment } from './plan.js';
-import { type ReaderParts, serveIndexes } from './serve-indexes.js';
+import { threadProgram } from './thread-program.js';
 
 /** Far above what any sound index takes; whoever waits longer has met a loop that never ends. */
 const patienceMs = 5000;
@@ -31,7 +28,7 @@ class IndexThread {
   #failure: string | undefined;
 
   constructor() {
-    this.#worker = new Worker(program(), {
+    this.#worker = new Worker(threadProgram(), {
       eval: true,
       execArgv: [],
       resourceLimits: { maxOldGenerationSizeMb: maxHeapMb, maxYoungGenerationSizeMb: 4 },
@@ -72,27 +69,6 @@ class IndexThread {
     // Whether it still had to be stopped changes nothing: no more is asked of it.
     this.#worker.terminate().catch(() => undefined);
   }
-}
-
-/** All that the thread runs, as text. */
-function program(): string {
-  const { describeTrack, findNeighbours, findShown, packetsUpTo, writeMatroska } = clipReader;
-  const { breakLink, isDisposable, unitFormat, unitHeaders } = codedUnits;
-  const parts: ReaderParts = {
-    ...{ describeTrack, findNeighbours, findShown, packetsUpTo, writeMatroska },
-    ...{ breakLink, isDisposable, unitFormat, unitHeaders },
-  };
-  const sources = Object.entries(parts).map(([name, part]) => `${name}: ${part.toString()}`);
-  const path = createRequire(import.meta.url).resolve('mediabunny');
-  return [
-    // Some transpilers wrap functions in this to keep their names.
-    'const __name = (target) => target;',
-    // mediabunny writes what it finds odd to the console, and what a thread writes keeps the process alive.
-    "for (const level of ['warn', 'error']) console[level] = () => undefined;",
-    `const parts = {${sources.join(',')}};`,
-    "const port = require('node:worker_threads').parentPort;",
-    `(${serveIndexes.toString()})(port, require(${JSON.stringify(path)}), parts);`,
-  ].join('\n');
 }
 
 let current: IndexThread | undefined;
