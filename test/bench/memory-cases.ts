@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ChromaMemoryStore } from '../../src/chroma.js';
 import type { Turn } from '../../src/types.js';
-import { startChromaServer } from '../support/chroma-server.js';
 import { compiled } from './compiled.js';
 import { obstacleToSqlite } from './memory-sqlite.js';
 import { chromaDirect, fromStore, localSubjects, type Subject, timed } from './memory-subjects.js';
@@ -17,16 +16,39 @@ export interface MemoryCase {
   readonly store: (typeof storeNames)[number];
   /** Turns in the store altogether. */
   readonly turns: number;
-  /** Turns in the session that is asked. */
-  readonly sessionTurns: number;
+  /** Turns in each of the sessions that are asked, which make a row each. */
+  readonly sessions: readonly number[];
+  /** Of the server, for stores on one. */
+  readonly server?: { readonly url: string; readonly dataDirectory: string };
+  /** Stores on a server are all filled before the first of them is measured. */
+  readonly step?: 'fill' | 'measure';
 }
+
+/** What a case prints of each of its sessions. */
+export interface MemoryRow {
+  readonly store: string;
+  readonly turns: number;
+  readonly sessionTurns: number;
+  readonly appendP50Ms: number;
+  readonly appendP99Ms: number;
+  readonly recallWarmP50Ms: number;
+  readonly composeP50Ms?: number;
+  readonly recallColdMs: number;
+  readonly recallColdCpuMs?: number;
+  /** Of the process that calls, not of a server. */
+  readonly rssMb: number;
+  /** Of all that the store was filled with; on a server the caller knows it. */
+  readonly diskMb?: number | undefined;
+}
+
+export const askedSession = (sessionTurns: number): string => `asked-${sessionTurns}`;
 
 const samples = 200;
 const largestBatch = 500;
 const coldRuns = 5;
-const progressEvery = 100_000;
+const progressEvery = 50_000;
 
-async function diskMb(directory: string): Promise<number> {
+export async function diskMb(directory: string): Promise<number> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile());
   const sizes = await Promise.all(files.map((file) => stat(join(file.parentPath, file.name))));
@@ -39,11 +61,11 @@ interface ColdRecall {
 }
 
 /** Medians of processes of their own, which run what a package would hold: tsx would take part of the time. */
-async function coldRecallOfFile(store: string, path: string): Promise<Required<ColdRecall>> {
+async function coldRecallOfFile(store: string, path: string, session: string): Promise<Required<ColdRecall>> {
   const script = await compiled('./memory-cold.ts');
   const runs: Required<ColdRecall>[] = [];
   for (let n = 0; n < coldRuns; n++) {
-    const { stdout } = await promisify(execFile)(process.execPath, [script, store, path]);
+    const { stdout } = await promisify(execFile)(process.execPath, [script, store, path, session]);
     runs.push(JSON.parse(stdout) as Required<ColdRecall>);
   }
   return {
@@ -53,15 +75,18 @@ async function coldRecallOfFile(store: string, path: string): Promise<Required<C
 }
 
 /** On a server: by a store that was just opened. */
-async function coldRecallOnServer(subject: Subject): Promise<ColdRecall> {
+async function coldRecallOnServer(subject: Subject, session: string): Promise<ColdRecall> {
   await subject.recall('nobody', makeText(3, 12));
-  return { ms: rounded(await timed(() => subject.recall('asked', makeText(10, 12)))) };
+  return { ms: rounded(await timed(() => subject.recall(session, makeText(10, 12)))) };
 }
 
-async function fill(subject: Subject, { turns, sessionTurns }: MemoryCase): Promise<void> {
+/** The sessions that are asked come first, the rest is of others, of 200 turns each. */
+async function fill(subject: Subject, { turns, sessions }: MemoryCase): Promise<void> {
+  const asked = sessions.flatMap((count) => Array<string>(count).fill(askedSession(count)));
+  const others = Math.ceil(turns / 200);
   const batch: Turn[] = [];
   for (let n = 0; n < turns; n++) {
-    batch.push(makeTurn(n, n < sessionTurns ? 'asked' : `other-${n % Math.ceil(turns / 200)}`));
+    batch.push(makeTurn(n, asked[n] ?? `other-${n % others}`));
     if (batch.length === largestBatch || n === turns - 1) await subject.append(batch.splice(0));
     if (n % progressEvery === progressEvery - 1) {
       await subject.flush();
@@ -71,26 +96,27 @@ async function fill(subject: Subject, { turns, sessionTurns }: MemoryCase): Prom
   await subject.flush();
 }
 
-/** Fills a store, then times single appends and warm recalls. */
-async function measure(subject: Subject, memoryCase: MemoryCase) {
-  await fill(subject, memoryCase);
+/** Times single appends and warm recalls. */
+async function measure(subject: Subject, { store, turns }: MemoryCase, sessionTurns: number) {
   const query = (n: number) => makeText(n * 7 + 3, 12);
   const appendMs: number[] = [];
   for (let n = 0; n < samples; n++) {
-    const turn = makeTurn(memoryCase.turns + n, 'appended');
+    const turn = makeTurn(turns + n, `appended-${store}-${sessionTurns}`);
     appendMs.push(await timed(() => subject.append([turn])));
   }
   await subject.flush();
-  await subject.recall('asked', query(0));
+  const asked = askedSession(sessionTurns);
+  await subject.recall(asked, query(0));
   const recallMs: number[] = [];
-  for (let n = 0; n < samples; n++) recallMs.push(await timed(() => subject.recall('asked', query(n))));
+  for (let n = 0; n < samples; n++) recallMs.push(await timed(() => subject.recall(asked, query(n))));
   const composeMs: number[] = [];
   for (let n = 0; subject.compose && n < samples; n++) {
     const { compose } = subject;
-    composeMs.push(await timed(() => compose('asked', query(n))));
+    composeMs.push(await timed(() => compose(asked, query(n))));
   }
   await subject.flush();
   return {
+    ...{ store, turns, sessionTurns },
     appendP50Ms: rounded(median(appendMs)),
     appendP99Ms: rounded(quantile(appendMs, 0.99)),
     recallWarmP50Ms: rounded(median(recallMs)),
@@ -100,26 +126,55 @@ async function measure(subject: Subject, memoryCase: MemoryCase) {
 }
 
 /** Where the file of a case is, inside the directory of all cases. */
-export const caseDirectory = (all: string, { store, turns, sessionTurns }: MemoryCase): string =>
-  join(all, `${store}-${turns}-${sessionTurns}`);
+const caseDirectory = (all: string, { store, turns, sessions }: MemoryCase): string =>
+  join(all, [store, turns, ...sessions].join('-'));
 export const caseFile = (all: string, memoryCase: MemoryCase): string =>
   join(caseDirectory(all, memoryCase), 'memory.db');
 
-async function runLocalCase(memoryCase: MemoryCase, all: string, open: (path: string) => Promise<Subject>) {
+async function runLocalCase(
+  memoryCase: MemoryCase,
+  all: string,
+  open: (path: string) => Promise<Subject>,
+): Promise<MemoryRow[]> {
   const obstacle = memoryCase.store === 'better-sqlite3' ? await obstacleToSqlite() : undefined;
   if (obstacle) {
     process.stderr.write(`Skipped: ${obstacle}\n`);
-    return undefined;
+    return [];
   }
   const directory = caseDirectory(all, memoryCase);
   const path = caseFile(all, memoryCase);
   await mkdir(directory, { recursive: true });
   const subject = await open(path);
-  const figures = await measure(subject, memoryCase);
+  await fill(subject, memoryCase);
+  const rows: Omit<MemoryRow, 'recallColdMs'>[] = [];
+  for (const sessionTurns of memoryCase.sessions) rows.push(await measure(subject, memoryCase, sessionTurns));
   await subject.close();
-  const { ms, cpuMs } = await coldRecallOfFile(memoryCase.store, path);
-  const disk = await diskMb(directory);
-  return { ...memoryCase, ...figures, recallColdMs: ms, recallColdCpuMs: cpuMs, diskMb: disk };
+  const whole: MemoryRow[] = [];
+  for (const row of rows) {
+    const cold = await coldRecallOfFile(memoryCase.store, path, askedSession(row.sessionTurns));
+    const disk = await diskMb(directory);
+    whole.push({ ...row, recallColdMs: cold.ms, recallColdCpuMs: cold.cpuMs, diskMb: disk });
+  }
+  return whole;
+}
+
+async function runServerCase(
+  memoryCase: MemoryCase,
+  { url, dataDirectory }: NonNullable<MemoryCase['server']>,
+): Promise<MemoryRow[]> {
+  const outbox = memoryCase.store === 'chroma-outbox' ? join(dataDirectory, 'outbox.db') : undefined;
+  const open = () => new ChromaMemoryStore({ url, embedder, outbox, queryEmbeddingTimeoutMs: 60_000 });
+  let subject = memoryCase.store === 'chroma-direct' ? await chromaDirect(url) : fromStore(open);
+  if (memoryCase.step === 'fill') await fill(subject, memoryCase);
+  const rows: MemoryRow[] = [];
+  for (const sessionTurns of memoryCase.step === 'measure' ? memoryCase.sessions : []) {
+    const row = await measure(subject, memoryCase, sessionTurns);
+    subject = await subject.reopen();
+    const { ms } = await coldRecallOnServer(subject, askedSession(sessionTurns));
+    rows.push({ ...row, recallColdMs: ms });
+  }
+  await subject.close();
+  return rows;
 }
 
 /**
@@ -128,22 +183,9 @@ async function runLocalCase(memoryCase: MemoryCase, all: string, open: (path: st
  *
  * @param directory of all cases, where files stay.
  */
-export async function runMemoryCase(memoryCase: MemoryCase, directory: string) {
+export async function runMemoryCase(memoryCase: MemoryCase, directory: string): Promise<MemoryRow[]> {
   const openLocal = localSubjects[memoryCase.store];
   if (openLocal) return runLocalCase(memoryCase, directory, openLocal);
-  const server = await startChromaServer();
-  if (!server) return undefined;
-  try {
-    const { url, dataDirectory } = server;
-    const outbox = memoryCase.store === 'chroma-outbox' ? join(dataDirectory, 'outbox.db') : undefined;
-    const open = () => new ChromaMemoryStore({ url, embedder, outbox, queryEmbeddingTimeoutMs: 60_000 });
-    const subject = memoryCase.store === 'chroma-direct' ? await chromaDirect(url) : fromStore(open);
-    const figures = await measure(subject, memoryCase);
-    const reopened = await subject.reopen();
-    const { ms } = await coldRecallOnServer(reopened);
-    await reopened.close();
-    return { ...memoryCase, ...figures, recallColdMs: ms, diskMb: await diskMb(dataDirectory) };
-  } finally {
-    await server.stop();
-  }
+  if (!memoryCase.server) throw new Error(`${memoryCase.store} needs a server.`);
+  return runServerCase(memoryCase, memoryCase.server);
 }

@@ -1,43 +1,43 @@
 import { ChromaMemoryStore } from '../../src/chroma.js';
-import { startChromaServer } from '../support/chroma-server.js';
+import { askedSession } from './memory-cases.js';
 import { chromaDirect, fromStore, type Subject, timed } from './memory-subjects.js';
 import { embedder, makeText, makeTurn } from './memory-turns.js';
 import { median, rounded } from './statistics.js';
 
-const rounds = 150;
-const largestBatch = 500;
+/** An append takes the longer, the more the server has in its log; after so many it has cleared the log. */
+const appendRounds = 1_000;
+const recallRounds = 150;
 
 /**
- * Chroma through the store to Chroma called directly, call by call in turn on one server: what else
- * the machine does meets both alike. Medians of each, and the ratio of the medians.
+ * Chroma through the store to Chroma called directly, call by call in turn on one server that cases of both
+ * have filled: what else the machine does meets both alike. Medians of each, and the ratio of the medians.
  */
-export async function measureChromaPairs(sessionTurns: number) {
-  const server = await startChromaServer();
-  if (!server) return undefined;
-  try {
-    const open = () => new ChromaMemoryStore({ url: server.url, embedder, queryEmbeddingTimeoutMs: 60_000 });
-    const subjects = { ours: fromStore(open), direct: await chromaDirect(server.url) };
-    for (const subject of Object.values(subjects)) await fill(subject, sessionTurns);
-    const append = await inTurn(subjects, (subject, n) => subject.append([makeTurn(n, 'appended')]));
-    const recall = await inTurn(subjects, (subject, n) => subject.recall('asked', makeText(n * 7 + 3, 12)));
-    await subjects.ours.close();
-    return { sessionTurns, append, recall };
-  } finally {
-    await server.stop();
+export async function measureChromaPairs(url: string, { turns, sessionTurns }: Filled) {
+  const open = () => new ChromaMemoryStore({ url, embedder, queryEmbeddingTimeoutMs: 60_000 });
+  const subjects = { ours: fromStore(open), direct: await chromaDirect(url) };
+  const asked = askedSession(sessionTurns);
+  for (const subject of Object.values(subjects)) {
+    for (let n = 0; n < 20; n++) await subject.recall(asked, makeText(n, 12));
   }
+  const session = `paired-${sessionTurns}`;
+  const append = await inTurn(subjects, appendRounds, (subject, n) =>
+    subject.append([makeTurn(turns + n, session)]),
+  );
+  const recall = await inTurn(subjects, recallRounds, (subject, n) =>
+    subject.recall(asked, makeText(n * 7 + 3, 12)),
+  );
+  await subjects.ours.close();
+  return { turns, sessionTurns, append, recall };
 }
 
-async function fill(subject: Subject, turns: number): Promise<void> {
-  for (let n = 0; n < turns; n += largestBatch) {
-    const count = Math.min(largestBatch, turns - n);
-    await subject.append(Array.from({ length: count }, (_, at) => makeTurn(n + at, 'asked')));
-  }
-  await subject.flush();
-  for (let n = 0; n < 20; n++) await subject.recall('asked', makeText(n, 12));
+interface Filled {
+  readonly turns: number;
+  readonly sessionTurns: number;
 }
 
 async function inTurn(
   { ours, direct }: { readonly ours: Subject; readonly direct: Subject },
+  rounds: number,
   work: (subject: Subject, n: number) => Promise<unknown>,
 ) {
   const oursMs: number[] = [];

@@ -1,4 +1,4 @@
-import { caseFile } from './memory-cases.js';
+import { askedSession, caseFile, type MemoryCase } from './memory-cases.js';
 import { openEmbedded, type Subject, timed } from './memory-subjects.js';
 import { makeText, makeTurn } from './memory-turns.js';
 import { median, rounded } from './statistics.js';
@@ -11,22 +11,25 @@ const rounds = 300;
  */
 export async function measureSizes(
   directory: string,
-  { sessionTurns, few, many }: { readonly sessionTurns: number; readonly few: number; readonly many: number },
+  sessionTurns: number,
+  { few, many }: { readonly few: MemoryCase; readonly many: MemoryCase },
 ) {
-  const open = async (turns: number) => {
-    const path = caseFile(directory, { store: 'embedded', turns, sessionTurns });
-    const subject = await openEmbedded(path);
-    for (let n = 0; n < 20; n++) await subject.recall('asked', makeText(n, 12));
+  const asked = askedSession(sessionTurns);
+  const open = async (memoryCase: MemoryCase) => {
+    const subject = await openEmbedded(caseFile(directory, memoryCase));
+    for (let n = 0; n < 20; n++) await subject.recall(asked, makeText(n, 12));
     return subject;
   };
   const small = await open(few);
   const large = await open(many);
-  const next = many + 1_000_000;
-  const append = await inTurn(small, large, (subject, n) => subject.append([makeTurn(next + n, 'new')]));
-  const recall = await inTurn(small, large, (subject, n) => subject.recall('asked', makeText(n * 7 + 3, 12)));
+  const next = many.turns + 1_000_000;
+  const append = await inTurn(small, large, (subject, n) =>
+    subject.append([makeTurn(next + n, `new-${sessionTurns}`)]),
+  );
+  const recall = await inTurn(small, large, (subject, n) => subject.recall(asked, makeText(n * 7 + 3, 12)));
   await small.close();
   await large.close();
-  return { sessionTurns, few, many, append, recall };
+  return { sessionTurns, few: few.turns, many: many.turns, append, recall };
 }
 
 async function inTurn(

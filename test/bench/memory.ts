@@ -13,11 +13,13 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
 import type { Embedder } from '../../src/memory/embedder.js';
-import { type MemoryCase, runMemoryCase, storeNames } from './memory-cases.js';
+import { type ChromaServer, startChromaServer } from '../support/chroma-server.js';
+import { diskMb, type MemoryCase, type MemoryRow, runMemoryCase, storeNames } from './memory-cases.js';
 import { measureChromaPairs } from './memory-chroma-pairs.js';
 import { measureLocomo } from './memory-locomo.js';
 import { measureSizes } from './memory-sizes.js';
 import { measureSplit } from './memory-split.js';
+import { rounded } from './statistics.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -36,7 +38,7 @@ const { values: options } = parseArgs({
 const numbers = (list: string): number[] => list.split(',').filter(Boolean).map(Number);
 
 /** A process of its own for each case, so that `rssMb` is that of the case. */
-async function runApart(memoryCase: MemoryCase, directory: string): Promise<unknown> {
+async function runApart(memoryCase: MemoryCase, directory: string): Promise<MemoryRow[]> {
   const self = fileURLToPath(import.meta.url);
   const args = ['--import', 'tsx', self, '--case', JSON.stringify(memoryCase), '--directory', directory];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -46,19 +48,32 @@ async function runApart(memoryCase: MemoryCase, directory: string): Promise<unkn
   });
   const [code] = await once(child, 'close');
   if (code !== 0) throw new Error(`The case ${JSON.stringify(memoryCase)} ended with ${code}.`);
-  return JSON.parse(output) as unknown;
+  return JSON.parse(output) as MemoryRow[];
 }
 
-async function measureStores(directory: string): Promise<unknown[]> {
-  const results: unknown[] = [];
-  for (const store of storeNames.filter((name) => options.stores.split(',').includes(name))) {
-    for (const turns of numbers(options.turns)) {
-      for (const sessionTurns of numbers(options['session-turns'])) {
-        if (sessionTurns > turns) continue;
-        const result = await runApart({ store, turns, sessionTurns }, directory);
-        process.stderr.write(`${JSON.stringify(result)}\n`);
-        if (result !== null) results.push(result);
-      }
+const stores = options.stores.split(',');
+const localStores = ['embedded', 'better-sqlite3'] as const;
+const report = (result: unknown) => process.stderr.write(`${JSON.stringify(result)}\n`);
+
+type Filling = Pick<MemoryCase, 'turns' | 'sessions'>;
+
+/** One store holds all sessions where there is room for them, else each session has a store of its own. */
+function fillings(): Filling[] {
+  return numbers(options.turns).flatMap((turns) => {
+    const sessions = numbers(options['session-turns']).filter((count) => count <= turns);
+    const together = sessions.reduce((sum, count) => sum + count, 0) <= turns;
+    const groups = together ? [sessions] : sessions.map((count) => [count]);
+    return groups.filter((group) => group.length > 0).map((group) => ({ turns, sessions: group }));
+  });
+}
+
+async function measureLocal(directory: string): Promise<MemoryRow[]> {
+  const results: MemoryRow[] = [];
+  for (const store of localStores.filter((name) => stores.includes(name))) {
+    for (const filling of fillings()) {
+      const rows = await runApart({ store, ...filling }, directory);
+      rows.forEach(report);
+      results.push(...rows);
     }
   }
   return results;
@@ -66,41 +81,74 @@ async function measureStores(directory: string): Promise<unknown[]> {
 
 /** The fewest turns to the most, where there are two numbers of them. */
 async function measureGrowth(directory: string): Promise<unknown[]> {
-  if (!options.stores.split(',').includes('embedded')) return [];
+  if (!stores.includes('embedded')) return [];
   const results: unknown[] = [];
   for (const sessionTurns of numbers(options['session-turns'])) {
-    const sizes = numbers(options.turns).filter((turns) => turns >= sessionTurns);
-    const few = Math.min(...sizes);
-    const many = Math.max(...sizes);
-    if (sizes.length < 2) continue;
-    const result = await measureSizes(directory, { sessionTurns, few, many });
-    process.stderr.write(`${JSON.stringify(result)}\n`);
+    const cases = fillings()
+      .filter(({ sessions }) => sessions.includes(sessionTurns))
+      .map((filling): MemoryCase => ({ store: 'embedded', ...filling }))
+      .sort((a, b) => a.turns - b.turns);
+    const [few] = cases;
+    const many = cases.at(-1);
+    if (!few || !many || few === many) continue;
+    const result = await measureSizes(directory, sessionTurns, { few, many });
+    report(result);
     results.push(result);
   }
   return results;
 }
 
-async function measureFilled() {
+/** What each of them takes there, in MB. What was written through the store is read through its outbox as well. */
+async function fillOn(server: ChromaServer, names: readonly MemoryCase['store'][], filling: Filling) {
+  const disk = new Map<string, number>();
+  for (const store of names) {
+    if (store === 'chroma-outbox' && names.includes('chroma')) continue;
+    const before = await diskMb(server.dataDirectory);
+    await runApart({ store, ...filling, server, step: 'fill' }, '');
+    disk.set(store, rounded((await diskMb(server.dataDirectory)) - before, 1));
+  }
+  return disk;
+}
+
+/**
+ * All stores on one server, one after the other, and in turn where both are asked for.
+ */
+async function measureServers() {
+  const rows: MemoryRow[] = [];
+  const pairs: unknown[] = [];
+  const names = storeNames.filter((name) => name.startsWith('chroma') && stores.includes(name));
+  for (const filling of names.length > 0 ? fillings() : []) {
+    const server = await startChromaServer();
+    if (!server) break;
+    try {
+      const disk = await fillOn(server, names, filling);
+      for (const store of names) {
+        const found = await runApart({ store, ...filling, server, step: 'measure' }, '');
+        const withDisk = found.map((row) => ({ ...row, diskMb: disk.get(store) ?? disk.get('chroma') }));
+        withDisk.forEach(report);
+        rows.push(...withDisk);
+      }
+      if (!names.includes('chroma') || !names.includes('chroma-direct')) continue;
+      for (const sessionTurns of filling.sessions) {
+        const result = await measureChromaPairs(server.url, { turns: filling.turns, sessionTurns });
+        report(result);
+        pairs.push(result);
+      }
+    } finally {
+      await server.stop();
+    }
+  }
+  return { rows, pairs };
+}
+
+async function measureFiles() {
   const directory = await mkdtemp(join(tmpdir(), 'bench-memory-'));
   try {
-    const stores = await measureStores(directory);
-    return { stores, growth: await measureGrowth(directory) };
+    const rows = await measureLocal(directory);
+    return { rows, growth: await measureGrowth(directory) };
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
-}
-
-/** Only where both are asked for. */
-async function measurePairs(): Promise<unknown[]> {
-  const stores = options.stores.split(',');
-  if (!stores.includes('chroma') || !stores.includes('chroma-direct')) return [];
-  const results: unknown[] = [];
-  for (const sessionTurns of numbers(options['session-turns'])) {
-    const result = await measureChromaPairs(sessionTurns);
-    process.stderr.write(`${JSON.stringify(result)}\n`);
-    if (result) results.push(result);
-  }
-  return results;
 }
 
 async function loadEmbedder(path: string | undefined): Promise<Embedder | undefined> {
@@ -111,19 +159,19 @@ async function loadEmbedder(path: string | undefined): Promise<Embedder | undefi
 
 if (options.case !== undefined) {
   const result = await runMemoryCase(JSON.parse(options.case) as MemoryCase, options.directory);
-  process.stdout.write(JSON.stringify(result ?? null));
+  process.stdout.write(JSON.stringify(result));
 } else {
   const recall =
     options.locomo && (await measureLocomo(options.locomo, await loadEmbedder(options.embedder)));
   const split = options.locomo && options.split && measureSplit(options.locomo);
-  const { stores, growth } = await measureFilled();
-  const chromaPairs = await measurePairs();
+  const files = await measureFiles();
+  const servers = await measureServers();
   const result = {
     node: process.version,
     platform: process.platform,
-    stores,
-    growth,
-    chromaPairs,
+    stores: [...files.rows, ...servers.rows],
+    growth: files.growth,
+    chromaPairs: servers.pairs,
     ...(recall ? { recall } : {}),
     ...(split ? { split } : {}),
   };
