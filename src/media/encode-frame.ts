@@ -13,10 +13,7 @@ export interface FrameShape {
   readonly height: number;
 }
 
-/**
- * A decoded frame as the JPEG that is sent. sharp encodes rather than ffmpeg, whose mjpeg encoder
- * writes BT.709 pictures as if they were BT.601.
- */
+/** A decoded frame as the JPEG that is sent. */
 export async function encodeFrame(
   frame: RgbFrame,
   shape: FrameShape | undefined,
