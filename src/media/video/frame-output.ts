@@ -14,12 +14,16 @@ export interface FrameOutput<T> {
   read(stream: Readable): AsyncIterable<T>;
 }
 
+/** More than any frame takes: what is beyond is not what was asked for. */
+const [jpegHeaderBytes, jpegBytesPerPixel] = [2 ** 16, 4];
+
 /** Frames as they are sent, upright and in the colours that JPEG has: BT.601 in the full range. */
 export function asJpegs(
   colours: ColourHint,
   shape: FrameShape | undefined,
-  { maxSide, maxPixels, quality }: Pick<MediaSettings, 'maxSide' | 'maxPixels' | 'quality'>,
+  { maxSide, quality }: Pick<MediaSettings, 'maxSide' | 'quality'>,
 ): FrameOutput<{ readonly data: Uint8Array }> {
+  const maxBytes = jpegHeaderBytes + maxSide ** 2 * jpegBytesPerPixel;
   // Without accurate rounding an ffmpeg of 2018 gets colours wrong by 20 on its way from RGB.
   const flags = 'flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc';
   return {
@@ -32,7 +36,7 @@ export function asJpegs(
     ],
     options: jpegOptions(quality),
     async *read(stream) {
-      for await (const data of readJpegs(stream, maxPixels)) yield { data };
+      for await (const data of readJpegs(stream, maxBytes)) yield { data };
     },
   };
 }
