@@ -33,6 +33,7 @@ function open(options: Partial<ScheduledKeyPoolOptions> = {}) {
   const usable = async (need: Partial<KeyNeed> = {}) => {
     const leases = [];
     for (let i = 0; i < 6; i += 1) {
+      // A refusal is one of the answers counted here: no key can be had.
       const lease = await acquire(need).catch(() => undefined);
       if (lease !== undefined) leases.push(lease);
     }
