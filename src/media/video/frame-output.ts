@@ -24,11 +24,9 @@ export function asJpegs(
   { maxSide, quality }: Pick<MediaSettings, 'maxSide' | 'quality'>,
 ): FrameOutput<{ readonly data: Uint8Array }> {
   const maxBytes = jpegHeaderBytes + maxSide ** 2 * jpegBytesPerPixel;
-  // Without accurate rounding an ffmpeg of 2018 gets colours wrong by 20 on its way from RGB.
-  const flags = 'flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc';
   return {
     filters: [
-      `${scaleFilter(colours, shape, maxSide)}:${flags}`,
+      ...scaledToJpeg(colours, shape, maxSide),
       'format=yuvj420p',
       ...turnUpright(shape),
       // The pixels are square now, whatever the container said.
@@ -40,6 +38,27 @@ export function asJpegs(
     },
   };
 }
+
+/**
+ * The size and the colours of a JPEG. The filter `colorspace` takes a third less time than the scaler, which
+ * goes by way of RGB, and knows only matrices that it is told.
+ */
+function scaledToJpeg(colours: ColourHint, shape: FrameShape | undefined, maxSide: number): string[] {
+  const { fullRange, matrix } = colours;
+  const space = matrix && spaces[matrix];
+  // Without accurate rounding an ffmpeg of 2018 gets colours wrong by 20 on its way from RGB.
+  const flags = 'flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc';
+  if (!space) return [`${scaleFilter(colours, shape, maxSide)}:${flags}`];
+  const primaries = 'iprimaries=bt709:primaries=bt709:itrc=bt709:trc=bt709';
+  const ranges = fullRange ? 'irange=pc:range=pc' : 'range=pc';
+  return [
+    `${scaleFilter({ fullRange }, shape, maxSide)}:flags=bicubic${fullRange ? ':out_range=pc' : ''}`,
+    `colorspace=ispace=${space}:space=bt470bg:${ranges}:${primaries}:format=yuv420p`,
+  ];
+}
+
+/** The names that the filter `colorspace` has for the scaler's colour matrices. */
+const spaces: Readonly<Record<string, string>> = { bt709: 'bt709', bt601: 'bt470bg' };
 
 /** Frames as pixels that are still to be turned upright. */
 export function asPixels<T>(
