@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type BigIntStats, createReadStream } from 'node:fs';
+import type { BigIntStats } from 'node:fs';
 import { open } from 'node:fs/promises';
 
 /** A change this recent may not have moved the clock by which a file's changes are told. */
@@ -38,13 +38,22 @@ export async function sampleFile(path: string, bytes: number): Promise<string> {
   return hash.digest('hex');
 }
 
+const blockBytes = 2 ** 18;
+
 /** Hex SHA-256 of a file, read beside whatever else goes on. Rejects with `signal.reason` on abort. */
 export async function hashFile(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
-  const chunks: AsyncIterable<Uint8Array> = createReadStream(path, { highWaterMark: 2 ** 20 });
-  for await (const chunk of chunks) {
-    signal.throwIfAborted();
-    hash.update(chunk);
+  const file = await open(path, 'r');
+  try {
+    // One block for all, where a stream leaves behind as much memory as the file has bytes.
+    const block = Buffer.allocUnsafeSlow(blockBytes);
+    for (;;) {
+      signal.throwIfAborted();
+      const { bytesRead } = await file.read(block, 0, blockBytes, null);
+      if (bytesRead === 0) return hash.digest('hex');
+      hash.update(block.subarray(0, bytesRead));
+    }
+  } finally {
+    await file.close();
   }
-  return hash.digest('hex');
 }
