@@ -35,7 +35,11 @@ class IndexThread {
     });
     this.#worker.unref();
     this.#worker.on('message', (answer: IndexAnswer) => this.#waiting.get(answer.id)?.settle(answer));
-    this.#worker.on('error', (error) => this.#end(`Reading the index failed: ${String(error)}`));
+    this.#worker.on('error', (error: NodeJS.ErrnoException) => {
+      // A file can fill the heap, but not keep the program from running.
+      if (error.code !== 'ERR_WORKER_OUT_OF_MEMORY') warnOfBrokenThread(String(error));
+      this.#end(`Reading the index failed: ${String(error)}`);
+    });
     this.#worker.on('exit', () => this.#end('The thread that reads indexes has ended.'));
   }
 
@@ -54,8 +58,10 @@ class IndexThread {
         clearTimeout(timer);
         this.#waiting.delete(id);
         if (this.#waiting.size === 0) this.#worker.unref();
-        if (error === undefined) resolve(value);
-        else reject(new Error(error));
+        if (error === undefined) return resolve(value);
+        // No file brings this about: a function was sent to the thread without something that it uses.
+        if (error.startsWith('ReferenceError')) warnOfBrokenThread(error);
+        reject(new Error(error));
       };
       this.#waiting.set(id, { settle, timer });
       this.#worker.ref();
@@ -69,6 +75,18 @@ class IndexThread {
     // Whether it still had to be stopped changes nothing: no more is asked of it.
     this.#worker.terminate().catch(() => undefined);
   }
+}
+
+let hasWarned = false;
+
+/** Clips are then shown all the same, but slowly, so that nobody would know. */
+function warnOfBrokenThread(reason: string): void {
+  if (hasWarned) return;
+  hasWarned = true;
+  process.emitWarning(
+    `The thread that reads packet indexes cannot do its work, so ffmpeg reads each clip through instead, which takes many times as long. Where a bundler was used, leave multimodal-chat and mediabunny out of the bundle. ${reason}`,
+    { code: 'MULTIMODAL_CHAT_INDEX_THREAD' },
+  );
 }
 
 let current: IndexThread | undefined;
