@@ -2,6 +2,7 @@ import type { Call } from './call.js';
 import { Channel } from './channel.js';
 import type { Clock } from './clock.js';
 import { fitRecent, type MediaShownAgain } from './context/compose.js';
+import { bytesOf, checkMediaBytes, fitShownAgain } from './context/media-bytes.js';
 import { showEarlierMedia } from './earlier-media.js';
 import type { Emitter } from './emitter.js';
 import type { ChatEvents } from './events.js';
@@ -114,8 +115,9 @@ export async function* gatherInputs(
     return remembered;
   };
   const addEarlierMedia = async (inputs: Remembered & Pick<GatheredInputs, 'media'>) => {
-    const maxTokens = parts.context.earlierMediaTokens;
-    const shownAgain = await showEarlierMedia(parts, call, { ...inputs, maxTokens });
+    const { earlierMediaTokens, mediaBytes } = parts.context;
+    const earlier = await showEarlierMedia(parts, call, { ...inputs, maxTokens: earlierMediaTokens });
+    const shownAgain = fitShownAgain(earlier, mediaBytes - bytesOf(inputs.media));
     return { ...inputs, shownAgain, mediaMs, memoryMs };
   };
   if (call.request.media.length === 0) {
@@ -126,6 +128,7 @@ export async function* gatherInputs(
   const channel = new Channel<ChatPart>();
   const prepare = async () => {
     const media = await prepareMedia(parts, call, (part) => channel.push(part));
+    checkMediaBytes(media, parts.context.mediaBytes);
     mediaMs = elapsedMs();
     return media;
   };

@@ -78,6 +78,12 @@ export interface MultimodalChatOptions {
   readonly context?:
     | {
         /**
+         * Bytes that the attachments of one call may have together as they are sent, earlier ones that are
+         * shown again among them; documents and recordings count, uploaded clips do not. Default 70 MiB:
+         * 98 MB in base64, where Gemini takes 100 MB in a request.
+         */
+        readonly mediaBytes?: number | undefined;
+        /**
          * Tokens that the attachments of one call may cost together, each an equal share: what does not
          * fit is looked at less closely, then shown with fewer frames and less sound. Default 64 000.
          */

@@ -18,6 +18,7 @@ describe('resolveOptions', () => {
     expect(options.dataDir).toBe('./.multimodal-chat');
     expect(options.timeouts).toEqual({ firstTokenMs: 90_000, betweenChunksMs: 60_000, callMs: 300_000 });
     expect(options.context).toEqual({
+      mediaBytes: 70 * 2 ** 20,
       mediaTokens: 64_000,
       earlierMediaTokens: 8_000,
       recentTokens: 12_000,

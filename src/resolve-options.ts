@@ -71,6 +71,8 @@ const summarySchema = z.strictObject({
 });
 
 const contextSchema = z.strictObject({
+  /** Bytes that the attachments of one call may have together as they are sent. */
+  mediaBytes: atLeastOne.default(70 * 2 ** 20),
   /** Tokens that the attachments of one call may cost together. */
   mediaTokens: atLeastOne.default(64_000),
   /** Tokens of earlier attachments that are shown again. */

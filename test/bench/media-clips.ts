@@ -105,19 +105,22 @@ export interface SceneClip extends BenchClip {
 const sceneClipSeconds = 600;
 
 /** Lengths from a few seconds to a minute and more, as films have them. */
-function sceneLengths(count: number): number[] {
+function sceneLengths(count: number, seconds = sceneClipSeconds): number[] {
   const random = seededRandom(count);
   const shares = Array.from({ length: count }, () => Math.exp(2.5 * random()));
   const whole = shares.reduce((sum, share) => sum + share, 0);
-  return shares.map((share) => (share * sceneClipSeconds) / whole);
+  return shares.map((share) => (share * seconds) / whole);
 }
 
 const few = drawCuts(cutsOf(sceneLengths(12)));
 const many = drawCuts(cutsOf(sceneLengths(40)));
+const hour = drawCuts(cutsOf(sceneLengths(40, 3600)));
 const faded = drawCuts(cutsOf(sceneLengths(24)), 0.8);
 
 interface SceneKind extends Pick<DrawnClip, 'draw' | 'gop' | 'keyframesAtCuts' | 'size'> {
   readonly scenes: number;
+  /** Default: ten minutes. */
+  readonly seconds?: number;
   /** Strength of the grain, as ffmpeg's noise filter has it. */
   readonly grain?: number;
 }
@@ -132,19 +135,22 @@ const sceneKinds: Readonly<Record<string, SceneKind>> = {
   speaker: { scenes: 1, draw: drawSpeaker, gop: 250 },
   still: { scenes: 1, draw: drawStillScreen, gop: 250 },
   pan: { scenes: 1, draw: drawPan(sceneClipSeconds), gop: 250 },
+  'hour-gop250': { scenes: 40, draw: hour, gop: 250, seconds: 3600 },
+  'hour-720p-gop30': { scenes: 40, draw: hour, gop: 30, seconds: 3600, size: '1280:720', grain: 8 },
 };
 
-/** Ten minutes each, small but with grain; kept for the next run. */
+/** Ten minutes and more each, small but with grain; kept for the next run. */
 export async function sceneClips(): Promise<SceneClip[]> {
   const clips: SceneClip[] = [];
   for (const [kind, clip] of Object.entries(sceneKinds)) {
     const name = `scenes-${kind}.mp4`;
-    const { grain = 4, scenes, size = '640:360', ...drawn } = clip;
+    const { grain = 4, scenes, seconds = sceneClipSeconds, size = '640:360', ...drawn } = clip;
     const filters = [`noise=alls=${grain}:allf=t`];
     const path = await makeOnce(name, async (unfinished) => {
-      await makeDrawnClip({ ...drawn, path: unfinished, seconds: sceneClipSeconds, fps, size, filters });
+      await makeDrawnClip({ ...drawn, path: unfinished, seconds, fps, size, filters });
     });
-    clips.push({ name, path, seconds: sceneClipSeconds, scenes });
+    await settle(path);
+    clips.push({ name, path, seconds, scenes });
   }
   return clips;
 }

@@ -43,3 +43,38 @@ describe('large documents', () => {
     });
   });
 });
+
+describe('documents of one request', () => {
+  const open = (url: string) =>
+    new MultimodalChat({
+      ...{ keys: ['alpha-key-0001'], baseUrl: url, memory: ':memory:' },
+      context: { mediaBytes: 2.5 * mebibyte },
+    });
+  const named = (name: string) => ({ data: pdfOf(mebibyte), name });
+
+  it('are refused when they are too much together, before anything is sent', async () => {
+    await using emulator = await startGeminiEmulator();
+    await using chat = open(emulator.url);
+    const three = [named('a.pdf'), named('b.pdf'), named('c.pdf')];
+    await expect(chat.send({ prompt: 'Compare them', media: three })).rejects.toMatchObject({
+      code: 'MEDIA_TOO_LARGE',
+      reason: 'too-large',
+      message: expect.stringMatching(/3\.0 MiB together .* 2\.5 MiB go into one request/),
+    });
+    expect(emulator.journal).toEqual([]);
+    const { text } = await chat.send({ prompt: 'Compare them', media: three.slice(1) });
+    expect(text).toContain('Compare them');
+  });
+
+  it('leave out earlier ones that do not fit beside them, the oldest first', async () => {
+    await using emulator = await startGeminiEmulator();
+    await using chat = open(emulator.url);
+    const sessionId = 's';
+    for (const name of ['a.pdf', 'b.pdf'])
+      await chat.send({ sessionId, prompt: 'Read it', media: [named(name)] });
+    const { shownAgain } = await chat.send({
+      ...{ sessionId, prompt: 'What of a.pdf and b.pdf is in this one?', media: [named('c.pdf')] },
+    });
+    expect(shownAgain.map(({ name }) => name)).toEqual(['b.pdf']);
+  });
+});
