@@ -160,6 +160,9 @@ function safeInputOptions(demuxer: string, isFile: boolean, limits: FfmpegLimits
     String(limits.maxPixels),
     '-threads',
     '2',
+    // One for each processor otherwise, for work of a few milliseconds.
+    '-filter_threads',
+    '1',
   ];
 }
 
