@@ -3,38 +3,32 @@ import * as clipReader from './clip-reader.js';
 import * as codedUnits from './coded-units.js';
 import { type ReaderParts, serveIndexes } from './serve-indexes.js';
 
+/** `?.` as sucrase writes it: a value, then kinds of steps in turn with the functions that take them. */
+const optionalChain = (name: string, isAsync: boolean) => `
+${isAsync ? 'async ' : ''}function ${name}(steps) {
+  let self;
+  let value = steps[0];
+  for (let at = 1; at < steps.length; at += 2) {
+    if (steps[at].startsWith('optional') && value == null) return undefined;
+    const [owner, found] = [self, value];
+    const isCall = steps[at].endsWith('all');
+    self = isCall ? undefined : value;
+    value = ${isAsync ? 'await ' : ''}steps[at + 1](isCall ? (...args) => found.call(owner, ...args) : found);
+  }
+  return value;
+}`;
+
 /**
  * What transpilers put in place of newer syntax, and define where the functions came from: `__name` of
  * esbuild, which keeps names, and those of sucrase, through which tsup makes CommonJS.
  */
-const helpersOfTranspilers = `
-const __name = (target) => target;
-const _nullishCoalesce = (value, other) => (value == null ? other() : value);
-const _asyncNullishCoalesce = async (value, other) => (value == null ? other() : value);
-function _optionalChain(steps) {
-  let self;
-  let value = steps[0];
-  for (let at = 1; at < steps.length; at += 2) {
-    if (steps[at].startsWith('optional') && value == null) return undefined;
-    const [owner, found] = [self, value];
-    const isCall = steps[at].endsWith('all');
-    self = isCall ? undefined : value;
-    value = steps[at + 1](isCall ? (...args) => found.call(owner, ...args) : found);
-  }
-  return value;
-}
-async function _asyncOptionalChain(steps) {
-  let self;
-  let value = steps[0];
-  for (let at = 1; at < steps.length; at += 2) {
-    if (steps[at].startsWith('optional') && value == null) return undefined;
-    const [owner, found] = [self, value];
-    const isCall = steps[at].endsWith('all');
-    self = isCall ? undefined : value;
-    value = await steps[at + 1](isCall ? (...args) => found.call(owner, ...args) : found);
-  }
-  return value;
-}`;
+const helpersOfTranspilers = [
+  'const __name = (target) => target;',
+  'const _nullishCoalesce = (value, other) => (value == null ? other() : value);',
+  'const _asyncNullishCoalesce = async (value, other) => (value == null ? other() : value);',
+  optionalChain('_optionalChain', false),
+  optionalChain('_asyncOptionalChain', true),
+].join('\n');
 
 /** All that the thread which reads indexes runs, as text. */
 export function threadProgram(): string {
