@@ -140,13 +140,18 @@ export class ModelLane {
     if ((need.tenant ?? defaultTenant) !== defaultTenant) this.#hasTenants = true;
   }
 
+  /** Whether people asked just now, so that they may ask again at any moment. */
+  isAskedByPeople(now: number): boolean {
+    return now < this.#interactiveUntil;
+  }
+
   /**
    * Whether calls like this one are served evenly, so that others find quota when they come: batch calls
    * with a long backlog or while people ask too, and the long backlog of one tenant beside others.
    */
   isPaced(need: KeyNeed, longBacklog: number, now: number): boolean {
     const isBatch = need.priority === 'batch';
-    if (isBatch && now < this.#interactiveUntil) return true;
+    if (isBatch && this.isAskedByPeople(now)) return true;
     return (isBatch || this.#hasTenants) && this.queue.backlog(need) > longBacklog;
   }
 

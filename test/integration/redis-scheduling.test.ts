@@ -89,6 +89,47 @@ describe.skipIf(server === undefined)('A long backlog in several processes', () 
   });
 });
 
+describe.skipIf(server === undefined)('Batch calls while people ask another process', () => {
+  function openJobsAndPeople() {
+    const { clock, pools } = createPools(2, { keys: keys.slice(0, 1), limits: [{ rpm: 60 }] });
+    const [jobs, people] = pools as [RedisKeyPool, RedisKeyPool];
+    const ask = (pool: RedisKeyPool, asked: Partial<KeyNeed> = {}) =>
+      clock.runUntil(
+        pool.acquire({ model, estimatedTokens: 10, deadline: clock.now() + 10 * minuteMs, ...asked }),
+      );
+    /** How many batch calls, one after the other, get a key within so many milliseconds. */
+    const countBatchCalls = async (withinMs: number) => {
+      const startedAt = clock.now();
+      let granted = 0;
+      for (;;) {
+        const lease = await ask(jobs, { priority: 'batch' });
+        if (clock.now() - startedAt > withinMs) return granted;
+        lease.settle({ ok: true });
+        granted += 1;
+      }
+    };
+    return { clock, people, ask, countBatchCalls };
+  }
+
+  it('are served evenly, so that people find quota at any time', async () => {
+    const { ask, clock, countBatchCalls, people } = openJobsAndPeople();
+    (await ask(people)).settle({ ok: true });
+    // Until the other process has heard of it.
+    await clock.advance(3_000);
+    expect(await countBatchCalls(10_000)).toBeLessThanOrEqual(16);
+    const askedAt = clock.now();
+    await ask(people);
+    expect(clock.now() - askedAt).toBeLessThan(1_000);
+  });
+
+  it('take whatever is free once people have not asked for a minute', async () => {
+    const { ask, clock, countBatchCalls, people } = openJobsAndPeople();
+    (await ask(people)).settle({ ok: true });
+    await clock.advance(2 * minuteMs);
+    expect(await countBatchCalls(1_000)).toBe(60);
+  });
+});
+
 describe.skipIf(server === undefined)('A call that is larger than the tokens a minute', () => {
   const limit = 10_000;
   const tooMany: LeaseOutcome = {

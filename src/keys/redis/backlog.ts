@@ -1,3 +1,4 @@
+import type { Clock } from '../../clock.js';
 import type { KeyNeed } from '../key-pool.js';
 import { type ModelLane, pacedBacklog } from '../model-lane.js';
 import { callsPerMinute } from './forecast.js';
@@ -13,15 +14,28 @@ export class Backlog {
   readonly #mirror: KeyMirror;
   readonly #rivals: Rivals;
   readonly #ids: LedgerIds;
+  readonly #clock: Clock;
 
-  constructor(mirror: KeyMirror, rivals: Rivals, ids: LedgerIds) {
+  constructor(mirror: KeyMirror, rivals: Rivals, ids: LedgerIds, clock: Clock) {
     this.#mirror = mirror;
     this.#rivals = rivals;
     this.#ids = ids;
+    this.#clock = clock;
   }
 
-  /** Tells of each call for the model whether it is served evenly, so that others find quota when they come. */
+  /**
+   * Tells of each call for the model whether it is served evenly, so that others find quota when they come:
+   * those of a long backlog, and batch calls while people ask anywhere.
+   */
   isPaced(lane: ModelLane): (need: KeyNeed) => boolean {
+    const peopleAsk =
+      lane.isAskedByPeople(this.#clock.now()) || this.#rivals.backlog(this.#ids.people(lane.model)) > 0;
+    const isLong = this.#isLong(lane);
+    return (need) => (peopleAsk && need.priority === 'batch') || isLong(need);
+  }
+
+  /** Tells of each call for the model whether too many like it wait. */
+  #isLong(lane: ModelLane): (need: KeyNeed) => boolean {
     const { queue, model } = lane;
     const elsewhere = new Map<string | undefined, number>();
     const longest = Math.max(1, this.#callsPerMinute(lane) * pacedBacklog);
@@ -41,19 +55,22 @@ export class Backlog {
   /** Until when a call waits: in a long backlog the answer gets its time. */
   latestStart(lane: ModelLane, need: KeyNeed, deadline: number, since: number): number {
     if (lane.queue.size === 0) return deadline;
-    return this.isPaced(lane)(need) ? lane.startInTime(deadline, since) : deadline;
+    return this.#isLong(lane)(need) ? lane.startInTime(deadline, since) : deadline;
   }
 
-  /** What the others have to know of the backlogs here. */
+  /** What the others have to know of the backlogs here, and of people who may ask again. */
   describe(): readonly (readonly [id: string, size: number])[] {
-    return [...this.#mirror.ring.lanes()].flatMap(({ model, queue }) =>
-      queue
+    const now = this.#clock.now();
+    return [...this.#mirror.ring.lanes()].flatMap((lane) => {
+      const { model, queue } = lane;
+      const told = queue
         .backlogs()
         .filter(({ size }) => size > 1)
         .sort((a, b) => b.size - a.size)
         .slice(0, mostTold)
-        .map(({ tenant, size }) => [this.#ids.backlog(model, tenant), size] as const),
-    );
+        .map(({ tenant, size }) => [this.#ids.backlog(model, tenant), size] as const);
+      return lane.isAskedByPeople(now) ? [[this.#ids.people(model), 1] as const, ...told] : told;
+    });
   }
 
   #callsPerMinute(lane: ModelLane): number {

@@ -43,6 +43,11 @@ export class LedgerIds {
     return `b${this.#compute(label, tenant === undefined ? `batch ${model}` : `tenant ${model} ${tenant}`)}`;
   }
 
+  /** Calls for a model that somebody waits for. */
+  people(model: string): string {
+    return `i${this.#digest(label, `people ${model}`)}`;
+  }
+
   #digest(ownSecret: string, text: string): string {
     const known = `${ownSecret} ${text}`;
     let digest = this.#known.get(known);

@@ -65,7 +65,7 @@ export class RedisKeyPool implements KeyPool {
     this.#mirror = new KeyMirror(layout, limits, maxInFlightPerUnit, random);
     this.#mirror.add(options.keys);
     const rivals = new Rivals(options.expectedProcesses ?? 1);
-    this.#backlog = new Backlog(this.#mirror, rivals, ids);
+    this.#backlog = new Backlog(this.#mirror, rivals, ids, this.#clock);
     this.#admission = new Admission(this.#mirror, rivals, this.#clock, options.maxQueueLength ?? 10_000);
     this.#leases = new SharedLeases(
       this.#mirror,
@@ -127,6 +127,7 @@ export class RedisKeyPool implements KeyPool {
         ? now + (this.#options.maxWaitMs ?? 60_000)
         : this.#backlog.latestStart(lane, need, need.deadline, since);
     const tokens = lane.tokensFor(need.estimatedTokens);
+    lane.ask(need, now);
     const refusal = this.#admission.check(lane, need, tokens, since, deadline);
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
