@@ -292,31 +292,29 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
     },
   );
 
+  const tagged = ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709'];
   it.each([
-    {
-      file: 'tagged.mp4',
-      size: '1280x720',
-      tags: ['-colorspace', 'bt709', '-color_primaries', 'bt709', '-color_trc', 'bt709'],
-    },
-    { file: 'untagged.mp4', size: '1280x720', tags: [] },
-  ])('keeps the red of a BT.709 clip ($file)', async ({ file, size, tags }) => {
+    { file: 'tagged.mp4', size: [1280, 720], shown: [768, 432], tags: tagged },
+    { file: 'untagged.mp4', size: [1280, 720], shown: [768, 432], tags: [] },
+    { file: 'untagged.avi', size: [1280, 720], shown: [768, 432], tags: [] },
+    { file: 'full-range.mp4', size: [1280, 720], shown: [768, 432], tags: tagged, range: 'pc' },
+    { file: 'odd-height.mp4', size: [1280, 722], shown: [768, 433], tags: tagged },
+    { file: 'odd-height.avi', size: [1280, 722], shown: [768, 433], tags: [] },
+    { file: 'odd-width.mkv', size: [722, 1280], shown: [433, 768], tags: [] },
+  ])('keeps the red of a BT.709 clip ($file)', async ({ file, size, shown, tags, range = 'tv' }) => {
     const path = pathOf(file);
+    const format = range === 'pc' ? 'yuvj420p' : 'yuv420p';
     ffmpeg(
-      '-f',
-      'lavfi',
-      '-i',
-      `color=c=0xDC2828:s=${size}:d=1:r=10,format=gbrp`,
-      '-vf',
-      'scale=out_color_matrix=bt709,format=yuv420p',
-      '-c:v',
-      'libx264',
-      ...tags,
-      path,
+      ...['-f', 'lavfi', '-i', `color=c=0xDC2828:s=${size.join('x')}:d=1:r=10,format=gbrp`],
+      ...['-vf', `scale=out_color_matrix=bt709:out_range=${range},format=${format}`],
+      ...['-c:v', 'libx264', '-color_range', range, ...tags, path],
     );
     for (const [, ffmpegPath] of ffmpegs) {
       await using processor = new DefaultMediaProcessor({ frames: 1, ffmpegPath });
-      const media = await processor.prepare(path);
-      const { channels } = await sharp(framesOf(media)[0]?.data).stats();
+      const picture = sharp(framesOf(await processor.prepare(path))[0]?.data);
+      const { width, height } = await picture.metadata();
+      expect([width, height]).toEqual(shown);
+      const { channels } = await picture.stats();
       for (const [i, expected] of [0xdc, 0x28, 0x28].entries()) {
         expect(Math.abs((channels[i]?.mean ?? 0) - expected)).toBeLessThanOrEqual(8);
       }

@@ -41,11 +41,11 @@ export function asJpegs(
 
 /**
  * The size and the colours of a JPEG. The filter `colorspace` takes a third less time than the scaler, which
- * goes by way of RGB, and knows only matrices that it is told.
+ * goes by way of RGB; it knows only matrices that it is told, and fails for odd sizes.
  */
 function scaledToJpeg(colours: ColourHint, shape: FrameShape | undefined, maxSide: number): string[] {
   const { fullRange, matrix } = colours;
-  const space = matrix && spaces[matrix];
+  const space = matrix && hasEvenSize(shape, maxSide) && spaces[matrix];
   // Without accurate rounding an ffmpeg of 2018 gets colours wrong by 20 on its way from RGB.
   const flags = 'flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc';
   if (!space) return [`${scaleFilter(colours, shape, maxSide)}:${flags}`];
@@ -59,6 +59,12 @@ function scaledToJpeg(colours: ColourHint, shape: FrameShape | undefined, maxSid
 
 /** The names that the filter `colorspace` has for the scaler's colour matrices. */
 const spaces: Readonly<Record<string, string>> = { bt709: 'bt709', bt601: 'bt470bg' };
+
+function hasEvenSize(shape: FrameShape | undefined, maxSide: number): boolean {
+  if (!shape) return false;
+  const { width, height } = fitInside(shape, maxSide);
+  return width % 2 === 0 && height % 2 === 0;
+}
 
 /** Frames as pixels that are still to be turned upright. */
 export function asPixels<T>(
