@@ -298,26 +298,42 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
     { file: 'untagged.mp4', size: [1280, 720], shown: [768, 432], tags: [] },
     { file: 'untagged.avi', size: [1280, 720], shown: [768, 432], tags: [] },
     { file: 'full-range.mp4', size: [1280, 720], shown: [768, 432], tags: tagged, range: 'pc' },
+    { file: 'rgb.mkv', size: [1280, 720], shown: [768, 432], tags: [], range: 'pc', encoder: 'libx264rgb' },
     { file: 'odd-height.mp4', size: [1280, 722], shown: [768, 433], tags: tagged },
     { file: 'odd-height.avi', size: [1280, 722], shown: [768, 433], tags: [] },
     { file: 'odd-width.mkv', size: [722, 1280], shown: [433, 768], tags: [] },
-  ])('keeps the red of a BT.709 clip ($file)', async ({ file, size, shown, tags, range = 'tv' }) => {
-    const path = pathOf(file);
-    const format = range === 'pc' ? 'yuvj420p' : 'yuv420p';
-    ffmpeg(
-      ...['-f', 'lavfi', '-i', `color=c=0xDC2828:s=${size.join('x')}:d=1:r=10,format=gbrp`],
-      ...['-vf', `scale=out_color_matrix=bt709:out_range=${range},format=${format}`],
-      ...['-c:v', 'libx264', '-color_range', range, ...tags, path],
-    );
-    for (const [, ffmpegPath] of ffmpegs) {
-      await using processor = new DefaultMediaProcessor({ frames: 1, ffmpegPath });
-      const picture = sharp(framesOf(await processor.prepare(path))[0]?.data);
-      const { width, height } = await picture.metadata();
-      expect([width, height]).toEqual(shown);
-      const { channels } = await picture.stats();
-      for (const [i, expected] of [0xdc, 0x28, 0x28].entries()) {
-        expect(Math.abs((channels[i]?.mean ?? 0) - expected)).toBeLessThanOrEqual(8);
+  ])(
+    'keeps the red of a BT.709 clip ($file)',
+    async ({ file, size, shown, tags, range = 'tv', encoder = 'libx264' }) => {
+      const path = pathOf(file);
+      const format = encoder === 'libx264rgb' ? 'rgb24' : range === 'pc' ? 'yuvj420p' : 'yuv420p';
+      ffmpeg(
+        ...['-f', 'lavfi', '-i', `color=c=0xDC2828:s=${size.join('x')}:d=1:r=10,format=gbrp`],
+        ...['-vf', `scale=out_color_matrix=bt709:out_range=${range},format=${format}`],
+        ...['-c:v', encoder, '-color_range', range, ...tags, path],
+      );
+      for (const [, ffmpegPath] of ffmpegs) {
+        await using processor = new DefaultMediaProcessor({ frames: 1, ffmpegPath });
+        const picture = sharp(framesOf(await processor.prepare(path))[0]?.data);
+        const { width, height } = await picture.metadata();
+        expect([width, height]).toEqual(shown);
+        const { channels } = await picture.stats();
+        for (const [i, expected] of [0xdc, 0x28, 0x28].entries()) {
+          expect(Math.abs((channels[i]?.mean ?? 0) - expected)).toBeLessThanOrEqual(8);
+        }
       }
+    },
+  );
+
+  it('shows a still screen whose frames some decoders leave out', async () => {
+    const path = pathOf('still-animation.mov');
+    ffmpeg('-f', 'lavfi', '-i', 'color=c=0xDC2828:s=320x180:d=2:r=10,format=rgb24', '-c:v', 'qtrle', path);
+    for (const [, ffmpegPath] of ffmpegs) {
+      await using processor = new DefaultMediaProcessor({ frames: 2, ffmpegPath });
+      const frames = framesOf(await processor.prepare(path));
+      expect(frames.length).toBeGreaterThan(0);
+      const { channels } = await sharp(frames[0]?.data).stats();
+      expect(channels[0]?.mean).toBeGreaterThan(0xdc - 8);
     }
   });
 

@@ -50,9 +50,11 @@ export async function framesFromContainer(
   const found = isSinglePassCheaper(span.endMs - first, stream.fps, wanted)
     ? await decodeInOnePass(path, stream, chosen.map(isAt), context)
     : await seekEach(path, stream, chosen, context);
+  // Some decoders give nothing for a frame that repeats the one before: then the first stands for all.
+  const any = found.length > 0 ? found : await decodeInOnePass(path, stream, [isReachedAt(first)], context);
   // A damaged clip may have several frames in one millisecond.
-  const frames = found.filter(({ timestampMs }, i) =>
-    found.slice(0, i).every((earlier) => earlier.timestampMs < timestampMs),
+  const frames = any.filter(({ timestampMs }, i) =>
+    any.slice(0, i).every((earlier) => earlier.timestampMs < timestampMs),
   );
   const shown = compare ? chooseAmong(frames, [...frames.keys()], wanted) : { frames };
   return { ...shown, actualEndMs: last };

@@ -49,11 +49,12 @@ function scaledToJpeg(colours: ColourHint, shape: FrameShape | undefined, maxSid
   // Without accurate rounding an ffmpeg of 2018 gets colours wrong by 20 on its way from RGB.
   const flags = 'flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc';
   if (!space) return [`${scaleFilter(colours, shape, maxSide)}:${flags}`];
+  const range = fullRange ? 'pc' : 'tv';
   const primaries = 'iprimaries=bt709:primaries=bt709:itrc=bt709:trc=bt709';
-  const ranges = fullRange ? 'irange=pc:range=pc' : 'range=pc';
   return [
-    `${scaleFilter({ fullRange }, shape, maxSide)}:flags=bicubic${fullRange ? ':out_range=pc' : ''}`,
-    `colorspace=ispace=${space}:space=bt470bg:${ranges}:${primaries}:format=yuv420p`,
+    // Some clips are coded as RGB whatever they are said to be: what comes out is said as well.
+    `${scaleFilter(colours, shape, maxSide)}:flags=bicubic+accurate_rnd:out_color_matrix=${matrix}:out_range=${range}`,
+    `colorspace=ispace=${space}:space=bt470bg:irange=${range}:range=pc:${primaries}:format=yuv420p`,
   ];
 }
 
