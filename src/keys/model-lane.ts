@@ -140,6 +140,11 @@ export class ModelLane {
     if ((need.tenant ?? defaultTenant) !== defaultTenant) this.#hasTenants = true;
   }
 
+  /** Whether calls name whom they are for. */
+  get hasTenants(): boolean {
+    return this.#hasTenants;
+  }
+
   /** Whether people asked just now, so that they may ask again at any moment. */
   isAskedByPeople(now: number): boolean {
     return now < this.#interactiveUntil;

@@ -89,6 +89,28 @@ describe.skipIf(server === undefined)('A long backlog in several processes', () 
   });
 });
 
+describe.skipIf(server === undefined)('A long backlog where nobody else asks', () => {
+  it('takes all quota as soon as it is free, wherever it waits', async () => {
+    const { clock, pools } = createPools(2, { keys: keys.slice(0, 1), limits: [{ rpm: 60 }] });
+    const granted = [0, 0];
+    const need = { model, estimatedTokens: 10, deadline: clock.now() + 10 * minuteMs };
+    const calls = pools.flatMap((pool, place) =>
+      Array.from({ length: 100 }, () =>
+        pool.acquire(need).then((lease) => {
+          granted[place] = (granted[place] ?? 0) + 1;
+          lease.settle({ ok: true });
+        }),
+      ),
+    );
+    const ended = Promise.allSettled(calls);
+    await clock.advance(62_000);
+    expect((granted[0] ?? 0) + (granted[1] ?? 0)).toBe(120);
+    expect(Math.min(...granted)).toBeGreaterThan(20);
+    await Promise.all(pools.map((pool) => pool.close()));
+    await ended;
+  });
+});
+
 describe.skipIf(server === undefined)('Batch calls while people ask another process', () => {
   function openJobsAndPeople() {
     const { clock, pools } = createPools(2, { keys: keys.slice(0, 1), limits: [{ rpm: 60 }] });

@@ -25,13 +25,16 @@ export class Backlog {
 
   /**
    * Tells of each call for the model whether it is served evenly, so that others find quota when they come:
-   * those of a long backlog, and batch calls while people ask anywhere.
+   * batch calls of a long backlog or while people ask anywhere, and the long backlog of one tenant beside
+   * others.
    */
   isPaced(lane: ModelLane): (need: KeyNeed) => boolean {
-    const peopleAsk =
-      lane.isAskedByPeople(this.#clock.now()) || this.#rivals.backlog(this.#ids.people(lane.model)) > 0;
+    const { model } = lane;
+    const isTold = (kind: 'people' | 'tenants') => this.#rivals.backlog(this.#ids.askers(model, kind)) > 0;
+    const peopleAsk = lane.isAskedByPeople(this.#clock.now()) || isTold('people');
+    const hasTenants = lane.hasTenants || isTold('tenants');
     const isLong = this.#isLong(lane);
-    return (need) => (peopleAsk && need.priority === 'batch') || isLong(need);
+    return (need) => (need.priority === 'batch' ? peopleAsk || isLong(need) : hasTenants && isLong(need));
   }
 
   /** Tells of each call for the model whether too many like it wait. */
@@ -58,19 +61,23 @@ export class Backlog {
     return this.#isLong(lane)(need) ? lane.startInTime(deadline, since) : deadline;
   }
 
-  /** What the others have to know of the backlogs here, and of people who may ask again. */
+  /** What the others have to know of the backlogs here, and of who asks. */
   describe(): readonly (readonly [id: string, size: number])[] {
-    const now = this.#clock.now();
-    return [...this.#mirror.ring.lanes()].flatMap((lane) => {
-      const { model, queue } = lane;
-      const told = queue
+    return [...this.#mirror.ring.lanes()].flatMap((lane) => [
+      ...this.#askersOf(lane),
+      ...lane.queue
         .backlogs()
         .filter(({ size }) => size > 1)
         .sort((a, b) => b.size - a.size)
         .slice(0, mostTold)
-        .map(({ tenant, size }) => [this.#ids.backlog(model, tenant), size] as const);
-      return lane.isAskedByPeople(now) ? [[this.#ids.people(model), 1] as const, ...told] : told;
-    });
+        .map(({ tenant, size }) => [this.#ids.backlog(lane.model, tenant), size] as const),
+    ]);
+  }
+
+  #askersOf(lane: ModelLane): readonly (readonly [id: string, size: number])[] {
+    const people = lane.isAskedByPeople(this.#clock.now()) ? (['people'] as const) : [];
+    const tenants = lane.hasTenants ? (['tenants'] as const) : [];
+    return [...people, ...tenants].map((kind) => [this.#ids.askers(lane.model, kind), 1]);
   }
 
   #callsPerMinute(lane: ModelLane): number {

@@ -43,9 +43,9 @@ export class LedgerIds {
     return `b${this.#compute(label, tenant === undefined ? `batch ${model}` : `tenant ${model} ${tenant}`)}`;
   }
 
-  /** Calls for a model that somebody waits for. */
-  people(model: string): string {
-    return `i${this.#digest(label, `people ${model}`)}`;
+  /** Who asks for a model: people, who may ask again at any moment, or several tenants. */
+  askers(model: string, kind: 'people' | 'tenants'): string {
+    return `a${this.#digest(label, `${kind} ${model}`)}`;
   }
 
   #digest(ownSecret: string, text: string): string {
