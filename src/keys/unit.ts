@@ -16,7 +16,7 @@ export const initialMarginMs = 300;
 export const largestMarginMs = 3_000;
 /** A refusal comes within this time; a probe that is still running then was admitted. */
 export const refusalArrivesWithinMs = 3_000;
-const refusalUsuallyTakesMs = 250;
+export const refusalUsuallyTakesMs = 250;
 /** After a refusal that the ledger cannot explain calls are sent in small numbers again. */
 export const distrustMs = 120_000;
 

@@ -89,6 +89,23 @@ describe.skipIf(server === undefined)('A long backlog in several processes', () 
   });
 });
 
+describe.skipIf(server === undefined)('Quotas that nobody knows yet', () => {
+  it('are tried in turn while the first refusal may be on its way to another process', async () => {
+    const { clock, pools } = createPools(2);
+    const [one, two] = pools as [RedisKeyPool, RedisKeyPool];
+    const used: string[] = [];
+    for (const pool of [one, two, one, two]) {
+      const lease = await clock.runUntil(pool.acquire({ model, estimatedTokens: 10 }));
+      used.push(lease.key.project);
+      lease.settle({ ok: true });
+      await pool.stats();
+      await clock.advance(150);
+    }
+    expect(used[1]).not.toBe(used[0]);
+    expect(used[3]).not.toBe(used[2]);
+  });
+});
+
 describe.skipIf(server === undefined)('A long backlog where nobody else asks', () => {
   it('takes all quota as soon as it is free, wherever it waits', async () => {
     const { clock, pools } = createPools(2, { keys: keys.slice(0, 1), limits: [{ rpm: 60 }] });

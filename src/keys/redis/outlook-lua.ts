@@ -1,4 +1,4 @@
-import { refusalArrivesWithinMs } from '../unit.js';
+import { refusalArrivesWithinMs, refusalUsuallyTakesMs } from '../unit.js';
 
 /** When units are free, how much of them is left, and what of this the processes are told. */
 export const outlookLua = `
@@ -54,6 +54,9 @@ end
 local function freeAt(unit, tokens) return math.max(passableAt(unit), windowAt(unit, tokens)) end
 local function slack(unit)
   local least = 1 - unit.state.running / unit.cap
+  local isUnknown = origin(unit.state.rpm, unit.config.rpm) == 'unknown' and origin(unit.state.tpm, unit.config.tpm) == 'unknown'
+  -- What is sent before the first refusal has come back is refused too: rather try another unit first.
+  if isUnknown and now < (unit.state.booked or 0) + ${refusalUsuallyTakesMs} then least = least - 1 end
   if unit.rpm < math.huge then least = math.min(least, 1 - unit.state.requests / unit.rpm) end
   if unit.tpm < math.huge then least = math.min(least, 1 - unit.state.tokens / unit.tpm) end
   if unit.rpd < math.huge then least = math.min(least, 1 - unit.state.day / unit.rpd) end

@@ -89,6 +89,7 @@ local function grant(i, call, turn)
   if unit.state.claim and unit.state.claim.by == request.process then unit.state.claim = nil end
   if call.paced then unit.state.pacedBy = request.process end
   unit.state.day = unit.state.day + 1
+  unit.state.booked = now
   if unit.state.gate then unit.state.gate.probed = now end
   if next(gates) ~= nil then
     local ids = idsOf(unit)
