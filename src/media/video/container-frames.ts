@@ -51,10 +51,11 @@ export async function framesFromContainer(
     ? await decodeInOnePass(path, stream, chosen.map(isAt), context)
     : await seekEach(path, stream, chosen, context);
   // Some decoders give nothing for a frame that repeats the one before: then the first stands for all.
-  const any = found.length > 0 ? found : await decodeInOnePass(path, stream, [isReachedAt(first)], context);
+  const usable =
+    found.length > 0 ? found : await decodeInOnePass(path, stream, [isReachedAt(first)], context);
   // A damaged clip may have several frames in one millisecond.
-  const frames = any.filter(({ timestampMs }, i) =>
-    any.slice(0, i).every((earlier) => earlier.timestampMs < timestampMs),
+  const frames = usable.filter(({ timestampMs }, i) =>
+    usable.slice(0, i).every((earlier) => earlier.timestampMs < timestampMs),
   );
   const shown = compare ? chooseAmong(frames, [...frames.keys()], wanted) : { frames };
   return { ...shown, actualEndMs: last };
