@@ -26,6 +26,7 @@ class IndexThread {
   readonly #waiting = new Map<number, { settle: (answer: IndexAnswer) => void; timer: NodeJS.Timeout }>();
   #asked = 0;
   #failure: string | undefined;
+  #hasAnswered = false;
 
   constructor() {
     this.#worker = new Worker(threadProgram(), {
@@ -34,10 +35,14 @@ class IndexThread {
       resourceLimits: { maxOldGenerationSizeMb: maxHeapMb, maxYoungGenerationSizeMb: 4 },
     });
     this.#worker.unref();
-    this.#worker.on('message', (answer: IndexAnswer) => this.#waiting.get(answer.id)?.settle(answer));
+    this.#worker.on('message', (answer: IndexAnswer) => {
+      this.#hasAnswered = true;
+      this.#waiting.get(answer.id)?.settle(answer);
+    });
     this.#worker.on('error', (error: NodeJS.ErrnoException) => {
-      // A file can fill the heap, but not keep the program from running.
-      if (error.code !== 'ERR_WORKER_OUT_OF_MEMORY') warnOfBrokenThread(String(error));
+      // A file can bring it down, by filling the heap above all; a program that has answered is not broken.
+      const isOfFile = this.#hasAnswered || error.code === 'ERR_WORKER_OUT_OF_MEMORY';
+      if (!isOfFile) warnOfBrokenThread(String(error));
       this.#end(`Reading the index failed: ${String(error)}`);
     });
     this.#worker.on('exit', () => this.#end('The thread that reads indexes has ended.'));
