@@ -1,9 +1,11 @@
-export { MultimodalChat } from './chat.js';
-export type { ChatStats, SummaryStats } from './chat-stats.js';
-export type { Clock } from './clock.js';
-export { systemClock } from './clock.js';
-export type { ConversationName } from './conversation-name.js';
-export type { MediaErrorReason } from './errors.js';
+export type { ChatRequest, MultimodalChatOptions, SummaryOptions } from './chat/chat-options.js';
+export type { ChatStats, SummaryStats } from './chat/chat-stats.js';
+export { MultimodalChat } from './chat/multimodal-chat.js';
+export type * from './core/call-options.js';
+export type { Clock } from './core/clock.js';
+export { systemClock } from './core/clock.js';
+export type { ConversationName } from './core/conversation.js';
+export type { MediaErrorReason } from './core/errors.js';
 export {
   BlockedError,
   ConfigurationError,
@@ -15,8 +17,10 @@ export {
   ModelCallError,
   MultimodalChatError,
   TimeoutError,
-} from './errors.js';
-export type { ChatEvents } from './events.js';
+} from './core/errors.js';
+export type * from './core/failure.js';
+export type * from './core/media.js';
+export type * from './core/turn.js';
 export type {
   KeyEvent,
   KeyLease,
@@ -31,8 +35,8 @@ export type {
 export type { KeySpec } from './keys/key-spec.js';
 export { keysFromEnv } from './keys/keys-from-env.js';
 export type { LimitRule, QuotaLimits } from './keys/limit-rules.js';
-export { ScheduledKeyPool } from './keys/scheduled-key-pool.js';
-export type { KnownUnit, ScheduledKeyPoolOptions } from './keys/scheduled-key-pool-options.js';
+export { ScheduledKeyPool } from './keys/scheduler/scheduled-key-pool.js';
+export type { KnownUnit, ScheduledKeyPoolOptions } from './keys/scheduler/scheduled-key-pool-options.js';
 export { DefaultMediaProcessor } from './media/default-media-processor.js';
 export type { MediaOptions } from './media/media-options.js';
 export type { MediaProcessor, PrepareOptions } from './media/media-processor.js';
@@ -51,7 +55,6 @@ export type {
   ReindexOptions,
   ReindexProgress,
 } from './memory/memory-store.js';
-export type { AttemptTimeouts } from './model/attempt-watch.js';
 export type {
   ChatModel,
   GenerationOptions,
@@ -61,14 +64,15 @@ export type {
   ModelPart,
   ModelRequest,
 } from './model/chat-model.js';
-export type { EmbeddingPurpose } from './model/embedding-text.js';
-export type { GeminiEndpoint } from './model/gemini-clients.js';
-export type { GeminiEmbedderOptions } from './model/gemini-embedder.js';
-export { GeminiEmbedder } from './model/gemini-embedder.js';
-export type { GeminiModelOptions } from './model/gemini-model.js';
-export { GeminiModel } from './model/gemini-model.js';
-export type { ChatRequest, MultimodalChatOptions, SummaryOptions } from './options.js';
+export type { AttemptTimeouts } from './model/gemini/attempt-watch.js';
+export type { EmbeddingPurpose } from './model/gemini/embedding-text.js';
+export type { GeminiEndpoint } from './model/gemini/gemini-clients.js';
+export type { GeminiEmbedderOptions } from './model/gemini/gemini-embedder.js';
+export { GeminiEmbedder } from './model/gemini/gemini-embedder.js';
+export type { GeminiModelOptions } from './model/gemini/gemini-model.js';
+export { GeminiModel } from './model/gemini/gemini-model.js';
 export type { BackoffRetryPolicyOptions } from './retry/backoff-retry-policy.js';
 export { BackoffRetryPolicy } from './retry/backoff-retry-policy.js';
 export type { RetryContext, RetryDecision, RetryPolicy } from './retry/retry-policy.js';
-export type * from './types.js';
+export type { ChatEvents } from './turn/chat-events.js';
+export type * from './turn/reply.js';

@@ -27,6 +27,7 @@ export {
   uploadFaultNames,
 } from './testing/gemini-emulator/faults.js';
 export { GeminiEmulator, startGeminiEmulator } from './testing/gemini-emulator/gemini-emulator.js';
+export { embedByHashing } from './testing/gemini-emulator/hashed-embedding.js';
 export type { CallCount, CallFilter } from './testing/gemini-emulator/journal.js';
 export type {
   EmulatedLimits,
@@ -41,7 +42,6 @@ export type {
 } from './testing/gemini-emulator/recorded-call.js';
 export type { AnswerText } from './testing/gemini-emulator/service.js';
 export type { WireContent, WireErrorBody, WirePart } from './testing/gemini-emulator/wire.js';
-export { embedByHashing } from './testing/hashed-embedding.js';
 export { InMemoryStore } from './testing/in-memory-store.js';
 export { makeFailure } from './testing/make-failure.js';
 export { VirtualClock } from './testing/virtual-clock.js';

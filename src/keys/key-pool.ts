@@ -1,4 +1,6 @@
-import type { CallOptions, Failure, Usage } from '../types.js';
+import type { CallOptions } from '../core/call-options.js';
+import type { Failure } from '../core/failure.js';
+import type { Usage } from '../core/turn.js';
 
 /** What a call needs from the pool. */
 export interface KeyNeed {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigurationError } from '../errors.js';
+import { ConfigurationError } from '../core/errors.js';
 import { keysFromEnv } from './keys-from-env.js';
 
 describe('keysFromEnv', () => {

@@ -1,4 +1,4 @@
-import { ConfigurationError } from '../errors.js';
+import { ConfigurationError } from '../core/errors.js';
 import type { KeySpec } from './key-spec.js';
 
 const firstVariable = 'GEMINI_API_KEY';

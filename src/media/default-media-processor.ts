@@ -1,10 +1,7 @@
-import { MediaError } from '../errors.js';
-import type { MediaKind, MediaSource, PreparedMedia, Stills } from '../types.js';
-import { settingsFor } from './budget.js';
-import { convert } from './convert.js';
-import { Deadline } from './deadline.js';
-import { locateFfmpeg } from './ffmpeg-location.js';
-import type { PreparedParts } from './image.js';
+import { MediaError } from '../core/errors.js';
+import type { MediaKind, MediaSource, PreparedMedia, Stills } from '../core/media.js';
+import { settingsFor } from './budget/detail-budget.js';
+import { locateFfmpeg } from './ffmpeg/ffmpeg-location.js';
 import {
   type MediaOptions,
   type MediaSettings,
@@ -12,15 +9,18 @@ import {
   resolveMediaOptions,
 } from './media-options.js';
 import type { MediaProcessor, PrepareOptions } from './media-processor.js';
-import { openSource } from './open-source.js';
-import { PreparedCache } from './prepared-cache.js';
-import { type ReportProgress, trackProgress } from './progress.js';
-import { Semaphore } from './semaphore.js';
-import { SharedWork } from './shared-work.js';
-import { type SniffedFormat, sniffFormat } from './sniff.js';
-import type { LocalSource } from './source.js';
+import { convert } from './prepare-source.js';
+import { openSource } from './source/open-source.js';
+import { type SniffedFormat, sniffFormat } from './source/sniff.js';
+import type { LocalSource } from './source/source.js';
+import { removeAbandonedWorkspaces, Workspace } from './source/workspace.js';
 import { prepareWholeClip } from './video/whole-clip.js';
-import { removeAbandonedWorkspaces, Workspace } from './workspace.js';
+import { Deadline } from './work/deadline.js';
+import { PreparedCache } from './work/prepared-cache.js';
+import type { PreparedParts } from './work/prepared-parts.js';
+import { type ReportProgress, trackProgress } from './work/progress.js';
+import { Semaphore } from './work/semaphore.js';
+import { SharedWork } from './work/shared-work.js';
 
 /** Pictures encoded at the same time; sharp spreads each over the processors itself. */
 const pictureConcurrency = 4;

@@ -1,5 +1,5 @@
 import { availableParallelism, tmpdir } from 'node:os';
-import type { MediaDetail } from '../types.js';
+import type { MediaDetail } from '../core/media.js';
 
 /** How `DefaultMediaProcessor` prepares attachments. Everything has a default. */
 export interface MediaOptions {

@@ -1,4 +1,5 @@
-import type { CallOptions, MediaProgress, MediaSource, PreparedMedia } from '../types.js';
+import type { CallOptions } from '../core/call-options.js';
+import type { MediaProgress, MediaSource, PreparedMedia } from '../core/media.js';
 
 export interface PrepareOptions extends CallOptions {
   /** What the attachment may cost, in tokens; a processor shows less of it to stay below. Default: no limit. */

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../types.js';
+import type { CallOptions } from '../core/call-options.js';
 
 /**
  * Turns texts into vectors whose cosine tells how near they are in meaning.

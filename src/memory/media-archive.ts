@@ -1,4 +1,5 @@
-import type { Conversation, MediaKind, MediaSourceInfo, PreparedMedia, PreparedPart } from '../types.js';
+import type { MediaKind, MediaSourceInfo, PreparedMedia, PreparedPart } from '../core/media.js';
+import type { Conversation } from '../core/turn.js';
 import type { ForgetTarget } from './memory-store.js';
 
 /** An attachment of an earlier turn, without its bytes. */

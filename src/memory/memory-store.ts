@@ -1,4 +1,5 @@
-import type { CallOptions, Conversation, RecalledTurn, Turn } from '../types.js';
+import type { CallOptions } from '../core/call-options.js';
+import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 
 /** Which turns to drop: one conversation, all of a tenant, or all that are older than a date. */
 export type ForgetTarget = Conversation | { readonly tenant: string } | { readonly before: Date };

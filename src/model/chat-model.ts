@@ -1,4 +1,6 @@
-import type { CallOptions, FinishReason, MediaDetail, MediaExcerpt, Usage } from '../types.js';
+import type { CallOptions } from '../core/call-options.js';
+import type { MediaDetail, MediaExcerpt } from '../core/media.js';
+import type { FinishReason, Usage } from '../core/turn.js';
 
 /** A piece of what the model is given. */
 export type ModelPart =

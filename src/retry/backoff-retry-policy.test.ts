@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { FailureKind, FailureScope } from '../core/failure.js';
 import { retryPolicyContract } from '../testing/contracts/retry-policy-contract.js';
-import type { FailureKind, FailureScope } from '../types.js';
 import { BackoffRetryPolicy, type BackoffRetryPolicyOptions } from './backoff-retry-policy.js';
 import type { RetryContext, RetryDecision } from './retry-policy.js';
 

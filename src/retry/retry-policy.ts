@@ -1,4 +1,4 @@
-import type { Failure } from '../types.js';
+import type { Failure } from '../core/failure.js';
 
 /** What is known when an attempt has failed. */
 export interface RetryContext {

@@ -1,6 +1,8 @@
-import { ModelCallError } from '../errors.js';
+import type { CallOptions } from '../core/call-options.js';
+import { ModelCallError } from '../core/errors.js';
+import type { Failure } from '../core/failure.js';
+import type { FinishReason, Usage } from '../core/turn.js';
 import type { ChatModel, ModelEvent, ModelRequest } from '../model/chat-model.js';
-import type { CallOptions, Failure, FinishReason, Usage } from '../types.js';
 
 /** How one call of a {@link FakeChatModel} goes: thoughts, then text, then the end or the fault. */
 export interface FakeAnswer {

@@ -1,6 +1,6 @@
+import type { CallOptions } from '../core/call-options.js';
 import type { Embedder } from '../memory/embedder.js';
-import type { CallOptions } from '../types.js';
-import { embedByHashing } from './hashed-embedding.js';
+import { embedByHashing } from './gemini-emulator/hashed-embedding.js';
 
 /**
  * An `Embedder` that hashes words: deterministic, without a network, and near for texts that share

@@ -1,6 +1,6 @@
-import { KeyPoolExhaustedError } from '../errors.js';
+import type { CallOptions } from '../core/call-options.js';
+import { KeyPoolExhaustedError } from '../core/errors.js';
 import type { KeyLease, KeyNeed, KeyPool, KeyPoolStats, LeaseOutcome } from '../keys/key-pool.js';
-import type { CallOptions } from '../types.js';
 
 /** A lease that a {@link FakeKeyPool} granted, and how it was settled. */
 export interface FakeLease {

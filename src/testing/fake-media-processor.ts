@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
+import type { MediaSource, NamedMedia, PreparedMedia } from '../core/media.js';
 import type { MediaProcessor, PrepareOptions } from '../media/media-processor.js';
-import type { MediaSource, NamedMedia, PreparedMedia } from '../types.js';
 
 /** A PNG of one grey pixel. */
 const onePixel = Buffer.from(

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { BlockedError, KeyPoolExhaustedError, MediaError, ModelCallError } from '../errors.js';
+import { BlockedError, KeyPoolExhaustedError, MediaError, ModelCallError } from '../core/errors.js';
 import type { ModelEvent, ModelRequest } from '../model/chat-model.js';
 import { FakeChatModel } from './fake-chat-model.js';
 import { FakeEmbedder } from './fake-embedder.js';

@@ -1,4 +1,6 @@
-import { MemoryError } from '../errors.js';
+import type { CallOptions } from '../core/call-options.js';
+import { MemoryError } from '../core/errors.js';
+import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 import type {
   ConversationSummaries,
   ConversationSummary,
@@ -6,7 +8,6 @@ import type {
   MemoryStats,
   MemoryStore,
 } from '../memory/memory-store.js';
-import type { CallOptions, Conversation, RecalledTurn, Turn } from '../types.js';
 
 /**
  * A `MemoryStore` without a disk, for tests: it keeps the contract but for durability, and ranks by the

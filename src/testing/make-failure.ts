@@ -1,4 +1,4 @@
-import type { Failure, FailureKind, FailureScope } from '../types.js';
+import type { Failure, FailureKind, FailureScope } from '../core/failure.js';
 
 const scopes: Readonly<Record<FailureKind, FailureScope>> = {
   'rate-limit': 'pair',

@@ -1,5 +1,5 @@
 import { setImmediate as afterPendingJobs } from 'node:timers/promises';
-import type { Clock } from '../clock.js';
+import type { Clock } from '../core/clock.js';
 
 interface Timer {
   readonly at: number;

@@ -3,7 +3,7 @@ import { mkdir, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ChromaMemoryStore } from '../../src/chroma.js';
-import type { Turn } from '../../src/types.js';
+import type { Turn } from '../../src/core/turn.js';
 import { compiled } from './compiled.js';
 import { obstacleToSqlite } from './memory-sqlite.js';
 import { chromaDirect, fromStore, localSubjects, type Subject, timed } from './memory-subjects.js';

@@ -1,4 +1,4 @@
-import type { Turn } from '../../src/types.js';
+import type { Turn } from '../../src/core/turn.js';
 import type { Subject } from './memory-subjects.js';
 import { dimensions, makeVector } from './memory-turns.js';
 

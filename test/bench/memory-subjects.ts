@@ -1,7 +1,7 @@
-import { composeContext } from '../../src/context/compose.js';
+import type { Turn } from '../../src/core/turn.js';
 import { EmbeddedMemoryStore } from '../../src/memory/embedded/embedded-memory-store.js';
 import type { MemoryStore } from '../../src/memory/memory-store.js';
-import type { Turn } from '../../src/types.js';
+import { composeContext } from '../../src/turn/context/compose.js';
 import { sqliteScan } from './memory-sqlite.js';
 import { embedder, makeVector } from './memory-turns.js';
 

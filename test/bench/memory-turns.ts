@@ -1,5 +1,5 @@
+import type { Turn } from '../../src/core/turn.js';
 import type { Embedder } from '../../src/memory/embedder.js';
-import type { Turn } from '../../src/types.js';
 
 /** What the stores are filled with: the same in every run. */
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LimitRule } from '../../src/keys/limit-rules.js';
-import { ScheduledKeyPool } from '../../src/keys/scheduled-key-pool.js';
+import { ScheduledKeyPool } from '../../src/keys/scheduler/scheduled-key-pool.js';
 import { BackoffRetryPolicy } from '../../src/retry/backoff-retry-policy.js';
 import type { ServiceFaults } from '../support/simulated-service.js';
 import { type SimulationOptions, simulate, type TrafficClass } from '../support/simulated-traffic.js';

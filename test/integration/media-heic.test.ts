@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import sharp, { type Sharp } from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { PreparedMedia } from '../../src/core/media.js';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
 import type { MediaOptions } from '../../src/media/media-options.js';
-import type { PreparedMedia } from '../../src/types.js';
 import { availableFfmpegs, drawPicture, readPattern } from '../support/media-fixtures.js';
 import { type HeicOptions, makeHeic } from '../support/media-heic.js';
 

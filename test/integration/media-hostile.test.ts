@@ -7,9 +7,9 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { MediaProgress } from '../../src/core/media.js';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
-import { isPublicAddress } from '../../src/media/remote.js';
-import type { MediaProgress } from '../../src/types.js';
+import { isPublicAddress } from '../../src/media/source/remote.js';
 import { pngOf } from '../support/media-bombs.js';
 import { availableFfmpegs, drawPicture, makeClip } from '../support/media-fixtures.js';
 

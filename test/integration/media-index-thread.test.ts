@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 'vitest';
-import type { PreparedMedia } from '../../src/types.js';
+import type { PreparedMedia } from '../../src/core/media.js';
 import { makeClip, readPattern } from '../support/media-fixtures.js';
 
 const programs = {

@@ -5,9 +5,9 @@ import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { PreparedMedia } from '../../src/core/media.js';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
 import { mediaProcessorContract } from '../../src/testing/contracts/media-processor-contract.js';
-import type { PreparedMedia } from '../../src/types.js';
 import { availableFfmpegs, drawPicture, makeBitmap, readPattern } from '../support/media-fixtures.js';
 
 const processor = new DefaultMediaProcessor();

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { ChromaClient } from 'chromadb';
 import { afterAll, describe, expect, it } from 'vitest';
 import { ChromaMemoryStore } from '../../src/chroma.js';
-import { MemoryError } from '../../src/errors.js';
+import { MemoryError } from '../../src/core/errors.js';
 import { makeTurn } from '../../src/testing/contracts/memory-store-contract.js';
 import { startChromaServer } from '../support/chroma-server.js';
 import { startChromaStub } from '../support/chroma-stub.js';

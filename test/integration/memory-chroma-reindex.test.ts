@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { ChromaClient } from 'chromadb';
 import { afterAll, beforeEach, describe, expect, it } from 'vitest';
 import { ChromaMemoryStore } from '../../src/chroma.js';
-import { MemoryError } from '../../src/errors.js';
+import { MemoryError } from '../../src/core/errors.js';
 import type { ReindexProgress } from '../../src/memory/memory-store.js';
 import { makeTurn } from '../../src/testing/contracts/memory-store-contract.js';
 import { startChromaServer } from '../support/chroma-server.js';

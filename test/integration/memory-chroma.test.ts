@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, describe, expect, it, vi } from 'vitest';
 import { ChromaMemoryStore } from '../../src/chroma.js';
-import { systemClock } from '../../src/clock.js';
-import { MemoryError } from '../../src/errors.js';
+import { systemClock } from '../../src/core/clock.js';
+import { MemoryError } from '../../src/core/errors.js';
 import { makeTurn, memoryStoreContract } from '../../src/testing/contracts/memory-store-contract.js';
 import { startChromaServer } from '../support/chroma-server.js';
 import { WordEmbedder } from '../support/word-embedder.js';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import Database from 'libsql';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Clock, systemClock } from '../../src/clock.js';
+import { type Clock, systemClock } from '../../src/core/clock.js';
 import { EmbeddedMemoryStore } from '../../src/memory/embedded/embedded-memory-store.js';
 import { makeTurn } from '../../src/testing/contracts/memory-store-contract.js';
 

@@ -5,7 +5,7 @@
  */
 import { writeSync } from 'node:fs';
 import { ChromaMemoryStore } from '../../src/chroma.js';
-import { MemoryError } from '../../src/errors.js';
+import { MemoryError } from '../../src/core/errors.js';
 import { makeTurn } from '../../src/testing/contracts/memory-store-contract.js';
 
 const [url, collectionPrefix, sessionId = '', prefix = '', outbox] = process.argv.slice(2);

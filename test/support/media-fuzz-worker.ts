@@ -2,14 +2,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MediaError } from '../../src/errors.js';
+import { MediaError } from '../../src/core/errors.js';
+import type { PreparedMedia } from '../../src/core/media.js';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
-import { readHeifPicture } from '../../src/media/heif/heif-picture.js';
-import { openSource } from '../../src/media/open-source.js';
-import { sniffFormat } from '../../src/media/sniff.js';
+import { readHeifPicture } from '../../src/media/image/heif/heif-picture.js';
+import { openSource } from '../../src/media/source/open-source.js';
+import { sniffFormat } from '../../src/media/source/sniff.js';
+import { Workspace } from '../../src/media/source/workspace.js';
 import { openPacketIndex } from '../../src/media/video/packet-index.js';
-import { Workspace } from '../../src/media/workspace.js';
-import type { PreparedMedia } from '../../src/types.js';
 import { type Mutant, makeMutant } from './media-mutations.js';
 import type { MediaSample } from './media-samples.js';
 

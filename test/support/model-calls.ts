@@ -1,6 +1,6 @@
-import { BlockedError, ModelCallError } from '../../src/errors.js';
+import { BlockedError, ModelCallError } from '../../src/core/errors.js';
 import type { ModelEvent, ModelRequest } from '../../src/model/chat-model.js';
-import type { GeminiModel } from '../../src/model/gemini-model.js';
+import type { GeminiModel } from '../../src/model/gemini/gemini-model.js';
 import type { GeminiEmulator, RecordedCall } from '../../src/testing.js';
 
 export const apiKey = 'AIzaSy-test-key-0123456789';

@@ -1,11 +1,11 @@
-import type { Clock } from '../../src/clock.js';
+import type { Clock } from '../../src/core/clock.js';
+import type { Failure } from '../../src/core/failure.js';
 import type { LeaseOutcome } from '../../src/keys/key-pool.js';
 import {
   createMinuteCounter,
   type MinuteCounter,
   type QuotaWindow,
 } from '../../src/testing/gemini-emulator/quota-window.js';
-import type { Failure } from '../../src/types.js';
 import { exponential, logNormal } from './seeded-random.js';
 
 export interface SimulatedProject {

@@ -1,5 +1,5 @@
-import { type Clock, sleep } from '../../src/clock.js';
-import { KeyPoolExhaustedError } from '../../src/errors.js';
+import { type Clock, sleep } from '../../src/core/clock.js';
+import { KeyPoolExhaustedError } from '../../src/core/errors.js';
 import type { KeyLease, KeyNeed, KeyPool } from '../../src/keys/key-pool.js';
 import type { RetryPolicy } from '../../src/retry/retry-policy.js';
 import { VirtualClock } from '../../src/testing/virtual-clock.js';

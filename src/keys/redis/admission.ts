@@ -1,8 +1,8 @@
-import type { Clock } from '../../clock.js';
-import type { KeyPoolExhaustedError } from '../../errors.js';
-import { exhausted, explainExhaustion } from '../exhaustion.js';
+import type { Clock } from '../../core/clock.js';
+import type { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { KeyNeed } from '../key-pool.js';
-import type { ModelLane } from '../model-lane.js';
+import { exhausted, explainExhaustion } from '../scheduler/exhaustion.js';
+import type { ModelLane } from '../scheduler/model-queue.js';
 import { forecastStart } from './forecast.js';
 import type { KeyMirror } from './key-mirror.js';
 import type { Rivals } from './rivals.js';

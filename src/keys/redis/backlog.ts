@@ -1,6 +1,6 @@
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
 import type { KeyNeed } from '../key-pool.js';
-import { type ModelLane, pacedBacklog } from '../model-lane.js';
+import { type ModelLane, pacedBacklog } from '../scheduler/model-queue.js';
 import { callsPerMinute } from './forecast.js';
 import type { KeyMirror } from './key-mirror.js';
 import type { LedgerIds } from './ledger-ids.js';

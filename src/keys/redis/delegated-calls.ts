@@ -1,7 +1,7 @@
 import type { KeyLease } from '../key-pool.js';
-import type { ModelLane } from '../model-lane.js';
-import type { ScheduledKeyPool } from '../scheduled-key-pool.js';
-import type { Waiter } from '../wait-queue.js';
+import type { ModelLane } from '../scheduler/model-queue.js';
+import type { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
+import type { Waiter } from '../scheduler/wait-queue.js';
 
 /** The calls that wait for the local share while there is no ledger. */
 export class DelegatedCalls {

@@ -1,5 +1,5 @@
-import type { Failure } from '../../types.js';
-import type { Gate } from '../gate.js';
+import type { Failure } from '../../core/failure.js';
+import type { Gate } from '../health/half-open-gate.js';
 import type { KeyStats, WindowStats } from '../key-pool.js';
 import { endless, type GateView, type LimitView, type UnitView } from './ledger-view.js';
 

@@ -1,4 +1,4 @@
-import type { Unit } from '../unit.js';
+import type { Unit } from '../quota/project-model-quota.js';
 import { remaining } from './hydrate.js';
 import type { KeyMirror } from './key-mirror.js';
 import type { LedgerLayout } from './ledger-layout.js';

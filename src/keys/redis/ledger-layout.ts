@@ -1,6 +1,6 @@
+import type { KeyProject, PooledKey } from '../health/pooled-key.js';
 import { type LimitRule, limitsFor } from '../limit-rules.js';
-import type { KeyProject, PooledKey } from '../pooled-key.js';
-import type { Unit } from '../unit.js';
+import type { Unit } from '../quota/project-model-quota.js';
 import type { LedgerIds } from './ledger-ids.js';
 
 /** Some units as a script gets them. */

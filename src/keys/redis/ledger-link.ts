@@ -1,11 +1,11 @@
-import type { Clock } from '../../clock.js';
-import { KeyPoolExhaustedError } from '../../errors.js';
+import type { Clock } from '../../core/clock.js';
+import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { KeyLease } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
-import type { ModelLane } from '../model-lane.js';
-import type { ScheduledKeyPool } from '../scheduled-key-pool.js';
-import type { Unit } from '../unit.js';
-import type { Waiter } from '../wait-queue.js';
+import type { Unit } from '../quota/project-model-quota.js';
+import type { ModelLane } from '../scheduler/model-queue.js';
+import type { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
+import type { Waiter } from '../scheduler/wait-queue.js';
 import type { Backlog } from './backlog.js';
 import { DelegatedCalls } from './delegated-calls.js';
 import type { KeyMirror } from './key-mirror.js';

@@ -1,5 +1,5 @@
-import { modelProbeMs } from '../model-breaker.js';
-import { keyProbeMs } from '../pooled-key.js';
+import { keyProbeMs } from '../health/pooled-key.js';
+import { modelProbeMs } from '../scheduler/model-breaker.js';
 import { limitLua } from './limit-lua.js';
 import { outlookLua } from './outlook-lua.js';
 import { unitLua } from './unit-lua.js';

@@ -1,5 +1,5 @@
-import type { FailureKind } from '../../types.js';
-import type { LimitOrigin } from '../adaptive-limit.js';
+import type { FailureKind } from '../../core/failure.js';
+import type { LimitOrigin } from '../quota/adaptive-limit.js';
 
 /** Infinity has no JSON: where a number says for how long or how much, -1 is without end. */
 export const endless = -1;

@@ -1,7 +1,7 @@
-import type { Clock } from '../../clock.js';
-import type { ModelLane } from '../model-lane.js';
-import { pacificDayEnd } from '../pacific-day.js';
-import type { Unit } from '../unit.js';
+import type { Clock } from '../../core/clock.js';
+import { pacificDayEnd } from '../quota/pacific-day.js';
+import type { Unit } from '../quota/project-model-quota.js';
+import type { ModelLane } from '../scheduler/model-queue.js';
 import { joinScript } from './join-script.js';
 import type { LedgerLayout, UnitSet } from './ledger-layout.js';
 import type {

@@ -1,4 +1,4 @@
-import { regainedFirst, regainedSquared } from '../adaptive-limit.js';
+import { regainedFirst, regainedSquared } from '../quota/adaptive-limit.js';
 
 /** The counterpart of `AdaptiveLimit`: what may be used of one limit, and how it is known. */
 export const limitLua = `

@@ -1,8 +1,8 @@
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
+import type { PooledKey } from '../health/pooled-key.js';
 import type { LimitRule, QuotaLimits } from '../limit-rules.js';
-import type { PooledKey } from '../pooled-key.js';
-import { ScheduledKeyPool } from '../scheduled-key-pool.js';
-import type { Unit } from '../unit.js';
+import type { Unit } from '../quota/project-model-quota.js';
+import { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
 import type { KeyMirror } from './key-mirror.js';
 import { endless, type LimitView } from './ledger-view.js';
 import type { OwnCall } from './own-calls.js';

@@ -1,4 +1,4 @@
-import { refusalArrivesWithinMs, refusalUsuallyTakesMs } from '../unit.js';
+import { refusalArrivesWithinMs, refusalUsuallyTakesMs } from '../quota/project-model-quota.js';
 
 /** When units are free, how much of them is left, and what of this the processes are told. */
 export const outlookLua = `

@@ -1,4 +1,4 @@
-import type { Unit } from '../unit.js';
+import type { Unit } from '../quota/project-model-quota.js';
 
 /** Long enough for the widest window. */
 const rememberedMs = 66_000;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigurationError } from '../../errors.js';
+import { ConfigurationError } from '../../core/errors.js';
 import { type RedisClient, RedisScript, scriptRunner } from './redis-client.js';
 
 const script = new RedisScript('return 1');

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { ConfigurationError } from '../../errors.js';
+import { ConfigurationError } from '../../core/errors.js';
 
 /** What is used of a client of the package `redis` (node-redis 5 or newer), cluster and sentinel included. */
 export interface NodeRedisClient {

@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
 import type { KeySpec } from '../key-spec.js';
 import type { LimitRule } from '../limit-rules.js';
 import type { RedisClient } from './redis-client.js';

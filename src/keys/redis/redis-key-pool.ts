@@ -1,10 +1,10 @@
-import { type Clock, systemClock } from '../../clock.js';
-import { KeyPoolExhaustedError } from '../../errors.js';
-import type { CallOptions } from '../../types.js';
+import type { CallOptions } from '../../core/call-options.js';
+import { type Clock, systemClock } from '../../core/clock.js';
+import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { KeyEvent, KeyLease, KeyNeed, KeyPool, KeyPoolStats } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
-import { describePool, QueueWaits } from '../pool-stats.js';
-import type { Waiter } from '../wait-queue.js';
+import { describePool, QueueWaits } from '../scheduler/pool-stats.js';
+import type { Waiter } from '../scheduler/wait-queue.js';
 import { Admission } from './admission.js';
 import { Backlog } from './backlog.js';
 import { describeView, withSharedWindows } from './hydrate.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
 
 /** Does one thing again and again, until it is given another. Keeps no process alive. */
 export class Rhythm {

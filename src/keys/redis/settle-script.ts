@@ -1,7 +1,7 @@
-import { cutFactor, fullShare, smallestShare } from '../adaptive-limit.js';
-import { bareCoolingMs } from '../bare-cooling.js';
-import { slowStartEndsAt } from '../in-flight-cap.js';
-import { distrustMs, initialMarginMs, largestMarginMs } from '../unit.js';
+import { cutFactor, fullShare, smallestShare } from '../quota/adaptive-limit.js';
+import { bareCoolingMs } from '../quota/cooldown-without-hint.js';
+import { slowStartEndsAt } from '../quota/in-flight-cap.js';
+import { distrustMs, initialMarginMs, largestMarginMs } from '../quota/project-model-quota.js';
 import { ledgerLua } from './ledger-lua.js';
 
 /**

@@ -1,7 +1,7 @@
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
+import type { PooledKey } from '../health/pooled-key.js';
 import type { KeyLease, LeaseOutcome } from '../key-pool.js';
-import { lostLease, OpenLeases } from '../open-leases.js';
-import type { PooledKey } from '../pooled-key.js';
+import { lostLease, OpenLeases } from '../scheduler/open-leases.js';
 import type { KeyMirror, SharedGrant } from './key-mirror.js';
 import type { SettleRequest } from './ledger-view.js';
 

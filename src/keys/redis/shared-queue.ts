@@ -1,8 +1,8 @@
-import type { Clock } from '../../clock.js';
-import type { ModelLane } from '../model-lane.js';
-import type { PooledKey } from '../pooled-key.js';
-import type { Unit } from '../unit.js';
-import type { Waiter } from '../wait-queue.js';
+import type { Clock } from '../../core/clock.js';
+import type { PooledKey } from '../health/pooled-key.js';
+import type { Unit } from '../quota/project-model-quota.js';
+import type { ModelLane } from '../scheduler/model-queue.js';
+import type { Waiter } from '../scheduler/wait-queue.js';
 import type { Backlog } from './backlog.js';
 import type { KeyMirror } from './key-mirror.js';
 import type { Ledger, LedgerUnavailable } from './ledger.js';

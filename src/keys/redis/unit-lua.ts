@@ -1,6 +1,6 @@
-import { firstInFlight } from '../in-flight-cap.js';
-import { leewayMs } from '../pace.js';
-import { initialMarginMs } from '../unit.js';
+import { leewayMs } from '../quota/gcra-pace.js';
+import { firstInFlight } from '../quota/in-flight-cap.js';
+import { initialMarginMs } from '../quota/project-model-quota.js';
 
 /** How many keys of Redis stand before those of the units, and how many each unit has. */
 const sharedKeys = 4;

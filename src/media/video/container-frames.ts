@@ -1,7 +1,7 @@
-import { cutSpan } from '../excerpt.js';
+import type { VideoStream } from '../ffmpeg/probe.js';
+import { cutSpan } from '../source/excerpt.js';
 import { areInOrder, decodeFrames, type FrameContext, type VideoFrame } from './decode-frames.js';
 import { chooseFrames, isSinglePassCheaper, planTargets } from './plan.js';
-import type { VideoStream } from './probe.js';
 import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scene-frames.js';
 import { afterKeyframe, isAt, isReachedAt, toleranceSeconds } from './select.js';
 import { readTimeline } from './timeline.js';

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
-import { encodeFrame, type FrameShape } from '../encode-frame.js';
-import type { Excerpt } from '../excerpt.js';
-import { type FfmpegLimits, runFfmpeg } from '../ffmpeg.js';
-import type { FfmpegBinary } from '../ffmpeg-location.js';
+import { type FfmpegLimits, runFfmpeg } from '../ffmpeg/ffmpeg.js';
+import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
+import type { ColourHint } from '../frame/colors.js';
+import { encodeFrame, type FrameShape } from '../frame/encode-frame.js';
 import type { MediaSettings } from '../media-options.js';
-import type { ColourHint } from './colours.js';
+import type { Excerpt } from '../source/excerpt.js';
 import { asJpegs, asPixels, asSmallPixels, type FrameOutput } from './frame-output.js';
 import { type Thumbnail, thumbnailOf } from './thumbnail.js';
 

@@ -1,11 +1,11 @@
 import type { Readable } from 'node:stream';
-import { type FrameShape, fitInside } from '../encode-frame.js';
-import { jpegOptions, readJpegs } from '../jpeg-stream.js';
+import type { ColourHint } from '../frame/colors.js';
+import { type FrameShape, fitInside } from '../frame/encode-frame.js';
+import { jpegOptions, readJpegs } from '../frame/jpeg-stream.js';
+import { type RgbFrame, readPpmFrames } from '../frame/ppm.js';
+import { toSrgb } from '../frame/tone-map.js';
 import type { MediaSettings } from '../media-options.js';
-import { type RgbFrame, readPpmFrames } from '../ppm.js';
-import type { ColourHint } from './colours.js';
 import { thumbnailHeight, thumbnailWidth } from './thumbnail.js';
-import { toSrgb } from './tone-map.js';
 
 /** How frames leave ffmpeg, and what they are here. */
 export interface FrameOutput<T> {

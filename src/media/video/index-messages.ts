@@ -1,4 +1,4 @@
-import type { SniffedFormat } from '../sniff.js';
+import type { SniffedFormat } from '../source/sniff.js';
 import type { KeyframeNeighbours, Moment } from './plan.js';
 
 /** Where a clip is, and as what to read it. */

@@ -1,5 +1,5 @@
-import { cutSpan, type Span } from '../excerpt.js';
-import { demuxerOfRemux } from '../sniff.js';
+import { cutSpan, type Span } from '../source/excerpt.js';
+import { demuxerOfRemux } from '../source/sniff.js';
 import { chooseScenes } from './choose-scenes.js';
 import {
   areInOrder,

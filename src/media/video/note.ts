@@ -1,5 +1,5 @@
-import type { Sound } from '../audio.js';
-import type { Excerpt } from '../excerpt.js';
+import type { Sound } from '../audio/audio.js';
+import type { Excerpt } from '../source/excerpt.js';
 
 /** How much a container may overstate its length before it counts as cut off. */
 const toleratedShortfall = 0.9;

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { makeClip } from '../../../test/support/media-fixtures.js';
-import type { LocalSource } from '../source.js';
+import type { LocalSource } from '../source/source.js';
 import { openPacketIndex, type PacketIndex } from './packet-index.js';
 import { exactly } from './plan.js';
 

@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream';
-import type { FrameShape } from '../encode-frame.js';
-import type { Span } from '../excerpt.js';
-import type { SniffedFormat } from '../sniff.js';
-import type { LocalSource } from '../source.js';
-import { type ColourHint, coloursOfTrack } from './colours.js';
+import { type ColourHint, coloursOfTrack } from '../frame/colors.js';
+import type { FrameShape } from '../frame/encode-frame.js';
+import type { Span } from '../source/excerpt.js';
+import type { SniffedFormat } from '../source/sniff.js';
+import type { LocalSource } from '../source/source.js';
 import type { PacketSelection, TrackDescription } from './index-messages.js';
 import { type OpenIndex, openIndex } from './index-thread.js';
 

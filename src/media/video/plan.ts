@@ -1,4 +1,4 @@
-import type { Span } from '../excerpt.js';
+import type { Span } from '../source/excerpt.js';
 
 /** The middles of `count` equal slices of a clip: nothing is shown twice and neither end is missed. */
 export function planTargets(span: Span, count: number): readonly number[] {

@@ -1,4 +1,4 @@
-import type { RgbFrame } from '../ppm.js';
+import type { RgbFrame } from '../frame/ppm.js';
 
 /** Enough to see a line of text appear, too coarse to see grain. */
 export const thumbnailWidth = 32;

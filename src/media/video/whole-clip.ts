@@ -1,11 +1,11 @@
-import { MediaError } from '../../errors.js';
-import type { FfmpegBinary } from '../ffmpeg-location.js';
-import type { PreparedParts } from '../image.js';
+import { MediaError } from '../../core/errors.js';
+import { videoTokens } from '../budget/media-tokens.js';
+import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
+import { probeFile } from '../ffmpeg/probe.js';
 import type { MediaSettings } from '../media-options.js';
-import type { LocalSource } from '../source.js';
-import { videoTokens } from '../tokens.js';
+import type { LocalSource } from '../source/source.js';
+import type { PreparedParts } from '../work/prepared-parts.js';
 import type { ContainerFormat } from './prepare-video.js';
-import { probeFile } from './probe.js';
 
 /**
  * Containers that Gemini decodes itself, under the names that it has for them:

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { PreparedMedia, PreparedPart } from '../../types.js';
+import type { PreparedMedia, PreparedPart } from '../../core/media.js';
 import type { ArchivedMedia } from '../media-archive.js';
 
 type Header = Omit<ArchivedMedia, 'id' | 'lastAt' | 'parts'> & {

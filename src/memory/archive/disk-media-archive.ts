@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MemoryError } from '../../errors.js';
-import type { Conversation, PreparedMedia } from '../../types.js';
-import { nameKey } from '../conversation-key.js';
+import { MemoryError } from '../../core/errors.js';
+import type { PreparedMedia } from '../../core/media.js';
+import type { Conversation } from '../../core/turn.js';
 import type { ArchivedMedia, MediaArchive, MediaArchiveStats } from '../media-archive.js';
 import type { ForgetTarget } from '../memory-store.js';
+import { nameKey } from '../shared/conversation-key.js';
 import {
   decodeParts,
   encodeArchived,

@@ -1,4 +1,5 @@
-import type { Conversation, PreparedMedia } from '../../types.js';
+import type { PreparedMedia } from '../../core/media.js';
+import type { Conversation } from '../../core/turn.js';
 import type { ArchivedMedia, MediaArchive, MediaArchiveStats } from '../media-archive.js';
 import type { ForgetTarget } from '../memory-store.js';
 import { idOf } from './archived-file.js';

@@ -1,6 +1,6 @@
 import type { ChromaClient } from 'chromadb';
 import { describe, expect, it } from 'vitest';
-import { MemoryError } from '../../errors.js';
+import { MemoryError } from '../../core/errors.js';
 import { VirtualClock } from '../../testing/virtual-clock.js';
 import { ChromaConnection } from './chroma-connection.js';
 

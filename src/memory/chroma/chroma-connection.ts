@@ -1,6 +1,6 @@
 import type { ChromaClient, Collection } from 'chromadb';
-import { type Clock, sleep } from '../../clock.js';
-import { MemoryError } from '../../errors.js';
+import { type Clock, sleep } from '../../core/clock.js';
+import { MemoryError } from '../../core/errors.js';
 import { explainChromaFailure, isPassing } from './explain-failure.js';
 import { openClient } from './open-client.js';
 

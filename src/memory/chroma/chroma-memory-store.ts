@@ -1,9 +1,8 @@
-import type { Clock } from '../../clock.js';
-import { MemoryError } from '../../errors.js';
-import type { CallOptions, Conversation, RecalledTurn, Turn } from '../../types.js';
-import { closedError } from '../closed-error.js';
+import type { CallOptions } from '../../core/call-options.js';
+import type { Clock } from '../../core/clock.js';
+import { MemoryError } from '../../core/errors.js';
+import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type { Embedder } from '../embedder.js';
-import { EmbeddingBacklog } from '../embedding-backlog.js';
 import type {
   ConversationSummaries,
   ForgetTarget,
@@ -11,7 +10,9 @@ import type {
   MemoryStore,
   ReindexOptions,
 } from '../memory-store.js';
-import { embedQuery } from '../query-vector.js';
+import { closedError } from '../shared/closed-error.js';
+import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
+import { embedQuery } from '../shared/query-vector.js';
 import { ChromaConnection } from './chroma-connection.js';
 import { type ChromaMemoryStoreOptions, resolveChromaOptions } from './chroma-options.js';
 import { ChromaSessions, turnAt } from './chroma-sessions.js';

@@ -1,6 +1,6 @@
 import type { ChromaClient } from 'chromadb';
-import { type Clock, systemClock } from '../../clock.js';
-import { ConfigurationError } from '../../errors.js';
+import { type Clock, systemClock } from '../../core/clock.js';
+import { ConfigurationError } from '../../core/errors.js';
 import type { Embedder } from '../embedder.js';
 
 export interface ChromaMemoryStoreOptions {

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Turn } from '../../types.js';
+import type { Turn } from '../../core/turn.js';
 import { ConversationIndex } from '../rank/conversation-index.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import type { LocalVectors, VectorHolder } from './local-vectors.js';

@@ -1,5 +1,6 @@
 import type { Collection } from 'chromadb';
-import type { CallOptions, Conversation, Turn } from '../../types.js';
+import type { CallOptions } from '../../core/call-options.js';
+import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummaries, ConversationSummary, ForgetTarget } from '../memory-store.js';
 import type { ChromaConnection } from './chroma-connection.js';
 import { type ChromaSessions, type LoadedSession, turnAt } from './chroma-sessions.js';

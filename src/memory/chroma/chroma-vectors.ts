@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import type { Clock } from '../../clock.js';
-import type { CallOptions } from '../../types.js';
+import type { CallOptions } from '../../core/call-options.js';
+import type { Clock } from '../../core/clock.js';
 import type { Embedder } from '../embedder.js';
-import type { EmbeddingSource } from '../embedding-backlog.js';
 import type { ForgetTarget } from '../memory-store.js';
+import type { EmbeddingSource } from '../shared/embedding-backlog.js';
 import type { ChromaConnection } from './chroma-connection.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import { inConversation, isForgotten, type RecordScope } from './scope.js';

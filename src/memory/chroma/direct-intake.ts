@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../../clock.js';
-import type { Turn } from '../../types.js';
-import { AppendQueue } from '../append-queue.js';
-import { serialiseTurn } from '../turn-text.js';
+import type { Clock } from '../../core/clock.js';
+import type { Turn } from '../../core/turn.js';
+import { AppendQueue } from '../shared/append-queue.js';
+import { serialiseTurn } from '../shared/turn-text.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import { conversationKey, recordId, scopeOf } from './scope.js';
 import type { TurnIntake } from './turn-intake.js';

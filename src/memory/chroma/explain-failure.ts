@@ -1,4 +1,4 @@
-import { MemoryError } from '../../errors.js';
+import { MemoryError } from '../../core/errors.js';
 
 /** Errors of the client that another try may get past. */
 const passing = new Set(['ChromaConnectionError', 'ChromaServerError', 'ChromaRateLimitError']);

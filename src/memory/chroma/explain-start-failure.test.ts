@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MultimodalChatError } from '../../errors.js';
+import { MultimodalChatError } from '../../core/errors.js';
 import { ChromaStartError, explainStartFailure } from './explain-start-failure.js';
 
 const system = 'linux x64 with glibc 2.36';

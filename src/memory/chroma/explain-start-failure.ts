@@ -1,4 +1,4 @@
-import { MultimodalChatError } from '../../errors.js';
+import { MultimodalChatError } from '../../core/errors.js';
 
 export type ChromaStartErrorReason = 'not-installed' | 'unsupported' | 'port-taken' | 'crashed' | 'timeout';
 

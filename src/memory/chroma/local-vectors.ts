@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
 import type { ConversationIndex } from '../rank/conversation-index.js';
 import { packVector } from '../rank/vector-table.js';
 import type { ChromaVectors } from './chroma-vectors.js';

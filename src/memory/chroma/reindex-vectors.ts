@@ -1,5 +1,5 @@
-import type { EmbeddingBacklog } from '../embedding-backlog.js';
 import type { ReindexOptions } from '../memory-store.js';
+import type { EmbeddingBacklog } from '../shared/embedding-backlog.js';
 import type { ChromaConnection } from './chroma-connection.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import type { ChromaVectors } from './chroma-vectors.js';

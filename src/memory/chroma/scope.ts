@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Where } from 'chromadb';
-import type { Conversation, Turn } from '../../types.js';
-import { nameKey } from '../conversation-key.js';
+import type { Conversation, Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
+import { nameKey } from '../shared/conversation-key.js';
 
 /** What every record carries beside its text, and what every filter is made of. */
 export interface RecordScope {

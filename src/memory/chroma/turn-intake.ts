@@ -1,4 +1,4 @@
-import type { Turn } from '../../types.js';
+import type { Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
 import type { TurnRecord } from './turn-record.js';
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from 'libsql';
-import type { Clock } from '../../clock.js';
-import { MemoryError } from '../../errors.js';
-import type { Turn } from '../../types.js';
+import type { Clock } from '../../core/clock.js';
+import { MemoryError } from '../../core/errors.js';
+import type { Turn } from '../../core/turn.js';
 import { MemoryDatabase } from '../embedded/memory-database.js';
 import { migrate } from '../embedded/schema.js';
 import type { ForgetTarget } from '../memory-store.js';

@@ -1,5 +1,5 @@
-import type { Turn } from '../../types.js';
-import { turnText } from '../turn-text.js';
+import type { Turn } from '../../core/turn.js';
+import { turnText } from '../shared/turn-text.js';
 import type { RecordScope } from './scope.js';
 
 /** A turn as it is stored, here or on the server. */

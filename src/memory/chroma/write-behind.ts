@@ -1,9 +1,9 @@
-import type { Clock } from '../../clock.js';
-import { MemoryError } from '../../errors.js';
-import type { Turn } from '../../types.js';
-import { AppendQueue } from '../append-queue.js';
+import type { Clock } from '../../core/clock.js';
+import { MemoryError } from '../../core/errors.js';
+import type { Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
-import { serialiseTurn } from '../turn-text.js';
+import { AppendQueue } from '../shared/append-queue.js';
+import { serialiseTurn } from '../shared/turn-text.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import { isRefusal } from './explain-failure.js';
 import type { TurnIntake } from './turn-intake.js';

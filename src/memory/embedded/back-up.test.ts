@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WordEmbedder } from '../../../test/support/word-embedder.js';
-import { MemoryError } from '../../errors.js';
+import { MemoryError } from '../../core/errors.js';
 import { makeTurn } from '../../testing/contracts/memory-store-contract.js';
 import { EmbeddedMemoryStore } from './embedded-memory-store.js';
 

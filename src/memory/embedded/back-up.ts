@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { link, mkdir, open, rm } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { MemoryError } from '../../errors.js';
+import { MemoryError } from '../../core/errors.js';
 import { explainDatabaseFailure } from './explain-failure.js';
 import type { MemoryDatabase } from './memory-database.js';
 

@@ -1,11 +1,8 @@
-import { type Clock, systemClock } from '../../clock.js';
-import { MemoryError } from '../../errors.js';
-import type { CallOptions, Conversation, RecalledTurn, Turn } from '../../types.js';
-import { AppendQueue } from '../append-queue.js';
-import { closedError } from '../closed-error.js';
+import type { CallOptions } from '../../core/call-options.js';
+import { type Clock, systemClock } from '../../core/clock.js';
+import { MemoryError } from '../../core/errors.js';
+import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type { Embedder } from '../embedder.js';
-import { EmbeddingBacklog } from '../embedding-backlog.js';
-import { EmbeddingCache } from '../embedding-cache.js';
 import type {
   ConversationSummaries,
   ForgetTarget,
@@ -13,8 +10,12 @@ import type {
   MemoryStore,
   ReindexOptions,
 } from '../memory-store.js';
-import { embedQuery } from '../query-vector.js';
-import { serialiseTurn } from '../turn-text.js';
+import { AppendQueue } from '../shared/append-queue.js';
+import { closedError } from '../shared/closed-error.js';
+import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
+import { EmbeddingCache } from '../shared/embedding-cache.js';
+import { embedQuery } from '../shared/query-vector.js';
+import { serialiseTurn } from '../shared/turn-text.js';
 import { backUp } from './back-up.js';
 import { EmbeddedSummaries } from './embedded-summaries.js';
 import { MemoryDatabase } from './memory-database.js';

@@ -1,4 +1,5 @@
-import type { CallOptions, Conversation, Turn } from '../../types.js';
+import type { CallOptions } from '../../core/call-options.js';
+import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummaries, ConversationSummary } from '../memory-store.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { keepSummary, readSummary, turnsBehindSummary } from './summary-records.js';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { MemoryError } from '../../errors.js';
+import { MemoryError } from '../../core/errors.js';
 import { explainDatabaseFailure } from './explain-failure.js';
 
 describe('explainDatabaseFailure', () => {

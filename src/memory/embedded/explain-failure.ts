@@ -1,4 +1,4 @@
-import { MemoryError } from '../../errors.js';
+import { MemoryError } from '../../core/errors.js';
 
 interface CodedError {
   readonly code?: string;

@@ -1,11 +1,11 @@
-import type { Turn } from '../../types.js';
+import type { Turn } from '../../core/turn.js';
 import type { ConversationIndex } from '../rank/conversation-index.js';
 import { packTermBlock } from '../rank/pack-term-block.js';
 import { TermBlock } from '../rank/term-block.js';
-import { turnText } from '../turn-text.js';
+import { turnText } from '../shared/turn-text.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
-import type { SessionState } from './session-indexes.js';
+import type { SessionState } from './session-state.js';
 
 /** The statements that fill the index of a session from the file. */
 

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { WordEmbedder } from '../../../test/support/word-embedder.js';
+import type { Turn } from '../../core/turn.js';
 import { makeTurn } from '../../testing/contracts/memory-store-contract.js';
-import type { Turn } from '../../types.js';
 import { EmbeddedMemoryStore } from './embedded-memory-store.js';
 
 const name = fc.constantFrom('a', 'b', 'a\0');

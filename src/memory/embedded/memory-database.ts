@@ -2,7 +2,7 @@ import { existsSync, statSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Database, Statement } from 'libsql';
-import { type Clock, sleep, systemClock } from '../../clock.js';
+import { type Clock, sleep, systemClock } from '../../core/clock.js';
 import { explainDatabaseFailure, isBusy } from './explain-failure.js';
 import { prepareSchema } from './schema.js';
 

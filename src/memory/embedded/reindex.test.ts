@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Database from 'libsql';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { WordEmbedder } from '../../../test/support/word-embedder.js';
-import { MemoryError } from '../../errors.js';
+import { MemoryError } from '../../core/errors.js';
 import { makeTurn } from '../../testing/contracts/memory-store-contract.js';
 import type { ReindexProgress } from '../memory-store.js';
 import { EmbeddedMemoryStore } from './embedded-memory-store.js';

@@ -1,5 +1,5 @@
 import type { Database } from 'libsql';
-import { MemoryError } from '../../errors.js';
+import { MemoryError } from '../../core/errors.js';
 
 /** "MMCM", so that no other program's database is taken for ours. */
 const applicationId = 0x4d4d434d;

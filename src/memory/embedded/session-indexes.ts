@@ -4,15 +4,8 @@ import { TermBlock } from '../rank/term-block.js';
 import { addTurns, addVectors, packTurns, readTermBlocks } from './index-records.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { turnsPerBlock } from './schema.js';
+import type { SessionState } from './session-state.js';
 import type { TermBlockWriter } from './term-block-writer.js';
-
-/** What the file says about a session now. */
-export interface SessionState {
-  readonly id: number;
-  readonly next_sequence: number;
-  readonly epoch: number;
-  readonly vector_version: number;
-}
 
 interface CachedIndex {
   readonly index: ConversationIndex;

@@ -1,6 +1,6 @@
-import type { Conversation, Turn } from '../../types.js';
-import { nameKey } from '../conversation-key.js';
+import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummary } from '../memory-store.js';
+import { nameKey } from '../shared/conversation-key.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey } from './schema.js';
 import { findSession } from './turn-records.js';

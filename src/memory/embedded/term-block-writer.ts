@@ -1,7 +1,7 @@
 import { packTurns, storeTermBlock } from './index-records.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { turnsPerBlock } from './schema.js';
-import type { SessionState } from './session-indexes.js';
+import type { SessionState } from './session-state.js';
 
 interface Waiting {
   readonly state: SessionState;

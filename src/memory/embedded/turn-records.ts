@@ -1,9 +1,9 @@
-import type { Conversation, Turn } from '../../types.js';
-import { nameKey } from '../conversation-key.js';
+import type { Conversation, Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
+import { nameKey } from '../shared/conversation-key.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
-import type { SessionState } from './session-indexes.js';
+import type { SessionState } from './session-state.js';
 
 /** The statements on the truth: sessions and turns. Each function runs inside a transaction of its caller. */
 

@@ -1,8 +1,8 @@
-import type { Turn } from '../../types.js';
+import type { Turn } from '../../core/turn.js';
 import type { Embedder } from '../embedder.js';
-import type { EmbeddingSource } from '../embedding-backlog.js';
 import { packVector } from '../rank/vector-table.js';
-import { turnText } from '../turn-text.js';
+import type { EmbeddingSource } from '../shared/embedding-backlog.js';
+import { turnText } from '../shared/turn-text.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { sessionOf } from './schema.js';
 

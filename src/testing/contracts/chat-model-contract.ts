@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { BlockedError, ModelCallError } from '../../errors.js';
+import { BlockedError, ModelCallError } from '../../core/errors.js';
 import type { ChatModel, ModelEvent, ModelRequest } from '../../model/chat-model.js';
 import type { ContractCase } from './contract-case.js';
 

@@ -1,6 +1,6 @@
 import { describe, it } from 'vitest';
 import { DefaultMediaProcessor } from '../../media/default-media-processor.js';
-import { GeminiModel } from '../../model/gemini-model.js';
+import { GeminiModel } from '../../model/gemini/gemini-model.js';
 import { InMemoryStore } from '../in-memory-store.js';
 import { chatModelContract } from './chat-model-contract.js';
 import type { ContractCase } from './contract-case.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { KeyPoolExhaustedError } from '../../errors.js';
+import { KeyPoolExhaustedError } from '../../core/errors.js';
+import type { Failure } from '../../core/failure.js';
 import type { KeyLease, KeyNeed, KeyPool, LeaseOutcome } from '../../keys/key-pool.js';
-import type { Failure } from '../../types.js';
 import { VirtualClock } from '../virtual-clock.js';
 import type { ContractCase } from './contract-case.js';
 

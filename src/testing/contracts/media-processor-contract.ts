@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { MediaError } from '../../errors.js';
+import { MediaError } from '../../core/errors.js';
+import type { MediaProgress } from '../../core/media.js';
 import type { MediaProcessor } from '../../media/media-processor.js';
-import type { MediaProgress } from '../../types.js';
 import type { ContractCase } from './contract-case.js';
 
 /** A PNG of 3×2 pixels; every processor of pictures reads PNG. */

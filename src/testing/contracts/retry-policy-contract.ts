@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
+import type { Failure, FailureKind, FailureScope } from '../../core/failure.js';
 import type { RetryContext, RetryPolicy } from '../../retry/retry-policy.js';
-import type { Failure, FailureKind, FailureScope } from '../../types.js';
 import type { ContractCase } from './contract-case.js';
 
 const model = 'contract-model';

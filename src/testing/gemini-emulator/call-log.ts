@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
 import type { RecordedCall } from './recorded-call.js';
 
 /** Keeps the journal, and knows which calls are still being answered. */

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { type Clock, sleep } from '../../clock.js';
+import { type Clock, sleep } from '../../core/clock.js';
 import type { OpenCall } from './call-log.js';
 import { overloaded } from './error-bodies.js';
 import type { Injection } from './faults.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
 import { fileNotYours, invalidArgument } from './error-bodies.js';
 import type { UploadFaultName } from './faults.js';
 import type { WireErrorBody } from './wire.js';

@@ -1,5 +1,5 @@
-import { type Clock, systemClock } from '../../clock.js';
-import { ConfigurationError } from '../../errors.js';
+import { type Clock, systemClock } from '../../core/clock.js';
+import { ConfigurationError } from '../../core/errors.js';
 import { defaultRefusalMs, type Injection } from './faults.js';
 import { type CallCount, type CallFilter, expectCalls } from './journal.js';
 import { Listener } from './listener.js';

@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
 import { joinAnswer, planAnswer } from './answer.js';
 import { deliver } from './deliver.js';
 import { invalidArgument, tooManyTokens } from './error-bodies.js';

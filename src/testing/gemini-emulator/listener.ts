@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { Clock } from '../../clock.js';
-import { ConfigurationError } from '../../errors.js';
+import type { Clock } from '../../core/clock.js';
+import { ConfigurationError } from '../../core/errors.js';
 
 /** After how long a port is tried again that somebody else took while it was closed. */
 const retryMs = 100;

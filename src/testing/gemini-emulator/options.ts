@@ -1,4 +1,4 @@
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
 import type { FaultRates } from './faults.js';
 import type { QuotaWindow } from './quota-window.js';
 import type { RecordedCall } from './recorded-call.js';

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Clock } from '../../clock.js';
+import type { Clock } from '../../core/clock.js';
 import { CallLog } from './call-log.js';
 import { deliver } from './deliver.js';
 import { badKey, internal, invalidArgument, modelNotFound, quotaExceeded } from './error-bodies.js';

@@ -1,8 +1,8 @@
-import { embedByHashing } from '../hashed-embedding.js';
 import { fileNotYours, invalidArgument, modelNotFound } from './error-bodies.js';
 import { type Exchange, sendError } from './exchange.js';
 import { isUploadFault } from './faults.js';
 import type { FileStore } from './file-store.js';
+import { embedByHashing } from './hashed-embedding.js';
 import { countInputTokens, countTextTokens } from './token-count.js';
 import type { WireContent, WireEmbedRequest, WireErrorBody, WireGenerateRequest } from './wire.js';
 

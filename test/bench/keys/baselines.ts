@@ -1,4 +1,4 @@
-import type { Clock } from '../../../src/clock.js';
+import type { Clock } from '../../../src/core/clock.js';
 import type { KeyNeed, LeaseOutcome } from '../../../src/keys/key-pool.js';
 import type { LimitRule } from '../../../src/keys/limit-rules.js';
 import type { RetryContext, RetryDecision, RetryPolicy } from '../../../src/retry/retry-policy.js';

@@ -1,4 +1,4 @@
-import { pacificDayEnd } from '../../../src/keys/pacific-day.js';
+import { pacificDayEnd } from '../../../src/keys/quota/pacific-day.js';
 import type { BenchProject } from './scenario.js';
 
 const minuteMs = 60_000;

@@ -1,4 +1,4 @@
-import { ScheduledKeyPool } from '../../../src/keys/scheduled-key-pool.js';
+import { ScheduledKeyPool } from '../../../src/keys/scheduler/scheduled-key-pool.js';
 import { quantile, rounded } from '../statistics.js';
 import { modelName } from './quota-model.js';
 

@@ -1,8 +1,8 @@
-import type { Clock } from '../../../src/clock.js';
-import { sleep } from '../../../src/clock.js';
-import { KeyPoolExhaustedError } from '../../../src/errors.js';
+import type { CallOptions } from '../../../src/core/call-options.js';
+import type { Clock } from '../../../src/core/clock.js';
+import { sleep } from '../../../src/core/clock.js';
+import { KeyPoolExhaustedError } from '../../../src/core/errors.js';
 import type { KeyLease, KeyNeed, KeyPool, KeyPoolStats, LeaseOutcome } from '../../../src/keys/key-pool.js';
-import type { CallOptions } from '../../../src/types.js';
 
 /** A key as the baselines know it. */
 export interface PlainKey {

@@ -1,11 +1,11 @@
-import type { Clock } from '../../../src/clock.js';
+import type { Clock } from '../../../src/core/clock.js';
+import type { Failure } from '../../../src/core/failure.js';
 import type { KeyPool } from '../../../src/keys/key-pool.js';
 import type { LimitRule } from '../../../src/keys/limit-rules.js';
-import { ScheduledKeyPool } from '../../../src/keys/scheduled-key-pool.js';
-import type { ScheduledKeyPoolOptions } from '../../../src/keys/scheduled-key-pool-options.js';
+import { ScheduledKeyPool } from '../../../src/keys/scheduler/scheduled-key-pool.js';
+import type { ScheduledKeyPoolOptions } from '../../../src/keys/scheduler/scheduled-key-pool-options.js';
 import { BackoffRetryPolicy } from '../../../src/retry/backoff-retry-policy.js';
 import type { RetryPolicy } from '../../../src/retry/retry-policy.js';
-import type { Failure } from '../../../src/types.js';
 import { AnyKey, LeastUsed, MinuteCounters, PlainRetry, RotateOnError, RoundRobin } from './baselines.js';
 import type { PlainKey } from './picking-pool.js';
 import type { BenchProject } from './scenario.js';

@@ -1,7 +1,9 @@
-import { type Clock, sleep } from '../../../src/clock.js';
-import { ModelCallError } from '../../../src/errors.js';
+import type { CallOptions } from '../../../src/core/call-options.js';
+import { type Clock, sleep } from '../../../src/core/clock.js';
+import { ModelCallError } from '../../../src/core/errors.js';
+import type { Failure } from '../../../src/core/failure.js';
 import type { ChatModel, ModelEvent, ModelRequest } from '../../../src/model/chat-model.js';
-import { classifyFailure } from '../../../src/model/classify-failure.js';
+import { classifyFailure } from '../../../src/model/gemini/classify-failure.js';
 import {
   badKey,
   internal,
@@ -12,7 +14,6 @@ import {
 import { QuotaLedger, type QuotaViolation } from '../../../src/testing/gemini-emulator/quota-ledger.js';
 import type { QuotaWindow } from '../../../src/testing/gemini-emulator/quota-window.js';
 import type { WireErrorBody } from '../../../src/testing/gemini-emulator/wire.js';
-import type { CallOptions, Failure } from '../../../src/types.js';
 import { exponential, logNormal } from '../../support/seeded-random.js';
 import type { BenchFaults, BenchProject } from './scenario.js';
 

@@ -1,7 +1,7 @@
 import { createClient } from 'redis';
 import type { KeyPool } from '../../../src/keys/key-pool.js';
 import { RedisKeyPool } from '../../../src/keys/redis/redis-key-pool.js';
-import type { ScheduledKeyPoolOptions } from '../../../src/keys/scheduled-key-pool-options.js';
+import type { ScheduledKeyPoolOptions } from '../../../src/keys/scheduler/scheduled-key-pool-options.js';
 import type { VirtualClock } from '../../../src/testing/virtual-clock.js';
 import { startRedisServer } from '../../support/redis-server.js';
 import { standStill } from '../../support/redis-time.js';

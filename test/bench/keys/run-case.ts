@@ -1,5 +1,5 @@
-import { MultimodalChat } from '../../../src/chat.js';
-import { ModelCallError, MultimodalChatError } from '../../../src/errors.js';
+import { MultimodalChat } from '../../../src/chat/multimodal-chat.js';
+import { ModelCallError, MultimodalChatError } from '../../../src/core/errors.js';
 import { VirtualClock } from '../../../src/testing/virtual-clock.js';
 import { exponential, logNormal, seededRandom } from '../../support/seeded-random.js';
 import { quantile, rounded } from '../statistics.js';

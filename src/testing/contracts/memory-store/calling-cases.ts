@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { MemoryError } from '../../../errors.js';
+import { MemoryError } from '../../../core/errors.js';
 import type { ContractCase } from '../contract-case.js';
 import { conversation, idsOf, makeTurn, type WithStore } from './fixture.js';
 

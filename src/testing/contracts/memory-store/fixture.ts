@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
+import type { Conversation, Turn } from '../../../core/turn.js';
 import type { MemoryStore } from '../../../memory/memory-store.js';
-import type { Conversation, Turn } from '../../../types.js';
 import type { ContractCase } from '../contract-case.js';
 
 /** A case on a store over empty storage, which is closed afterwards. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Turn } from '../../../types.js';
+import type { Turn } from '../../../core/turn.js';
 import type { ContractCase } from '../contract-case.js';
 import { conversation, makeTurn, type WithStore } from './fixture.js';
 

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
+import type { Conversation, Turn } from '../../../core/turn.js';
 import type {
   ConversationSummaries,
   ConversationSummary,
   MemoryStore,
 } from '../../../memory/memory-store.js';
-import type { Conversation, Turn } from '../../../types.js';
 import type { ContractCase } from '../contract-case.js';
 import { conversation, idsOf, makeTurn, type WithStore } from './fixture.js';
 

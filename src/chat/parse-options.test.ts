@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigurationError, InvalidInputError } from '../core/errors.js';
+import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
+import { resolveOptions, resolveRequest } from './parse-options.js';
+
+const thrownBy = (work: () => unknown): unknown => {
+  try {
+    work();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+};
+
+describe('resolveOptions', () => {
+  it('has a default for everything', () => {
+    const options = resolveOptions({});
+    expect(options.dataDir).toBe('./.multimodal-chat');
+    expect(options.timeouts).toEqual({ firstTokenMs: 90_000, betweenChunksMs: 60_000, callMs: 300_000 });
+    expect(options.context).toEqual({
+      mediaBytes: 70 * 2 ** 20,
+      mediaTokens: 64_000,
+      earlierMediaTokens: 8_000,
+      recentTokens: 12_000,
+      recentTurns: 40,
+      recallTokens: 4_000,
+      recallTurns: 20,
+    });
+    expect(options.generation).toEqual({});
+  });
+
+  it('keeps the other defaults of a group when one member is set', () => {
+    expect(resolveOptions({ timeouts: { callMs: 5 } }).timeouts).toMatchObject({
+      callMs: 5,
+      firstTokenMs: 90_000,
+    });
+  });
+
+  it.each([
+    [undefined, undefined],
+    [false, undefined],
+    [true, { model: 'gemini-3.5-flash-lite', maxTokens: 1_000, everyTokens: 4_000 }],
+    [{ everyTokens: 9 }, { model: 'gemini-3.5-flash-lite', maxTokens: 1_000, everyTokens: 9 }],
+  ])('takes `summary: %j` for %j', (summary, settings) => {
+    expect(resolveOptions({ context: { summary } }).context.summary).toEqual(settings);
+  });
+
+  it('keeps injected parts as they are', () => {
+    const retry = { next: () => undefined };
+    expect(resolveOptions({ retry }).retry).toBe(retry);
+  });
+
+  it('does not take an instance, whose methods are inherited, for empty settings', () => {
+    const inherited = Object.create({
+      next: () => undefined,
+      prepare: () => undefined,
+      close: () => undefined,
+    });
+    const resolved = resolveOptions({ retry: inherited, media: inherited });
+    expect(resolved.retry).toBe(inherited);
+    expect(resolved.media).toBe(inherited);
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['an unknown option', { modell: 'x' }, /modell/],
+    ['a misspelt group member', { timeouts: { callms: 1 } }, /timeouts/],
+    ['a summary of nothing', { context: { summary: { maxTokens: 0 } } }, /context\.summary/],
+    ['a negative budget', { context: { recallTokens: -1 } }, /context\.recallTokens/],
+    [
+      'a part without its methods',
+      { keyPool: {} },
+      /KeyPool: an object with acquire\(\), stats\(\), close\(\)/,
+    ],
+    ['an empty key', { keys: [''] }, /keys\.0/],
+    ['a base URL that is none', { baseUrl: 'localhost' }, /baseUrl/],
+    ['two wrong options at once', { dataDir: '', model: 7 }, /dataDir.*model|model.*dataDir/],
+  ])('refuses %s by name', (_, options, message) => {
+    const error = thrownBy(() => resolveOptions(options as MultimodalChatOptions));
+    expect(error).toBeInstanceOf(ConfigurationError);
+    expect((error as Error).message).toMatch(message);
+  });
+
+  it('does not echo a key that it refuses', () => {
+    const error = thrownBy(() => resolveOptions({ keys: [{ key: 'AIzaSecret', projct: 'x' } as never] }));
+    expect(String(error)).not.toContain('AIzaSecret');
+  });
+});
+
+describe('resolveRequest', () => {
+  it('needs no more than a prompt', () => {
+    expect(resolveRequest({ prompt: 'Hi' })).toEqual({
+      prompt: 'Hi',
+      tenant: 'default',
+      media: [],
+      priority: 'interactive',
+    });
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['no prompt', {}, /prompt/],
+    ['a blank prompt', { prompt: ' \n' }, /prompt.*empty/],
+    ['an empty session', { prompt: 'x', sessionId: '' }, /sessionId/],
+    ['a missing attachment', { prompt: 'x', media: [undefined] }, /media\.0/],
+    ['a signal that is none', { prompt: 'x', signal: {} }, /signal/],
+  ])('refuses %s by name', (_, request, message) => {
+    const error = thrownBy(() => resolveRequest(request as ChatRequest));
+    expect(error).toBeInstanceOf(InvalidInputError);
+    expect((error as Error).message).toMatch(message);
+  });
+});

@@ -1,0 +1,198 @@
+import { LRUCache } from 'lru-cache';
+import { KeyPoolExhaustedError, MemoryError } from '../core/errors.js';
+import type { Conversation, Turn } from '../core/turn.js';
+import type { ConversationSummaries, ConversationSummary, MemoryStore } from '../memory/memory-store.js';
+import { BackoffRetryPolicy } from '../retry/backoff-retry-policy.js';
+import { openCall } from '../turn/call-scope.js';
+import { fewestTurnTokens, fitRecent } from '../turn/context/compose.js';
+import { dropBrokenSentence, fitSummary } from '../turn/context/fit-summary.js';
+import { estimateRequestTokens, summaryRequest, turnsToSummarise } from '../turn/context/summary.js';
+import { type AttemptPart, attemptAnswer } from '../turn/generate/attempt-loop.js';
+import type { AnswerParts } from '../turn/run-turn.js';
+import type { SummaryStats } from './chat-stats.js';
+import type { ResolvedOptions } from './parse-options.js';
+
+/** How long a call may wait for quota that nobody else wants, and how long it may take altogether. */
+const longestWaitMs = 30_000;
+const longestCallMs = 120_000;
+/** Calls at a time; what comes beyond is done after a later answer. */
+const mostAtOnce = 4;
+/** How long a conversation is left alone after a failure. Doubles up to the last. */
+const firstPauseMs = 60_000;
+const longestPauseMs = 3_600_000;
+const pausesKept = 10_000;
+
+interface Pause {
+  readonly ms: number;
+  readonly until: number;
+}
+
+type Answered = Extract<AttemptPart, { type: 'answered' }>;
+
+interface RollingSummaryOptions extends Pick<AnswerParts, 'events' | 'keyPool' | 'model' | 'options'> {
+  readonly memory: MemoryStore;
+  readonly summaries: ConversationSummaries;
+  readonly settings: NonNullable<ResolvedOptions['context']['summary']>;
+}
+
+/**
+ * Extends the summary of a conversation in the background, once enough turns are no longer sent verbatim.
+ * Whatever goes wrong is emitted as `failure`, costs no answer, and is tried again after a later one.
+ */
+export class RollingSummary {
+  readonly #options: RollingSummaryOptions;
+  readonly #retry = new BackoffRetryPolicy({ maxAttempts: 2 });
+  readonly #stop = new AbortController();
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #pauses = new LRUCache<string, Pause>({ max: pausesKept });
+  #made = 0;
+  #failed = 0;
+  #postponed = 0;
+  #lastError: { readonly at: number; readonly message: string } | undefined;
+
+  constructor(options: RollingSummaryOptions) {
+    this.#options = options;
+  }
+
+  /** Looks, in the background, whether there is something to add. @param turnId the turn that was just answered. */
+  consider(conversation: Conversation, turnId: string): void {
+    const key = JSON.stringify([conversation.tenant, conversation.sessionId]);
+    const { clock } = this.#options.options;
+    if (this.#stop.signal.aborted || this.#running.has(key) || this.#running.size >= mostAtOnce) return;
+    if (clock.now() < (this.#pauses.get(key)?.until ?? 0)) return;
+    const work = this.#extend(conversation, turnId)
+      .then(
+        () => void this.#pauses.delete(key),
+        (error: unknown) => this.#explain(key, conversation, turnId, error),
+      )
+      .finally(() => this.#running.delete(key));
+    this.#running.set(key, work);
+  }
+
+  stats(): SummaryStats {
+    return {
+      made: this.#made,
+      failed: this.#failed,
+      postponed: this.#postponed,
+      lastErrorAt: this.#lastError?.at ?? null,
+      lastError: this.#lastError?.message ?? null,
+    };
+  }
+
+  /** Breaks off what is under way. */
+  async close(): Promise<void> {
+    this.#stop.abort(new DOMException('The chat was closed.', 'AbortError'));
+    await Promise.all(this.#running.values());
+  }
+
+  async #extend(conversation: Conversation, turnId: string): Promise<void> {
+    const { events, memory, options, settings, summaries } = this.#options;
+    const { recentTokens, recentTurns } = options.context;
+    const { signal } = this.#stop;
+    // Whoever waits for the answer goes first.
+    await new Promise((resolve) => setImmediate(resolve));
+    const summary = await summaries.read(conversation, { signal });
+    const limit = recentTurns + Math.ceil(settings.everyTokens / fewestTurnTokens);
+    const uncovered = await summaries.uncovered(conversation, { limit, signal });
+    const latest = await memory.recent(conversation, { limit: recentTurns, signal });
+    const recent = fitRecent(latest, recentTokens);
+    const turns = turnsToSummarise({ recent, uncovered }, settings.everyTokens);
+    const last = turns.at(-1);
+    if (last === undefined) return;
+
+    const startedAt = options.clock.now();
+    const text = await this.#write(conversation.tenant, summary, turns);
+    const kept = {
+      text,
+      turns: (summary?.turns ?? 0) + turns.length,
+      lastTurn: last.id,
+      until: last.createdAt,
+    };
+    // Turns may have been forgotten meanwhile, or another process been faster.
+    if (!(await summaries.keep(conversation, kept, { signal }))) return;
+    this.#made += 1;
+    const { sessionId } = conversation;
+    const durationMs = options.clock.now() - startedAt;
+    events.emit('memory', { sessionId, turnId, action: 'summarise', turns: turns.length, durationMs });
+  }
+
+  async #write(
+    tenant: string,
+    summary: ConversationSummary | undefined,
+    turns: readonly Turn[],
+  ): Promise<string> {
+    const { options, settings } = this.#options;
+    const { maxTokens, model } = settings;
+    const { safetySettings } = options.generation;
+    const { finish, text } = await this.#ask(
+      tenant,
+      summaryRequest({ model, maxTokens, safetySettings, summary, turns }),
+    );
+    const whole = finish.finishReason === 'max-tokens' ? dropBrokenSentence(text) : text;
+    const fitting = fitSummary(whole, maxTokens);
+    if (fitting !== '') return fitting;
+    throw new MemoryError(
+      `${model} gave no summary of at most ${maxTokens} tokens. Raise \`context.summary.maxTokens\`, or choose another model.`,
+    );
+  }
+
+  async #ask(tenant: string, request: ReturnType<typeof summaryRequest>): Promise<Answered> {
+    const { keyPool, model, options } = this.#options;
+    const { clock } = options;
+    const scope = openCall(clock, longestCallMs, this.#stop.signal);
+    let answered: Answered | undefined;
+    try {
+      const parts = attemptAnswer(
+        { keyPool, model, retry: this.#retry, clock },
+        {
+          request,
+          estimatedTokens: estimateRequestTokens(request),
+          tenant,
+          priority: 'batch',
+          startedAt: scope.startedAt,
+          deadline: scope.startedAt + longestWaitMs,
+          signal: scope.signal,
+          onRetry: () => undefined,
+        },
+      );
+      for await (const part of parts) if (part.type === 'answered') answered = part;
+    } finally {
+      scope.end({ isComplete: answered !== undefined });
+    }
+    if (answered === undefined) throw new MemoryError('The model ended without an answer.');
+    return answered;
+  }
+
+  #explain(key: string, { sessionId }: Conversation, turnId: string, cause: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    if (KeyPoolExhaustedError.isInstance(cause)) {
+      this.#postponed += 1;
+      return;
+    }
+    const now = this.#options.options.clock.now();
+    const ms = Math.min(longestPauseMs, (this.#pauses.get(key)?.ms ?? firstPauseMs / 2) * 2);
+    this.#pauses.set(key, { ms, until: now + ms });
+    const message = cause instanceof Error ? cause.message : String(cause);
+    this.#failed += 1;
+    this.#lastError = { at: now, message };
+    const error = new MemoryError(
+      `The summary of earlier turns could not be made: ${message} Answers go on without; it is tried again after an answer in ${ms / 1000} s or later.`,
+      { cause },
+    );
+    this.#options.events.emit('failure', { sessionId, turnId, error });
+  }
+}
+
+/** What the options ask for, if the memory can keep it. */
+export function makeRollingSummary({
+  events,
+  keyPool,
+  memory,
+  model,
+  options,
+}: AnswerParts): RollingSummary | undefined {
+  const { summary: settings } = options.context;
+  const summaries = memory?.summaries;
+  if (settings === undefined || memory === undefined || summaries === undefined) return undefined;
+  return new RollingSummary({ events, keyPool, memory, model, options, settings, summaries });
+}

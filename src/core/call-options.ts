@@ -1,0 +1,5 @@
+/** Accepted by everything that waits. */
+export interface CallOptions {
+  /** Aborting it stops the work and rejects with `signal.reason`, untouched. */
+  readonly signal?: AbortSignal | undefined;
+}

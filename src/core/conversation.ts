@@ -1,0 +1,16 @@
+import { InvalidInputError } from './errors.js';
+import type { Conversation } from './turn.js';
+
+const defaultTenant = 'default';
+
+/** A conversation whose tenant may be left out. */
+export interface ConversationName {
+  readonly sessionId: string;
+  /** Default `default`. */
+  readonly tenant?: string | undefined;
+}
+
+export function withTenant({ sessionId, tenant }: ConversationName): Conversation {
+  if (sessionId === '') throw new InvalidInputError('`sessionId` must not be empty.');
+  return { sessionId, tenant: tenant ?? defaultTenant };
+}

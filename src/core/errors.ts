@@ -1,0 +1,159 @@
+import type { Attempt, Failure } from './failure.js';
+
+const marker = Symbol.for('multimodal-chat.error');
+
+/**
+ * The base of every error that this package throws. `isInstance` works across two copies of the
+ * package, where `instanceof` does not.
+ */
+export abstract class MultimodalChatError extends Error {
+  /** Stable, machine-readable, such as `MEDIA_CORRUPT`. */
+  readonly code: string;
+
+  constructor(code: string, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.code = code;
+    Object.defineProperty(this, marker, { value: true });
+  }
+
+  static isInstance(value: unknown): value is MultimodalChatError {
+    return typeof value === 'object' && value !== null && marker in value;
+  }
+}
+
+/** `isInstance` of a concrete class, by its literal name. */
+const named =
+  <T extends MultimodalChatError>(name: T['name']) =>
+  (value: unknown): value is T =>
+    MultimodalChatError.isInstance(value) && value.name === name;
+
+/** The package was set up wrongly: an option, an environment variable, a missing key. */
+export class ConfigurationError extends MultimodalChatError {
+  override readonly name = 'ConfigurationError' as const;
+  static override readonly isInstance = named<ConfigurationError>('ConfigurationError');
+
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('CONFIGURATION', message, options);
+  }
+}
+
+/** The caller's prompt, session or option of one call is not acceptable. */
+export class InvalidInputError extends MultimodalChatError {
+  override readonly name = 'InvalidInputError' as const;
+  static override readonly isInstance = named<InvalidInputError>('InvalidInputError');
+
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('INVALID_INPUT', message, options);
+  }
+}
+
+export type MediaErrorReason =
+  | 'unsupported'
+  | 'corrupt'
+  | 'empty'
+  | 'too-large'
+  | 'not-found'
+  | 'not-allowed'
+  | 'timeout'
+  | 'unavailable';
+
+/**
+ * An attachment could not be used. `code` is `MEDIA_` and the reason: `unsupported` (no format that
+ * is read here), `corrupt`, `empty`, `too-large` (bytes, pixels, duration), `not-found`,
+ * `not-allowed` (a remote URL, or a manifest that points elsewhere), `timeout`, `unavailable` (a tool
+ * such as ffmpeg is missing).
+ */
+export class MediaError extends MultimodalChatError {
+  override readonly name = 'MediaError' as const;
+  static override readonly isInstance = named<MediaError>('MediaError');
+  readonly reason: MediaErrorReason;
+
+  constructor(reason: MediaErrorReason, message: string, options?: { cause?: unknown }) {
+    super(`MEDIA_${reason.toUpperCase().replaceAll('-', '_')}`, message, options);
+    this.reason = reason;
+  }
+}
+
+/** No key can serve the call in time. */
+export class KeyPoolExhaustedError extends MultimodalChatError {
+  override readonly name = 'KeyPoolExhaustedError' as const;
+  static override readonly isInstance = named<KeyPoolExhaustedError>('KeyPoolExhaustedError');
+  /** When a call is likely to be served, in milliseconds from now; absent when no wait helps. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, options?: { retryAfterMs?: number | undefined; cause?: unknown }) {
+    super('KEY_POOL_EXHAUSTED', message, options);
+    this.retryAfterMs = options?.retryAfterMs;
+  }
+}
+
+/** The model's service refused or failed the call, and nothing could be ridden out any more. */
+export class ModelCallError extends MultimodalChatError {
+  override readonly name = 'ModelCallError' as const;
+  static override readonly isInstance = named<ModelCallError>('ModelCallError');
+  readonly failure: Failure;
+  /** Every attempt that was made; empty when thrown by a `ChatModel`, which makes only one. */
+  readonly attempts: readonly Attempt[];
+
+  constructor(failure: Failure, attempts: readonly Attempt[] = [], options?: { cause?: unknown }) {
+    super(`MODEL_${failure.kind.toUpperCase().replaceAll('-', '_')}`, failure.message, {
+      cause: options?.cause ?? failure.cause,
+    });
+    this.failure = failure;
+    this.attempts = attempts;
+  }
+}
+
+/** The model or its safety system refused the prompt or stopped its own answer. Retrying does not help. */
+export class BlockedError extends MultimodalChatError {
+  override readonly name = 'BlockedError' as const;
+  static override readonly isInstance = named<BlockedError>('BlockedError');
+  /** As the service named it, such as `SAFETY` or `RECITATION`. */
+  readonly reason: string;
+  /** Text that had been answered before the block; often empty. */
+  readonly partial: string;
+
+  constructor(reason: string, message: string, options?: { partial?: string; cause?: unknown }) {
+    super('BLOCKED', message, options);
+    this.reason = reason;
+    this.partial = options?.partial ?? '';
+  }
+}
+
+/** The answer broke off after part of it was shown, and no restart was allowed or possible. */
+export class IncompleteReplyError extends MultimodalChatError {
+  override readonly name = 'IncompleteReplyError' as const;
+  static override readonly isInstance = named<IncompleteReplyError>('IncompleteReplyError');
+  readonly partial: string;
+  readonly failure: Failure;
+  readonly attempts: readonly Attempt[];
+
+  constructor(partial: string, failure: Failure, attempts: readonly Attempt[]) {
+    super('INCOMPLETE_REPLY', `The answer broke off: ${failure.message}`, { cause: failure.cause });
+    this.partial = partial;
+    this.failure = failure;
+    this.attempts = attempts;
+  }
+}
+
+/** Memory could not be read or written. */
+export class MemoryError extends MultimodalChatError {
+  override readonly name = 'MemoryError' as const;
+  static override readonly isInstance = named<MemoryError>('MemoryError');
+
+  constructor(message: string, options?: { cause?: unknown }) {
+    super('MEMORY', message, options);
+  }
+}
+
+/** The call as a whole took longer than it was allowed to. */
+export class TimeoutError extends MultimodalChatError {
+  override readonly name = 'TimeoutError' as const;
+  static override readonly isInstance = named<TimeoutError>('TimeoutError');
+  readonly timeoutMs: number;
+
+  constructor(message: string, timeoutMs: number, options?: { cause?: unknown }) {
+    super('TIMEOUT', message, options);
+    this.timeoutMs = timeoutMs;
+  }
+}

@@ -1,0 +1,108 @@
+import type { KeyLease } from '../key-pool.js';
+import { Gate } from './half-open-gate.js';
+
+/** A key that is probing again is given this long before another call may try it too. */
+export const keyProbeMs = 30_000;
+
+/** What a lease shows of its key. The value is an accessor, so that no inspection or JSON prints it. */
+export class LeasedKey implements NonNullable<KeyLease['key']> {
+  readonly id: string;
+  readonly project: string;
+  readonly #value: string;
+
+  constructor(id: string, project: string, value: string) {
+    this.id = id;
+    this.project = project;
+    this.#value = value;
+  }
+
+  get value(): string {
+    return this.#value;
+  }
+}
+
+/** Refused calls by the quota that refused them. */
+export interface Rejections {
+  rpm: number;
+  tpm: number;
+  rpd: number;
+  unknown: number;
+}
+
+/** One key, what is held against it and what it has done. */
+export class PooledKey {
+  readonly gate = new Gate(keyProbeMs);
+  readonly id: string;
+  inFlight = 0;
+  usageCount = 0;
+  successCount = 0;
+  failureCount = 0;
+  serverErrors = 0;
+  lastErrorAt: number | null = null;
+  lastError: string | null = null;
+  /** How often the key has been found bad. */
+  strikes = 0;
+  readonly rejections: Rejections = { rpm: 0, tpm: 0, rpd: 0, unknown: 0 };
+  #leased: LeasedKey;
+  readonly #value: string;
+
+  constructor(id: string, value: string, project: string) {
+    this.id = id;
+    this.#value = value;
+    this.#leased = new LeasedKey(id, project, value);
+  }
+
+  /** Shared by all leases of the key. */
+  get leased(): LeasedKey {
+    return this.#leased;
+  }
+
+  is(value: string): boolean {
+    return this.#value === value;
+  }
+
+  moveTo(project: string): void {
+    this.#leased = new LeasedKey(this.id, project, this.#value);
+  }
+}
+
+/** The keys that share quotas. */
+export class KeyProject {
+  readonly gate = new Gate(keyProbeMs);
+  keys: PooledKey[] = [];
+  strikes = 0;
+  readonly name: string;
+  /** Whether the user named it; otherwise it holds one key until evidence joins it with others. */
+  readonly labelled: boolean;
+  /** The number by which Google calls it, once a reply has told. */
+  consumer: string | undefined;
+  #next = 0;
+
+  constructor(name: string, labelled: boolean) {
+    this.name = name;
+    this.labelled = labelled;
+  }
+
+  /**
+   * When some key may be used; `Infinity` when none ever will. `hopeful` takes it that the probes under
+   * way meet nothing bad.
+   */
+  opensAt(now: number, hopeful = false): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const key of this.keys) earliest = Math.min(earliest, key.gate.opensAt(now, hopeful));
+    return Math.max(earliest, this.gate.opensAt(now, hopeful));
+  }
+
+  /** The next usable key in rotation. */
+  pick(now: number): PooledKey | undefined {
+    for (let i = 0; i < this.keys.length; i += 1) {
+      const place = (this.#next + i) % this.keys.length;
+      const key = this.keys[place];
+      if (key !== undefined && key.gate.opensAt(now) <= now) {
+        this.#next = place + 1;
+        return key;
+      }
+    }
+    return undefined;
+  }
+}

@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { VirtualClock } from '../../testing/virtual-clock.js';
+import type { KeyNeed } from '../key-pool.js';
+import type { QuotaLimits } from '../limit-rules.js';
+import { ScheduledKeyPool } from './scheduled-key-pool.js';
+
+const model = 'gemini-3.8-flash';
+const minuteMs = 60_000;
+
+function open(limits: QuotaLimits = { rpm: 60 }) {
+  const clock = new VirtualClock();
+  const pool = new ScheduledKeyPool({
+    keys: [{ key: 'the-only-key-00001', project: 'alpha' }],
+    limits: [limits],
+    clock,
+    random: () => 0.5,
+  });
+  const startedAt = clock.now();
+  const grants: { readonly at: number; readonly who: string }[] = [];
+  const refusals: number[] = [];
+  /** Asks for a key, holds it for `answerMs`, and notes when it came. */
+  const ask = (need: Partial<KeyNeed>, who: string, answerMs = 1_000) =>
+    pool.acquire({ model, estimatedTokens: 10, ...need }).then(
+      (lease) => {
+        grants.push({ at: clock.now() - startedAt, who });
+        clock.setTimeout(() => lease.settle({ ok: true }), answerMs);
+      },
+      () => {
+        refusals.push(clock.now() - startedAt);
+      },
+    );
+  return { clock, ask, grants, refusals };
+}
+
+const gapsOf = (times: readonly number[]) => times.slice(1).map((at, index) => at - (times[index] ?? 0));
+
+describe.each([
+  ['batch calls', { priority: 'batch' }],
+  ['calls of one tenant', { tenant: 'heavy' }],
+] as const)('A long backlog of %s', (_, need) => {
+  it('is served evenly once the first burst is over, and uses the whole quota', async () => {
+    const { ask, clock, grants } = open();
+    for (let i = 0; i < 300; i += 1) void ask({ ...need, deadline: clock.now() + 10 * minuteMs }, 'backlog');
+    await clock.advance(4 * minuteMs);
+    const later = grants.map(({ at }) => at).filter((at) => at > 2 * minuteMs);
+    expect(Math.max(...gapsOf(later))).toBeLessThan(8_000);
+    expect(grants.length).toBeGreaterThan(4 * 60 * 0.98);
+  });
+
+  it('leaves quota for an interactive call of somebody else at any time', async () => {
+    const { ask, clock, grants } = open();
+    for (let i = 0; i < 300; i += 1) void ask({ ...need, deadline: clock.now() + 10 * minuteMs }, 'backlog');
+    await clock.advance(2 * minuteMs);
+    const waits: number[] = [];
+    for (let i = 0; i < 20; i += 1) {
+      const askedAt = clock.now();
+      await clock.runUntil(ask({ tenant: 'light' }, 'light'));
+      waits.push(clock.now() - askedAt);
+      await clock.advance(3_000);
+    }
+    expect(Math.max(...waits)).toBeLessThan(8_000);
+    expect(grants.filter(({ who }) => who === 'light')).toHaveLength(20);
+  });
+});
+
+describe('Batch calls while people ask too', () => {
+  it('are served evenly from the start, so that the first minute has quota for people to its end', async () => {
+    const { ask, clock, grants } = open();
+    const waits: number[] = [];
+    for (let second = 0; second < 90; second += 1) {
+      void ask({ priority: 'batch', deadline: clock.now() + 10 * minuteMs }, 'batch');
+      if (second % 4 === 0) {
+        const askedAt = clock.now();
+        void ask({}, 'people').then(() => waits.push(clock.now() - askedAt));
+      }
+      await clock.advance(1_000);
+    }
+    expect(grants.filter(({ who }) => who === 'people')).toHaveLength(23);
+    expect(Math.max(...waits)).toBeLessThan(6_000);
+  });
+
+  it('take whatever is free once people have not asked for a minute', async () => {
+    const { ask, clock, grants } = open({ rpm: 60, tpm: 1_000_000 });
+    void ask({}, 'people');
+    await clock.advance(2 * minuteMs);
+    for (let i = 0; i < 60; i += 1) void ask({ priority: 'batch' }, 'batch');
+    await clock.advance(0);
+    expect(grants.filter(({ who }) => who === 'batch')).toHaveLength(60);
+  });
+});
+
+describe('A long backlog where nobody else asks', () => {
+  it('takes all quota as soon as it is free', async () => {
+    const { ask, clock, grants } = open({ rpm: 60, tpm: 1_000_000 });
+    for (let i = 0; i < 200; i += 1) void ask({ deadline: clock.now() + 10 * minuteMs }, 'only');
+    await clock.advance(60_400);
+    expect(grants).toHaveLength(120);
+  });
+});
+
+describe('A short queue', () => {
+  it('is served as fast as the quota allows', async () => {
+    const { ask, clock, grants } = open();
+    for (let i = 0; i < 63; i += 1)
+      void ask({ priority: 'batch', deadline: clock.now() + 2 * minuteMs }, 'x');
+    await clock.advance(60_300);
+    expect(grants).toHaveLength(63);
+  });
+});
+
+describe('A queue that is longer than its callers wait', () => {
+  it('grants no key so late that the caller hangs up before the usual answer', async () => {
+    const { ask, clock, grants, refusals } = open();
+    const answerMs = 8_000;
+    const patienceMs = minuteMs;
+    const waited: number[] = [];
+    for (let i = 0; i < 600; i += 1) {
+      const askedAt = clock.now();
+      const granted = grants.length;
+      void ask({ deadline: askedAt + patienceMs }, 'x', answerMs).then(() => {
+        if (grants.length > granted) waited.push(clock.now() - askedAt);
+      });
+      await clock.advance(500);
+    }
+    const settled = waited.slice(Math.floor(waited.length / 2));
+    expect(Math.max(...settled)).toBeLessThanOrEqual(patienceMs - answerMs);
+    expect(refusals.length).toBeGreaterThan(0);
+  });
+});

@@ -1,0 +1,125 @@
+import { KeyProject, PooledKey } from '../health/pooled-key.js';
+import { type KeySpec, maskKey } from '../key-spec.js';
+import { type LimitRule, limitsFor } from '../limit-rules.js';
+import { Unit } from '../quota/project-model-quota.js';
+import { ModelLane } from './model-queue.js';
+
+/** Which keys there are, which projects they belong to, and the lanes of the models that they serve. */
+export class KeyRing {
+  readonly #projects = new Map<string, KeyProject>();
+  readonly #lanes = new Map<string, ModelLane>();
+  /** Names of projects that turned out to be another one. */
+  readonly #aliases = new Map<string, string>();
+  readonly #rules: readonly LimitRule[];
+  readonly #maxInFlightPerUnit: number;
+  #added = 0;
+
+  constructor(rules: readonly LimitRule[], maxInFlightPerUnit: number) {
+    this.#rules = rules;
+    this.#maxInFlightPerUnit = maxInFlightPerUnit;
+  }
+
+  lanes(): IterableIterator<ModelLane> {
+    return this.#lanes.values();
+  }
+
+  projects(): IterableIterator<KeyProject> {
+    return this.#projects.values();
+  }
+
+  lane(model: string): ModelLane {
+    let lane = this.#lanes.get(model);
+    if (lane === undefined) {
+      lane = new ModelLane(model);
+      this.#lanes.set(model, lane);
+      lane.units = [...this.#projects.values()].map((project) => this.#unit(model, project));
+    }
+    return lane;
+  }
+
+  /** What the project is called now. */
+  projectName(name: string | undefined): string | undefined {
+    if (name === undefined) return undefined;
+    return this.#aliases.get(name) ?? name;
+  }
+
+  /** The values of all keys. */
+  secrets(): readonly string[] {
+    return this.#keys().map((key) => key.leased.value);
+  }
+
+  add(specs: readonly KeySpec[]): void {
+    for (const spec of specs) {
+      const { key: value, project: label } =
+        typeof spec === 'string' ? { key: spec, project: undefined } : spec;
+      if (this.#keys().some((known) => known.is(value))) continue;
+      this.#added += 1;
+      const id = maskKey(this.#added, value);
+      const name = this.projectName(label) ?? id;
+      const project = this.#project(name, label !== undefined);
+      project.keys.push(new PooledKey(id, value, name));
+    }
+  }
+
+  remove(id: string): boolean {
+    for (const project of this.#projects.values()) {
+      const left = project.keys.filter((key) => key.id !== id);
+      if (left.length < project.keys.length) {
+        // The project stays: its quotas are used up whether or not the key comes back.
+        project.keys = left;
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** A reply named the number of the project that the key belongs to. Joins what it proves to be one. */
+  identify(project: KeyProject, consumer: string): KeyProject {
+    const number = consumerNumber(consumer);
+    project.consumer ??= number;
+    const same = [...this.#projects.values()].filter((other) => other.consumer === number);
+    const target = same.find((other) => other.labelled) ?? same[0] ?? project;
+    for (const other of same) {
+      if (other !== target && !other.labelled) this.join(other, target);
+    }
+    return this.#projects.get(this.projectName(project.name) ?? '') ?? project;
+  }
+
+  /** `from` turned out to be the same project as `into`. */
+  join(from: KeyProject, into: KeyProject): void {
+    this.#projects.delete(from.name);
+    this.#aliases.set(from.name, into.name);
+    for (const key of from.keys) key.moveTo(into.name);
+    into.keys = [...into.keys, ...from.keys];
+    from.keys = [];
+    for (const lane of this.#lanes.values()) {
+      const absorbed = lane.units.find((unit) => unit.project === from);
+      const target = lane.units.find((unit) => unit.project === into);
+      if (absorbed !== undefined && target !== undefined) target.absorb(absorbed);
+      lane.units = lane.units.filter((unit) => unit !== absorbed);
+    }
+  }
+
+  #project(name: string, labelled: boolean): KeyProject {
+    let project = this.#projects.get(name);
+    if (project === undefined) {
+      project = new KeyProject(name, labelled);
+      this.#projects.set(name, project);
+      for (const lane of this.#lanes.values()) lane.units = [...lane.units, this.#unit(lane.model, project)];
+    }
+    return project;
+  }
+
+  #unit(model: string, project: KeyProject): Unit {
+    return new Unit(model, project, limitsFor(this.#rules, project.name, model), this.#maxInFlightPerUnit);
+  }
+
+  #keys(): readonly PooledKey[] {
+    return [...this.#projects.values()].flatMap((project) => project.keys);
+  }
+}
+
+/** The number in the ways in which replies write a project: `projects/123`, `project_number:123`. */
+export function consumerNumber(consumer: string): string {
+  return consumer.replace(/^projects?[/_a-z]*[:/]/, '');
+}

@@ -1,0 +1,53 @@
+import type { LeaseOutcome } from '../key-pool.js';
+
+/** A lease that was granted and not settled. */
+export interface OpenLease {
+  /** When whoever holds it must have lost it. */
+  readonly expiresAt: number;
+  reclaim(): void;
+}
+
+/** Which leases are out, so that those that nobody will ever settle can be taken back. */
+export class OpenLeases {
+  readonly #leases = new Set<OpenLease>();
+  /** No lease expires earlier. */
+  #earliest = Number.POSITIVE_INFINITY;
+
+  get size(): number {
+    return this.#leases.size;
+  }
+
+  /** When the next lease may expire; `Infinity` when none is out. */
+  get earliest(): number {
+    return this.#leases.size === 0 ? Number.POSITIVE_INFINITY : this.#earliest;
+  }
+
+  add(lease: OpenLease): void {
+    this.#earliest = Math.min(this.earliest, lease.expiresAt);
+    this.#leases.add(lease);
+  }
+
+  /** Returns whether the lease was still out. */
+  delete(lease: OpenLease): boolean {
+    return this.#leases.delete(lease);
+  }
+
+  /** Takes back what has expired. */
+  reclaim(now: number): void {
+    if (this.earliest > now) return;
+    const expired = [...this.#leases].filter((lease) => lease.expiresAt <= now);
+    for (const lease of expired) {
+      this.#leases.delete(lease);
+      lease.reclaim();
+    }
+    this.#earliest = Number.POSITIVE_INFINITY;
+    for (const lease of this.#leases) this.#earliest = Math.min(this.#earliest, lease.expiresAt);
+  }
+}
+
+/** The call was most likely sent, and nobody will ever say how it ended. */
+export const lostLease: LeaseOutcome = {
+  ok: false,
+  sent: true,
+  failure: { kind: 'incomplete', scope: 'call', message: 'The lease was never settled.' },
+};

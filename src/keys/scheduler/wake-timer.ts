@@ -1,0 +1,29 @@
+import type { Clock } from '../../core/clock.js';
+
+/** A single timer that is moved to the next moment at which something can happen. */
+export class WakeTimer {
+  readonly #clock: Clock;
+  readonly #wake: () => void;
+  #handle: unknown;
+  #at = Number.POSITIVE_INFINITY;
+
+  constructor(clock: Clock, wake: () => void) {
+    this.#clock = clock;
+    this.#wake = wake;
+  }
+
+  /** Wakes at `at`, in milliseconds since the epoch, and at no other time; `Infinity` is never. */
+  set(at: number): void {
+    if (at === this.#at) return;
+    if (this.#handle !== undefined) this.#clock.clearTimeout(this.#handle);
+    this.#at = at;
+    this.#handle = undefined;
+    if (at === Number.POSITIVE_INFINITY) return;
+    const delayMs = Math.max(1, Math.ceil(at - this.#clock.now()));
+    this.#handle = this.#clock.setTimeout(() => {
+      this.#handle = undefined;
+      this.#at = Number.POSITIVE_INFINITY;
+      this.#wake();
+    }, delayMs);
+  }
+}

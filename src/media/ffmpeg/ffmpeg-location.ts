@@ -1,0 +1,89 @@
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { promisify } from 'node:util';
+import { MediaError } from '../../core/errors.js';
+
+/** A working ffmpeg. */
+export interface FfmpegBinary {
+  readonly path: string;
+  /** Output options that pass every frame on once, at its own time; their name changed in 5.1. */
+  readonly passthrough: readonly string[];
+  /**
+   * The filter that has the time of each frame logged. showinfo also adds up all pixels, which takes as long
+   * as encoding them; before 5.1 there may be no other, because metadata passed over frames without any.
+   */
+  readonly logTimes: string;
+}
+
+const known = new Map<string, Promise<FfmpegBinary>>();
+
+/**
+ * Finds ffmpeg: the given path, `FFMPEG_PATH`, `PATH`, the package `@ffmpeg-installer/ffmpeg`. A path
+ * that was asked for and does not work is an error; it is never silently replaced by another.
+ *
+ * @throws MediaError `unavailable`
+ */
+export async function locateFfmpeg(configured: string | undefined): Promise<FfmpegBinary> {
+  const asked = configured || process.env.FFMPEG_PATH;
+  const path = asked || (await searchPath()) || (await installedPackage());
+  if (!path) {
+    throw new MediaError(
+      'unavailable',
+      'ffmpeg is needed for clips, recordings, HEIC and BMP pictures, and there is none. Install it (apt install ffmpeg, brew install ffmpeg, or npm install @ffmpeg-installer/ffmpeg), or set FFMPEG_PATH.',
+    );
+  }
+  const checked = known.get(path) ?? check(path);
+  known.set(path, checked);
+  // A failure is not remembered: the file may be installed or repaired meanwhile.
+  checked.catch(() => known.delete(path));
+  return checked;
+}
+
+async function check(path: string): Promise<FfmpegBinary> {
+  try {
+    const { stdout } = await promisify(execFile)(path, ['-hide_banner', '-version'], { timeout: 20_000 });
+    return isFrom51On(stdout)
+      ? {
+          path,
+          passthrough: ['-fps_mode', 'passthrough'],
+          logTimes: 'metadata=mode=add:key=shown:value=1,metadata=mode=print',
+        }
+      : { path, passthrough: ['-vsync', '0'], logTimes: 'showinfo' };
+  } catch (cause) {
+    throw new MediaError(
+      'unavailable',
+      `ffmpeg at ${path} does not run. Repair it, or set FFMPEG_PATH to another.`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/** The libavutil of FFmpeg 5.1 is 57.28; snapshots carry no other usable version. */
+function isFrom51On(version: string): boolean {
+  const [, major = 0, minor = 0] = (/libavutil\s+(\d+)\.\s*(\d+)/.exec(version) ?? []).map(Number);
+  return major > 57 || (major === 57 && minor >= 28);
+}
+
+async function searchPath(): Promise<string | undefined> {
+  const name = process.platform === 'win32' ? 'ffmpeg.exe' : 'ffmpeg';
+  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+    if (!directory) continue;
+    const path = join(directory, name);
+    const executable = await access(path, constants.X_OK).then(
+      () => true,
+      () => false,
+    );
+    if (executable) return path;
+  }
+  return undefined;
+}
+
+async function installedPackage(): Promise<string | undefined> {
+  // An optional dependency: absent where it was omitted or has no build for the platform.
+  const installer = await import('@ffmpeg-installer/ffmpeg').catch(() => undefined);
+  return installer?.default.path;
+}

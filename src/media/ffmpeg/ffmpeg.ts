@@ -1,0 +1,187 @@
+import type { ChildProcess } from 'node:child_process';
+import { PassThrough, type Readable } from 'node:stream';
+import { MediaError } from '../../core/errors.js';
+import { demuxerAlias } from '../source/sniff.js';
+import type { FfmpegBinary } from './ffmpeg-location.js';
+
+/** One run of ffmpeg. */
+export interface FfmpegJob<T> {
+  /** A file, or bytes that are piped in. */
+  readonly input: { readonly path: string } | { readonly stream: Readable };
+  /** The demuxer that reads the input, as `sniffFormat` names it. No other may. */
+  readonly demuxer: string;
+  /** Options of the input, such as `-ss`. */
+  readonly inputOptions?: readonly string[];
+  readonly outputOptions: readonly string[];
+  /** Reads the output to its end. What it throws ends ffmpeg and rejects the run. */
+  readonly consume: (output: Readable) => Promise<T>;
+  /** Each line of the log. */
+  readonly onLog?: (line: string) => void;
+}
+
+export interface FfmpegResult<T> {
+  readonly value: T;
+  /** False when ffmpeg reported a failure; the output up to there may still be good. */
+  readonly ok: boolean;
+  /** The last lines of the log. */
+  readonly log: string;
+}
+
+export interface FfmpegLimits {
+  readonly maxPixels: number;
+  readonly timeoutMs: number;
+}
+
+const keptLogLines = 60;
+const maxAllocationBytes = 2 ** 30;
+
+/** Processes that are running, so that none outlives this one. */
+const running = new Set<ChildProcess>();
+
+function killRunning(): void {
+  for (const child of running) child.kill('SIGKILL');
+}
+
+/**
+ * The parts of fluent-ffmpeg that are replaced on each command. They are not in its types.
+ * - The capability check starts two processes to learn what we know.
+ * - The path lookup has one memory for the whole process, which two processors would share.
+ * - The end callback reads buffers that do not exist when the process could not start, which would
+ *   throw where nobody can catch.
+ */
+interface CommandInternals {
+  ffmpegProc?: ChildProcess;
+  _checkCapabilities(done: (error?: Error) => void): void;
+  availableEncoders(done: (error: null, encoders: object) => void): void;
+  _getFfmpegPath(done: (error: null, path: string) => void): void;
+  _spawnFfmpeg(args: string[], options: object, onProcess: unknown, onEnd: EndCallback): void;
+}
+type LineRing = { get(): string };
+type EndCallback = (error?: Error | null, stdout?: LineRing, stderr?: LineRing) => void;
+
+/**
+ * Runs ffmpeg so that it reads nothing but its input: one demuxer, only local protocols, bounded
+ * pixels, allocations and processor time. Settles after the process is gone.
+ *
+ * @throws MediaError `unavailable` when it cannot be started; `signal.reason` on abort.
+ */
+export async function runFfmpeg<T>(
+  binary: FfmpegBinary,
+  job: FfmpegJob<T>,
+  limits: FfmpegLimits,
+  signal: AbortSignal,
+): Promise<FfmpegResult<T>> {
+  signal.throwIfAborted();
+  const { default: fluent } = await import('fluent-ffmpeg');
+  const command = fluent({ stdoutLines: keptLogLines });
+  const internals = command as unknown as CommandInternals;
+  adjust(internals, binary.path);
+
+  const isFile = 'path' in job.input;
+  command.input('path' in job.input ? `file:${job.input.path}` : job.input.stream);
+  command.inputOptions(...safeInputOptions(job.demuxer, isFile, limits), ...(job.inputOptions ?? []));
+  // fluent-ffmpeg takes a closed output for a failure, so this one stays open after its end.
+  const output = new PassThrough({ autoDestroy: false, emitClose: false, highWaterMark: 2 ** 20 });
+  command.output(output).outputOptions(...job.outputOptions, '-threads', '1');
+
+  let killed = false;
+  const kill = () => {
+    killed = true;
+    internals.ffmpegProc?.kill('SIGKILL');
+  };
+  const log: string[] = [];
+  command.on('stderr', (line: string) => {
+    log.push(line);
+    if (log.length > keptLogLines) log.shift();
+    job.onLog?.(line);
+  });
+  command.on('start', () => {
+    const child = internals.ffmpegProc;
+    if (!child) return;
+    if (running.size === 0) process.once('exit', killRunning);
+    running.add(child);
+    child.once('exit', () => {
+      running.delete(child);
+      if (running.size === 0) process.removeListener('exit', killRunning);
+    });
+    // An abort that came before the process existed found nothing to kill.
+    if (killed) kill();
+  });
+  const exit = new Promise<Error | undefined>((resolve) => {
+    command.on('end', () => resolve(undefined));
+    command.on('error', (error: Error) => {
+      output.end();
+      resolve(error);
+    });
+  });
+
+  signal.addEventListener('abort', kill, { once: true });
+  try {
+    const work = job.consume(output).then(
+      (value) => ({ value }),
+      (error: unknown) => {
+        kill();
+        output.resume();
+        return { error };
+      },
+    );
+    command.run();
+    const [failure, outcome] = await Promise.all([exit, work]);
+    signal.throwIfAborted();
+    if ('error' in outcome) throw outcome.error;
+    if (failure && isSpawnFailure(failure)) {
+      throw new MediaError('unavailable', `ffmpeg could not be started: ${failure.message}`, {
+        cause: failure,
+      });
+    }
+    return { value: outcome.value, ok: !failure, log: log.join('\n') };
+  } finally {
+    signal.removeEventListener('abort', kill);
+    if ('stream' in job.input) job.input.stream.destroy();
+  }
+}
+
+function safeInputOptions(demuxer: string, isFile: boolean, limits: FfmpegLimits): string[] {
+  return [
+    '-hide_banner',
+    '-nostdin',
+    '-nostats',
+    '-timelimit',
+    String(Math.ceil(limits.timeoutMs / 1000) * 4),
+    '-max_alloc',
+    String(maxAllocationBytes),
+    '-protocol_whitelist',
+    isFile ? 'file' : 'pipe',
+    '-format_whitelist',
+    demuxer,
+    '-f',
+    demuxerAlias(demuxer),
+    '-max_pixels',
+    String(limits.maxPixels),
+    '-threads',
+    '2',
+    // One for each processor otherwise, for work of a few milliseconds.
+    '-filter_threads',
+    '1',
+  ];
+}
+
+function adjust(command: CommandInternals, path: string): void {
+  const empty: LineRing = { get: () => '' };
+  const spawn = command._spawnFfmpeg;
+  command._checkCapabilities = (done) => done();
+  command.availableEncoders = (done) => done(null, {});
+  command._getFfmpegPath = (done) => done(null, path);
+  command._spawnFfmpeg = (args, options, onProcess, onEnd) => {
+    const end: EndCallback = (error, stdout = empty, stderr = empty) => onEnd(error, stdout, stderr);
+    try {
+      spawn.call(command, args, options, onProcess, end);
+    } catch (error) {
+      end(error as Error);
+    }
+  };
+}
+
+function isSpawnFailure(error: Error): boolean {
+  return !/^ffmpeg (exited|was killed)/.test(error.message);
+}

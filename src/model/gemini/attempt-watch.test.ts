@@ -1,0 +1,97 @@
+import { describe, expect, it } from 'vitest';
+import { ModelCallError } from '../../core/errors.js';
+import { VirtualClock } from '../../testing/virtual-clock.js';
+import { AttemptWatch } from './attempt-watch.js';
+
+const timeouts = { firstTokenMs: 1000, betweenChunksMs: 100, totalMs: 5000 };
+
+function start(signal?: AbortSignal) {
+  const clock = new VirtualClock();
+  const watch = new AttemptWatch(clock, timeouts, signal);
+  const expired = () => {
+    const thrown = watch.explain()?.thrown;
+    return ModelCallError.isInstance(thrown) ? thrown.failure.reason : thrown;
+  };
+  const chunk = (hasToken: boolean) => {
+    watch.gotChunk(hasToken);
+    watch.awaitChunk();
+  };
+  watch.awaitChunk();
+  return { clock, watch, expired, chunk };
+}
+
+describe('AttemptWatch', () => {
+  it('expires when no token comes, even while bytes do', async () => {
+    const { clock, watch, expired, chunk } = start();
+    await clock.advance(999);
+    chunk(false);
+    expect(watch.signal.aborted).toBe(false);
+    await clock.advance(1);
+    expect(watch.signal.aborted).toBe(true);
+    expect(expired()).toBe('FIRST_TOKEN');
+  });
+
+  it('expires on silence after the first token, counted from the last chunk', async () => {
+    const { clock, watch, expired, chunk } = start();
+    chunk(true);
+    for (let count = 0; count < 20; count++) {
+      await clock.advance(99);
+      chunk(false);
+    }
+    expect(watch.signal.aborted).toBe(false);
+    await clock.advance(100);
+    expect(expired()).toBe('BETWEEN_CHUNKS');
+  });
+
+  it('does not count the time that the reader takes for a chunk', async () => {
+    const { clock, watch, expired } = start();
+    watch.gotChunk(true);
+    await clock.advance(3000);
+    expect(watch.signal.aborted).toBe(false);
+    watch.awaitChunk();
+    await clock.advance(200);
+    expect(expired()).toBe('BETWEEN_CHUNKS');
+  });
+
+  it('expires as a whole, however lively the stream is', async () => {
+    const { clock, expired, chunk } = start();
+    for (let at = 0; at < 5000; at += 50) {
+      chunk(true);
+      await clock.advance(50);
+    }
+    expect(expired()).toBe('TOTAL');
+  });
+
+  it('keeps one timer, however many chunks come', () => {
+    const { clock, chunk } = start();
+    for (let count = 0; count < 1000; count++) chunk(true);
+    expect(clock.pendingTimers).toBe(1);
+  });
+
+  it("tells the caller's abort from its own limits and passes the reason on", async () => {
+    const caller = new AbortController();
+    const { clock, watch, expired } = start(caller.signal);
+    caller.abort('changed my mind');
+    expect(watch.signal.aborted).toBe(true);
+    await clock.advance(10_000);
+    expect(expired()).toBe('changed my mind');
+  });
+
+  it('is aborted from the start when the caller already was', () => {
+    expect(start(AbortSignal.abort()).watch.signal.aborted).toBe(true);
+  });
+
+  it.each([
+    ['cancels a request that is not answered', false],
+    ['leaves an answered request alone', true],
+  ])('lets go of timer and listener when closed, and %s', (_, isAnswered) => {
+    const caller = new AbortController();
+    const { clock, watch, expired } = start(caller.signal);
+    watch.close(isAnswered);
+    expect({ pending: clock.pendingTimers, aborted: watch.signal.aborted }).toEqual({
+      pending: 0,
+      aborted: !isAnswered,
+    });
+    expect(expired()).toBeUndefined();
+  });
+});

@@ -1,0 +1,85 @@
+import type { Failure } from '../../core/failure.js';
+import { Redactor } from '../../core/redact.js';
+import type { ErrorFacts } from './error-facts.js';
+import { readErrorFacts } from './error-facts.js';
+import { failureRules } from './failure-rules.js';
+import { classifyThrown } from './thrown-failure.js';
+
+/** What came back from one call. Give a reply (`status`, `body`) or what was thrown (`error`). */
+export interface CallEvidence {
+  readonly status?: number | undefined;
+  /** The reply's body: raw text, or parsed JSON. */
+  readonly body?: unknown;
+  /** The `Retry-After` header, which only proxies set. */
+  readonly retryAfter?: string | null | undefined;
+  /** What was thrown instead of a reply. */
+  readonly error?: unknown;
+  /** Whether the request had been handed to the network. Default `true`. */
+  readonly sent?: boolean | undefined;
+  /** Removes the key of the call from what is reported. */
+  readonly redactor?: Redactor | undefined;
+  /** Milliseconds since the epoch, to read a dated `Retry-After`. Default now. */
+  readonly nowMs?: number | undefined;
+}
+
+const longestQuote = 300;
+
+/** The reply's own words, cut to a readable length at a word. */
+function quote(facts: ErrorFacts, redactor: Redactor): string {
+  const isStatusOfError = facts.status !== undefined && !(facts.isApiError && facts.status < 400);
+  const status = isStatusOfError ? `HTTP ${facts.status}` : '';
+  // Before it is cut: of half a key nobody could tell that it is one.
+  const firstLine = redactor.text(facts.message).trim().split('\n', 1)[0] ?? '';
+  const words =
+    firstLine.length > longestQuote
+      ? `${firstLine.slice(0, longestQuote).replace(/\s+\S*$/, '')} …`
+      : firstLine;
+  const said = [status, words.replace(/\.$/, '')].filter((part) => part !== '').join(': ');
+  return said === '' ? '' : ` (${said})`;
+}
+
+function learnLimits(facts: ErrorFacts): Failure['learned'] {
+  const limits: { rpm?: number; tpm?: number; rpd?: number } = {};
+  for (const { limit, perDay, unit } of facts.violations) {
+    if (limit === undefined || limit === 0 || unit === 'unknown') continue;
+    if (unit === 'requests') limits[perDay ? 'rpd' : 'rpm'] = limit;
+    else if (!perDay) limits.tpm = limit;
+  }
+  return Object.keys(limits).length === 0 ? undefined : limits;
+}
+
+/** Only where waiting that long helps: a spent day also carries a delay of seconds. */
+const kindsWithDelay: ReadonlySet<Failure['kind']> = new Set([
+  'rate-limit',
+  'overloaded',
+  'internal',
+  'timeout',
+]);
+
+/**
+ * Tells what went wrong with a call and whose fault it is.
+ *
+ * The rules stand in `failure-rules.ts`; the recorded replies they were made from are in
+ * `test/fixtures/gemini-payloads`. A delay is reported as the server gave it, without any margin.
+ */
+export function classifyFailure(evidence: CallEvidence): Failure {
+  const redactor = evidence.redactor ?? new Redactor();
+  if (evidence.error !== undefined) return classifyThrown(evidence.error, evidence.sent ?? true, redactor);
+  const facts = readErrorFacts({ ...evidence, nowMs: evidence.nowMs ?? Date.now() });
+  // The last rule always holds.
+  const rule = failureRules.find((candidate) => candidate.when(facts)) as (typeof failureRules)[number];
+  const reason = rule.reason ?? facts.reason ?? facts.rpcStatus;
+  const learned = learnLimits(facts);
+  return {
+    kind: rule.kind,
+    scope: rule.scope,
+    message: `${rule.says}${quote(facts, redactor)}.`,
+    ...(facts.status === undefined ? {} : { status: facts.status }),
+    ...(reason === undefined ? {} : { reason: redactor.text(reason) }),
+    ...(kindsWithDelay.has(rule.kind) && facts.retryAfterMs !== undefined
+      ? { retryAfterMs: facts.retryAfterMs }
+      : {}),
+    ...(learned === undefined ? {} : { learned }),
+    ...(facts.project === undefined ? {} : { project: facts.project }),
+  };
+}

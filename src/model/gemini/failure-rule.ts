@@ -1,0 +1,36 @@
+import type { FailureKind, FailureScope } from '../../core/failure.js';
+import type { ErrorFacts } from './error-facts.js';
+
+/** What a reply means: the first rule whose condition holds decides. */
+export interface FailureRule {
+  readonly when: (facts: ErrorFacts) => boolean;
+  readonly kind: FailureKind;
+  readonly scope: FailureScope;
+  /** Replaces the reply's own reason. */
+  readonly reason?: string;
+  /** What happened and what to do; the reply's own words follow in brackets. */
+  readonly says: string;
+}
+
+/** Holds for these HTTP statuses. */
+export const status =
+  (...statuses: readonly number[]) =>
+  (facts: ErrorFacts) =>
+    facts.status !== undefined && statuses.includes(facts.status);
+/** Holds for these codes of `google.rpc.ErrorInfo`. */
+export const reason =
+  (...reasons: readonly string[]) =>
+  (facts: ErrorFacts) =>
+    facts.reason !== undefined && reasons.includes(facts.reason);
+/** Holds where the reply's sentence matches. */
+export const says = (pattern: RegExp) => (facts: ErrorFacts) => pattern.test(facts.message);
+/** Holds where every condition does. */
+export const all =
+  (...conditions: readonly FailureRule['when'][]) =>
+  (facts: ErrorFacts) =>
+    conditions.every((condition) => condition(facts));
+/** Holds where one of the conditions does. */
+export const any =
+  (...conditions: readonly FailureRule['when'][]) =>
+  (facts: ErrorFacts) =>
+    conditions.some((condition) => condition(facts));

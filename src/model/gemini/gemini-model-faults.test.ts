@@ -1,0 +1,111 @@
+import { inspect } from 'node:util';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { apiKey, ask, run } from '../../../test/support/model-calls.js';
+import { BlockedError } from '../../core/errors.js';
+import type { Failure } from '../../core/failure.js';
+import { type FaultName, type GeminiEmulator, startGeminiEmulator } from '../../testing.js';
+import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
+
+describe('GeminiModel: a fault', () => {
+  let emulator: GeminiEmulator;
+  let model: GeminiModel;
+  const newModel = (options: GeminiModelOptions = {}) =>
+    new GeminiModel({ baseUrl: emulator.url, ...options });
+
+  beforeAll(async () => {
+    emulator = await startGeminiEmulator();
+  });
+  beforeEach(() => {
+    model = newModel();
+  });
+  afterEach(() => emulator.clearFaults());
+  afterAll(() => emulator.close());
+
+  it.each<[FaultName, Partial<Failure>]>([
+    ['bad-key', { kind: 'auth', scope: 'key' }],
+    ['expired-key', { kind: 'auth', scope: 'key' }],
+    ['restricted-key', { kind: 'permission', scope: 'key' }],
+    ['leaked-key', { kind: 'auth', scope: 'key' }],
+    ['suspended', { kind: 'permission', scope: 'project' }],
+    ['service-disabled', { kind: 'permission', scope: 'project' }],
+    ['rate-limit', { kind: 'rate-limit', scope: 'pair', retryAfterMs: 30_000, learned: { rpm: 10 } }],
+    ['token-limit', { kind: 'rate-limit', scope: 'pair', retryAfterMs: 30_000, learned: { tpm: 250_000 } }],
+    ['rate-limit-bare', { kind: 'rate-limit', scope: 'pair' }],
+    ['daily-quota', { kind: 'daily-quota', scope: 'pair', learned: { rpd: 20 } }],
+    ['no-quota', { kind: 'no-quota', scope: 'pair' }],
+    ['overloaded', { kind: 'overloaded', scope: 'model' }],
+    ['internal', { kind: 'internal', scope: 'model' }],
+    ['deadline', { kind: 'timeout', scope: 'model' }],
+    ['model-not-found', { kind: 'model-unavailable', scope: 'model' }],
+    ['html-error', { kind: 'internal', scope: 'model', status: 502 }],
+    ['reset-before-headers', { kind: 'network', scope: 'call' }],
+    ['reset-mid-body', { kind: 'network', scope: 'call' }],
+    ['truncated-json', { kind: 'incomplete', scope: 'call', reason: 'MALFORMED_JSON' }],
+    ['no-finish', { kind: 'incomplete', scope: 'call', reason: 'NO_FINISH_REASON' }],
+    ['event-error', { kind: 'overloaded', scope: 'model' }],
+    ['error-in-stream', { kind: 'overloaded', scope: 'model' }],
+    ['thoughts-only', { kind: 'incomplete', scope: 'call', reason: 'EMPTY_ANSWER' }],
+    ['empty-candidates', { kind: 'incomplete', scope: 'call' }],
+    ['empty-body', { kind: 'incomplete', scope: 'call', reason: 'EMPTY_REPLY' }],
+  ])('"%s" is told as what it is, after one single call', async (fault, failure) => {
+    const before = emulator.journal.length;
+    emulator.inject({ fault, times: Number.POSITIVE_INFINITY });
+    const result = await run(model);
+    expect(result.failure).toMatchObject(failure);
+    expect(result.finish).toBeUndefined();
+    expect(emulator.journal.length - before).toBe(1);
+  });
+
+  it.each<[FaultName, string, boolean]>([
+    ['safety', 'SAFETY', true],
+    ['recitation', 'RECITATION', true],
+    ['prompt-blocked', 'SAFETY', false],
+    ['unknown-block', 'FAKE_NEW_BLOCK_REASON', false],
+  ])('"%s" is a refusal', async (fault, reason, hasPartial) => {
+    emulator.inject({ fault });
+    const { error, text } = await run(model);
+    if (!BlockedError.isInstance(error)) throw new Error(`Not blocked: ${error}`);
+    expect({ reason: error.reason, partial: error.partial }).toEqual({ reason, partial: text });
+    expect(text !== '').toBe(hasPartial);
+  });
+
+  it.each<FaultName>(['event-error', 'error-in-stream', 'reset-mid-body', 'truncated-json', 'no-finish'])(
+    'after the first text, "%s" does not lose that text',
+    async (fault) => {
+      emulator.say('one two three four five six seven eight');
+      emulator.inject({ fault });
+      const { failure, text } = await run(model);
+      expect(failure).toBeDefined();
+      expect(text).toMatch(/^one two/);
+    },
+  );
+
+  it('shows no key, although the reply echoes it', async () => {
+    for (const fault of ['bad-key', 'suspended'] as const) {
+      emulator.inject({ fault });
+      const { error } = await run(model);
+      expect(inspect(error, { depth: 20, showHidden: true }) + JSON.stringify(error)).not.toContain(apiKey);
+    }
+  });
+
+  it('blames the key when it cannot even be put into a header', async () => {
+    const stream = model.stream(ask('hello'), { apiKey: 'bad\nkey-123456' });
+    const error = await stream.next().catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ failure: { kind: 'auth', scope: 'key' } });
+    expect(inspect(error, { depth: 20, showHidden: true })).not.toContain('key-123456');
+  });
+
+  it('of the network names what happened', async () => {
+    const closed = await startGeminiEmulator();
+    await closed.close();
+    const { failure } = await run(newModel({ baseUrl: closed.url }));
+    expect(failure).toMatchObject({ kind: 'network', scope: 'call', reason: 'ECONNREFUSED' });
+    expect(failure?.message).toContain('refused');
+  });
+
+  it('of a wrong base URL says where to look', async () => {
+    const { failure } = await run(newModel({ baseUrl: `${emulator.url}/nothing/here` }));
+    expect(failure).toMatchObject({ kind: 'invalid-request', scope: 'call', reason: 'NOT_GEMINI' });
+    expect(failure?.message).toContain('GOOGLE_GEMINI_BASE_URL');
+  });
+});

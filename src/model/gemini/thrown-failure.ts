@@ -1,0 +1,83 @@
+import type { Failure } from '../../core/failure.js';
+import type { Redactor } from '../../core/redact.js';
+
+/** Error codes of the network in plain words; others are named by their code alone. */
+const networkFaults: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'the connection was refused',
+  ECONNRESET: 'the connection was reset',
+  EPIPE: 'the connection was closed while sending',
+  ENOTFOUND: 'the host name is not known',
+  EAI_AGAIN: 'the host name could not be looked up',
+  ETIMEDOUT: 'the connection timed out',
+  ENETUNREACH: 'the network is unreachable',
+  EHOSTUNREACH: 'the host is unreachable',
+  UND_ERR_SOCKET: 'the connection was closed by the other side',
+  UND_ERR_CONNECT_TIMEOUT: 'no connection was made in time',
+};
+
+const timeoutCodes: ReadonlySet<string> = new Set(['UND_ERR_HEADERS_TIMEOUT', 'UND_ERR_BODY_TIMEOUT']);
+
+/** The first error code in a chain of causes: undici hides it below `TypeError: fetch failed`. */
+function findCode(error: unknown, depth = 0): string | undefined {
+  if (!(error instanceof Error) || depth > 8) return undefined;
+  if ('code' in error && typeof error.code === 'string') return error.code;
+  const inside = error instanceof AggregateError ? error.errors.map((item) => findCode(item, depth + 1)) : [];
+  return inside.find((code) => code !== undefined) ?? findCode(error.cause, depth + 1);
+}
+
+/** An error thrown while calling: before the request left, on the way, or while reading the reply. */
+export function classifyThrown(error: unknown, sent: boolean, redactor: Redactor): Failure {
+  const cause = redactor.error(error);
+  const code = findCode(error);
+  if (!sent) {
+    // The SDK puts the key into a header first of all; a key that no header can hold fails there.
+    return /header|ephemeral tokens/i.test(cause.message)
+      ? {
+          kind: 'auth',
+          scope: 'key',
+          reason: 'API_KEY_UNUSABLE',
+          message:
+            'The API key cannot be sent: it holds characters that no key has, or it is no API key. Replace it.',
+          cause,
+        }
+      : {
+          kind: 'invalid-request',
+          scope: 'call',
+          message: `The request could not be built: ${cause.message}`,
+          cause,
+        };
+  }
+  if (error instanceof SyntaxError) {
+    return {
+      kind: 'incomplete',
+      scope: 'call',
+      reason: 'MALFORMED_JSON',
+      message: 'The reply holds broken JSON: try again.',
+      cause,
+    };
+  }
+  const reason = code === undefined ? {} : { reason: code };
+  if (code !== undefined && timeoutCodes.has(code)) {
+    return {
+      kind: 'timeout',
+      scope: 'call',
+      ...reason,
+      message: 'Gemini did not answer in time: try again.',
+      cause,
+    };
+  }
+  if (code !== undefined || error instanceof TypeError) {
+    // undici says only `fetch failed` on top.
+    const said =
+      cause.cause instanceof Error && cause.cause.message !== '' ? cause.cause.message : cause.message;
+    const fault = (code && networkFaults[code]) ?? [code, said].filter(Boolean).join(': ');
+    return {
+      kind: 'network',
+      scope: 'call',
+      ...reason,
+      message: `Gemini could not be reached, or the answer broke off: ${fault}.`,
+      cause,
+    };
+  }
+  return { kind: 'internal', scope: 'call', message: `The call failed: ${cause.message}`, cause };
+}

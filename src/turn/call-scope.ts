@@ -1,0 +1,66 @@
+import type { ResolvedRequest } from '../chat/parse-options.js';
+import type { Clock } from '../core/clock.js';
+import { TimeoutError } from '../core/errors.js';
+import { followSignal } from '../core/follow-signal.js';
+import type { Conversation } from '../core/turn.js';
+
+/** The life of one call: its deadline and everything that can cut it short. */
+export interface CallScope {
+  readonly startedAt: number;
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  /** Aborts with the caller's reason, a `TimeoutError`, or what `abort` was given. */
+  readonly signal: AbortSignal;
+  abort(reason: unknown): void;
+  /** Does `task` when the scope ends, or at once when it has ended. */
+  onEnd(task: () => void): void;
+  /** Ends the scope and removes every listener; unless the call is complete, what still runs is aborted. */
+  end(outcome: { readonly isComplete: boolean }): void;
+}
+
+/** One call: its scope and what it was asked. */
+export interface Call extends CallScope {
+  readonly request: ResolvedRequest;
+  readonly conversation: Conversation;
+  readonly turnId: string;
+}
+
+const ended = new DOMException('The call has ended.', 'AbortError');
+
+/**
+ * Opens the scope of a call. The caller's signal is linked by hand, since `AbortSignal.any` on a
+ * long-lived signal leaks.
+ */
+export function openCall(clock: Clock, timeoutMs: number, callerSignal: AbortSignal | undefined): CallScope {
+  const controller = new AbortController();
+  const startedAt = clock.now();
+  const timer = clock.setTimeout(() => {
+    const seconds = Math.round(timeoutMs / 100) / 10;
+    controller.abort(
+      new TimeoutError(
+        `The call took longer than ${seconds} s. Raise \`timeoutMs\` or \`timeouts.callMs\`, or attach less.`,
+        timeoutMs,
+      ),
+    );
+  }, timeoutMs);
+  const tasks: (() => void)[] = [];
+  let hasEnded = false;
+  const unfollow = callerSignal && followSignal(callerSignal, (reason) => controller.abort(reason));
+  return {
+    startedAt,
+    deadline: startedAt + timeoutMs,
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+    onEnd: (task) => {
+      if (hasEnded) task();
+      else tasks.push(task);
+    },
+    end: ({ isComplete }) => {
+      clock.clearTimeout(timer);
+      unfollow?.();
+      if (!isComplete) controller.abort(ended);
+      hasEnded = true;
+      for (const task of tasks.splice(0)) task();
+    },
+  };
+}

@@ -1,0 +1,122 @@
+import type { RecalledTurn, Turn } from '../../core/turn.js';
+import { audioTokens, imageTokens } from '../../media/budget/media-tokens.js';
+import type { ArchivedMedia } from '../../memory/media-archive.js';
+import { type MediaReference, readReference } from './media-words.js';
+
+/** Earlier pictures are looked at less closely than new ones. */
+export const detailOfShownAgain = 'low' as const;
+
+/** Attachments of the last turns are what "and before that?" is about. */
+const recentTurnsLookedAt = 3;
+/** Turns that were found by meaning bear on the prompt, the first of them most. */
+const recalledTurnsLookedAt = 3;
+/** With fewer frames, a clip does not show that anything moves. */
+const fewestFrames = 2;
+
+export interface ShowAgainInput {
+  readonly prompt: string;
+  /** The attachments of the conversation in the order in which they first came. */
+  readonly archived: readonly ArchivedMedia[];
+  /** Oldest first. */
+  readonly recent: readonly Turn[];
+  /** Best first. */
+  readonly recalled: readonly RecalledTurn[];
+  /** Fingerprints of what is attached to the prompt itself. */
+  readonly attached: readonly string[];
+  readonly maxTokens: number;
+}
+
+/** An earlier attachment and which of its parts to show, by position. */
+export interface ShownAgain {
+  readonly media: ArchivedMedia;
+  readonly parts: readonly number[];
+  readonly estimatedTokens: number;
+}
+
+/**
+ * The earlier attachments that a prompt is about, as far as the budget goes: those that it names, or
+ * points at ("the second picture"), else those of the turns just before it and of the turns that bear
+ * on it. A prompt with attachments of its own is about those, unless it names or points at others.
+ */
+export function chooseShownAgain(input: ShowAgainInput): readonly ShownAgain[] {
+  const { archived, attached } = input;
+  if (archived.length === 0) return [];
+  const reference = readReference(input.prompt);
+  const shown: ShownAgain[] = [];
+  let left = input.maxTokens;
+  for (const media of new Set(meantBy(input, reference))) {
+    if (attached.includes(media.fingerprint)) continue;
+    const fitting = fitParts(media, reference, left);
+    if (fitting === undefined) continue;
+    left -= fitting.estimatedTokens;
+    shown.push(fitting);
+  }
+  return shown.sort((a, b) => a.media.firstAt - b.media.firstAt);
+}
+
+/** Best first. */
+function meantBy(input: ShowAgainInput, { kinds, names, place }: MediaReference): readonly ArchivedMedia[] {
+  const { archived, attached } = input;
+  const named = archived.filter(({ name }) => names(name));
+  if (named.length > 0) return named;
+  const ofKind = archived.filter(({ kind }) => kinds.has(kind));
+  if (place !== undefined && ofKind.length > 0)
+    return ofKind.slice(place, place === -1 ? undefined : place + 1);
+  if (attached.length > 0) return [];
+  const around = [...ofRecent(input), ...ofRecalled(input)];
+  if (ofKind.length === 0) return around;
+  const nearby = around.filter(({ kind }) => kinds.has(kind));
+  return nearby.length > 0 ? nearby : [...ofKind].sort((a, b) => b.lastAt - a.lastAt).slice(0, 1);
+}
+
+function ofRecent({ archived, recent }: ShowAgainInput): readonly ArchivedMedia[] {
+  return [...recent]
+    .slice(-recentTurnsLookedAt)
+    .reverse()
+    .flatMap((turn) => ofTurn(turn, archived));
+}
+
+function ofRecalled({ archived, recalled }: ShowAgainInput): readonly ArchivedMedia[] {
+  return recalled.slice(0, recalledTurnsLookedAt).flatMap(({ turn }) => ofTurn(turn, archived));
+}
+
+function ofTurn(turn: Turn, archived: readonly ArchivedMedia[]): readonly ArchivedMedia[] {
+  const fingerprints = new Set((turn.media ?? []).map(({ fingerprint }) => fingerprint));
+  return archived.filter(({ fingerprint }) => fingerprints.has(fingerprint));
+}
+
+/** All pictures when they fit, else as many as do, spread evenly; sound and text where they are meant. */
+function fitParts(
+  media: ArchivedMedia,
+  { asksForSound }: MediaReference,
+  maxTokens: number,
+): ShownAgain | undefined {
+  const cost = imageTokens(detailOfShownAgain);
+  const pictures = media.parts.flatMap((part, index) => (part.mimeType.startsWith('image/') ? [index] : []));
+  const others = media.parts.flatMap((part, index) => (part.mimeType.startsWith('image/') ? [] : [index]));
+  const otherTokens = others.length === 0 ? 0 : tokensBeside(media, pictures);
+  const wantsOthers = others.length > 0 && (asksForSound || pictures.length === 0);
+  const forOthers = wantsOthers && otherTokens <= maxTokens ? otherTokens : 0;
+  const affordable = Math.floor((maxTokens - forOthers) / cost);
+  const kept = spread(pictures, affordable);
+  const isEnough = kept.length >= Math.min(pictures.length, fewestFrames);
+  if (!isEnough || (pictures.length === 0 && forOthers === 0)) return undefined;
+  const parts = [...kept, ...(forOthers > 0 ? others : [])].sort((a, b) => a - b);
+  return { media, parts, estimatedTokens: kept.length * cost + forOthers };
+}
+
+function tokensBeside(
+  { estimatedTokens, parts, source }: ArchivedMedia,
+  pictures: readonly number[],
+): number {
+  const shownAs = (index: number) => imageTokens(parts[index]?.detail ?? 'high');
+  const beside = estimatedTokens - pictures.reduce((sum, index) => sum + shownAs(index), 0);
+  return Math.max(1, beside || audioTokens(source.durationMs ?? 0));
+}
+
+function spread(indexes: readonly number[], count: number): readonly number[] {
+  if (count >= indexes.length) return indexes;
+  return Array.from({ length: Math.max(0, count) }, (_, slot) => {
+    return indexes[Math.floor(((slot + 0.5) * indexes.length) / count)] ?? 0;
+  });
+}

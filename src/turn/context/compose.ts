@@ -1,0 +1,135 @@
+import { estimateTextTokens } from '../../core/estimate-tokens.js';
+import type { PreparedMedia } from '../../core/media.js';
+import type { RecalledTurn, Turn } from '../../core/turn.js';
+import type { ConversationSummary } from '../../memory/memory-store.js';
+import type { ModelContent, ModelPart } from '../../model/chat-model.js';
+import { announceAgain, mediaParts, mentionMedia, quoteNotes, quoteTurns } from './describe.js';
+import { fitSummary } from './fit-summary.js';
+
+/** Tokens that a message costs beside its text: role and separators. */
+const tokensPerMessage = 4;
+/** No turn costs less. */
+export const fewestTurnTokens = 2 * tokensPerMessage;
+
+/** How much of memory may go into a request, in tokens. */
+interface ContextBudget {
+  readonly recentTokens: number;
+  readonly recallTokens: number;
+  readonly summary?: { readonly maxTokens: number } | undefined;
+}
+
+export interface ContextInput {
+  readonly prompt: string;
+  readonly media: readonly PreparedMedia[];
+  /** Attachments of earlier turns that are shown once more. */
+  readonly shownAgain?: readonly MediaShownAgain[] | undefined;
+  /** Oldest first. */
+  readonly recent: readonly Turn[];
+  /** Best first; turns that are also recent are left out. */
+  readonly recalled: readonly RecalledTurn[];
+  /** Of the first turns. */
+  readonly summary?: ConversationSummary | undefined;
+  readonly budget: ContextBudget;
+}
+
+/** An attachment of an earlier turn, and when it was attached, in milliseconds since the epoch. */
+export interface MediaShownAgain {
+  readonly media: PreparedMedia;
+  readonly at: number;
+}
+
+export interface ComposedContext {
+  readonly contents: readonly ModelContent[];
+  readonly estimatedTokens: number;
+  /** The recalled turns that fitted, oldest first. */
+  readonly recalled: readonly RecalledTurn[];
+  readonly recentTurns: number;
+  /** How many of the first turns the request holds as a summary. */
+  readonly summarisedTurns: number;
+}
+
+/** Tokens of a turn as it is sent. */
+export function estimateTurnTokens(turn: Turn): number {
+  return estimateTextTokens(turn.prompt) + estimateTextTokens(turn.reply) + 2 * tokensPerMessage;
+}
+
+/** The latest turns that fit the budget, oldest first. The latest one always goes along, whole. */
+export function fitRecent(recent: readonly Turn[], tokens: number): readonly Turn[] {
+  let left = tokens;
+  let first = recent.length;
+  for (const [index, turn] of [...recent.entries()].reverse()) {
+    left -= estimateTurnTokens(turn);
+    if (left < 0 && first < recent.length) break;
+    first = index;
+  }
+  return recent.slice(first);
+}
+
+/** Takes recalled turns in rank order as long as they fit; returns them oldest first. */
+function fitRecalled(
+  recalled: readonly RecalledTurn[],
+  recent: readonly Turn[],
+  tokens: number,
+): readonly RecalledTurn[] {
+  const shown = new Set(recent.map((turn) => turn.id));
+  let left = tokens;
+  const fitting = recalled.filter(({ turn }) => {
+    if (shown.has(turn.id)) return false;
+    const cost = estimateTurnTokens(turn);
+    if (cost > left) return false;
+    left -= cost;
+    return true;
+  });
+  return fitting.sort((a, b) => a.turn.createdAt - b.turn.createdAt);
+}
+
+function recentContents(turn: Turn): ModelContent[] {
+  const said: ModelContent = {
+    role: 'user',
+    parts: [{ type: 'text', text: `${mentionMedia(turn)}${turn.prompt}` }],
+  };
+  if (turn.reply === '') return [said];
+  const verbatim =
+    turn.replyParts !== undefined && turn.model !== undefined
+      ? { model: turn.model, parts: turn.replyParts }
+      : undefined;
+  return [said, { role: 'model', parts: [{ type: 'text', text: turn.reply }], verbatim }];
+}
+
+function fitNotes({ budget, summary }: ContextInput): ConversationSummary | undefined {
+  if (summary === undefined || budget.summary === undefined) return undefined;
+  const text = fitSummary(summary.text, budget.summary.maxTokens);
+  return text === '' ? undefined : { ...summary, text };
+}
+
+/**
+ * Builds the messages of one request: recent turns in their own roles, then one user message that
+ * holds the summary and the recalled turns as quotations, the media with their timestamps (earlier ones
+ * first), and last the prompt.
+ */
+export function composeContext(input: ContextInput): ComposedContext {
+  const recent = fitRecent(input.recent, input.budget.recentTokens);
+  const recalled = fitRecalled(input.recalled, recent, input.budget.recallTokens);
+  const notes = fitNotes(input);
+  const lastParts: ModelPart[] = [];
+  if (notes !== undefined) lastParts.push({ type: 'text', text: quoteNotes(notes) });
+  if (recalled.length > 0) {
+    lastParts.push({ type: 'text', text: quoteTurns(recalled.map(({ turn }) => turn)) });
+  }
+  for (const { at, media } of input.shownAgain ?? []) {
+    lastParts.push({ type: 'text', text: announceAgain(media, at) }, ...mediaParts(media));
+  }
+  for (const media of input.media) lastParts.push(...mediaParts(media));
+  lastParts.push({ type: 'text', text: input.prompt });
+
+  const contents: ModelContent[] = [...recent.flatMap(recentContents), { role: 'user', parts: lastParts }];
+  const allMedia = [...(input.shownAgain ?? []).map(({ media }) => media), ...input.media];
+  let estimatedTokens = allMedia.reduce((sum, media) => sum + media.estimatedTokens, 0);
+  for (const content of contents) {
+    estimatedTokens += tokensPerMessage;
+    for (const part of content.parts)
+      if (part.type === 'text') estimatedTokens += estimateTextTokens(part.text);
+  }
+  const summarisedTurns = notes?.turns ?? 0;
+  return { contents, estimatedTokens, recalled, recentTurns: recent.length, summarisedTurns };
+}

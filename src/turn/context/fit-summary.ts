@@ -1,0 +1,20 @@
+import { estimateTextTokens } from '../../core/estimate-tokens.js';
+
+const sentences = new Intl.Segmenter(undefined, { granularity: 'sentence' });
+
+/** The whole sentences from the first on that fit. */
+export function fitSummary(text: string, maxTokens: number): string {
+  let fitting = '';
+  for (const { segment } of sentences.segment(text)) {
+    const longer = fitting + segment;
+    if (estimateTextTokens(longer.trimEnd()) > maxTokens) break;
+    fitting = longer;
+  }
+  return fitting.trim();
+}
+
+/** Leaves out a last sentence that broke off. */
+export function dropBrokenSentence(text: string): string {
+  const segments = [...sentences.segment(text)].map(({ segment }) => segment);
+  return segments.length > 1 ? segments.slice(0, -1).join('').trim() : text.trim();
+}

@@ -1,0 +1,74 @@
+import type { Clock } from '../../core/clock.js';
+import { KeyPoolExhaustedError } from '../../core/errors.js';
+import type { Failure } from '../../core/failure.js';
+import type { KeyLease, KeyNeed } from '../../keys/key-pool.js';
+import type { ModelCall } from './model-attempt.js';
+
+/** A second call takes only quota that nobody waits for, so it gives up soon. */
+const longestWaitMs = 1_000;
+
+const needless: Failure = {
+  kind: 'incomplete',
+  scope: 'call',
+  message: 'No second call was needed.',
+};
+const beaten: Failure = {
+  kind: 'incomplete',
+  scope: 'call',
+  reason: 'HEDGED',
+  message: 'The call beside it answered first.',
+};
+
+export interface Hedge {
+  readonly clock: Clock;
+  /** How long the first call may be silent. */
+  readonly afterMs: number;
+  readonly acquire: (need: Partial<KeyNeed>) => Promise<KeyLease>;
+  readonly start: (lease: KeyLease) => ModelCall;
+}
+
+/**
+ * The call that says something first: the one given, or a second one on another project, started when
+ * the first is late and there is quota to spare. The other is ended. Fails when both have failed.
+ */
+export async function firstToSpeak(first: ModelCall, hedge: Hedge): Promise<ModelCall> {
+  const begun = (call: ModelCall) => call.begin().then(() => call);
+  if (!(await isLate(first, hedge))) return first;
+  const lease = await leaseBeside(first, hedge);
+  if (lease === undefined) return begun(first);
+  const second = hedge.start(lease);
+  try {
+    const winner = await Promise.any([begun(first), begun(second)]);
+    (winner === first ? second : first).end(beaten);
+    return winner;
+  } catch (error) {
+    throw (error as AggregateError).errors[0];
+  }
+}
+
+async function isLate(call: ModelCall, { afterMs, clock }: Hedge): Promise<boolean> {
+  let timer: unknown;
+  const late = new Promise<boolean>((resolve) => {
+    timer = clock.setTimeout(() => resolve(true), afterMs);
+  });
+  try {
+    return await Promise.race([call.begin().then(() => false), late]);
+  } finally {
+    clock.clearTimeout(timer);
+  }
+}
+
+async function leaseBeside(late: ModelCall, { acquire, clock }: Hedge): Promise<KeyLease | undefined> {
+  const avoidProject = late.lease.key.project;
+  const deadline = clock.now() + longestWaitMs;
+  let lease: KeyLease;
+  try {
+    lease = await acquire({ priority: 'batch', deadline, avoidProject });
+  } catch (error) {
+    if (KeyPoolExhaustedError.isInstance(error)) return undefined;
+    throw error;
+  }
+  if (!late.hasBegun && lease.key.project !== avoidProject) return lease;
+  lease.settle({ ok: false, failure: needless, sent: false });
+  return undefined;
+}

@@ -1,0 +1,159 @@
+import type { Clock } from '../../core/clock.js';
+import { BlockedError, ModelCallError } from '../../core/errors.js';
+import type { Attempt, Failure } from '../../core/failure.js';
+import type { KeyLease } from '../../keys/key-pool.js';
+import type { ChatModel, ModelEvent, ModelRequest } from '../../model/chat-model.js';
+
+/** Reasons of failures that happened before anything was sent, so that no quota was spent. */
+const unsentReasons: ReadonlySet<string> = new Set([
+  'API_KEY_UNUSABLE',
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+const abandoned: Failure = {
+  kind: 'incomplete',
+  scope: 'call',
+  message: 'The caller stopped reading the answer.',
+};
+const unfinished: Failure = {
+  kind: 'incomplete',
+  scope: 'call',
+  message: 'The answer ended without a finish reason.',
+};
+
+export interface ModelCallParts {
+  readonly model: ChatModel;
+  readonly clock: Clock;
+}
+
+export interface ModelCallStart {
+  readonly lease: KeyLease;
+  readonly request: ModelRequest;
+  readonly signal: AbortSignal;
+  /** Whether it runs beside a call that is late. */
+  readonly isHedge: boolean;
+}
+
+/** One call to the model on one lease: what it has said, and how it ended. The lease is settled when it ends. */
+export class ModelCall {
+  readonly lease: KeyLease;
+  readonly model: string;
+  readonly isHedge: boolean;
+  text = '';
+  thoughts = '';
+  /** What went wrong, once something has. */
+  failure: Failure | undefined;
+  readonly #clock: Clock;
+  readonly #startedAt: number;
+  readonly #controller = new AbortController();
+  readonly #unlink: () => void;
+  readonly #events: AsyncIterator<ModelEvent>;
+  #first: Promise<IteratorResult<ModelEvent>> | undefined;
+  #hasBegun = false;
+  #endedAt: number | undefined;
+
+  constructor({ clock, model }: ModelCallParts, { isHedge, lease, request, signal }: ModelCallStart) {
+    this.lease = lease;
+    this.model = request.model;
+    this.isHedge = isHedge;
+    this.#clock = clock;
+    this.#startedAt = clock.now();
+    const onAbort = () => this.#controller.abort(signal.reason);
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+    this.#unlink = () => signal.removeEventListener('abort', onAbort);
+    const { project, value: apiKey } = lease.key;
+    const options = { apiKey, project, signal: this.#controller.signal };
+    this.#events = model.stream(request, options)[Symbol.asyncIterator]();
+  }
+
+  /** What the reply says about this call. */
+  get attempt(): Attempt {
+    return {
+      model: this.model,
+      keyId: this.lease.key.id,
+      startedAt: this.#startedAt,
+      durationMs: (this.#endedAt ?? this.#clock.now()) - this.#startedAt,
+      ...(this.isHedge && { isHedge: true }),
+      ...(this.failure && { failure: this.failure }),
+    };
+  }
+
+  /** Whether something has been said, or the call has ended. */
+  get hasBegun(): boolean {
+    return this.#hasBegun || this.#endedAt !== undefined;
+  }
+
+  /** Resolves when the first event is there; `next` gives it. */
+  begin(): Promise<IteratorResult<ModelEvent>> {
+    this.#first ??= this.#read();
+    return this.#first;
+  }
+
+  /**
+   * The next event; `finish` is the last.
+   *
+   * @throws What the model threw; `failure` says what it means.
+   */
+  async next(): Promise<ModelEvent> {
+    const first = this.#first;
+    this.#first = undefined;
+    const { done, value: event } = await (first ?? this.#read());
+    if (done) {
+      this.end(unfinished);
+      throw new ModelCallError(unfinished);
+    }
+    if (event.type === 'text') this.text += event.text;
+    else if (event.type === 'thought') this.thoughts += event.text;
+    else {
+      this.#close();
+      this.lease.settle({ ok: true, usage: event.usage });
+      await this.#events.return?.();
+    }
+    return event;
+  }
+
+  /** Ends the call, unless it has ended: nothing more is read, and the lease is settled with `failure`. */
+  end(failure: Failure = abandoned): void {
+    if (this.#endedAt !== undefined) return;
+    this.failure = failure;
+    this.#close();
+    this.lease.settle({ ok: false, failure, sent: !unsentReasons.has(failure.reason ?? '') });
+    this.#controller.abort();
+    // The iterator may be waiting for the abort to reach it; how it ends no longer matters to anyone.
+    const ignore = () => undefined;
+    this.#first?.catch(ignore);
+    this.#events.return?.().catch(ignore);
+  }
+
+  async #read(): Promise<IteratorResult<ModelEvent>> {
+    try {
+      const result = await this.#events.next();
+      this.#hasBegun = true;
+      return result;
+    } catch (error) {
+      this.end(this.#controller.signal.aborted ? abandoned : failureOf(error));
+      throw error;
+    }
+  }
+
+  #close(): void {
+    this.#endedAt = this.#clock.now();
+    this.#unlink();
+  }
+}
+
+/** A fault of any origin as a `Failure`. What no `ChatModel` should throw counts as an internal fault. */
+function failureOf(error: unknown): Failure {
+  if (ModelCallError.isInstance(error)) return error.failure;
+  if (BlockedError.isInstance(error)) {
+    return { kind: 'blocked', scope: 'call', message: error.message, reason: error.reason, cause: error };
+  }
+  const message = error instanceof Error ? error.message : String(error);
+  return { kind: 'internal', scope: 'call', message: `The model adapter failed: ${message}`, cause: error };
+}

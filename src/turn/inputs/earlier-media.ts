@@ -1,0 +1,93 @@
+import type { Emitter } from '../../core/emitter.js';
+import type { PreparedMedia } from '../../core/media.js';
+import type { RecalledTurn, Turn } from '../../core/turn.js';
+import type { MediaArchive } from '../../memory/media-archive.js';
+import { unlessMemoryFails } from '../best-effort.js';
+import type { Call } from '../call-scope.js';
+import type { ChatEvents } from '../chat-events.js';
+import { chooseShownAgain, detailOfShownAgain, type ShownAgain } from '../context/choose-earlier-media.js';
+import type { MediaShownAgain } from '../context/compose.js';
+
+interface ArchiveParts {
+  readonly archive: MediaArchive | undefined;
+  readonly events: Emitter<ChatEvents>;
+}
+
+/** What the choice depends on, beside the prompt. */
+interface Around {
+  readonly media: readonly PreparedMedia[];
+  readonly recent: readonly Turn[];
+  readonly recalled: readonly RecalledTurn[];
+  readonly maxTokens: number;
+}
+
+/** The attachments of earlier turns that the prompt is about. Not being able to read them costs no answer. */
+export async function showEarlierMedia(
+  parts: ArchiveParts,
+  call: Call,
+  { maxTokens, media, recalled, recent }: Around,
+): Promise<readonly MediaShownAgain[]> {
+  const { archive } = parts;
+  const { conversation, request } = call;
+  if (archive === undefined || maxTokens === 0) return [];
+  const shown = await unlessMemoryFails(parts, call, async () => {
+    const archived = await archive.list(conversation);
+    const attached = media.map(({ fingerprint }) => fingerprint);
+    const chosen = chooseShownAgain({
+      prompt: request.prompt,
+      archived,
+      attached,
+      recent,
+      recalled,
+      maxTokens,
+    });
+    return Promise.all(
+      chosen.map(async (choice) => {
+        const data = await archive.load(conversation, choice.media.id);
+        return data && { at: choice.media.firstAt, media: toPrepared(choice, data) };
+      }),
+    );
+  });
+  return (shown ?? []).filter((again) => again !== undefined);
+}
+
+/** Keeps what was attached, so that a later prompt about it can show it again. */
+export async function keepMedia(
+  parts: ArchiveParts,
+  call: Call,
+  media: readonly PreparedMedia[],
+): Promise<void> {
+  const { archive } = parts;
+  if (archive === undefined || media.length === 0) return;
+  await unlessMemoryFails(parts, call, async () => {
+    await Promise.all(
+      media.map(async (each) => {
+        const { parts, estimatedTokens } = (await each.stills?.()) ?? each;
+        const kept = { ...each, parts, estimatedTokens };
+        await archive.keep(call.conversation, kept, call.startedAt);
+      }),
+    );
+  });
+}
+
+function toPrepared(
+  { estimatedTokens, media, parts }: ShownAgain,
+  data: readonly Uint8Array[],
+): PreparedMedia {
+  const { fingerprint, kind, name, source } = media;
+  return {
+    kind,
+    name,
+    fingerprint,
+    source,
+    estimatedTokens,
+    parts: parts.flatMap((index) => {
+      const part = media.parts[index];
+      const bytes = data[index];
+      if (part === undefined || bytes === undefined) return [];
+      return [
+        { ...part, data: bytes, ...(part.mimeType.startsWith('image/') && { detail: detailOfShownAgain }) },
+      ];
+    }),
+  };
+}

@@ -1,0 +1,64 @@
+import type { Attempt, Failure } from '../core/failure.js';
+import type { MediaProgress, PreparedMedia } from '../core/media.js';
+import type { FinishReason, RecalledTurn, TurnMedia, Usage } from '../core/turn.js';
+
+/** Where the time of one call went, in milliseconds. */
+export interface Timings {
+  readonly totalMs: number;
+  readonly mediaMs: number;
+  readonly memoryMs: number;
+  /** Waiting for a key, all attempts together. */
+  readonly queueMs: number;
+  /** From the start of the call to the first visible text. */
+  readonly firstTokenMs?: number | undefined;
+}
+
+/** A finished answer. */
+export interface Reply {
+  readonly text: string;
+  /** Thought summaries, when they were asked for; kept apart from the text. */
+  readonly thoughts: string;
+  readonly sessionId: string;
+  readonly turnId: string;
+  readonly model: string;
+  readonly usage?: Usage | undefined;
+  readonly finishReason: FinishReason;
+  readonly media: readonly PreparedMedia[];
+  /** Attachments of earlier turns that the prompt was about and that were shown again. */
+  readonly shownAgain: readonly TurnMedia[];
+  /** Earlier turns that were found by meaning and shown to the model, oldest first. */
+  readonly recalled: readonly RecalledTurn[];
+  /** How many recent turns were sent verbatim. */
+  readonly recentTurns: number;
+  /** How many of the first turns were shown to the model as a summary; 0 with `context.summary` off. */
+  readonly summarisedTurns: number;
+  readonly attempts: readonly Attempt[];
+  readonly timings: Timings;
+  /** Whether the turn is durably stored. `false` with memory off, or when storing failed (see the `failure` event). */
+  readonly remembered: boolean;
+}
+
+/** What `chat.stream()` yields, in this order: media and recall (interleaved), then attempts with their text, then done. */
+export type ChatPart =
+  | {
+      readonly type: 'media';
+      /** Position of the attachment in the request. */
+      readonly index: number;
+      readonly progress: MediaProgress;
+      /** Present once `progress.stage` is `ready`. */
+      readonly media?: PreparedMedia | undefined;
+    }
+  | { readonly type: 'recall'; readonly turns: readonly RecalledTurn[]; readonly recentTurns: number }
+  | {
+      readonly type: 'attempt';
+      readonly attempt: number;
+      readonly model: string;
+      readonly keyId: string;
+      /** Whether it is a second call beside one that is late (option `hedge`). */
+      readonly isHedge?: boolean | undefined;
+    }
+  | { readonly type: 'thought'; readonly text: string }
+  | { readonly type: 'text'; readonly text: string }
+  /** Drop the text received so far: another attempt begins the answer anew. */
+  | { readonly type: 'restart'; readonly failure: Failure }
+  | { readonly type: 'done'; readonly reply: Reply };
