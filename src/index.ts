@@ -24,11 +24,11 @@ export type * from './core/turn.js';
 export type {
   KeyEvent,
   KeyLease,
-  KeyNeed,
   KeyPool,
   KeyPoolStats,
   KeyStats,
   LeaseOutcome,
+  LeaseRequest as KeyNeed,
   LimitStats,
   WindowStats,
 } from './keys/key-pool.js';

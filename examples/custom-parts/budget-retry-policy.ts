@@ -31,7 +31,7 @@ export class BudgetRetryPolicy implements RetryPolicy {
     const { budgetMs, paceMs } = this.#options;
     if (lasting.includes(failure.kind)) return undefined;
     // A bad key or a spent quota is the pool's to route around: the next key may serve at once.
-    const delayMs = failure.scope === 'key' || failure.scope === 'pair' ? 0 : paceMs;
+    const delayMs = failure.scope === 'key' || failure.scope === 'project-model' ? 0 : paceMs;
     return elapsedMs + delayMs < budgetMs ? { delayMs } : undefined;
   }
 }

@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises';
 import { mkdir, open, readFile, rename, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type {
-  CallOptions,
+  AbortOptions,
   Conversation,
   ForgetTarget,
   MemoryStats,
@@ -51,7 +51,7 @@ export class JsonLinesStore implements MemoryStore {
     }
   }
 
-  append(turn: Turn, options: CallOptions = {}): Promise<void> {
+  append(turn: Turn, options: AbortOptions = {}): Promise<void> {
     return this.#write(options, async () => {
       if (this.#turns.some((known) => known.id === turn.id && isMeant(known, turn))) return;
       const line = `${JSON.stringify(turn)}\n`;
@@ -64,7 +64,7 @@ export class JsonLinesStore implements MemoryStore {
 
   async recent(
     conversation: Conversation,
-    options: CallOptions & { readonly limit: number },
+    options: AbortOptions & { readonly limit: number },
   ): Promise<readonly Turn[]> {
     this.#check(options);
     if (options.limit === 0) return [];
@@ -75,7 +75,7 @@ export class JsonLinesStore implements MemoryStore {
   async recall(
     conversation: Conversation,
     query: string,
-    options: CallOptions & { readonly limit: number },
+    options: AbortOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]> {
     this.#check(options);
     const words = query.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
@@ -90,7 +90,7 @@ export class JsonLinesStore implements MemoryStore {
       .slice(0, options.limit);
   }
 
-  async forget(target: ForgetTarget, options: CallOptions = {}): Promise<number> {
+  async forget(target: ForgetTarget, options: AbortOptions = {}): Promise<number> {
     return this.#write(options, async () => {
       const kept = this.#turns.filter((turn) => !isMeant(turn, target));
       const forgotten = this.#turns.length - kept.length;
@@ -129,7 +129,7 @@ export class JsonLinesStore implements MemoryStore {
     this.#file = await open(this.#path, 'a');
   }
 
-  async #write<T>(options: CallOptions, write: () => Promise<T>): Promise<T> {
+  async #write<T>(options: AbortOptions, write: () => Promise<T>): Promise<T> {
     this.#check(options);
     const result = this.#writing.then(write);
     // Its own caller hears of a failure below; the next write only waits for this one to be over.
@@ -143,7 +143,7 @@ export class JsonLinesStore implements MemoryStore {
     }
   }
 
-  #check({ signal }: CallOptions = {}): void {
+  #check({ signal }: AbortOptions = {}): void {
     signal?.throwIfAborted();
     if (this.#isClosed) throw new MemoryError('The memory store is closed; open a new one.');
   }

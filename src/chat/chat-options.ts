@@ -32,7 +32,7 @@ export interface MultimodalChatOptions {
         readonly baseDelayMs?: number | undefined;
         readonly maxDelayMs?: number | undefined;
         /** What to do when an answer breaks off after part of it was shown. Default `restart`. */
-        readonly whenVisible?: 'restart' | 'fail' | undefined;
+        readonly onPartialOutput?: 'restart' | 'fail' | undefined;
       }
     | RetryPolicy
     | undefined;

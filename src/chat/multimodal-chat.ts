@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { CallOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/call-options.js';
 import { type ConversationName, withTenant } from '../core/conversation.js';
 import { Emitter } from '../core/emitter.js';
 import { ConfigurationError, MultimodalChatError } from '../core/errors.js';
@@ -8,9 +8,9 @@ import type { ForgetTarget } from '../memory/memory-store.js';
 import type { Call } from '../turn/call-scope.js';
 import { openCall } from '../turn/call-scope.js';
 import type { ChatEvents } from '../turn/chat-events.js';
-import type { ChatPart, Reply } from '../turn/reply.js';
-import type { AnswerParts } from '../turn/run-turn.js';
-import { answer } from '../turn/run-turn.js';
+import type { ChatStreamEvent, Reply } from '../turn/reply.js';
+import type { TurnDeps } from '../turn/run-turn.js';
+import { runTurn } from '../turn/run-turn.js';
 import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
 import type { ChatStats } from './chat-stats.js';
 import type { ChatParts } from './default-parts.js';
@@ -41,7 +41,7 @@ const defaultHistoryTurns = 100;
 export class MultimodalChat implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #parts: ChatParts;
-  readonly #answerParts: AnswerParts;
+  readonly #answerParts: TurnDeps;
   readonly #events = new Emitter<ChatEvents>();
   readonly #running = new Set<Call>();
   readonly #startedAt: number;
@@ -106,12 +106,12 @@ export class MultimodalChat implements AsyncDisposable {
    *
    * @throws The same as `send`, from the iteration.
    */
-  async *stream(request: ChatRequest): AsyncGenerator<ChatPart, void, undefined> {
+  async *stream(request: ChatRequest): AsyncGenerator<ChatStreamEvent, void, undefined> {
     const call = this.#open(request);
     let outcome: 'succeeded' | 'failed' | 'left' = 'left';
     const { conversation, turnId } = call;
     try {
-      for await (const part of answer(this.#answerParts, call)) {
+      for await (const part of runTurn(this.#answerParts, call)) {
         if (part.type === 'done') outcome = 'succeeded';
         else if (part.type === 'attempt' && part.isHedge) this.#hedged += 1;
         yield part;
@@ -133,7 +133,7 @@ export class MultimodalChat implements AsyncDisposable {
   /** The turns of a conversation, oldest first; at most the last `limit` (default 100). Empty with memory off. */
   async history(
     conversation: ConversationName,
-    options: CallOptions & { readonly limit?: number | undefined } = {},
+    options: AbortOptions & { readonly limit?: number | undefined } = {},
   ): Promise<readonly Turn[]> {
     const { memory } = this.#parts;
     if (memory === undefined) return [];

@@ -95,7 +95,7 @@ const retrySchema = z.strictObject({
   maxAttempts: atLeastOne.optional(),
   baseDelayMs: durationMs.optional(),
   maxDelayMs: durationMs.optional(),
-  whenVisible: z.enum(['restart', 'fail']).optional(),
+  onPartialOutput: z.enum(['restart', 'fail']).optional(),
 });
 
 /** Typed by the options themselves, so that a new one cannot be forgotten here. */

@@ -6,9 +6,9 @@ import { BackoffRetryPolicy } from '../retry/backoff-retry-policy.js';
 import { openCall } from '../turn/call-scope.js';
 import { fewestTurnTokens, fitRecent } from '../turn/context/compose.js';
 import { dropBrokenSentence, fitSummary } from '../turn/context/fit-summary.js';
-import { estimateRequestTokens, summaryRequest, turnsToSummarise } from '../turn/context/summary.js';
-import { type AttemptPart, attemptAnswer } from '../turn/generate/attempt-loop.js';
-import type { AnswerParts } from '../turn/run-turn.js';
+import { estimateRequestTokens, summaryRequest, turnsToSummarize } from '../turn/context/summary.js';
+import { type AttemptEvent, generate } from '../turn/generate/attempt-loop.js';
+import type { TurnDeps } from '../turn/run-turn.js';
 import type { SummaryStats } from './chat-stats.js';
 import type { ResolvedOptions } from './parse-options.js';
 
@@ -27,9 +27,9 @@ interface Pause {
   readonly until: number;
 }
 
-type Answered = Extract<AttemptPart, { type: 'answered' }>;
+type Answered = Extract<AttemptEvent, { type: 'answered' }>;
 
-interface RollingSummaryOptions extends Pick<AnswerParts, 'events' | 'keyPool' | 'model' | 'options'> {
+interface RollingSummaryOptions extends Pick<TurnDeps, 'events' | 'keyPool' | 'model' | 'options'> {
   readonly memory: MemoryStore;
   readonly summaries: ConversationSummaries;
   readonly settings: NonNullable<ResolvedOptions['context']['summary']>;
@@ -93,10 +93,10 @@ export class RollingSummary {
     await new Promise((resolve) => setImmediate(resolve));
     const summary = await summaries.read(conversation, { signal });
     const limit = recentTurns + Math.ceil(settings.everyTokens / fewestTurnTokens);
-    const uncovered = await summaries.uncovered(conversation, { limit, signal });
+    const uncovered = await summaries.turnsAfterSummary(conversation, { limit, signal });
     const latest = await memory.recent(conversation, { limit: recentTurns, signal });
     const recent = fitRecent(latest, recentTokens);
-    const turns = turnsToSummarise({ recent, uncovered }, settings.everyTokens);
+    const turns = turnsToSummarize({ recent, uncovered }, settings.everyTokens);
     const last = turns.at(-1);
     if (last === undefined) return;
 
@@ -142,7 +142,7 @@ export class RollingSummary {
     const scope = openCall(clock, longestCallMs, this.#stop.signal);
     let answered: Answered | undefined;
     try {
-      const parts = attemptAnswer(
+      const parts = generate(
         { keyPool, model, retry: this.#retry, clock },
         {
           request,
@@ -190,7 +190,7 @@ export function makeRollingSummary({
   memory,
   model,
   options,
-}: AnswerParts): RollingSummary | undefined {
+}: TurnDeps): RollingSummary | undefined {
   const { summary: settings } = options.context;
   const summaries = memory?.summaries;
   if (settings === undefined || memory === undefined || summaries === undefined) return undefined;

@@ -1,5 +1,5 @@
 /** Accepted by everything that waits. */
-export interface CallOptions {
+export interface AbortOptions {
   /** Aborting it stops the work and rejects with `signal.reason`, untouched. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -16,7 +16,7 @@ export type FailureKind =
   | 'billing';
 
 /** Who is to blame, and so what to avoid next: this call, the key, (project, model), the project or the model. */
-export type FailureScope = 'call' | 'key' | 'pair' | 'project' | 'model';
+export type FailureScope = 'call' | 'key' | 'project-model' | 'project' | 'model';
 
 /** What went wrong with one call, and whose fault it is. Holds no secret. */
 export interface Failure {

@@ -88,13 +88,13 @@ export interface PreparedMedia {
    * A clip that is uploaded whole as frames, by which it can be shown again when the upload is gone; nothing
    * where it cannot be decoded here. To be called before `release`.
    */
-  stills?(): Promise<Stills | undefined>;
+  asFrames?(): Promise<MediaFrames | undefined>;
   /** Removes the temporary files that the parts name, where there are any. Never rejects. */
   release?(): Promise<void>;
 }
 
 /** What a clip looks like, in place of the clip. */
-export type Stills = Pick<PreparedMedia, 'parts' | 'estimatedTokens'>;
+export type MediaFrames = Pick<PreparedMedia, 'parts' | 'estimatedTokens'>;
 
 /** How far the preparation of one attachment has come. */
 export interface MediaProgress {

@@ -1,4 +1,4 @@
-import type { ChatPart } from '../index.js';
+import type { ChatStreamEvent } from '../index.js';
 import { wirePart } from './wire-reply.js';
 
 const encoder = new TextEncoder();
@@ -20,7 +20,7 @@ export interface EventStreamOptions {
 
 /** The parts of an answer as server-sent events, made only as fast as they are read. */
 export function eventStream(
-  parts: AsyncIterable<ChatPart>,
+  parts: AsyncIterable<ChatStreamEvent>,
   { heartbeatMs, describe, abort, finish }: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
   const iterator = parts[Symbol.asyncIterator]();

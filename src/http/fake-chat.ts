@@ -1,4 +1,4 @@
-import type { ChatPart, ChatRequest, ChatStats, Reply, Turn } from '../index.js';
+import type { ChatRequest, ChatStats, ChatStreamEvent, Reply, Turn } from '../index.js';
 import type { ServedChat } from './served-chat.js';
 
 /** What a fake chat was asked, and how it answers. */
@@ -11,7 +11,7 @@ export interface FakeAnswers {
   /** Runs before the answer; may throw, read the request's files, or wait. */
   readonly before?: (request: ChatRequest) => Promise<void> | void;
   /** Parts that come before `done`. Default: one text. */
-  readonly parts?: readonly ChatPart[];
+  readonly parts?: readonly ChatStreamEvent[];
   readonly reply?: Partial<Reply>;
   readonly stats?: Partial<ChatStats>;
   readonly turns?: readonly Turn[];
@@ -21,7 +21,7 @@ export interface FakeAnswers {
 export function fakeChat(answers: FakeAnswers = {}): FakeChat {
   const requests: ChatRequest[] = [];
   const forgotten: unknown[] = [];
-  async function* stream(request: ChatRequest): AsyncGenerator<ChatPart, void, undefined> {
+  async function* stream(request: ChatRequest): AsyncGenerator<ChatStreamEvent, void, undefined> {
     requests.push(request);
     await answers.before?.(request);
     request.signal?.throwIfAborted();
@@ -64,13 +64,13 @@ function fakeReply(reply: Partial<Reply> = {}): Reply {
     usage: { inputTokens: 10, outputTokens: 2, thoughtTokens: 0, totalTokens: 12 },
     finishReason: 'stop',
     media: [],
-    shownAgain: [],
+    reattachedMedia: [],
     recalled: [],
     recentTurns: 0,
-    summarisedTurns: 0,
+    summarizedTurns: 0,
     attempts: [],
     timings: { totalMs: 1234, mediaMs: 0, memoryMs: 1, queueMs: 0, firstTokenMs: 900 },
-    remembered: true,
+    stored: true,
     ...reply,
   };
 }

@@ -49,7 +49,7 @@ describe('the reply of POST /infer', () => {
         media: [clip],
         recalled: [{ turn, score: 0.5 }],
         recentTurns: 2,
-        summarisedTurns: 9,
+        summarizedTurns: 9,
         attempts: [{ ...attempt, failure }, attempt],
       },
     });

@@ -1,6 +1,6 @@
 import type {
   Attempt,
-  ChatPart,
+  ChatStreamEvent,
   PreparedMedia,
   RecalledTurn,
   Reply,
@@ -29,10 +29,10 @@ export function wireReply(reply: Reply, options: WireOptions): object {
     thoughts: reply.thoughts === '' ? undefined : reply.thoughts,
     usage: reply.usage === undefined ? null : wireUsage(reply.usage),
     media: reply.media.map((media) => wireMedia(media, options)),
-    shown_again: reply.shownAgain.map(({ name, kind }) => ({ name, kind })),
+    shown_again: reply.reattachedMedia.map(({ name, kind }) => ({ name, kind })),
     recalled: reply.recalled.map(wireRecalled),
     recent_turns: reply.recentTurns,
-    summarised_turns: reply.summarisedTurns,
+    summarised_turns: reply.summarizedTurns,
     attempts: reply.attempts.map(wireAttempt),
     timings: {
       total_ms: reply.timings.totalMs,
@@ -41,7 +41,7 @@ export function wireReply(reply: Reply, options: WireOptions): object {
       queue_ms: reply.timings.queueMs,
       first_token_ms: reply.timings.firstTokenMs,
     },
-    remembered: reply.remembered,
+    remembered: reply.stored,
   };
 }
 
@@ -61,7 +61,7 @@ export function wireTurn(turn: Turn): object {
 const wireRecalled = ({ turn, score }: RecalledTurn): object => ({ ...wireTurn(turn), score });
 
 /** The name and the data of the server-sent event that tells of one part of an answer. */
-export function wirePart(part: ChatPart): { readonly event: string; readonly data: object } {
+export function wirePart(part: ChatStreamEvent): { readonly event: string; readonly data: object } {
   switch (part.type) {
     case 'media':
       return {

@@ -1,9 +1,9 @@
-import type { CallOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/call-options.js';
 import type { Failure } from '../core/failure.js';
 import type { Usage } from '../core/turn.js';
 
 /** What a call needs from the pool. */
-export interface KeyNeed {
+export interface LeaseRequest {
   readonly model: string;
   /** Expected input tokens; they are reserved until the lease is settled. */
   readonly estimatedTokens: number;
@@ -142,7 +142,7 @@ export interface KeyEvent {
  * Shipped: `ScheduledKeyPool`.
  */
 export interface KeyPool {
-  acquire(need: KeyNeed, options?: CallOptions): Promise<KeyLease>;
+  acquire(need: LeaseRequest, options?: AbortOptions): Promise<KeyLease>;
   stats(): Promise<KeyPoolStats>;
   /** The values of all keys, so that none is shown where a reply gives one away. */
   secrets?(): readonly string[];

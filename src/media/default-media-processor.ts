@@ -1,5 +1,5 @@
 import { MediaError } from '../core/errors.js';
-import type { MediaKind, MediaSource, PreparedMedia, Stills } from '../core/media.js';
+import type { MediaFrames, MediaKind, MediaSource, PreparedMedia } from '../core/media.js';
 import { settingsFor } from './budget/detail-budget.js';
 import { locateFfmpeg } from './ffmpeg/ffmpeg-location.js';
 import {
@@ -17,7 +17,7 @@ import { removeAbandonedWorkspaces, Workspace } from './source/workspace.js';
 import { prepareWholeClip } from './video/whole-clip.js';
 import { Deadline } from './work/deadline.js';
 import { PreparedCache } from './work/prepared-cache.js';
-import type { PreparedParts } from './work/prepared-parts.js';
+import type { PreparedContent } from './work/prepared-parts.js';
 import { type ReportProgress, trackProgress } from './work/progress.js';
 import { Semaphore } from './work/semaphore.js';
 import { SharedWork } from './work/shared-work.js';
@@ -26,7 +26,7 @@ import { SharedWork } from './work/shared-work.js';
 const pictureConcurrency = 4;
 
 /** What does not depend on how the source was called. */
-type Prepared = PreparedParts & { readonly kind: MediaKind; readonly fingerprint: string };
+type Prepared = PreparedContent & { readonly kind: MediaKind; readonly fingerprint: string };
 
 /**
  * Prepares pictures, clips, recordings and documents with sharp and ffmpeg: upright and in the right
@@ -161,7 +161,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
     source: LocalSource,
     format: SniffedFormat,
     settings: MediaSettings,
-  ): Promise<Stills | undefined> {
+  ): Promise<MediaFrames | undefined> {
     const key = keyOf(source, format, settings);
     const known = this.#cache.get(key);
     if (known) return known;

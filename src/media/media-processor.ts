@@ -1,7 +1,7 @@
-import type { CallOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/call-options.js';
 import type { MediaProgress, MediaSource, PreparedMedia } from '../core/media.js';
 
-export interface PrepareOptions extends CallOptions {
+export interface PrepareOptions extends AbortOptions {
   /** What the attachment may cost, in tokens; a processor shows less of it to stay below. Default: no limit. */
   readonly maxTokens?: number | undefined;
   readonly onProgress?: ((progress: MediaProgress) => void) | undefined;

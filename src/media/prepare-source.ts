@@ -8,7 +8,7 @@ import type { MediaSettings } from './media-options.js';
 import type { SniffedFormat } from './source/sniff.js';
 import type { LocalSource } from './source/source.js';
 import { prepareClip } from './video/prepare-video.js';
-import type { PreparedParts } from './work/prepared-parts.js';
+import type { PreparedContent } from './work/prepared-parts.js';
 import type { ReportProgress } from './work/progress.js';
 
 /**
@@ -22,7 +22,7 @@ export async function convert(
   settings: MediaSettings,
   report: ReportProgress,
   signal: AbortSignal,
-): Promise<PreparedParts> {
+): Promise<PreparedContent> {
   if (format.kind === 'document') return prepareDocument(source, format.mimeType, settings);
   if (format.kind === 'image') return convertPicture(source, format.mimeType, settings, report, signal);
   const { demuxer } = format;
@@ -37,7 +37,7 @@ async function convertPicture(
   settings: MediaSettings,
   report: ReportProgress,
   signal: AbortSignal,
-): Promise<PreparedParts> {
+): Promise<PreparedContent> {
   const { name, bytes } = source;
   const data = (await toReadable(source, mimeType, settings, signal)) ?? source.data ?? (await source.path());
   return prepareImage({ name, mimeType, bytes, data }, settings, report, signal);

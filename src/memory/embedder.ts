@@ -1,4 +1,4 @@
-import type { CallOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/call-options.js';
 
 /**
  * Turns texts into vectors whose cosine tells how near they are in meaning.
@@ -13,6 +13,6 @@ export interface Embedder {
   readonly dimensions: number;
   embed(
     texts: readonly string[],
-    options: CallOptions & { readonly purpose: 'document' | 'query' },
+    options: AbortOptions & { readonly purpose: 'document' | 'query' },
   ): Promise<readonly Float32Array[]>;
 }

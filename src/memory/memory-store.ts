@@ -1,4 +1,4 @@
-import type { CallOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/call-options.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 
 /** Which turns to drop: one conversation, all of a tenant, or all that are older than a date. */
@@ -24,7 +24,7 @@ export interface ReindexProgress {
   readonly total: number;
 }
 
-export interface ReindexOptions extends CallOptions {
+export interface ReindexOptions extends AbortOptions {
   /** Called at the start and after every batch. */
   readonly onProgress?: ((progress: ReindexProgress) => void) | undefined;
 }
@@ -50,17 +50,17 @@ export interface ConversationSummary {
  * - nothing is ever read across conversations or tenants; failures are `MemoryError`.
  */
 export interface ConversationSummaries {
-  read(conversation: Conversation, options?: CallOptions): Promise<ConversationSummary | undefined>;
+  read(conversation: Conversation, options?: AbortOptions): Promise<ConversationSummary | undefined>;
   /** At most `limit` of the turns that the summary does not cover, oldest first. */
-  uncovered(
+  turnsAfterSummary(
     conversation: Conversation,
-    options: CallOptions & { readonly limit: number },
+    options: AbortOptions & { readonly limit: number },
   ): Promise<readonly Turn[]>;
   /**
    * Replaces the summary. Resolves with `false`, and keeps nothing, when the first `turns` turns do not end
    * with `lastTurn`, because some were forgotten meanwhile, or one that covers as many is there already.
    */
-  keep(conversation: Conversation, summary: ConversationSummary, options?: CallOptions): Promise<boolean>;
+  keep(conversation: Conversation, summary: ConversationSummary, options?: AbortOptions): Promise<boolean>;
 }
 
 /**
@@ -80,19 +80,19 @@ export interface ConversationSummaries {
  * `memoryStoreContract` from `multimodal-chat/testing`.
  */
 export interface MemoryStore {
-  append(turn: Turn, options?: CallOptions): Promise<void>;
+  append(turn: Turn, options?: AbortOptions): Promise<void>;
   /** The last `limit` turns, oldest first. */
   recent(
     conversation: Conversation,
-    options: CallOptions & { readonly limit: number },
+    options: AbortOptions & { readonly limit: number },
   ): Promise<readonly Turn[]>;
   /** At most `limit` turns that bear on the query, best first. */
   recall(
     conversation: Conversation,
     query: string,
-    options: CallOptions & { readonly limit: number },
+    options: AbortOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]>;
-  forget(target: ForgetTarget, options?: CallOptions): Promise<number>;
+  forget(target: ForgetTarget, options?: AbortOptions): Promise<number>;
   stats(): Promise<MemoryStats>;
   /**
    * Embeds every turn that has no vector of the current embedder, after it was changed for another or

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/call-options.js';
 import type { MediaDetail, MediaExcerpt } from '../core/media.js';
 import type { FinishReason, Usage } from '../core/turn.js';
 
@@ -83,7 +83,7 @@ export type ModelEvent =
     };
 
 /** The key of one call. */
-export interface ModelCallOptions extends CallOptions {
+export interface ModelCallOptions extends AbortOptions {
   readonly apiKey: string;
   /** The project of the key, which owns what is uploaded with it. */
   readonly project?: string | undefined;

@@ -21,7 +21,7 @@ function decide(
     triedModels: [model],
     attempt: 1,
     elapsedMs: 0,
-    visible: false,
+    hasEmittedText: false,
     ...rest,
   });
 }
@@ -35,25 +35,25 @@ const never = undefined;
 const table: readonly [FailureKind, FailureScope, RetryDecision | undefined, RetryDecision | undefined][] = [
   ['rate-limit', 'call', never, never],
   ['rate-limit', 'key', atOnce, atOnce],
-  ['rate-limit', 'pair', atOnce, atOnce],
+  ['rate-limit', 'project-model', atOnce, atOnce],
   ['rate-limit', 'project', atOnce, atOnce],
   ['rate-limit', 'model', never, next],
-  ['daily-quota', 'pair', atOnce, atOnce],
+  ['daily-quota', 'project-model', atOnce, atOnce],
   ['daily-quota', 'project', atOnce, atOnce],
   ['daily-quota', 'model', never, next],
-  ['no-quota', 'pair', atOnce, atOnce],
+  ['no-quota', 'project-model', atOnce, atOnce],
   ['no-quota', 'model', never, next],
   ['auth', 'key', atOnce, atOnce],
   ['auth', 'project', atOnce, atOnce],
   ['auth', 'call', never, never],
   ['permission', 'key', atOnce, atOnce],
-  ['permission', 'pair', atOnce, atOnce],
+  ['permission', 'project-model', atOnce, atOnce],
   ['permission', 'project', atOnce, atOnce],
   ['permission', 'call', never, never],
   ['billing', 'project', atOnce, atOnce],
   ['billing', 'key', atOnce, atOnce],
   ['model-unavailable', 'model', never, next],
-  ['model-unavailable', 'pair', never, next],
+  ['model-unavailable', 'project-model', never, next],
   ['overloaded', 'model', later, later],
   ['overloaded', 'call', later, later],
   ['internal', 'model', later, later],
@@ -76,14 +76,16 @@ describe('BackoffRetryPolicy', () => {
 
   describe.each([false, true])('with text shown: %s', (visible) => {
     it.each(table)('answers %s of scope %s', (kind, scope, alone, withFallback) => {
-      expect(decide(kind, scope, { visible })).toEqual(alone);
-      expect(decide(kind, scope, { visible }, { fallbackModels: [fallback] })).toEqual(withFallback);
+      expect(decide(kind, scope, { hasEmittedText: visible })).toEqual(alone);
+      expect(decide(kind, scope, { hasEmittedText: visible }, { fallbackModels: [fallback] })).toEqual(
+        withFallback,
+      );
     });
   });
 
   it.each(table)('gives up on %s of scope %s once text was shown, when told so', (kind, scope) => {
-    const options = { whenVisible: 'fail', fallbackModels: [fallback] } as const;
-    expect(decide(kind, scope, { visible: true }, options)).toBeUndefined();
+    const options = { onPartialOutput: 'fail', fallbackModels: [fallback] } as const;
+    expect(decide(kind, scope, { hasEmittedText: true }, options)).toBeUndefined();
   });
 
   it('gives up on an unsupported location, which is the same for every key and model', () => {

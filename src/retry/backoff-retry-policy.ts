@@ -15,7 +15,7 @@ export interface BackoffRetryPolicyOptions {
   /** Models to go on with, in this order, when a model cannot answer. Default none. */
   readonly fallbackModels?: readonly string[] | undefined;
   /** What to do when the answer breaks off after part of it was shown. Default `restart`. */
-  readonly whenVisible?: 'restart' | 'fail' | undefined;
+  readonly onPartialOutput?: 'restart' | 'fail' | undefined;
   /** Source of jitter, from 0 to 1. Default `Math.random`. */
   readonly random?: (() => number) | undefined;
 }
@@ -38,7 +38,7 @@ export class BackoffRetryPolicy implements RetryPolicy {
   readonly #baseDelayMs: number;
   readonly #maxDelayMs: number;
   readonly #fallbackModels: readonly string[];
-  readonly #whenVisible: 'restart' | 'fail';
+  readonly #onPartialOutput: 'restart' | 'fail';
   readonly #random: () => number;
 
   constructor(options: BackoffRetryPolicyOptions = {}) {
@@ -47,13 +47,13 @@ export class BackoffRetryPolicy implements RetryPolicy {
     this.#baseDelayMs = options.baseDelayMs ?? 500;
     this.#maxDelayMs = options.maxDelayMs ?? 20_000;
     this.#fallbackModels = options.fallbackModels ?? [];
-    this.#whenVisible = options.whenVisible ?? 'restart';
+    this.#onPartialOutput = options.onPartialOutput ?? 'restart';
     this.#random = options.random ?? Math.random;
   }
 
   next(context: RetryContext): RetryDecision | undefined {
-    const { failure, attempt, visible } = context;
-    if (visible && this.#whenVisible === 'fail') return undefined;
+    const { failure, attempt, hasEmittedText: visible } = context;
+    if (visible && this.#onPartialOutput === 'fail') return undefined;
     switch (failure.kind) {
       case 'blocked':
       case 'invalid-request':

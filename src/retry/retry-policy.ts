@@ -15,7 +15,7 @@ export interface RetryContext {
   /** Since the call began. */
   readonly elapsedMs: number;
   /** Whether the caller has already seen text of this answer. */
-  readonly visible: boolean;
+  readonly hasEmittedText: boolean;
 }
 
 /** Try again after `delayMs`, with `model` instead when given. */

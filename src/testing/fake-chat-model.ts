@@ -1,4 +1,4 @@
-import type { CallOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/call-options.js';
 import { ModelCallError } from '../core/errors.js';
 import type { Failure } from '../core/failure.js';
 import type { FinishReason, Usage } from '../core/turn.js';
@@ -62,7 +62,7 @@ export class FakeChatModel implements ChatModel {
 
   async *stream(
     request: ModelRequest,
-    { apiKey, signal }: CallOptions & { readonly apiKey: string },
+    { apiKey, signal }: AbortOptions & { readonly apiKey: string },
   ): AsyncGenerator<ModelEvent> {
     const call = { request, apiKey, cancelled: true };
     this.#calls.push(call);

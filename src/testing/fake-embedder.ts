@@ -1,4 +1,4 @@
-import type { CallOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/call-options.js';
 import type { Embedder } from '../memory/embedder.js';
 import { embedByHashing } from './gemini-emulator/hashed-embedding.js';
 
@@ -23,7 +23,7 @@ export class FakeEmbedder implements Embedder {
 
   async embed(
     texts: readonly string[],
-    { purpose, signal }: CallOptions & { readonly purpose: 'document' | 'query' },
+    { purpose, signal }: AbortOptions & { readonly purpose: 'document' | 'query' },
   ): Promise<readonly Float32Array[]> {
     signal?.throwIfAborted();
     this.#calls.push({ texts, purpose });

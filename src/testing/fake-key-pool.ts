@@ -1,10 +1,10 @@
-import type { CallOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/call-options.js';
 import { KeyPoolExhaustedError } from '../core/errors.js';
-import type { KeyLease, KeyNeed, KeyPool, KeyPoolStats, LeaseOutcome } from '../keys/key-pool.js';
+import type { KeyLease, KeyPool, KeyPoolStats, LeaseOutcome, LeaseRequest } from '../keys/key-pool.js';
 
 /** A lease that a {@link FakeKeyPool} granted, and how it was settled. */
 export interface FakeLease {
-  readonly need: KeyNeed;
+  readonly need: LeaseRequest;
   readonly keyId: string;
   /** `undefined` while the lease is out. */
   readonly outcome: LeaseOutcome | undefined;
@@ -22,7 +22,7 @@ export interface FakeLease {
  */
 export class FakeKeyPool implements KeyPool {
   readonly #keys: readonly string[];
-  readonly #leases: { need: KeyNeed; keyId: string; outcome: LeaseOutcome | undefined }[] = [];
+  readonly #leases: { need: LeaseRequest; keyId: string; outcome: LeaseOutcome | undefined }[] = [];
   #isClosed = false;
 
   /** @param keys The key values. Default: one, `fake-key`. */
@@ -35,7 +35,7 @@ export class FakeKeyPool implements KeyPool {
     return this.#leases;
   }
 
-  async acquire(need: KeyNeed, { signal }: CallOptions = {}): Promise<KeyLease> {
+  async acquire(need: LeaseRequest, { signal }: AbortOptions = {}): Promise<KeyLease> {
     signal?.throwIfAborted();
     const index = this.#leases.length % this.#keys.length;
     const value = this.#keys[index];

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/call-options.js';
 import { MemoryError } from '../core/errors.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 import type {
@@ -23,7 +23,7 @@ export class InMemoryStore implements MemoryStore {
       this.#check(options);
       return this.#summaryOf(of);
     },
-    uncovered: async (of, options) => {
+    turnsAfterSummary: async (of, options) => {
       this.#check(options);
       const covered = this.#summaryOf(of)?.turns ?? 0;
       return this.#turnsOf(of).slice(covered, covered + options.limit);
@@ -42,14 +42,14 @@ export class InMemoryStore implements MemoryStore {
     return this.#turns;
   }
 
-  async append(turn: Turn, options: CallOptions = {}): Promise<void> {
+  async append(turn: Turn, options: AbortOptions = {}): Promise<void> {
     this.#check(options);
     if (!this.#turnsOf(turn).some(({ id }) => id === turn.id)) this.#turns.push(structuredClone(turn));
   }
 
   async recent(
     conversation: Conversation,
-    options: CallOptions & { readonly limit: number },
+    options: AbortOptions & { readonly limit: number },
   ): Promise<readonly Turn[]> {
     this.#check(options);
     return options.limit > 0 ? this.#turnsOf(conversation).slice(-options.limit) : [];
@@ -58,7 +58,7 @@ export class InMemoryStore implements MemoryStore {
   async recall(
     conversation: Conversation,
     query: string,
-    options: CallOptions & { readonly limit: number },
+    options: AbortOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]> {
     this.#check(options);
     const wanted = query.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
@@ -72,7 +72,7 @@ export class InMemoryStore implements MemoryStore {
       .slice(0, options.limit);
   }
 
-  async forget(target: ForgetTarget, options: CallOptions = {}): Promise<number> {
+  async forget(target: ForgetTarget, options: AbortOptions = {}): Promise<number> {
     this.#check(options);
     const kept = this.#turns.filter((turn) => !isMeant(turn, target));
     const forgotten = this.#turns.length - kept.length;
@@ -105,7 +105,7 @@ export class InMemoryStore implements MemoryStore {
     return this.#turns.filter((turn) => isMeant(turn, conversation));
   }
 
-  #check({ signal }: CallOptions = {}): void {
+  #check({ signal }: AbortOptions = {}): void {
     signal?.throwIfAborted();
     if (this.#isClosed) throw new MemoryError('The memory store is closed; open a new one.');
   }

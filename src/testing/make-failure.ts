@@ -1,12 +1,12 @@
 import type { Failure, FailureKind, FailureScope } from '../core/failure.js';
 
 const scopes: Readonly<Record<FailureKind, FailureScope>> = {
-  'rate-limit': 'pair',
-  'daily-quota': 'pair',
-  'no-quota': 'pair',
+  'rate-limit': 'project-model',
+  'daily-quota': 'project-model',
+  'no-quota': 'project-model',
   auth: 'key',
   permission: 'project',
-  'model-unavailable': 'pair',
+  'model-unavailable': 'project-model',
   overloaded: 'model',
   internal: 'call',
   timeout: 'call',

@@ -4,7 +4,7 @@ import type { Call } from './call-scope.js';
 import type { ChatEvents } from './chat-events.js';
 
 /** Does what improves an answer without being needed for one; a failure of memory is emitted as `failure`. */
-export async function unlessMemoryFails<T>(
+export async function bestEffort<T>(
   { events }: { readonly events: Emitter<ChatEvents> },
   { conversation, turnId }: Call,
   work: () => Promise<T>,

@@ -25,21 +25,21 @@ export interface Reply {
   readonly finishReason: FinishReason;
   readonly media: readonly PreparedMedia[];
   /** Attachments of earlier turns that the prompt was about and that were shown again. */
-  readonly shownAgain: readonly TurnMedia[];
+  readonly reattachedMedia: readonly TurnMedia[];
   /** Earlier turns that were found by meaning and shown to the model, oldest first. */
   readonly recalled: readonly RecalledTurn[];
   /** How many recent turns were sent verbatim. */
   readonly recentTurns: number;
   /** How many of the first turns were shown to the model as a summary; 0 with `context.summary` off. */
-  readonly summarisedTurns: number;
+  readonly summarizedTurns: number;
   readonly attempts: readonly Attempt[];
   readonly timings: Timings;
   /** Whether the turn is durably stored. `false` with memory off, or when storing failed (see the `failure` event). */
-  readonly remembered: boolean;
+  readonly stored: boolean;
 }
 
 /** What `chat.stream()` yields, in this order: media and recall (interleaved), then attempts with their text, then done. */
-export type ChatPart =
+export type ChatStreamEvent =
   | {
       readonly type: 'media';
       /** Position of the attachment in the request. */

@@ -4,19 +4,22 @@ import type { Emitter } from '../core/emitter.js';
 import type { Call } from './call-scope.js';
 import type { ChatEvents } from './chat-events.js';
 import { composeContext } from './context/compose.js';
-import { attemptAnswer } from './generate/attempt-loop.js';
+import { generate } from './generate/attempt-loop.js';
 import { keepMedia } from './inputs/earlier-media.js';
 import { gatherInputs } from './inputs/gather-inputs.js';
-import type { ChatPart, Reply } from './reply.js';
-import { storeTurn, summariseMedia } from './store-turn.js';
+import type { ChatStreamEvent, Reply } from './reply.js';
+import { describeTurnMedia, storeTurn } from './store-turn.js';
 
-export interface AnswerParts extends ChatParts {
+export interface TurnDeps extends ChatParts {
   readonly events: Emitter<ChatEvents>;
   readonly options: ResolvedOptions;
 }
 
 /** One call from the prompt to the stored turn; the last part is `done`. */
-export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<ChatPart, void, undefined> {
+export async function* runTurn(
+  parts: TurnDeps,
+  call: Call,
+): AsyncGenerator<ChatStreamEvent, void, undefined> {
   const { events, memory } = parts;
   const { clock, context: budget, generation, hedge, systemInstruction } = parts.options;
   const { conversation, request, signal, turnId } = call;
@@ -30,7 +33,7 @@ export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<Ch
     yield { type: 'recall', turns: context.recalled, recentTurns: context.recentTurns };
   }
 
-  const answering = attemptAnswer(
+  const answering = generate(
     { ...parts, clock, hedge },
     {
       request: {
@@ -67,7 +70,7 @@ export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<Ch
       createdAt: call.startedAt,
       prompt: request.prompt,
       reply: text,
-      media: inputs.media.length > 0 ? inputs.media.map(summariseMedia) : undefined,
+      media: inputs.media.length > 0 ? inputs.media.map(describeTurnMedia) : undefined,
       model,
       replyParts: finish.parts,
       usage: finish.usage,
@@ -82,10 +85,10 @@ export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<Ch
       usage: finish.usage,
       finishReason: finish.finishReason,
       media: inputs.media,
-      shownAgain: inputs.shownAgain.map(({ media }) => summariseMedia(media)),
+      reattachedMedia: inputs.reattached.map(({ media }) => describeTurnMedia(media)),
       recalled: context.recalled,
       recentTurns: context.recentTurns,
-      summarisedTurns: context.summarisedTurns,
+      summarizedTurns: context.summarizedTurns,
       attempts,
       timings: {
         totalMs: elapsedMs(),
@@ -94,7 +97,7 @@ export async function* answer(parts: AnswerParts, call: Call): AsyncGenerator<Ch
         queueMs,
         firstTokenMs,
       },
-      remembered,
+      stored: remembered,
     };
     events.emit('reply', { tenant: conversation.tenant, reply });
     yield { type: 'done', reply };

@@ -8,7 +8,7 @@ import type { Call } from './call-scope.js';
 import type { ChatEvents } from './chat-events.js';
 
 /** What memory keeps of an attachment. */
-export function summariseMedia(media: PreparedMedia): TurnMedia {
+export function describeTurnMedia(media: PreparedMedia): TurnMedia {
   const frames = media.parts.flatMap((part) => (part.timestampMs === undefined ? [] : [part.timestampMs]));
   return {
     kind: media.kind,

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ChatPart, MultimodalChatOptions, Turn } from 'multimodal-chat';
+import type { ChatStreamEvent, MultimodalChatOptions, Turn } from 'multimodal-chat';
 import {
   BlockedError,
   ConfigurationError,
@@ -54,13 +54,13 @@ function openChat(options: MultimodalChatOptions = {}): MultimodalChat {
   return chat;
 }
 
-async function readAll(stream: AsyncIterable<ChatPart>): Promise<ChatPart[]> {
-  const parts: ChatPart[] = [];
+async function readAll(stream: AsyncIterable<ChatStreamEvent>): Promise<ChatStreamEvent[]> {
+  const parts: ChatStreamEvent[] = [];
   for await (const part of stream) parts.push(part);
   return parts;
 }
 
-const visibleText = (parts: readonly ChatPart[]) => {
+const visibleText = (parts: readonly ChatStreamEvent[]) => {
   let text = '';
   for (const part of parts) {
     if (part.type === 'text') text += part.text;
@@ -136,7 +136,7 @@ describe('MultimodalChat', () => {
 
   it('keeps nothing with memory off and nothing on disk with `:memory:`', async () => {
     const off = openChat({ memory: false });
-    expect((await off.send({ sessionId: 's', prompt: 'One' })).remembered).toBe(false);
+    expect((await off.send({ sessionId: 's', prompt: 'One' })).stored).toBe(false);
     expect((await off.send({ sessionId: 's', prompt: 'Two' })).recentTurns).toBe(0);
     const inProcess = openChat({ memory: ':memory:' });
     await inProcess.send({ sessionId: 's', prompt: 'One' });
@@ -264,9 +264,9 @@ describe('faults after some text was seen', () => {
   });
 
   it('ends with the partial text where restarts are not wanted', async () => {
-    const chat = openChat({ retry: { whenVisible: 'fail' } });
+    const chat = openChat({ retry: { onPartialOutput: 'fail' } });
     emulator.inject({ fault: 'reset-mid-body', times: 1 });
-    const seen: ChatPart[] = [];
+    const seen: ChatStreamEvent[] = [];
     const error = await thrownBy(
       (async () => {
         for await (const part of chat.stream({ prompt: 'A long story, please.' })) seen.push(part);

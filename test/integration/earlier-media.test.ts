@@ -54,7 +54,10 @@ describe('a prompt about an earlier attachment', () => {
   it('shows its frames again, in low detail, and says so', async () => {
     const chat = openChat();
     const { media } = await chat.send({ sessionId, prompt: 'What happens here?', media: [clip] });
-    const { shownAgain, text } = await chat.send({ sessionId, prompt: 'And what came before that?' });
+    const { reattachedMedia: shownAgain, text } = await chat.send({
+      sessionId,
+      prompt: 'And what came before that?',
+    });
     expect(text).toContain('And what came before that?');
     expect(shownAgain).toMatchObject([
       { kind: 'video', name: 'garden.mp4', frameTimestampsMs: [480, 1480, 2480, 3480] },
@@ -81,7 +84,7 @@ describe('a prompt about an earlier attachment', () => {
     expect(emulator.journal.at(-1)?.images).toEqual([]);
     await first.close();
     const second = openChat({ media });
-    const { shownAgain } = await second.send({ sessionId, prompt: 'How did the clip end?' });
+    const { reattachedMedia: shownAgain } = await second.send({ sessionId, prompt: 'How did the clip end?' });
     expect(shownAgain).toMatchObject([
       { kind: 'video', name: 'garden.mp4', frameTimestampsMs: [480, 1480, 2480, 3480] },
     ]);
@@ -99,7 +102,7 @@ describe('a prompt about an earlier attachment', () => {
     await first.close();
     const second = openChat();
     const namesFor = async (prompt: string) =>
-      (await second.send({ sessionId, prompt })).shownAgain.map(({ name }) => name);
+      (await second.send({ sessionId, prompt })).reattachedMedia.map(({ name }) => name);
     expect(await namesFor('What was in the first clip?')).toEqual(['garden.mp4']);
     expect(await namesFor('And in the second video?')).toEqual(['street.mp4']);
     expect(await namesFor('How much was on receipt.png?')).toEqual(['receipt.png']);
@@ -113,7 +116,10 @@ describe('a prompt about an earlier attachment', () => {
       { sessionId, tenant: 'b' },
       { sessionId: 'other', tenant: 'a' },
     ]) {
-      const { shownAgain } = await chat.send({ ...other, prompt: 'What was in the first clip, garden.mp4?' });
+      const { reattachedMedia: shownAgain } = await chat.send({
+        ...other,
+        prompt: 'What was in the first clip, garden.mp4?',
+      });
       expect(shownAgain).toEqual([]);
       expect(labelsOfLast()).toEqual([]);
     }
@@ -132,14 +138,14 @@ describe('a prompt about an earlier attachment', () => {
   ] as const)('shows none when %s', async (_, options) => {
     const chat = openChat(options);
     await chat.send({ sessionId, prompt: 'One', media: [clip] });
-    const { shownAgain } = await chat.send({ sessionId, prompt: 'What was in the clip?' });
+    const { reattachedMedia: shownAgain } = await chat.send({ sessionId, prompt: 'What was in the clip?' });
     expect(shownAgain).toEqual([]);
   });
 
   it('keeps nothing on disk with memory in the process', async () => {
     const chat = openChat({ memory: ':memory:' });
     await chat.send({ sessionId, prompt: 'One', media: [clip] });
-    const { shownAgain } = await chat.send({ sessionId, prompt: 'And before?' });
+    const { reattachedMedia: shownAgain } = await chat.send({ sessionId, prompt: 'And before?' });
     expect(shownAgain).toHaveLength(1);
     expect(await readdir(dataDir)).toEqual([]);
   });
@@ -167,7 +173,10 @@ describe('a prompt about an earlier attachment', () => {
     const failures: MultimodalChatError[] = [];
     chat.on('failure', ({ error }) => failures.push(error));
     await chat.send({ sessionId, prompt: 'One', media: [picture] });
-    const { shownAgain, remembered } = await chat.send({ sessionId, prompt: 'And before?' });
+    const { reattachedMedia: shownAgain, stored: remembered } = await chat.send({
+      sessionId,
+      prompt: 'And before?',
+    });
     expect([shownAgain, remembered]).toEqual([[], true]);
     expect(failures.length).toBeGreaterThan(0);
     for (const error of failures) expect(error).toBeInstanceOf(MemoryError);

@@ -152,7 +152,11 @@ describe(`a conversation of ${turnCount} turns with pictures and clips, restarte
       baseUrl: emulator.url,
       dataDir: join(directory.path, '.multimodal-chat'),
     });
-    const { recalled, recentTurns, shownAgain } = await chat.send({
+    const {
+      recalled,
+      recentTurns,
+      reattachedMedia: shownAgain,
+    } = await chat.send({
       sessionId,
       tenant: 'another',
       prompt: 'Where does my aunt keep her alpacas, and what was in the first clip?',

@@ -72,7 +72,7 @@ describe('documents of one request', () => {
     const sessionId = 's';
     for (const name of ['a.pdf', 'b.pdf'])
       await chat.send({ sessionId, prompt: 'Read it', media: [named(name)] });
-    const { shownAgain } = await chat.send({
+    const { reattachedMedia: shownAgain } = await chat.send({
       ...{ sessionId, prompt: 'What of a.pdf and b.pdf is in this one?', media: [named('c.pdf')] },
     });
     expect(shownAgain.map(({ name }) => name)).toEqual(['b.pdf']);

@@ -176,7 +176,7 @@ describe.skipIf(server === undefined)('A call that is larger than the tokens a m
     sent: true,
     failure: {
       kind: 'rate-limit',
-      scope: 'pair',
+      scope: 'project-model',
       message: 'Quota exceeded.',
       retryAfterMs: 5_000,
       learned: { tpm: limit },

@@ -109,7 +109,7 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
       refused({ kind: 'auth', scope: 'key', reason: 'API_KEY_LEAKED' }),
     );
     (await one.acquire({ ...need, project: 'beta' })).settle(
-      refused({ kind: 'rate-limit', scope: 'pair', retryAfterMs: 10_000, learned: { rpm: 5 } }),
+      refused({ kind: 'rate-limit', scope: 'project-model', retryAfterMs: 10_000, learned: { rpm: 5 } }),
     );
     await expect(two.acquire({ ...need, deadline: clock.now() + 5_000 })).rejects.toMatchObject({
       name: 'KeyPoolExhaustedError',
@@ -127,7 +127,7 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
     const clock = new VirtualClock();
     const pools = [createPool(clock), createPool(clock)];
     (await pools[0]?.acquire(need))?.settle(
-      refused({ kind: 'rate-limit', scope: 'pair', retryAfterMs: 10_000 }),
+      refused({ kind: 'rate-limit', scope: 'project-model', retryAfterMs: 10_000 }),
     );
     let granted = 0;
     const calls = pools.map((pool) =>
@@ -205,7 +205,7 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
       },
       {
         kind: 'rate-limit',
-        scope: 'pair',
+        scope: 'project-model',
         retryAfterMs: 1_000,
         learned: { rpm: 5 },
         message: `slow ${keyB}`,

@@ -162,7 +162,10 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     await tell(before, 1, 6);
     await made;
     await before.close();
-    const { summarisedTurns } = await openChat().send({ sessionId, prompt: 'What do you know?' });
+    const { summarizedTurns: summarisedTurns } = await openChat().send({
+      sessionId,
+      prompt: 'What do you know?',
+    });
     expect(summarisedTurns).toBe(2);
     expect(lastTexts()).toContain(`${marker}: fact1 fact2.`);
   });
@@ -188,7 +191,7 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect(await chat.forget(target())).toBe(6);
     expect(await filesWith(marker)).toEqual([]);
     expect(await filesWith('fact1')).toEqual([]);
-    const { summarisedTurns } = await chat.send({ sessionId, prompt: 'What do you know?' });
+    const { summarizedTurns: summarisedTurns } = await chat.send({ sessionId, prompt: 'What do you know?' });
     expect(summarisedTurns).toBe(0);
   });
 
@@ -231,7 +234,7 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     await tell(foreign, 11, 16, { tenant: 'another' });
     expect(lastTexts()).not.toContain(marker);
     const reply = await foreign.send({ sessionId, tenant: 'another', prompt: 'What do you know?' });
-    expect(reply.summarisedTurns).toBe(0);
+    expect(reply.summarizedTurns).toBe(0);
     expect(lastTexts()).not.toContain('fact1,');
   });
 
@@ -242,7 +245,7 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     await made;
     await chat.close();
     const roomy = openChat({ context: { ...context, recentTokens: 12_000 } });
-    expect((await roomy.send({ sessionId, prompt: 'Hm?' })).summarisedTurns).toBe(0);
+    expect((await roomy.send({ sessionId, prompt: 'Hm?' })).summarizedTurns).toBe(0);
     expect(lastTexts()).not.toContain(marker);
   });
 

@@ -26,7 +26,7 @@ const plain: Planting = {
   delivery: 'as recorded',
   place: 0,
   way: 'send',
-  whenVisible: 'fail',
+  onPartialOutput: 'fail',
 };
 
 describe('a key that the service writes into its reply', () => {

@@ -54,7 +54,7 @@ describe('exportSession and importSession', () => {
     ]);
     expect(withoutNames(after)).toEqual(withoutNames(before));
     expect(after.every(({ sessionId, tenant }) => sessionId === 'b' && tenant === 't')).toBe(true);
-    const { shownAgain } = await other.send({
+    const { reattachedMedia: shownAgain } = await other.send({
       sessionId: 'b',
       tenant: 't',
       prompt: 'What is on sketch.png?',

@@ -53,13 +53,13 @@ export const planting = fc.record({
   delivery: fc.constantFrom(...Object.keys(deliveries)),
   place: fc.nat({ max: 63 }),
   way: fc.constantFrom(...Object.keys(waysToAsk)),
-  whenVisible: fc.constantFrom('restart' as const, 'fail' as const),
+  onPartialOutput: fc.constantFrom('restart' as const, 'fail' as const),
 });
 
 export type Planting = typeof planting extends fc.Arbitrary<infer Value> ? Value : never;
 
 /** The recorded reply with a key in it. */
-export function plantedReply(name: string, given: Omit<Planting, 'way' | 'whenVisible'>) {
+export function plantedReply(name: string, given: Omit<Planting, 'way' | 'onPartialOutput'>) {
   const recorded = recordedReplies.find((reply) => reply.name === name);
   const key = encodings[given.encoding]?.(given.keys[given.planted] ?? '') ?? '';
   const reply =
@@ -99,7 +99,7 @@ export async function openPlantedCalls() {
       memory,
       baseUrl: server.url,
       fallbackModels: ['gemini-3.5-flash-lite'],
-      retry: { maxAttempts: 2, baseDelayMs: 1, maxDelayMs: 1, whenVisible: given.whenVisible },
+      retry: { maxAttempts: 2, baseDelayMs: 1, maxDelayMs: 1, onPartialOutput: given.onPartialOutput },
       timeouts: { callMs: 2000 },
     });
     const heard = everyEventOf(chat);

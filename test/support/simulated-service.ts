@@ -115,7 +115,12 @@ export class SimulatedService {
   }
 
   #rateLimit(waitMs: number, learned: NonNullable<Failure['learned']>): Failure {
-    const refusal = { kind: 'rate-limit', scope: 'pair', message: 'Quota exceeded.', status: 429 } as const;
+    const refusal = {
+      kind: 'rate-limit',
+      scope: 'project-model',
+      message: 'Quota exceeded.',
+      status: 429,
+    } as const;
     if (this.#options.faults?.bareRefusals) return refusal;
     return { ...refusal, retryAfterMs: Math.floor(waitMs / 1_000) * 1_000, learned };
   }

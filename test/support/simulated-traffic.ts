@@ -1,6 +1,6 @@
 import { type Clock, sleep } from '../../src/core/clock.js';
 import { KeyPoolExhaustedError } from '../../src/core/errors.js';
-import type { KeyLease, KeyNeed, KeyPool } from '../../src/keys/key-pool.js';
+import type { KeyLease, KeyPool, LeaseRequest } from '../../src/keys/key-pool.js';
 import type { RetryPolicy } from '../../src/retry/retry-policy.js';
 import { VirtualClock } from '../../src/testing/virtual-clock.js';
 import { exponential, logNormal, seededRandom } from './seeded-random.js';
@@ -74,7 +74,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     const since = clock.now();
     const inputTokens = Math.ceil(logNormal(random, options.meanTokens / Math.exp(0.125), 0.5));
     const estimatedTokens = Math.ceil(inputTokens * (0.8 + 0.4 * random()));
-    const need: KeyNeed = {
+    const need: LeaseRequest = {
       model: 'gemini-3.8-flash',
       estimatedTokens,
       tenant: kind.tenant,
@@ -127,7 +127,7 @@ interface Call {
   readonly retry: RetryPolicy;
   readonly clock: Clock;
   readonly service: SimulatedService;
-  readonly need: KeyNeed;
+  readonly need: LeaseRequest;
   readonly inputTokens: number;
   readonly since: number;
 }
@@ -156,7 +156,7 @@ async function answer(call: Call): Promise<number | undefined> {
       triedModels: [need.model],
       attempt,
       elapsedMs: clock.now() - call.since,
-      visible: false,
+      hasEmittedText: false,
     });
     if (decision === undefined) return undefined;
     if (decision.delayMs > 0) await sleep(clock, decision.delayMs);

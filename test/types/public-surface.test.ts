@@ -1,5 +1,5 @@
 import type {
-  ChatPart,
+  ChatStreamEvent,
   Embedder,
   KeyPool,
   MediaProcessor,
@@ -40,7 +40,7 @@ describe('the public types', () => {
     await using chat = new MultimodalChat({ model: new FakeChatModel(['Hello!']), memory: false });
     const replies: Reply[] = [];
     for await (const part of chat.stream({ prompt: 'Hi' })) {
-      expectTypeOf(part).toEqualTypeOf<ChatPart>();
+      expectTypeOf(part).toEqualTypeOf<ChatStreamEvent>();
       if (part.type === 'done') replies.push(part.reply);
     }
     expect(replies.map(({ text }) => text)).toEqual(['Hello!']);

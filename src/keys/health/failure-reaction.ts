@@ -28,11 +28,16 @@ export function reactTo(failure: Failure): Reaction {
   switch (kind) {
     case 'rate-limit':
       if (scope === 'call') return uncounted;
-      return { blame: scope === 'key' ? 'pair' : scope, leaveMs: 'rate', probes: always, refund: true };
+      return {
+        blame: scope === 'key' ? 'project-model' : scope,
+        leaveMs: 'rate',
+        probes: always,
+        refund: true,
+      };
     case 'daily-quota':
-      return { blame: 'pair', leaveMs: 'day', probes: always, refund: true };
+      return { blame: 'project-model', leaveMs: 'day', probes: always, refund: true };
     case 'no-quota':
-      return { blame: 'pair', leaveMs: 24 * hourMs, probes: always, refund: true };
+      return { blame: 'project-model', leaveMs: 24 * hourMs, probes: always, refund: true };
     case 'auth':
       if (scope === 'call') return uncounted;
       return failure.reason === 'API_KEY_INVALID'
@@ -72,7 +77,7 @@ function permission(failure: Failure): Reaction {
       return uncounted;
     case 'key':
       return { blame: 'key', leaveMs: always, probes: 0, refund: true };
-    case 'pair':
+    case 'project-model':
     case 'model':
       return { blame: failure.scope, leaveMs: 10 * minuteMs, probes: always, refund: true };
     case 'project':

@@ -6,7 +6,7 @@ import { SlidingLog } from './sliding-log.js';
 const now = 1_000_000;
 
 function refusal(learned: Failure['learned'], retryAfterMs?: number): Failure {
-  return { kind: 'rate-limit', scope: 'pair', message: 'Refused.', learned, retryAfterMs };
+  return { kind: 'rate-limit', scope: 'project-model', message: 'Refused.', learned, retryAfterMs };
 }
 
 function logOf(requests: number, tokens: number): SlidingLog {

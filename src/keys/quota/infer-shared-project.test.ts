@@ -41,7 +41,7 @@ function open(owners: Readonly<Record<string, string>>, keys: readonly KeySpec[]
 const dailyRefusal: LeaseOutcome = {
   ok: false,
   sent: true,
-  failure: { kind: 'daily-quota', scope: 'pair', message: 'Spent.', learned: { rpd: limit } },
+  failure: { kind: 'daily-quota', scope: 'project-model', message: 'Spent.', learned: { rpd: limit } },
 };
 
 const oneProject = {

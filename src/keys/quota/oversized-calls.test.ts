@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { KeyPoolExhaustedError } from '../../core/errors.js';
 import { VirtualClock } from '../../testing/virtual-clock.js';
-import type { KeyNeed, LeaseOutcome } from '../key-pool.js';
+import type { LeaseOutcome, LeaseRequest } from '../key-pool.js';
 import { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
 
 const model = 'gemini-3.8-flash';
@@ -11,7 +11,7 @@ const tooMany: LeaseOutcome = {
   sent: true,
   failure: {
     kind: 'rate-limit',
-    scope: 'pair',
+    scope: 'project-model',
     message: 'Quota exceeded.',
     retryAfterMs: 5_000,
     learned: { tpm: limit },
@@ -25,7 +25,7 @@ function open() {
     clock,
     random: () => 0,
   });
-  const acquire = (need: Partial<KeyNeed> = {}) =>
+  const acquire = (need: Partial<LeaseRequest> = {}) =>
     clock.runUntil(pool.acquire({ model, estimatedTokens: 100, deadline: clock.now() + 300_000, ...need }));
   /** Tokens a minute that may be used, by project. */
   const usable = async () => {

@@ -1,4 +1,4 @@
-import type { KeyNeed } from '../key-pool.js';
+import type { LeaseRequest } from '../key-pool.js';
 import type { Unit } from './project-model-quota.js';
 
 /** So many refusals by quotas that were idle show that it is the call that is too large. */
@@ -23,7 +23,7 @@ export class OversizedCalls {
   readonly #lastOf = new WeakMap<Unit, { readonly id: string; readonly at: number }>();
 
   /** The need with the size that refusals have shown it to have. */
-  resize(need: KeyNeed): KeyNeed {
+  resize(need: LeaseRequest): LeaseRequest {
     if (this.#suspects.size === 0) return need;
     const suspect = this.#suspects.get(idOf(need));
     if (suspect === undefined || suspect.refusals < enoughRefusals) return need;
@@ -34,7 +34,7 @@ export class OversizedCalls {
    * A call was refused by a limit of `limit` tokens a minute of which `usedTokens` were used. Returns
    * whether that is rather the call's fault than that of somebody else who uses the quota.
    */
-  refused(need: KeyNeed, unit: Unit, limit: number, usedTokens: number, now: number): boolean {
+  refused(need: LeaseRequest, unit: Unit, limit: number, usedTokens: number, now: number): boolean {
     if (need.since === undefined || usedTokens + need.estimatedTokens >= limit * idleShare) return false;
     for (const [id, { at }] of this.#suspects) {
       if (at + rememberedMs > now) break;
@@ -52,6 +52,6 @@ export class OversizedCalls {
 }
 
 /** A call that asks again keeps the moment when it began. */
-function idOf({ estimatedTokens, since, tenant }: KeyNeed): string {
+function idOf({ estimatedTokens, since, tenant }: LeaseRequest): string {
   return [since, estimatedTokens, tenant].join('\n');
 }

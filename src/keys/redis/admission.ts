@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import type { KeyPoolExhaustedError } from '../../core/errors.js';
-import type { KeyNeed } from '../key-pool.js';
+import type { LeaseRequest } from '../key-pool.js';
 import { exhausted, explainExhaustion } from '../scheduler/exhaustion.js';
 import type { ModelLane } from '../scheduler/model-queue.js';
 import { forecastStart } from './forecast.js';
@@ -22,7 +22,7 @@ export class Admission {
   }
 
   /** The refusal of a call that cannot be served before `at`. */
-  refusal(lane: ModelLane, need: KeyNeed, at: number): KeyPoolExhaustedError {
+  refusal(lane: ModelLane, need: LeaseRequest, at: number): KeyPoolExhaustedError {
     const now = this.#clock.now();
     const message = explainExhaustion(lane, need, this.#mirror.ring.projectName(need.project), now);
     return exhausted(message, at, now);
@@ -31,7 +31,7 @@ export class Admission {
   /** Why the call is turned away, if it is. Makes room for it where others give way. */
   check(
     lane: ModelLane,
-    need: KeyNeed,
+    need: LeaseRequest,
     tokens: number,
     since: number,
     deadline: number,

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.js';
-import type { KeyNeed } from '../key-pool.js';
+import type { LeaseRequest } from '../key-pool.js';
 import { type ModelLane, pacedBacklog } from '../scheduler/model-queue.js';
 import { callsPerMinute } from './forecast.js';
 import type { KeyMirror } from './key-mirror.js';
@@ -28,7 +28,7 @@ export class Backlog {
    * batch calls of a long backlog or while people ask anywhere, and the long backlog of one tenant beside
    * others.
    */
-  isPaced(lane: ModelLane): (need: KeyNeed) => boolean {
+  isPaced(lane: ModelLane): (need: LeaseRequest) => boolean {
     const { model } = lane;
     const isTold = (kind: 'people' | 'tenants') => this.#rivals.backlog(this.#ids.askers(model, kind)) > 0;
     const peopleAsk = lane.isAskedByPeople(this.#clock.now()) || isTold('people');
@@ -38,7 +38,7 @@ export class Backlog {
   }
 
   /** Tells of each call for the model whether too many like it wait. */
-  #isLong(lane: ModelLane): (need: KeyNeed) => boolean {
+  #isLong(lane: ModelLane): (need: LeaseRequest) => boolean {
     const { queue, model } = lane;
     const elsewhere = new Map<string | undefined, number>();
     const longest = Math.max(1, this.#callsPerMinute(lane) * pacedBacklog);
@@ -56,7 +56,7 @@ export class Backlog {
   }
 
   /** Until when a call waits: in a long backlog the answer gets its time. */
-  latestStart(lane: ModelLane, need: KeyNeed, deadline: number, since: number): number {
+  latestStart(lane: ModelLane, need: LeaseRequest, deadline: number, since: number): number {
     if (lane.queue.size === 0) return deadline;
     return this.#isLong(lane)(need) ? lane.startInTime(deadline, since) : deadline;
   }

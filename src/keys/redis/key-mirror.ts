@@ -2,7 +2,7 @@ import type { Failure } from '../../core/failure.js';
 import { reactTo } from '../health/failure-reaction.js';
 import type { PooledKey } from '../health/pooled-key.js';
 import { KeyEvents } from '../key-events.js';
-import type { KeyNeed, LeaseOutcome } from '../key-pool.js';
+import type { LeaseOutcome, LeaseRequest } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
 import type { LimitRule } from '../limit-rules.js';
 import type { Unit } from '../quota/project-model-quota.js';
@@ -77,7 +77,7 @@ export class KeyMirror {
 
   book(
     place: { readonly lane: ModelLane; readonly unit: Unit; readonly key: PooledKey },
-    need: KeyNeed,
+    need: LeaseRequest,
     tokens: number,
     call: {
       readonly id: string;
@@ -161,8 +161,9 @@ export class KeyMirror {
       tokens: usedTokens,
       learned: failure?.kind === 'no-quota' ? undefined : defined(failure?.learned),
       proven: gates.flatMap(({ scope, id }) => (id !== undefined && proven.includes(scope) ? [id] : [])),
-      pairIsProven: proven.includes('pair'),
-      refused: reaction?.leaveMs === 'rate' && (reaction.blame === 'pair' || reaction.blame === 'project'),
+      pairIsProven: proven.includes('project-model'),
+      refused:
+        reaction?.leaveMs === 'rate' && (reaction.blame === 'project-model' || reaction.blame === 'project'),
       tooLarge,
       retryAfterMs: failure?.retryAfterMs,
       why: failure?.kind,
@@ -222,7 +223,7 @@ export class KeyMirror {
     return [
       { scope: 'key', gate: grant.key.gate, id: this.#layout.keyId(grant.key) },
       { scope: 'project', gate: unit.project.gate, id: this.#layout.projectId(unit.project) },
-      { scope: 'pair', gate: unit.gate, id: undefined },
+      { scope: 'project-model', gate: unit.gate, id: undefined },
       { scope: 'model', gate: grant.lane.breaker.gate, id: this.#layout.ids.model(grant.lane.model) },
     ] as const;
   }
@@ -234,7 +235,7 @@ export class KeyMirror {
   }
 }
 
-const allScopes = ['key', 'project', 'pair', 'model'] as const;
+const allScopes = ['key', 'project', 'project-model', 'model'] as const;
 
 function hideProject(outcome: LeaseOutcome, consumer: string): LeaseOutcome {
   return outcome.ok ? outcome : { ...outcome, failure: { ...outcome.failure, project: consumer } };

@@ -1,7 +1,7 @@
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { KeyPoolExhaustedError } from '../../core/errors.js';
-import type { KeyEvent, KeyLease, KeyNeed, KeyPool, KeyPoolStats } from '../key-pool.js';
+import type { KeyEvent, KeyLease, KeyPool, KeyPoolStats, LeaseRequest } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
 import { describePool, QueueWaits } from '../scheduler/pool-stats.js';
 import type { Waiter } from '../scheduler/wait-queue.js';
@@ -113,7 +113,7 @@ export class RedisKeyPool implements KeyPool {
     });
   }
 
-  acquire(asked: KeyNeed, options?: CallOptions): Promise<KeyLease> {
+  acquire(asked: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
     const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed) return Promise.reject(closedError());

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../testing/virtual-clock.js';
-import type { KeyNeed } from '../key-pool.js';
+import type { LeaseRequest } from '../key-pool.js';
 import { ScheduledKeyPool } from './scheduled-key-pool.js';
 import type { ScheduledKeyPoolOptions } from './scheduled-key-pool-options.js';
 
@@ -11,7 +11,8 @@ const beta = { key: 'the-beta-key-0000002', project: 'beta' };
 function open(options: Partial<ScheduledKeyPoolOptions> = {}) {
   const clock = new VirtualClock();
   const pool = new ScheduledKeyPool({ keys: [alpha], clock, random: () => 0.5, ...options });
-  const acquire = (need: Partial<KeyNeed> = {}) => pool.acquire({ model, estimatedTokens: 100, ...need });
+  const acquire = (need: Partial<LeaseRequest> = {}) =>
+    pool.acquire({ model, estimatedTokens: 100, ...need });
   return { clock, pool, acquire };
 }
 

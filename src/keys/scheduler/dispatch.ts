@@ -1,4 +1,4 @@
-import type { KeyNeed } from '../key-pool.js';
+import type { LeaseRequest } from '../key-pool.js';
 import type { Unit } from '../quota/project-model-quota.js';
 import type { ModelLane } from './model-queue.js';
 import type { Waiter } from './wait-queue.js';
@@ -8,7 +8,7 @@ export interface TurnActions {
   /** Whether one more call may run. */
   hasRoom(): boolean;
   /** The project that the call is bound to. */
-  projectOf(need: KeyNeed): string | undefined;
+  projectOf(need: LeaseRequest): string | undefined;
   grant(waiter: Waiter, unit: Unit): void;
   /** The call cannot start before `at`, which is too late. */
   refuse(waiter: Waiter, at: number): void;

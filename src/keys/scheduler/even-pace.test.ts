@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../testing/virtual-clock.js';
-import type { KeyNeed } from '../key-pool.js';
+import type { LeaseRequest } from '../key-pool.js';
 import type { QuotaLimits } from '../limit-rules.js';
 import { ScheduledKeyPool } from './scheduled-key-pool.js';
 
@@ -19,7 +19,7 @@ function open(limits: QuotaLimits = { rpm: 60 }) {
   const grants: { readonly at: number; readonly who: string }[] = [];
   const refusals: number[] = [];
   /** Asks for a key, holds it for `answerMs`, and notes when it came. */
-  const ask = (need: Partial<KeyNeed>, who: string, answerMs = 1_000) =>
+  const ask = (need: Partial<LeaseRequest>, who: string, answerMs = 1_000) =>
     pool.acquire({ model, estimatedTokens: 10, ...need }).then(
       (lease) => {
         grants.push({ at: clock.now() - startedAt, who });

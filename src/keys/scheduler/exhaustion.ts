@@ -1,12 +1,12 @@
 import { KeyPoolExhaustedError } from '../../core/errors.js';
-import type { KeyNeed } from '../key-pool.js';
+import type { LeaseRequest } from '../key-pool.js';
 import type { Unit } from '../quota/project-model-quota.js';
 import type { ModelLane } from './model-queue.js';
 
 /** What is in the way of each key, told as one sentence with the number of keys that it concerns. */
 export function explainExhaustion(
   lane: ModelLane,
-  need: KeyNeed,
+  need: LeaseRequest,
   project: string | undefined,
   now: number,
 ): string {
@@ -44,7 +44,7 @@ export function explainExhaustion(
   return sentence(`None of the ${total} keys can take a call to ${need.model} in time: ${parts.join('; ')}`);
 }
 
-function unitCause(unit: Unit, need: KeyNeed, now: number): string {
+function unitCause(unit: Unit, need: LeaseRequest, now: number): string {
   const { gate } = unit.project;
   if (gate.opensAt(now) > now) return `of a project that Gemini rejects: ${gate.reason ?? ''}`;
   if (!unit.couldFit(need.estimatedTokens)) {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
 import { VirtualClock } from '../../testing/virtual-clock.js';
-import type { KeyEvent, KeyNeed, LeaseOutcome } from '../key-pool.js';
+import type { KeyEvent, LeaseOutcome, LeaseRequest } from '../key-pool.js';
 import { ScheduledKeyPool } from './scheduled-key-pool.js';
 import type { ScheduledKeyPoolOptions } from './scheduled-key-pool-options.js';
 
@@ -22,15 +22,15 @@ function open(options: Partial<ScheduledKeyPoolOptions> = {}) {
   const pool = new ScheduledKeyPool({ keys: labelled, clock, random: () => 0.5, ...options });
   const events: KeyEvent[] = [];
   pool.onEvent((event) => events.push(event));
-  const acquire = (need: Partial<KeyNeed> = {}) =>
+  const acquire = (need: Partial<LeaseRequest> = {}) =>
     pool.acquire({ model, estimatedTokens: 100, deadline: clock.now(), ...need });
-  const call = async (outcome: LeaseOutcome, need: Partial<KeyNeed> = {}) => {
+  const call = async (outcome: LeaseOutcome, need: Partial<LeaseRequest> = {}) => {
     const lease = await acquire(need);
     lease.settle(outcome);
     return lease.key;
   };
   /** Which keys a call could get now. */
-  const usable = async (need: Partial<KeyNeed> = {}) => {
+  const usable = async (need: Partial<LeaseRequest> = {}) => {
     const leases = [];
     for (let i = 0; i < 6; i += 1) {
       // A refusal is one of the answers counted here: no key can be had.
@@ -94,7 +94,7 @@ describe('The pool blames', () => {
   it('a pair for a spent day until midnight in Los Angeles, with one probe an hour', async () => {
     const { clock, call, usable, events } = open({ keys: ['the-only-key-00001'] });
     const start = clock.now();
-    const spent = failed('daily-quota', 'pair', { retryAfterMs: 30_000 });
+    const spent = failed('daily-quota', 'project-model', { retryAfterMs: 30_000 });
     await call(spent);
     expect(events).toMatchObject([{ type: 'cooled', model, until: start + hourMs }]);
     expect(await usable({ model: otherModel })).toHaveLength(1);
@@ -116,7 +116,7 @@ describe('The pool blames', () => {
 
   it('a pair without any quota for a day, and the project not for other models', async () => {
     const { clock, call, usable } = open({ keys: ['the-only-key-00001'] });
-    await call(failed('no-quota', 'pair', { retryAfterMs: 10_000 }));
+    await call(failed('no-quota', 'project-model', { retryAfterMs: 10_000 }));
     await clock.advance(23 * hourMs);
     expect(await usable()).toEqual([]);
     expect(await usable({ model: otherModel })).toHaveLength(1);
@@ -231,7 +231,7 @@ describe('The refusal of the pool says', () => {
   it('that all keys are over their daily quota, and until when', async () => {
     const { call, acquire } = open();
     for (const project of ['alpha', 'beta']) {
-      await call(failed('daily-quota', 'pair', { learned: { rpd: 20 } }), { project });
+      await call(failed('daily-quota', 'project-model', { learned: { rpd: 20 } }), { project });
     }
     expect(await messageOf(acquire())).toBe(
       'All 3 keys are over their daily quota until 2026-11-03 08:00 UTC.',
@@ -240,7 +240,7 @@ describe('The refusal of the pool says', () => {
 
   it('the day as well, when it is not today', async () => {
     const { call, acquire, clock } = open();
-    for (const project of ['alpha', 'beta']) await call(failed('no-quota', 'pair'), { project });
+    for (const project of ['alpha', 'beta']) await call(failed('no-quota', 'project-model'), { project });
     const tomorrow = new Date(clock.now() + 24 * hourMs).toISOString().slice(0, 10);
     expect(await messageOf(acquire())).toContain(`cooling until ${tomorrow} `);
   });
@@ -254,7 +254,7 @@ describe('The refusal of the pool says', () => {
   it('what is in the way of each key when it differs', async () => {
     const { call, acquire } = open();
     await call(failed('auth', 'key', { message: 'API key not valid.' }), { project: 'beta' });
-    await call(failed('daily-quota', 'pair'), { project: 'alpha' });
+    await call(failed('daily-quota', 'project-model'), { project: 'alpha' });
     expect(await messageOf(acquire())).toMatch(
       /^None of the 3 keys .*: 2 are over their daily quota until 2026-11-03 08:00 UTC; 1 is rejected by Gemini: API key not valid\.$/,
     );

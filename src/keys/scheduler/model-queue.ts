@@ -1,4 +1,4 @@
-import type { KeyNeed } from '../key-pool.js';
+import type { LeaseRequest } from '../key-pool.js';
 import { AnswerTimes } from '../quota/latency-window.js';
 import { OversizedCalls } from '../quota/oversized-calls.js';
 import type { Unit } from '../quota/project-model-quota.js';
@@ -64,7 +64,7 @@ export class ModelLane {
    * Until when a call waits. In a long backlog everybody would get a key at the last moment, hang up
    * before the answer is whole, and the quota would be lost: there the answer gets its time.
    */
-  latestStart(need: KeyNeed, deadline: number, since: number, now: number): number {
+  latestStart(need: LeaseRequest, deadline: number, since: number, now: number): number {
     return this.queue.backlog(need) > this.longBacklog(now) ? this.startInTime(deadline, since) : deadline;
   }
 
@@ -74,13 +74,13 @@ export class ModelLane {
   }
 
   /** Units that could ever take the call. */
-  eligible(need: KeyNeed, project: string | undefined): readonly Unit[] {
+  eligible(need: LeaseRequest, project: string | undefined): readonly Unit[] {
     return this.units.filter((unit) => isEligible(unit, need, project));
   }
 
   /** The free unit with most slack. */
   choose(
-    need: KeyNeed,
+    need: LeaseRequest,
     project: string | undefined,
     tokens: number,
     now: number,
@@ -105,7 +105,7 @@ export class ModelLane {
 
   /** Where and when the call can go first, if nobody else wanted to; in-flight caps not considered. */
   earliest(
-    need: KeyNeed,
+    need: LeaseRequest,
     project: string | undefined,
     tokens: number,
     now: number,
@@ -126,7 +126,7 @@ export class ModelLane {
    * When the call could start at the earliest, if nobody else wanted to and the probes under way meet
    * nothing bad; `Infinity` when it never could.
    */
-  couldStartAt(need: KeyNeed, project: string | undefined, tokens: number, now: number): number {
+  couldStartAt(need: LeaseRequest, project: string | undefined, tokens: number, now: number): number {
     let earliest = Number.POSITIVE_INFINITY;
     for (const unit of this.units) {
       if (isEligible(unit, need, project)) earliest = Math.min(earliest, unit.freeAt(tokens, now, true));
@@ -135,7 +135,7 @@ export class ModelLane {
   }
 
   /** Notes who asks, and so for whom room has to be left. */
-  ask(need: KeyNeed, now: number): void {
+  ask(need: LeaseRequest, now: number): void {
     if (need.priority !== 'batch') this.#interactiveUntil = now + interactiveForMs;
     if ((need.tenant ?? defaultTenant) !== defaultTenant) this.#hasTenants = true;
   }
@@ -154,7 +154,7 @@ export class ModelLane {
    * Whether calls like this one are served evenly, so that others find quota when they come: batch calls
    * with a long backlog or while people ask too, and the long backlog of one tenant beside others.
    */
-  isPaced(need: KeyNeed, longBacklog: number, now: number): boolean {
+  isPaced(need: LeaseRequest, longBacklog: number, now: number): boolean {
     const isBatch = need.priority === 'batch';
     if (isBatch && this.isAskedByPeople(now)) return true;
     return (isBatch || this.#hasTenants) && this.queue.backlog(need) > longBacklog;
@@ -171,7 +171,13 @@ export class ModelLane {
   }
 
   /** When a call with `ahead` others before it can be expected to start, from the quotas alone. */
-  forecast(need: KeyNeed, project: string | undefined, tokens: number, ahead: number, now: number): number {
+  forecast(
+    need: LeaseRequest,
+    project: string | undefined,
+    tokens: number,
+    ahead: number,
+    now: number,
+  ): number {
     const meanTokens = (this.queue.meanTokens * this.queue.size + tokens) / (this.queue.size + 1);
     const opensAt = this.breaker.gate.opensAt(now, true);
     const units = this.eligible(need, project);
@@ -193,7 +199,7 @@ export class ModelLane {
   }
 }
 
-function isEligible(unit: Unit, need: KeyNeed, project: string | undefined): boolean {
+function isEligible(unit: Unit, need: LeaseRequest, project: string | undefined): boolean {
   if (unit.project.keys.length === 0 || unit.project.name === need.avoidProject) return false;
   return (project === undefined || unit.project.name === project) && unit.couldFit(need.estimatedTokens);
 }

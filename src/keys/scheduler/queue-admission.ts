@@ -1,5 +1,5 @@
 import type { KeyPoolExhaustedError } from '../../core/errors.js';
-import type { KeyNeed } from '../key-pool.js';
+import type { LeaseRequest } from '../key-pool.js';
 import { exhausted, explainExhaustion } from './exhaustion.js';
 import type { ModelLane } from './model-queue.js';
 
@@ -12,7 +12,7 @@ export interface QueueLimits {
 
 interface Call {
   readonly lane: ModelLane;
-  readonly need: KeyNeed;
+  readonly need: LeaseRequest;
   /** What the project that the call is bound to is called now. */
   readonly project: string | undefined;
   readonly tokens: number;
@@ -55,7 +55,7 @@ export function admit(call: Call, limits: QueueLimits, now: number): Admission {
 /** The refusal of a call that could start at `at`, with what is in its way. */
 export function refusal(
   lane: ModelLane,
-  need: KeyNeed,
+  need: LeaseRequest,
   project: string | undefined,
   at: number,
   now: number,

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
 import { VirtualClock } from '../../testing/virtual-clock.js';
-import type { KeyEvent, KeyLease, KeyNeed } from '../key-pool.js';
+import type { KeyEvent, KeyLease, LeaseRequest } from '../key-pool.js';
 import { ScheduledKeyPool } from './scheduled-key-pool.js';
 import type { ScheduledKeyPoolOptions } from './scheduled-key-pool-options.js';
 
@@ -16,7 +16,7 @@ function open(options: Partial<ScheduledKeyPoolOptions> = {}) {
   const pool = new ScheduledKeyPool({ keys: [keyA], clock, random: () => 0.5, ...options });
   const events: KeyEvent[] = [];
   pool.onEvent((event) => events.push(event));
-  const acquire = (need: Partial<KeyNeed> = {}, signal?: AbortSignal) =>
+  const acquire = (need: Partial<LeaseRequest> = {}, signal?: AbortSignal) =>
     pool.acquire({ model, estimatedTokens: 100, ...need }, { signal });
   return { clock, pool, events, acquire };
 }
@@ -60,7 +60,12 @@ describe('ScheduledKeyPool', () => {
       (await acquire()).settle({ ok: true });
       await clock.advance(1_000);
     }
-    const refusal = failed({ kind: 'rate-limit', scope: 'pair', retryAfterMs: 20_000, learned: { rpm: 15 } });
+    const refusal = failed({
+      kind: 'rate-limit',
+      scope: 'project-model',
+      retryAfterMs: 20_000,
+      learned: { rpm: 15 },
+    });
     (await acquire()).settle(refusal);
     const retried = acquire();
     await clock.runUntil(retried);
@@ -125,7 +130,7 @@ describe('ScheduledKeyPool', () => {
     const { acquire, clock, events } = open();
     const start = clock.now();
     (await acquire()).settle(
-      failed({ kind: 'rate-limit', scope: 'pair', retryAfterMs: 10_000, learned: { rpm: 5 } }),
+      failed({ kind: 'rate-limit', scope: 'project-model', retryAfterMs: 10_000, learned: { rpm: 5 } }),
     );
     const probe = await clock.runUntil(acquire());
     expect(clock.now() - start).toBe(11_500);

@@ -1,9 +1,9 @@
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { PooledKey } from '../health/pooled-key.js';
 import { KeyEvents } from '../key-events.js';
-import type { KeyEvent, KeyLease, KeyNeed, KeyPool, KeyPoolStats, LeaseOutcome } from '../key-pool.js';
+import type { KeyEvent, KeyLease, KeyPool, KeyPoolStats, LeaseOutcome, LeaseRequest } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
 import type { Unit } from '../quota/project-model-quota.js';
 import { expireTurns, offerTurns, type TurnActions } from './dispatch.js';
@@ -58,7 +58,7 @@ export class ScheduledKeyPool implements KeyPool {
     this.#ring.add(options.keys);
   }
 
-  acquire(asked: KeyNeed, options?: CallOptions): Promise<KeyLease> {
+  acquire(asked: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.#closed) return Promise.reject(closedError());
     const now = this.#clock.now();
@@ -136,7 +136,7 @@ export class ScheduledKeyPool implements KeyPool {
 
   #wait(
     lane: ModelLane,
-    need: KeyNeed,
+    need: LeaseRequest,
     tokens: number,
     now: number,
     signal: AbortSignal | undefined,
@@ -170,7 +170,7 @@ export class ScheduledKeyPool implements KeyPool {
     });
   }
 
-  #grant(lane: ModelLane, unit: Unit, need: KeyNeed, tokens: number, now: number): KeyLease {
+  #grant(lane: ModelLane, unit: Unit, need: LeaseRequest, tokens: number, now: number): KeyLease {
     const key = unit.project.pick(now);
     // `choose` returns only units whose project has a usable key.
     if (key === undefined) throw new KeyPoolExhaustedError('The project has no usable key.');
@@ -200,7 +200,7 @@ export class ScheduledKeyPool implements KeyPool {
   #pump(): void {
     const now = this.#clock.now();
     this.#leases.reclaim(now);
-    const projectOf = (need: KeyNeed) => this.#ring.projectName(need.project);
+    const projectOf = (need: LeaseRequest) => this.#ring.projectName(need.project);
     for (const lane of this.#ring.lanes()) {
       if (lane.queue.size === 0) continue;
       const actions: TurnActions = {

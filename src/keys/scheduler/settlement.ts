@@ -2,7 +2,7 @@ import type { Failure } from '../../core/failure.js';
 import { type Reaction, reactTo } from '../health/failure-reaction.js';
 import type { KeyProject, PooledKey } from '../health/pooled-key.js';
 import type { KeyEvents } from '../key-events.js';
-import type { KeyNeed, LeaseOutcome } from '../key-pool.js';
+import type { LeaseOutcome, LeaseRequest } from '../key-pool.js';
 import { findDailyKin } from '../quota/infer-shared-project.js';
 import type { Booking, Unit } from '../quota/project-model-quota.js';
 import type { KeyRing } from './key-registry.js';
@@ -21,7 +21,7 @@ export interface Grant {
   readonly estimatedTokens: number;
   readonly at: number;
   /** What the call asked for, to know it again when it asks once more. */
-  readonly need?: KeyNeed | undefined;
+  readonly need?: LeaseRequest | undefined;
   /** Tokens of the minute that were used when it was granted, where a ledger other than the unit's knows. */
   readonly usedTokens?: number | undefined;
 }
@@ -57,7 +57,7 @@ export class Settlement {
         unit.amend(grant.booking, inputTokens, now);
         lane.correct(grant.estimatedTokens, inputTokens);
       }
-      this.#recovered(grant, unit, ['key', 'project', 'pair', 'model'], now);
+      this.#recovered(grant, unit, ['key', 'project', 'project-model', 'model'], now);
       return false;
     }
     if (outcome.sent) key.usageCount += 1;
@@ -89,7 +89,7 @@ export class Settlement {
         if (isForQuota(reaction)) isTooLarge = this.#cool(grant, unit, failure, now);
         else this.#disable(grant, unit.project, reaction, failure, now);
         break;
-      case 'pair':
+      case 'project-model':
         if (isForQuota(reaction)) isTooLarge = this.#cool(grant, unit, failure, now);
         else this.#leaveUnit(grant, unit, failure, reaction, now);
         break;
@@ -186,7 +186,7 @@ export class Settlement {
   #recovered(grant: Grant, unit: Unit, proven: readonly Reaction['blame'][], now: number): void {
     const { key, lane } = grant;
     if (proven.includes('model')) lane.breaker.succeed(grant.at, now);
-    if (proven.includes('pair') && unit.gate.open(grant.at)) {
+    if (proven.includes('project-model') && unit.gate.open(grant.at)) {
       unit.blockedBy = undefined;
       this.#events.emit({ type: 'recovered', keyId: key.id, project: unit.project.name, model: unit.model });
     }
@@ -228,7 +228,7 @@ export function provenBy(failure: Failure, sent: boolean): readonly Reaction['bl
   switch (failure.kind) {
     case 'blocked':
     case 'too-large':
-      return ['key', 'project', 'pair', 'model'];
+      return ['key', 'project', 'project-model', 'model'];
     case 'invalid-request':
     case 'rate-limit':
     case 'daily-quota':

@@ -1,8 +1,8 @@
-import type { KeyLease, KeyNeed } from '../key-pool.js';
+import type { KeyLease, LeaseRequest } from '../key-pool.js';
 
 /** A call that waits for its turn. */
 export interface Waiter {
-  readonly need: KeyNeed;
+  readonly need: LeaseRequest;
   readonly tokens: number;
   /** When the call began; it keeps its place by this when it asks again. */
   readonly since: number;
@@ -87,7 +87,7 @@ export class WaitQueue {
   }
 
   /** How many calls wait that have no better claim than this one: all batch calls, or those of its tenant. */
-  backlog(need: KeyNeed): number {
+  backlog(need: LeaseRequest): number {
     if (need.priority !== 'batch')
       return this.#rings.interactive.get(need.tenant ?? defaultTenant)?.length ?? 0;
     let waiting = 0;
@@ -106,7 +106,7 @@ export class WaitQueue {
   }
 
   /** How many calls are served before one that would be pushed now. */
-  ahead(need: KeyNeed, since: number): number {
+  ahead(need: LeaseRequest, since: number): number {
     let ahead = 0;
     for (const priority of priorities) {
       const ring = this.#rings[priority];
@@ -127,7 +127,7 @@ export class WaitQueue {
    * Who gives way to a call that finds the queue full: the last one of the longest line of the lowest
    * priority, unless the call itself would be that one.
    */
-  victimFor(need: KeyNeed): Waiter | undefined {
+  victimFor(need: LeaseRequest): Waiter | undefined {
     const priority = this.#rings.batch.size > 0 ? 'batch' : 'interactive';
     if (priority === 'interactive' && need.priority === 'batch') return undefined;
     const ring = this.#rings[priority];

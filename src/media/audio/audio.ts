@@ -7,7 +7,7 @@ import type { MediaProbe } from '../ffmpeg/probe.js';
 import type { MediaSettings } from '../media-options.js';
 import { cutSpan } from '../source/excerpt.js';
 import type { LocalSource } from '../source/source.js';
-import type { PreparedParts } from '../work/prepared-parts.js';
+import type { PreparedContent } from '../work/prepared-parts.js';
 
 /** What Gemini takes of sound: https://ai.google.dev/gemini-api/docs/audio#supported-formats */
 const acceptedTypes = new Set([
@@ -125,7 +125,7 @@ export async function prepareRecording(
   binary: FfmpegBinary,
   settings: MediaSettings,
   signal: AbortSignal,
-): Promise<PreparedParts> {
+): Promise<PreparedContent> {
   const { audio, durationMs } = probe;
   if (!audio)
     throw new MediaError('corrupt', `"${source.name}" has no sound that can be read. Export it again.`);

@@ -2,7 +2,7 @@ import { MediaError } from '../../core/errors.js';
 import { textTokens, tokensPerPdfPage } from '../budget/media-tokens.js';
 import type { MediaSettings } from '../media-options.js';
 import type { LocalSource } from '../source/source.js';
-import type { PreparedParts } from '../work/prepared-parts.js';
+import type { PreparedContent } from '../work/prepared-parts.js';
 
 /** "Gemini supports up to 1000 pages": https://ai.google.dev/gemini-api/docs/document-processing */
 const maxPdfPages = 1000;
@@ -16,7 +16,7 @@ export async function prepareDocument(
   source: LocalSource,
   mimeType: string,
   settings: Pick<MediaSettings, 'maxInlineBytes'>,
-): Promise<PreparedParts> {
+): Promise<PreparedContent> {
   if (source.bytes > settings.maxInlineBytes) {
     const limit = Math.floor(settings.maxInlineBytes / 2 ** 20);
     throw new MediaError(

@@ -5,7 +5,7 @@ import { imageTokens } from '../budget/media-tokens.js';
 import { fitInside } from '../frame/encode-frame.js';
 import { loadSharp } from '../frame/sharp-module.js';
 import type { MediaSettings } from '../media-options.js';
-import type { PreparedParts } from '../work/prepared-parts.js';
+import type { PreparedContent } from '../work/prepared-parts.js';
 import type { ReportProgress } from '../work/progress.js';
 import { planTiles, type Tile } from './tiles.js';
 
@@ -43,7 +43,7 @@ export async function prepareImage(
   settings: Settings,
   report: ReportProgress,
   signal: AbortSignal,
-): Promise<PreparedParts> {
+): Promise<PreparedContent> {
   const sharp = await loadSharp();
   const options: SharpOptions = {
     limitInputPixels: settings.maxPixels,

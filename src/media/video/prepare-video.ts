@@ -7,7 +7,7 @@ import { type MediaProbe, probeFile, type VideoStream } from '../ffmpeg/probe.js
 import type { MediaSettings } from '../media-options.js';
 import type { SniffedFormat } from '../source/sniff.js';
 import type { LocalSource } from '../source/source.js';
-import type { PreparedParts } from '../work/prepared-parts.js';
+import type { PreparedContent } from '../work/prepared-parts.js';
 import type { ReportProgress } from '../work/progress.js';
 import { framesFromContainer } from './container-frames.js';
 import type { FrameContext } from './decode-frames.js';
@@ -48,7 +48,7 @@ export async function prepareClip(
   source: LocalSource,
   format: ContainerFormat,
   tools: Tools,
-): Promise<PreparedParts & { readonly kind: 'video' | 'audio' }> {
+): Promise<PreparedContent & { readonly kind: 'video' | 'audio' }> {
   const { binary, settings, report, signal } = tools;
   const context: FrameContext = {
     name: source.name,
@@ -166,7 +166,7 @@ async function assemble(
   format: ContainerFormat,
   clip: Clip,
   tools: Tools,
-): Promise<PreparedParts> {
+): Promise<PreparedContent> {
   const { detail } = tools.settings;
   tools.report('encoding');
   const sound = await soundOf(source, format, clip, tools);

@@ -4,7 +4,7 @@ import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
 import { probeFile } from '../ffmpeg/probe.js';
 import type { MediaSettings } from '../media-options.js';
 import type { LocalSource } from '../source/source.js';
-import type { PreparedParts } from '../work/prepared-parts.js';
+import type { PreparedContent } from '../work/prepared-parts.js';
 import type { ContainerFormat } from './prepare-video.js';
 
 /**
@@ -38,7 +38,7 @@ export async function prepareWholeClip(
   source: LocalSource,
   format: ContainerFormat,
   { binary, settings, signal }: Tools,
-): Promise<PreparedParts | undefined> {
+): Promise<PreparedContent | undefined> {
   const mimeType = acceptedTypes[format.mimeType];
   if (mimeType === undefined) return undefined;
   const path = await source.path();

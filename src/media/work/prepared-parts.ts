@@ -1,7 +1,7 @@
 import type { MediaSourceInfo, PreparedPart } from '../../core/media.js';
 
 /** What any kind of attachment becomes; the caller adds its name and fingerprint. */
-export interface PreparedParts {
+export interface PreparedContent {
   readonly parts: readonly PreparedPart[];
   readonly estimatedTokens: number;
   readonly source: MediaSourceInfo;

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import type { Clock } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
@@ -99,7 +99,7 @@ export class ChromaMemoryStore implements MemoryStore {
   }
 
   /** @throws MemoryError when the turn could not be made durable, such as when the outbox is full. */
-  async append(turn: Turn, { signal }: CallOptions = {}): Promise<void> {
+  async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
     await this.#intake.add(turn, signal);
@@ -107,7 +107,7 @@ export class ChromaMemoryStore implements MemoryStore {
 
   async recent(
     conversation: Conversation,
-    { limit, signal }: CallOptions & { readonly limit: number },
+    { limit, signal }: AbortOptions & { readonly limit: number },
   ): Promise<readonly Turn[]> {
     this.#assertOpen();
     signal?.throwIfAborted();
@@ -120,7 +120,7 @@ export class ChromaMemoryStore implements MemoryStore {
   async recall(
     conversation: Conversation,
     query: string,
-    { limit, signal }: CallOptions & { readonly limit: number },
+    { limit, signal }: AbortOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]> {
     this.#assertOpen();
     signal?.throwIfAborted();
@@ -137,7 +137,7 @@ export class ChromaMemoryStore implements MemoryStore {
       .map(({ sequence, score }) => ({ turn: turnAt(session, sequence), score }));
   }
 
-  async forget(target: ForgetTarget, { signal }: CallOptions = {}): Promise<number> {
+  async forget(target: ForgetTarget, { signal }: AbortOptions = {}): Promise<number> {
     this.#assertOpen();
     signal?.throwIfAborted();
     const dropped = await this.#intake.forget(target, signal);

@@ -1,5 +1,5 @@
 import type { Collection } from 'chromadb';
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummaries, ConversationSummary, ForgetTarget } from '../memory-store.js';
 import type { ChromaConnection } from './chroma-connection.js';
@@ -34,14 +34,14 @@ export class ChromaSummaries implements ConversationSummaries {
 
   async read(
     conversation: Conversation,
-    { signal }: CallOptions = {},
+    { signal }: AbortOptions = {},
   ): Promise<ConversationSummary | undefined> {
     return (await this.#find(conversation, signal))?.summary;
   }
 
-  async uncovered(
+  async turnsAfterSummary(
     conversation: Conversation,
-    { limit, signal }: CallOptions & { readonly limit: number },
+    { limit, signal }: AbortOptions & { readonly limit: number },
   ): Promise<readonly Turn[]> {
     const [known, session] = await Promise.all([
       this.#find(conversation, signal),
@@ -54,7 +54,7 @@ export class ChromaSummaries implements ConversationSummaries {
   async keep(
     conversation: Conversation,
     summary: ConversationSummary,
-    { signal }: CallOptions = {},
+    { signal }: AbortOptions = {},
   ): Promise<boolean> {
     const key = conversationKey(conversation);
     const lastId = recordId({ ...conversation, id: summary.lastTurn });

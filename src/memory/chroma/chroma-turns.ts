@@ -1,5 +1,5 @@
 import type { Where } from 'chromadb';
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import type { ForgetTarget } from '../memory-store.js';
 import type { ChromaConnection } from './chroma-connection.js';
 import { inConversation, inConversationFrom, type RecordScope, toForget } from './scope.js';
@@ -48,14 +48,14 @@ export class ChromaTurns {
    * The records of a conversation from a position on, in the order in which the server accepted them:
    * Chroma numbers records as they come and lists them by that number.
    */
-  async list(conversation: string, from: number, options: CallOptions): Promise<TurnRecord[]> {
+  async list(conversation: string, from: number, options: AbortOptions): Promise<TurnRecord[]> {
     const records: TurnRecord[] = [];
     for await (const page of this.pages(conversation, from, options)) records.push(...page);
     return records;
   }
 
   /** The same, page by page as they come. */
-  async *pages(conversation: string, from: number, { signal }: CallOptions): AsyncGenerator<TurnRecord[]> {
+  async *pages(conversation: string, from: number, { signal }: AbortOptions): AsyncGenerator<TurnRecord[]> {
     const where = inConversation(conversation);
     const reads: Promise<TurnRecord[]>[] = [];
     let offset = from;

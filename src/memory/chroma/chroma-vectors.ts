@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import type { Clock } from '../../core/clock.js';
 import type { Embedder } from '../embedder.js';
 import type { ForgetTarget } from '../memory-store.js';
@@ -214,7 +214,7 @@ export class ChromaVectors implements EmbeddingSource<string> {
     return orphans;
   }
 
-  async nearest(conversation: string, vector: Float32Array, { signal }: CallOptions): Promise<NearestTurns> {
+  async nearest(conversation: string, vector: Float32Array, { signal }: AbortOptions): Promise<NearestTurns> {
     const { ids, distances } = await this.#connection.call(
       this.#collection,
       (collection) =>

@@ -2,13 +2,13 @@ import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import { sleep, systemClock } from '../../core/clock.js';
 import { ChromaStartError, explainStartFailure } from './explain-start-failure.js';
 import { ServerProcess } from './server-process.js';
 import { describeSystem, shippedCommand } from './shipped-server.js';
 
-export interface ChromaServerOptions extends CallOptions {
+export interface ChromaServerOptions extends AbortOptions {
   /** The directory of its data, created where it does not exist. One server at a time. */
   readonly path: string;
   /** Default: a free one. */
@@ -79,7 +79,7 @@ const reachable = (host: string): string => (host === '0.0.0.0' ? '127.0.0.1' : 
 async function untilReady(
   server: ServerProcess,
   url: string,
-  { port, timeoutMs, signal }: CallOptions & { readonly port: number; readonly timeoutMs: number },
+  { port, timeoutMs, signal }: AbortOptions & { readonly port: number; readonly timeoutMs: number },
 ): Promise<void> {
   let exit: string | undefined;
   server.ended.then((how) => {

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
@@ -84,7 +84,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     });
   }
 
-  async append(turn: Turn, { signal }: CallOptions = {}): Promise<void> {
+  async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
     await this.#appends.add({ turn, body: serialiseTurn(turn) }, signal);
@@ -92,7 +92,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
 
   async recent(
     conversation: Conversation,
-    { limit, signal }: CallOptions & { readonly limit: number },
+    { limit, signal }: AbortOptions & { readonly limit: number },
   ): Promise<readonly Turn[]> {
     const database = await this.#existing(signal);
     return database?.read(() => lastTurns(database, conversation, limit)) ?? [];
@@ -101,7 +101,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
   async recall(
     conversation: Conversation,
     query: string,
-    { limit, signal }: CallOptions & { readonly limit: number },
+    { limit, signal }: AbortOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]> {
     const database = await this.#existing(signal);
     if (!database) return [];
@@ -121,7 +121,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     });
   }
 
-  async forget(target: ForgetTarget, { signal }: CallOptions = {}): Promise<number> {
+  async forget(target: ForgetTarget, { signal }: AbortOptions = {}): Promise<number> {
     const database = await this.#existing(signal);
     if (!database) return 0;
     const count = await database.write(() => deleteTurns(database, target), signal);

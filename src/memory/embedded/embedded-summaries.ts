@@ -1,4 +1,4 @@
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummaries, ConversationSummary } from '../memory-store.js';
 import type { MemoryDatabase } from './memory-database.js';
@@ -15,15 +15,15 @@ export class EmbeddedSummaries implements ConversationSummaries {
 
   async read(
     conversation: Conversation,
-    { signal }: CallOptions = {},
+    { signal }: AbortOptions = {},
   ): Promise<ConversationSummary | undefined> {
     const database = await this.#existing(signal);
     return database?.read(() => readSummary(database, conversation));
   }
 
-  async uncovered(
+  async turnsAfterSummary(
     conversation: Conversation,
-    { limit, signal }: CallOptions & { readonly limit: number },
+    { limit, signal }: AbortOptions & { readonly limit: number },
   ): Promise<readonly Turn[]> {
     const database = await this.#existing(signal);
     return database?.read(() => turnsBehindSummary(database, conversation, limit)) ?? [];
@@ -32,7 +32,7 @@ export class EmbeddedSummaries implements ConversationSummaries {
   async keep(
     conversation: Conversation,
     summary: ConversationSummary,
-    { signal }: CallOptions = {},
+    { signal }: AbortOptions = {},
   ): Promise<boolean> {
     const database = await this.#existing(signal);
     return (await database?.write(() => keepSummary(database, conversation, summary), signal)) ?? false;

@@ -54,7 +54,7 @@ describe('the summaries of an EmbeddedMemoryStore', () => {
           }
           for (const of of conversations) {
             await both(async (either) => either.summaries?.read(of));
-            await both(async (either) => either.summaries?.uncovered(of, { limit: 5 }));
+            await both(async (either) => either.summaries?.turnsAfterSummary(of, { limit: 5 }));
           }
         }
       }),

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import type { Embedder } from '../embedder.js';
@@ -17,7 +17,7 @@ export interface EmbeddingSource<Key> {
   store(vectors: readonly { readonly key: Key; readonly vector: Float32Array }[]): Promise<void>;
 }
 
-export interface DrainOptions extends CallOptions {
+export interface DrainOptions extends AbortOptions {
   readonly onBatch?: (() => void) | undefined;
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import type { Embedder } from '../embedder.js';
 
 type Purpose = 'document' | 'query';
@@ -34,7 +34,7 @@ export class EmbeddingCache implements Embedder {
 
   async embed(
     texts: readonly string[],
-    options: CallOptions & { readonly purpose: Purpose },
+    options: AbortOptions & { readonly purpose: Purpose },
   ): Promise<readonly Float32Array[]> {
     const generation = this.#generation;
     const keys = texts.map((text) => cacheKey(options.purpose, text));

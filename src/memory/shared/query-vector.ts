@@ -1,4 +1,4 @@
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import type { Embedder } from '../embedder.js';
 import { checkVectors } from './embedding-backlog.js';
@@ -10,7 +10,7 @@ import { checkVectors } from './embedding-backlog.js';
 export async function embedQuery(
   embedder: Embedder,
   query: string,
-  { signal, timeoutMs, clock = systemClock }: CallOptions & { timeoutMs: number; clock?: Clock | undefined },
+  { signal, timeoutMs, clock = systemClock }: AbortOptions & { timeoutMs: number; clock?: Clock | undefined },
 ): Promise<Float32Array | undefined> {
   signal?.throwIfAborted();
   const stop = new AbortController();

@@ -36,7 +36,7 @@ const expected: Readonly<Record<string, Partial<Failure>>> = {
     project: '000000000000',
   },
   '403_file_not_yours': { kind: 'invalid-request', scope: 'call', reason: 'FILE_NOT_ACCESSIBLE' },
-  '403_iam': { kind: 'permission', scope: 'pair', reason: 'IAM_PERMISSION_DENIED' },
+  '403_iam': { kind: 'permission', scope: 'project-model', reason: 'IAM_PERMISSION_DENIED' },
   '403_leaked_key': { kind: 'auth', scope: 'key', reason: 'API_KEY_LEAKED' },
   '403_service_disabled': {
     kind: 'permission',
@@ -46,46 +46,46 @@ const expected: Readonly<Record<string, Partial<Failure>>> = {
   },
   '404_html': { kind: 'invalid-request', scope: 'call', reason: 'NOT_GEMINI' },
   '404_model_not_found': { kind: 'model-unavailable', scope: 'model', reason: 'NOT_FOUND' },
-  '429_bare': { kind: 'rate-limit', scope: 'pair', retryAfterMs: undefined, learned: undefined },
+  '429_bare': { kind: 'rate-limit', scope: 'project-model', retryAfterMs: undefined, learned: undefined },
   '429_limit_zero_free_tier': {
     kind: 'no-quota',
-    scope: 'pair',
+    scope: 'project-model',
     retryAfterMs: undefined,
     learned: undefined,
   },
   '429_rpd_free_requests_short_delay': {
     kind: 'daily-quota',
-    scope: 'pair',
+    scope: 'project-model',
     retryAfterMs: undefined,
     learned: { rpd: 20 },
   },
   '429_rpm_retryinfo_fraction': {
     kind: 'rate-limit',
-    scope: 'pair',
+    scope: 'project-model',
     retryAfterMs: 34_400,
     learned: undefined,
   },
   '429_service_quota_errorinfo_zero_region': {
     kind: 'no-quota',
-    scope: 'pair',
+    scope: 'project-model',
     project: '348715329010',
     retryAfterMs: undefined,
   },
   '429_tpm_free_input_tokens': {
     kind: 'rate-limit',
-    scope: 'pair',
+    scope: 'project-model',
     retryAfterMs: 26_000,
     learned: { tpm: 250_000 },
   },
   '429_tpm_paid_input_tokens': {
     kind: 'rate-limit',
-    scope: 'pair',
+    scope: 'project-model',
     retryAfterMs: 33_821,
     learned: { tpm: 1_000_000 },
   },
   '429_tpm_poison_single_request': {
     kind: 'rate-limit',
-    scope: 'pair',
+    scope: 'project-model',
     retryAfterMs: 1467,
     learned: { tpm: 1_000_000 },
   },
@@ -98,7 +98,7 @@ const expected: Readonly<Record<string, Partial<Failure>>> = {
     reason: 'CACHED_CONTENT',
   },
   cache_context_cache_not_found: { kind: 'invalid-request', scope: 'call', reason: 'CACHED_CONTENT' },
-  headers_429_stream: { kind: 'rate-limit', scope: 'pair', retryAfterMs: undefined },
+  headers_429_stream: { kind: 'rate-limit', scope: 'project-model', retryAfterMs: undefined },
 };
 
 const apiError = (code: number, message: string, reason?: string) => ({
@@ -170,7 +170,7 @@ describe('classifyFailure on other replies', () => {
       apiError(404, 'models/gemini-2.0-flash is no longer available.'),
       { kind: 'model-unavailable', scope: 'model' },
     ],
-    ['an unknown 403 of Gemini', 403, apiError(403, 'No.'), { kind: 'permission', scope: 'pair' }],
+    ['an unknown 403 of Gemini', 403, apiError(403, 'No.'), { kind: 'permission', scope: 'project-model' }],
     ['a 403 page of a firewall', 403, '<html>Forbidden</html>', { kind: 'invalid-request', scope: 'call' }],
     ['a 502 page of a load balancer', 502, '<html>Bad Gateway</html>', { kind: 'internal', scope: 'model' }],
     [

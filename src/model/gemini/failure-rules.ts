@@ -142,19 +142,19 @@ const limitRules: readonly FailureRule[] = [
   {
     when: all(status(429), (facts) => facts.violations.some((violation) => violation.limit === 0)),
     kind: 'no-quota',
-    scope: 'pair',
+    scope: 'project-model',
     says: "The key's project has no quota for this model: use another model or a paid project",
   },
   {
     when: all(status(429), (facts) => facts.violations.some((violation) => violation.perDay)),
     kind: 'daily-quota',
-    scope: 'pair',
+    scope: 'project-model',
     says: "The project's quota of the day for this model is used up: it comes back at midnight Pacific time",
   },
   {
     when: status(429),
     kind: 'rate-limit',
-    scope: 'pair',
+    scope: 'project-model',
     says: "The project's rate limit for this model is reached: wait a little",
   },
 ];
@@ -178,7 +178,7 @@ const statusRules: readonly FailureRule[] = [
   {
     when: all(status(403), (facts) => facts.isApiError),
     kind: 'permission',
-    scope: 'pair',
+    scope: 'project-model',
     says: "The key's project may not use this model",
   },
   {

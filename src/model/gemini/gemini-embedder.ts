@@ -1,4 +1,4 @@
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import type { Clock } from '../../core/clock.js';
 import { systemClock } from '../../core/clock.js';
 import { ModelCallError } from '../../core/errors.js';
@@ -34,7 +34,7 @@ const mostTextsPerBatch = 100;
 const mostAttempts = 4;
 
 /** After these the pool hands out another key. */
-const scopesWithAnotherKey: ReadonlySet<Failure['scope']> = new Set(['key', 'pair', 'project']);
+const scopesWithAnotherKey: ReadonlySet<Failure['scope']> = new Set(['key', 'project-model', 'project']);
 
 const abandoned: Failure = {
   kind: 'incomplete',
@@ -86,7 +86,7 @@ export class GeminiEmbedder implements Embedder {
    */
   async embed(
     texts: readonly string[],
-    options: CallOptions & { readonly purpose: EmbeddingPurpose },
+    options: AbortOptions & { readonly purpose: EmbeddingPurpose },
   ): Promise<readonly Float32Array[]> {
     const vectors: Float32Array[] = [];
     for (let start = 0; start < texts.length; start += mostTextsPerBatch) {
@@ -97,7 +97,7 @@ export class GeminiEmbedder implements Embedder {
 
   async #embedBatch(
     texts: readonly string[],
-    options: CallOptions & { readonly purpose: EmbeddingPurpose },
+    options: AbortOptions & { readonly purpose: EmbeddingPurpose },
   ): Promise<readonly Float32Array[]> {
     const formatted = formatForEmbedding(texts, options.purpose, this.model);
     const need = {

@@ -1,5 +1,5 @@
 import type { Fetch, File as GeminiFile } from '@google/genai';
-import type { CallOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/call-options.js';
 import type { Clock } from '../../core/clock.js';
 import { sleep } from '../../core/clock.js';
 import { MediaError, ModelCallError } from '../../core/errors.js';
@@ -13,7 +13,7 @@ import { resumingFetch } from './resume-upload.js';
 export type UploadPart = Extract<ModelPart, { type: 'upload' }>;
 
 /** Whose upload it is: Gemini's files belong to the project of the key. */
-export interface Uploader extends CallOptions {
+export interface Uploader extends AbortOptions {
   readonly apiKey: string;
   readonly project: string;
 }

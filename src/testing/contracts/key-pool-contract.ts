@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
-import type { KeyLease, KeyNeed, KeyPool, LeaseOutcome } from '../../keys/key-pool.js';
+import type { KeyLease, KeyPool, LeaseOutcome, LeaseRequest } from '../../keys/key-pool.js';
 import { VirtualClock } from '../virtual-clock.js';
 import type { ContractCase } from './contract-case.js';
 
@@ -25,12 +25,12 @@ const refused = (failure: Pick<Failure, 'kind' | 'scope'> & Partial<Failure>): L
 });
 
 const invalidKey = refused({ kind: 'auth', scope: 'key', reason: 'API_KEY_LEAKED' });
-const spentForTenSeconds = refused({ kind: 'rate-limit', scope: 'pair', retryAfterMs: 10_000 });
+const spentForTenSeconds = refused({ kind: 'rate-limit', scope: 'project-model', retryAfterMs: 10_000 });
 
 interface Bench {
   readonly pool: KeyPool;
   readonly clock: VirtualClock;
-  acquire(need?: Partial<KeyNeed>, signal?: AbortSignal): Promise<KeyLease>;
+  acquire(need?: Partial<LeaseRequest>, signal?: AbortSignal): Promise<KeyLease>;
   /** Takes and settles leases until no project can serve for about ten seconds. */
   exhaust(): Promise<void>;
 }
@@ -51,7 +51,7 @@ export function keyPoolContract(
     async run() {
       const clock = new VirtualClock();
       const pool = await create({ keys, clock });
-      const acquire = (need: Partial<KeyNeed> = {}, signal?: AbortSignal) =>
+      const acquire = (need: Partial<LeaseRequest> = {}, signal?: AbortSignal) =>
         pool.acquire({ model, estimatedTokens: 10, ...need }, { signal });
       const exhaust = async () => {
         for (const project of ['alpha', 'beta']) (await acquire({ project })).settle(spentForTenSeconds);

@@ -21,7 +21,7 @@ const kinds: readonly FailureKind[] = [
   'blocked',
   'billing',
 ];
-const scopes: readonly FailureScope[] = ['call', 'key', 'pair', 'project', 'model'];
+const scopes: readonly FailureScope[] = ['call', 'key', 'project-model', 'project', 'model'];
 const longestSaneDelayMs = 10 * 60_000;
 const mostSaneAttempts = 1_000;
 
@@ -31,7 +31,7 @@ const contextOf = (failure: Failure, rest: Partial<RetryContext> = {}): RetryCon
   triedModels: [model],
   attempt: 1,
   elapsedMs: 0,
-  visible: false,
+  hasEmittedText: false,
   ...rest,
 });
 
@@ -53,7 +53,8 @@ export function retryPolicyContract(create: () => RetryPolicy): readonly Contrac
     const policy = create();
     for (const failure of failures) {
       for (const visible of [false, true]) {
-        for (const attempt of [1, 2, 5, 50]) check(contextOf(failure, { visible, attempt }), policy);
+        for (const attempt of [1, 2, 5, 50])
+          check(contextOf(failure, { hasEmittedText: visible, attempt }), policy);
       }
     }
   };

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { MediaKind } from '../../core/media.js';
 import type { Turn } from '../../core/turn.js';
 import type { ArchivedMedia } from '../../memory/media-archive.js';
-import { chooseShownAgain, type ShowAgainInput } from './choose-earlier-media.js';
+import { chooseEarlierMedia, type EarlierMediaInput } from './choose-earlier-media.js';
 
 const item = (
   id: string,
@@ -43,9 +43,17 @@ const turnWith = (...media: readonly ArchivedMedia[]): Turn => ({
   media: media.map(({ fingerprint, kind, name }) => ({ kind, name, fingerprint, mimeType: 'x/y' })),
 });
 
-const choose = (prompt: string, change: Partial<ShowAgainInput> = {}) =>
-  chooseShownAgain({ prompt, archived, recent: [], recalled: [], attached: [], maxTokens: 8000, ...change });
-const idsOf = (prompt: string, change?: Partial<ShowAgainInput>) =>
+const choose = (prompt: string, change: Partial<EarlierMediaInput> = {}) =>
+  chooseEarlierMedia({
+    prompt,
+    archived,
+    recent: [],
+    recalled: [],
+    attached: [],
+    maxTokens: 8000,
+    ...change,
+  });
+const idsOf = (prompt: string, change?: Partial<EarlierMediaInput>) =>
   choose(prompt, change).map(({ media }) => media.id);
 
 describe('chooseShownAgain', () => {

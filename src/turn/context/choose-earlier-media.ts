@@ -4,7 +4,7 @@ import type { ArchivedMedia } from '../../memory/media-archive.js';
 import { type MediaReference, readReference } from './media-words.js';
 
 /** Earlier pictures are looked at less closely than new ones. */
-export const detailOfShownAgain = 'low' as const;
+export const earlierMediaDetail = 'low' as const;
 
 /** Attachments of the last turns are what "and before that?" is about. */
 const recentTurnsLookedAt = 3;
@@ -13,7 +13,7 @@ const recalledTurnsLookedAt = 3;
 /** With fewer frames, a clip does not show that anything moves. */
 const fewestFrames = 2;
 
-export interface ShowAgainInput {
+export interface EarlierMediaInput {
   readonly prompt: string;
   /** The attachments of the conversation in the order in which they first came. */
   readonly archived: readonly ArchivedMedia[];
@@ -27,7 +27,7 @@ export interface ShowAgainInput {
 }
 
 /** An earlier attachment and which of its parts to show, by position. */
-export interface ShownAgain {
+export interface ChosenMedia {
   readonly media: ArchivedMedia;
   readonly parts: readonly number[];
   readonly estimatedTokens: number;
@@ -38,11 +38,11 @@ export interface ShownAgain {
  * points at ("the second picture"), else those of the turns just before it and of the turns that bear
  * on it. A prompt with attachments of its own is about those, unless it names or points at others.
  */
-export function chooseShownAgain(input: ShowAgainInput): readonly ShownAgain[] {
+export function chooseEarlierMedia(input: EarlierMediaInput): readonly ChosenMedia[] {
   const { archived, attached } = input;
   if (archived.length === 0) return [];
   const reference = readReference(input.prompt);
-  const shown: ShownAgain[] = [];
+  const shown: ChosenMedia[] = [];
   let left = input.maxTokens;
   for (const media of new Set(meantBy(input, reference))) {
     if (attached.includes(media.fingerprint)) continue;
@@ -55,7 +55,10 @@ export function chooseShownAgain(input: ShowAgainInput): readonly ShownAgain[] {
 }
 
 /** Best first. */
-function meantBy(input: ShowAgainInput, { kinds, names, place }: MediaReference): readonly ArchivedMedia[] {
+function meantBy(
+  input: EarlierMediaInput,
+  { kinds, names, place }: MediaReference,
+): readonly ArchivedMedia[] {
   const { archived, attached } = input;
   const named = archived.filter(({ name }) => names(name));
   if (named.length > 0) return named;
@@ -69,14 +72,14 @@ function meantBy(input: ShowAgainInput, { kinds, names, place }: MediaReference)
   return nearby.length > 0 ? nearby : [...ofKind].sort((a, b) => b.lastAt - a.lastAt).slice(0, 1);
 }
 
-function ofRecent({ archived, recent }: ShowAgainInput): readonly ArchivedMedia[] {
+function ofRecent({ archived, recent }: EarlierMediaInput): readonly ArchivedMedia[] {
   return [...recent]
     .slice(-recentTurnsLookedAt)
     .reverse()
     .flatMap((turn) => ofTurn(turn, archived));
 }
 
-function ofRecalled({ archived, recalled }: ShowAgainInput): readonly ArchivedMedia[] {
+function ofRecalled({ archived, recalled }: EarlierMediaInput): readonly ArchivedMedia[] {
   return recalled.slice(0, recalledTurnsLookedAt).flatMap(({ turn }) => ofTurn(turn, archived));
 }
 
@@ -90,8 +93,8 @@ function fitParts(
   media: ArchivedMedia,
   { asksForSound }: MediaReference,
   maxTokens: number,
-): ShownAgain | undefined {
-  const cost = imageTokens(detailOfShownAgain);
+): ChosenMedia | undefined {
+  const cost = imageTokens(earlierMediaDetail);
   const pictures = media.parts.flatMap((part, index) => (part.mimeType.startsWith('image/') ? [index] : []));
   const others = media.parts.flatMap((part, index) => (part.mimeType.startsWith('image/') ? [] : [index]));
   const otherTokens = others.length === 0 ? 0 : tokensBeside(media, pictures);

@@ -73,7 +73,7 @@ describe('composeContext', () => {
         budget: { ...budget, summary: maxTokens === undefined ? undefined : { maxTokens } },
       });
     const whole = compose(100);
-    expect(whole.summarisedTurns).toBe(9);
+    expect(whole.summarizedTurns).toBe(9);
     const [notes, quoted, prompt] = texts(whole.contents[0]);
     expect(notes).toMatch(
       /^Notes on the first 9 turns .* 2026-01-01 .*\n\n> Ann is a vet. She keeps bees.\n\nEnd/s,
@@ -82,7 +82,7 @@ describe('composeContext', () => {
     expect(prompt).toBe('Now?');
     expect(texts(compose(4).contents[0])[0]).toMatch(/> Ann is a vet\.\n/);
     for (const none of [compose(1), compose(undefined)]) {
-      expect(none.summarisedTurns).toBe(0);
+      expect(none.summarizedTurns).toBe(0);
       expect(texts(none.contents[0])).toHaveLength(2);
     }
   });

@@ -3,7 +3,7 @@ import type { PreparedMedia } from '../../core/media.js';
 import type { RecalledTurn, Turn } from '../../core/turn.js';
 import type { ConversationSummary } from '../../memory/memory-store.js';
 import type { ModelContent, ModelPart } from '../../model/chat-model.js';
-import { announceAgain, mediaParts, mentionMedia, quoteNotes, quoteTurns } from './describe.js';
+import { labelReattached, mediaParts, mentionMedia, quoteNotes, quoteTurns } from './describe.js';
 import { fitSummary } from './fit-summary.js';
 
 /** Tokens that a message costs beside its text: role and separators. */
@@ -22,7 +22,7 @@ export interface ContextInput {
   readonly prompt: string;
   readonly media: readonly PreparedMedia[];
   /** Attachments of earlier turns that are shown once more. */
-  readonly shownAgain?: readonly MediaShownAgain[] | undefined;
+  readonly reattached?: readonly ReattachedMedia[] | undefined;
   /** Oldest first. */
   readonly recent: readonly Turn[];
   /** Best first; turns that are also recent are left out. */
@@ -33,7 +33,7 @@ export interface ContextInput {
 }
 
 /** An attachment of an earlier turn, and when it was attached, in milliseconds since the epoch. */
-export interface MediaShownAgain {
+export interface ReattachedMedia {
   readonly media: PreparedMedia;
   readonly at: number;
 }
@@ -45,7 +45,7 @@ export interface ComposedContext {
   readonly recalled: readonly RecalledTurn[];
   readonly recentTurns: number;
   /** How many of the first turns the request holds as a summary. */
-  readonly summarisedTurns: number;
+  readonly summarizedTurns: number;
 }
 
 /** Tokens of a turn as it is sent. */
@@ -116,14 +116,14 @@ export function composeContext(input: ContextInput): ComposedContext {
   if (recalled.length > 0) {
     lastParts.push({ type: 'text', text: quoteTurns(recalled.map(({ turn }) => turn)) });
   }
-  for (const { at, media } of input.shownAgain ?? []) {
-    lastParts.push({ type: 'text', text: announceAgain(media, at) }, ...mediaParts(media));
+  for (const { at, media } of input.reattached ?? []) {
+    lastParts.push({ type: 'text', text: labelReattached(media, at) }, ...mediaParts(media));
   }
   for (const media of input.media) lastParts.push(...mediaParts(media));
   lastParts.push({ type: 'text', text: input.prompt });
 
   const contents: ModelContent[] = [...recent.flatMap(recentContents), { role: 'user', parts: lastParts }];
-  const allMedia = [...(input.shownAgain ?? []).map(({ media }) => media), ...input.media];
+  const allMedia = [...(input.reattached ?? []).map(({ media }) => media), ...input.media];
   let estimatedTokens = allMedia.reduce((sum, media) => sum + media.estimatedTokens, 0);
   for (const content of contents) {
     estimatedTokens += tokensPerMessage;
@@ -131,5 +131,11 @@ export function composeContext(input: ContextInput): ComposedContext {
       if (part.type === 'text') estimatedTokens += estimateTextTokens(part.text);
   }
   const summarisedTurns = notes?.turns ?? 0;
-  return { contents, estimatedTokens, recalled, recentTurns: recent.length, summarisedTurns };
+  return {
+    contents,
+    estimatedTokens,
+    recalled,
+    recentTurns: recent.length,
+    summarizedTurns: summarisedTurns,
+  };
 }

@@ -53,7 +53,7 @@ export function mediaParts(media: PreparedMedia): ModelPart[] {
 const minuteOf = (at: number) => `${new Date(at).toISOString().slice(0, 16).replace('T', ' ')} UTC`;
 
 /** Goes before an attachment of an earlier turn. */
-export function announceAgain(media: PreparedMedia, at: number): string {
+export function labelReattached(media: PreparedMedia, at: number): string {
   return `[Shown again: ${plainName(media.name)}, which was attached on ${minuteOf(at)}]`;
 }
 

@@ -1,6 +1,6 @@
 import { MediaError } from '../../core/errors.js';
 import type { PreparedMedia } from '../../core/media.js';
-import type { MediaShownAgain } from './compose.js';
+import type { ReattachedMedia } from './compose.js';
 
 /** Bytes that attachments put into a request, before base64; what is uploaded as a file puts none there. */
 export function bytesOf(media: readonly PreparedMedia[]): number {
@@ -20,10 +20,10 @@ export function checkMediaBytes(media: readonly PreparedMedia[], maxBytes: numbe
 const inMebibytes = (bytes: number) => (bytes / 2 ** 20).toFixed(1);
 
 /** Those that fit beside the new ones, the latest first, in the order in which they came. */
-export function fitShownAgain(
-  shownAgain: readonly MediaShownAgain[],
+export function fitReattached(
+  shownAgain: readonly ReattachedMedia[],
   maxBytes: number,
-): readonly MediaShownAgain[] {
+): readonly ReattachedMedia[] {
   let left = maxBytes;
   const fitting = [...shownAgain].reverse().filter(({ media }) => {
     const bytes = bytesOf([media]);

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { estimateTextTokens } from '../../core/estimate-tokens.js';
 import type { Turn } from '../../core/turn.js';
 import { dropBrokenSentence, fitSummary } from './fit-summary.js';
-import { summaryRequest, turnsToSummarise } from './summary.js';
+import { summaryRequest, turnsToSummarize } from './summary.js';
 
 const turn = (number: number, over: Partial<Turn> = {}): Turn => ({
   tenant: 't',
@@ -32,12 +32,12 @@ describe('turnsToSummarise', () => {
     ],
     ['the oldest 16 000 tokens', turns(1, 400), turns(390, 400), 4_000, turns(1, 160)],
   ])('takes %s', (_, uncovered, recent, everyTokens, expected) => {
-    expect(idsOf(turnsToSummarise({ uncovered, recent }, everyTokens))).toEqual(idsOf(expected));
+    expect(idsOf(turnsToSummarize({ uncovered, recent }, everyTokens))).toEqual(idsOf(expected));
   });
 
   it('shortens what is too long in the middle, between whole characters', () => {
     const prompt = `a${'🙂'.repeat(100_000)}b`;
-    const [first, ...rest] = turnsToSummarise({ uncovered: [turn(1, { prompt }), turn(2)], recent: [] }, 1);
+    const [first, ...rest] = turnsToSummarize({ uncovered: [turn(1, { prompt }), turn(2)], recent: [] }, 1);
     expect(rest).toEqual([]);
     expect(first?.prompt).toMatch(/^a(🙂)+\n\[… left out …\]\n(🙂)+b$/u);
     expect(first?.prompt.length).toBeLessThan(25_000);

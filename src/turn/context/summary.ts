@@ -16,7 +16,7 @@ const wordsPerToken = 0.6;
 const outputPerToken = 4;
 
 /** The turns to add to the summary now, oldest first; none until they have grown to `everyTokens`. */
-export function turnsToSummarise(
+export function turnsToSummarize(
   { recent, uncovered }: { readonly recent: readonly Turn[]; readonly uncovered: readonly Turn[] },
   everyTokens: number,
 ): readonly Turn[] {

@@ -8,12 +8,12 @@ import {
   ModelCallError,
 } from '../../core/errors.js';
 import type { Attempt, Failure } from '../../core/failure.js';
-import type { KeyLease, KeyNeed, KeyPool } from '../../keys/key-pool.js';
+import type { KeyLease, KeyPool, LeaseRequest } from '../../keys/key-pool.js';
 import type { ChatModel, ModelEvent, ModelRequest } from '../../model/chat-model.js';
 import type { RetryDecision, RetryPolicy } from '../../retry/retry-policy.js';
-import type { ChatPart } from '../reply.js';
+import type { ChatStreamEvent } from '../reply.js';
 import { firstToSpeak } from './hedge.js';
-import { ModelCall } from './model-attempt.js';
+import { ModelAttempt } from './model-attempt.js';
 
 /** Against a pool that keeps handing out the same bad key: far above what any real fault needs. */
 const mostAttempts = 100;
@@ -30,10 +30,10 @@ const routedKinds: ReadonlySet<Failure['kind']> = new Set([
   'permission',
   'billing',
 ]);
-const routedScopes: ReadonlySet<Failure['scope']> = new Set(['key', 'pair', 'project']);
+const routedScopes: ReadonlySet<Failure['scope']> = new Set(['key', 'project-model', 'project']);
 const isRouted = (failure: Failure) => routedKinds.has(failure.kind) && routedScopes.has(failure.scope);
 
-export interface AttemptParts {
+export interface AttemptDeps {
   readonly keyPool: KeyPool;
   readonly model: ChatModel;
   readonly retry: RetryPolicy;
@@ -54,8 +54,8 @@ export interface AttemptCall {
   readonly onRetry: (event: { failed: Attempt; failure: Failure; delayMs: number; model: string }) => void;
 }
 
-export type AttemptPart =
-  | Extract<ChatPart, { type: 'attempt' | 'thought' | 'text' | 'restart' }>
+export type AttemptEvent =
+  | Extract<ChatStreamEvent, { type: 'attempt' | 'thought' | 'text' | 'restart' }>
   | {
       readonly type: 'answered';
       readonly text: string;
@@ -81,12 +81,12 @@ function exhaustion(error: KeyPoolExhaustedError): Failure {
  * Leases a key, streams an answer, and on failure decides and does it again, until there is an answer
  * or nothing left to ride out. The last part is `answered`.
  */
-export async function* attemptAnswer(
-  parts: AttemptParts,
+export async function* generate(
+  parts: AttemptDeps,
   call: AttemptCall,
-): AsyncGenerator<AttemptPart, void, undefined> {
+): AsyncGenerator<AttemptEvent, void, undefined> {
   const { clock, keyPool, retry } = parts;
-  const calls: ModelCall[] = [];
+  const calls: ModelAttempt[] = [];
   const triedModels = [call.request.model];
   let model = call.request.model;
   let counted = 0;
@@ -100,7 +100,14 @@ export async function* attemptAnswer(
   const decide = (failure: Failure, visible: boolean): RetryDecision | undefined => {
     if (calls.length >= mostAttempts) return undefined;
     const elapsedMs = clock.now() - call.startedAt;
-    const decision = retry.next({ failure, model, triedModels, attempt: counted, elapsedMs, visible });
+    const decision = retry.next({
+      failure,
+      model,
+      triedModels,
+      attempt: counted,
+      elapsedMs,
+      hasEmittedText: visible,
+    });
     return decision && clock.now() + decision.delayMs < call.deadline ? decision : undefined;
   };
   const switchTo = (next: string | undefined) => {
@@ -110,15 +117,18 @@ export async function* attemptAnswer(
     triedModels.push(next);
   };
   const { estimatedTokens, priority, signal, tenant } = call;
-  const acquire = (need: Partial<KeyNeed>) =>
+  const acquire = (need: Partial<LeaseRequest>) =>
     keyPool.acquire({ model, estimatedTokens, tenant, priority, ...need }, { signal });
-  const start = (lease: KeyLease, isHedge: boolean): ModelCall => {
+  const start = (lease: KeyLease, isHedge: boolean): ModelAttempt => {
     const request = model === call.request.model ? call.request : { ...call.request, model };
-    const started = new ModelCall(parts, { lease, request, signal, isHedge });
+    const started = new ModelAttempt(parts, { lease, request, signal, isHedge });
     calls.push(started);
     return started;
   };
-  const announce = ({ isHedge, lease: { key }, model: name }: ModelCall, attempt: number): AttemptPart => ({
+  const announce = (
+    { isHedge, lease: { key }, model: name }: ModelAttempt,
+    attempt: number,
+  ): AttemptEvent => ({
     type: 'attempt',
     attempt,
     model: name,

@@ -1,8 +1,8 @@
 import type { Clock } from '../../core/clock.js';
 import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
-import type { KeyLease, KeyNeed } from '../../keys/key-pool.js';
-import type { ModelCall } from './model-attempt.js';
+import type { KeyLease, LeaseRequest } from '../../keys/key-pool.js';
+import type { ModelAttempt } from './model-attempt.js';
 
 /** A second call takes only quota that nobody waits for, so it gives up soon. */
 const longestWaitMs = 1_000;
@@ -23,16 +23,16 @@ export interface Hedge {
   readonly clock: Clock;
   /** How long the first call may be silent. */
   readonly afterMs: number;
-  readonly acquire: (need: Partial<KeyNeed>) => Promise<KeyLease>;
-  readonly start: (lease: KeyLease) => ModelCall;
+  readonly acquire: (need: Partial<LeaseRequest>) => Promise<KeyLease>;
+  readonly start: (lease: KeyLease) => ModelAttempt;
 }
 
 /**
  * The call that says something first: the one given, or a second one on another project, started when
  * the first is late and there is quota to spare. The other is ended. Fails when both have failed.
  */
-export async function firstToSpeak(first: ModelCall, hedge: Hedge): Promise<ModelCall> {
-  const begun = (call: ModelCall) => call.begin().then(() => call);
+export async function firstToSpeak(first: ModelAttempt, hedge: Hedge): Promise<ModelAttempt> {
+  const begun = (call: ModelAttempt) => call.begin().then(() => call);
   if (!(await isLate(first, hedge))) return first;
   const lease = await leaseBeside(first, hedge);
   if (lease === undefined) return begun(first);
@@ -46,7 +46,7 @@ export async function firstToSpeak(first: ModelCall, hedge: Hedge): Promise<Mode
   }
 }
 
-async function isLate(call: ModelCall, { afterMs, clock }: Hedge): Promise<boolean> {
+async function isLate(call: ModelAttempt, { afterMs, clock }: Hedge): Promise<boolean> {
   let timer: unknown;
   const late = new Promise<boolean>((resolve) => {
     timer = clock.setTimeout(() => resolve(true), afterMs);
@@ -58,7 +58,7 @@ async function isLate(call: ModelCall, { afterMs, clock }: Hedge): Promise<boole
   }
 }
 
-async function leaseBeside(late: ModelCall, { acquire, clock }: Hedge): Promise<KeyLease | undefined> {
+async function leaseBeside(late: ModelAttempt, { acquire, clock }: Hedge): Promise<KeyLease | undefined> {
   const avoidProject = late.lease.key.project;
   const deadline = clock.now() + longestWaitMs;
   let lease: KeyLease;

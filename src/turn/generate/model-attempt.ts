@@ -26,12 +26,12 @@ const unfinished: Failure = {
   message: 'The answer ended without a finish reason.',
 };
 
-export interface ModelCallParts {
+export interface ModelAttemptDeps {
   readonly model: ChatModel;
   readonly clock: Clock;
 }
 
-export interface ModelCallStart {
+export interface ModelAttemptStart {
   readonly lease: KeyLease;
   readonly request: ModelRequest;
   readonly signal: AbortSignal;
@@ -40,7 +40,7 @@ export interface ModelCallStart {
 }
 
 /** One call to the model on one lease: what it has said, and how it ended. The lease is settled when it ends. */
-export class ModelCall {
+export class ModelAttempt {
   readonly lease: KeyLease;
   readonly model: string;
   readonly isHedge: boolean;
@@ -57,7 +57,7 @@ export class ModelCall {
   #hasBegun = false;
   #endedAt: number | undefined;
 
-  constructor({ clock, model }: ModelCallParts, { isHedge, lease, request, signal }: ModelCallStart) {
+  constructor({ clock, model }: ModelAttemptDeps, { isHedge, lease, request, signal }: ModelAttemptStart) {
     this.lease = lease;
     this.model = request.model;
     this.isHedge = isHedge;

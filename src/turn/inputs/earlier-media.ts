@@ -2,11 +2,11 @@ import type { Emitter } from '../../core/emitter.js';
 import type { PreparedMedia } from '../../core/media.js';
 import type { RecalledTurn, Turn } from '../../core/turn.js';
 import type { MediaArchive } from '../../memory/media-archive.js';
-import { unlessMemoryFails } from '../best-effort.js';
+import { bestEffort } from '../best-effort.js';
 import type { Call } from '../call-scope.js';
 import type { ChatEvents } from '../chat-events.js';
-import { chooseShownAgain, detailOfShownAgain, type ShownAgain } from '../context/choose-earlier-media.js';
-import type { MediaShownAgain } from '../context/compose.js';
+import { type ChosenMedia, chooseEarlierMedia, earlierMediaDetail } from '../context/choose-earlier-media.js';
+import type { ReattachedMedia } from '../context/compose.js';
 
 interface ArchiveParts {
   readonly archive: MediaArchive | undefined;
@@ -22,18 +22,18 @@ interface Around {
 }
 
 /** The attachments of earlier turns that the prompt is about. Not being able to read them costs no answer. */
-export async function showEarlierMedia(
+export async function loadEarlierMedia(
   parts: ArchiveParts,
   call: Call,
   { maxTokens, media, recalled, recent }: Around,
-): Promise<readonly MediaShownAgain[]> {
+): Promise<readonly ReattachedMedia[]> {
   const { archive } = parts;
   const { conversation, request } = call;
   if (archive === undefined || maxTokens === 0) return [];
-  const shown = await unlessMemoryFails(parts, call, async () => {
+  const shown = await bestEffort(parts, call, async () => {
     const archived = await archive.list(conversation);
     const attached = media.map(({ fingerprint }) => fingerprint);
-    const chosen = chooseShownAgain({
+    const chosen = chooseEarlierMedia({
       prompt: request.prompt,
       archived,
       attached,
@@ -59,10 +59,10 @@ export async function keepMedia(
 ): Promise<void> {
   const { archive } = parts;
   if (archive === undefined || media.length === 0) return;
-  await unlessMemoryFails(parts, call, async () => {
+  await bestEffort(parts, call, async () => {
     await Promise.all(
       media.map(async (each) => {
-        const { parts, estimatedTokens } = (await each.stills?.()) ?? each;
+        const { parts, estimatedTokens } = (await each.asFrames?.()) ?? each;
         const kept = { ...each, parts, estimatedTokens };
         await archive.keep(call.conversation, kept, call.startedAt);
       }),
@@ -71,7 +71,7 @@ export async function keepMedia(
 }
 
 function toPrepared(
-  { estimatedTokens, media, parts }: ShownAgain,
+  { estimatedTokens, media, parts }: ChosenMedia,
   data: readonly Uint8Array[],
 ): PreparedMedia {
   const { fingerprint, kind, name, source } = media;
@@ -86,7 +86,7 @@ function toPrepared(
       const bytes = data[index];
       if (part === undefined || bytes === undefined) return [];
       return [
-        { ...part, data: bytes, ...(part.mimeType.startsWith('image/') && { detail: detailOfShownAgain }) },
+        { ...part, data: bytes, ...(part.mimeType.startsWith('image/') && { detail: earlierMediaDetail }) },
       ];
     }),
   };

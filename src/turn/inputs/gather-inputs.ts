@@ -7,16 +7,16 @@ import type { RecalledTurn, Turn } from '../../core/turn.js';
 import type { MediaProcessor } from '../../media/media-processor.js';
 import type { MediaArchive } from '../../memory/media-archive.js';
 import type { ConversationSummary, MemoryStore } from '../../memory/memory-store.js';
-import { unlessMemoryFails } from '../best-effort.js';
+import { bestEffort } from '../best-effort.js';
 import type { Call } from '../call-scope.js';
 import type { ChatEvents } from '../chat-events.js';
-import { fitRecent, type MediaShownAgain } from '../context/compose.js';
-import { bytesOf, checkMediaBytes, fitShownAgain } from '../context/media-bytes.js';
-import type { ChatPart } from '../reply.js';
-import { showEarlierMedia } from './earlier-media.js';
+import { fitRecent, type ReattachedMedia } from '../context/compose.js';
+import { bytesOf, checkMediaBytes, fitReattached } from '../context/media-bytes.js';
+import type { ChatStreamEvent } from '../reply.js';
+import { loadEarlierMedia } from './earlier-media.js';
 
 /** What the preparation of a call works with. */
-export interface InputParts {
+export interface InputDeps {
   readonly media: MediaProcessor;
   readonly memory: MemoryStore | undefined;
   readonly archive: MediaArchive | undefined;
@@ -29,7 +29,7 @@ export interface InputParts {
 export interface GatheredInputs {
   readonly media: readonly PreparedMedia[];
   /** Attachments of earlier turns that the prompt is about. */
-  readonly shownAgain: readonly MediaShownAgain[];
+  readonly reattached: readonly ReattachedMedia[];
   /** The latest turns, oldest first. */
   readonly recent: readonly Turn[];
   /** Older turns that bear on the prompt, best first. */
@@ -40,10 +40,10 @@ export interface GatheredInputs {
   readonly memoryMs: number;
 }
 
-type Push = (part: ChatPart) => void;
+type Push = (part: ChatStreamEvent) => void;
 
 /** Prepares all attachments at once; the first that fails stops the others. */
-async function prepareMedia(parts: InputParts, call: Call, push: Push): Promise<readonly PreparedMedia[]> {
+async function prepareMedia(parts: InputDeps, call: Call, push: Push): Promise<readonly PreparedMedia[]> {
   const { sessionId } = call.conversation;
   const { signal, turnId } = call;
   const report = (index: number, progress: MediaProgress, media?: PreparedMedia) => {
@@ -71,7 +71,7 @@ async function prepareMedia(parts: InputParts, call: Call, push: Push): Promise<
 type Remembered = Pick<GatheredInputs, 'recent' | 'recalled' | 'summary'>;
 
 /** Reads the latest turns, and finds older ones where the latest are not the whole conversation. */
-async function readMemory(parts: InputParts, memory: MemoryStore, call: Call): Promise<Remembered> {
+async function readMemory(parts: InputDeps, memory: MemoryStore, call: Call): Promise<Remembered> {
   const { recallTurns, recentTokens, recentTurns, summary } = parts.context;
   const { conversation, request, signal, turnId } = call;
   const { sessionId } = conversation;
@@ -95,17 +95,17 @@ async function readMemory(parts: InputParts, memory: MemoryStore, call: Call): P
   const readSummary = async () => (summary ? memory.summaries?.read(conversation, { signal }) : undefined);
   // Both improve an answer; only the recent turns are needed for one.
   const [recalled, notes] = await Promise.all([
-    unlessMemoryFails(parts, call, recall),
-    unlessMemoryFails(parts, call, readSummary),
+    bestEffort(parts, call, recall),
+    bestEffort(parts, call, readSummary),
   ]);
   return { recent, recalled: recalled ?? [], summary: notes };
 }
 
 /** Prepares the media and reads memory at the same time; yields how the media come along. */
 export async function* gatherInputs(
-  parts: InputParts,
+  parts: InputDeps,
   call: Call,
-): AsyncGenerator<ChatPart, GatheredInputs, undefined> {
+): AsyncGenerator<ChatStreamEvent, GatheredInputs, undefined> {
   const { clock, memory } = parts;
   const elapsedMs = () => clock.now() - call.startedAt;
   let mediaMs = 0;
@@ -118,16 +118,16 @@ export async function* gatherInputs(
   };
   const addEarlierMedia = async (inputs: Remembered & Pick<GatheredInputs, 'media'>) => {
     const { earlierMediaTokens, mediaBytes } = parts.context;
-    const earlier = await showEarlierMedia(parts, call, { ...inputs, maxTokens: earlierMediaTokens });
-    const shownAgain = fitShownAgain(earlier, mediaBytes - bytesOf(inputs.media));
-    return { ...inputs, shownAgain, mediaMs, memoryMs };
+    const earlier = await loadEarlierMedia(parts, call, { ...inputs, maxTokens: earlierMediaTokens });
+    const reattached = fitReattached(earlier, mediaBytes - bytesOf(inputs.media));
+    return { ...inputs, reattached, mediaMs, memoryMs };
   };
   if (call.request.media.length === 0) {
     const remembered = await remember();
     return await addEarlierMedia({ media: [], ...remembered });
   }
 
-  const channel = new Channel<ChatPart>();
+  const channel = new Channel<ChatStreamEvent>();
   const prepare = async () => {
     const media = await prepareMedia(parts, call, (part) => channel.push(part));
     checkMediaBytes(media, parts.context.mediaBytes);

@@ -1,5 +1,5 @@
 import type { Clock } from '../../../src/core/clock.js';
-import type { KeyNeed, LeaseOutcome } from '../../../src/keys/key-pool.js';
+import type { LeaseOutcome, LeaseRequest } from '../../../src/keys/key-pool.js';
 import type { LimitRule } from '../../../src/keys/limit-rules.js';
 import type { RetryContext, RetryDecision, RetryPolicy } from '../../../src/retry/retry-policy.js';
 import { PickingPool, type PlainKey } from './picking-pool.js';
@@ -88,7 +88,7 @@ export class MinuteCounters extends PickingPool {
     this.#limits = new Map(limits.map((rule) => [rule.project ?? '', rule]));
   }
 
-  protected pick(need: KeyNeed): PlainKey | undefined {
+  protected pick(need: LeaseRequest): PlainKey | undefined {
     let best: PlainKey | undefined;
     let leastUsed = 1;
     for (const key of this.keys) {

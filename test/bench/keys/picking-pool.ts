@@ -1,8 +1,14 @@
-import type { CallOptions } from '../../../src/core/call-options.js';
+import type { AbortOptions } from '../../../src/core/call-options.js';
 import type { Clock } from '../../../src/core/clock.js';
 import { sleep } from '../../../src/core/clock.js';
 import { KeyPoolExhaustedError } from '../../../src/core/errors.js';
-import type { KeyLease, KeyNeed, KeyPool, KeyPoolStats, LeaseOutcome } from '../../../src/keys/key-pool.js';
+import type {
+  KeyLease,
+  KeyPool,
+  KeyPoolStats,
+  LeaseOutcome,
+  LeaseRequest,
+} from '../../../src/keys/key-pool.js';
 
 /** A key as the baselines know it. */
 export interface PlainKey {
@@ -26,10 +32,10 @@ export abstract class PickingPool implements KeyPool {
     this.clock = clock;
   }
 
-  protected abstract pick(need: KeyNeed): PlainKey | undefined;
+  protected abstract pick(need: LeaseRequest): PlainKey | undefined;
   protected abstract ended(key: PlainKey, outcome: LeaseOutcome): void;
 
-  async acquire(need: KeyNeed, { signal }: CallOptions = {}): Promise<KeyLease> {
+  async acquire(need: LeaseRequest, { signal }: AbortOptions = {}): Promise<KeyLease> {
     for (;;) {
       const key = this.pick(need);
       if (key !== undefined) return { key, settle: (outcome) => this.ended(key, outcome) };

@@ -1,4 +1,4 @@
-import type { CallOptions } from '../../../src/core/call-options.js';
+import type { AbortOptions } from '../../../src/core/call-options.js';
 import { type Clock, sleep } from '../../../src/core/clock.js';
 import { ModelCallError } from '../../../src/core/errors.js';
 import type { Failure } from '../../../src/core/failure.js';
@@ -64,7 +64,7 @@ export class QuotaModel implements ChatModel {
 
   async *stream(
     request: ModelRequest,
-    { apiKey, signal }: CallOptions & { readonly apiKey: string },
+    { apiKey, signal }: AbortOptions & { readonly apiKey: string },
   ): AsyncGenerator<ModelEvent, void, undefined> {
     const { clock, random, reinterpret } = this.#options;
     await sleep(clock, 20 + 100 * random(), signal);

@@ -17,7 +17,7 @@ const summaryOf = (turns: readonly Turn[], text = 'They spoke of walruses.'): Co
 };
 
 const uncovered = async (summaries: ConversationSummaries, of: Conversation = conversation) =>
-  idsOf(await summaries.uncovered(of, { limit: 9 }));
+  idsOf(await summaries.turnsAfterSummary(of, { limit: 9 }));
 
 type Reopen = (store: MemoryStore) => Promise<MemoryStore>;
 
@@ -47,7 +47,7 @@ export const summaryCases = (withStore: WithStore, reopen: Reopen | undefined): 
       assert.equal(await summaries.read(conversation), undefined);
       assert.deepEqual(await uncovered(summaries), idsOf(turns));
       assert.deepEqual(
-        idsOf(await summaries.uncovered(conversation, { limit: 2 })),
+        idsOf(await summaries.turnsAfterSummary(conversation, { limit: 2 })),
         idsOf(turns.slice(0, 2)),
       );
       const nowhere = { ...conversation, sessionId: 'nowhere' };
