@@ -1,13 +1,16 @@
 export type { ChatRequest, MultimodalChatOptions, SummaryOptions } from './chat/chat-options.js';
+export { ChatSession, type SessionRequest } from './chat/chat-session.js';
+export { ChatStream } from './chat/chat-stream.js';
 export type { ChatStats, SummaryStats } from './chat/chat-stats.js';
 export { MultimodalChat } from './chat/multimodal-chat.js';
-export type * from './core/call-options.js';
+export type { AbortOptions } from './core/abort.js';
 export type { Clock } from './core/clock.js';
 export { systemClock } from './core/clock.js';
 export type { ConversationName } from './core/conversation.js';
 export type { MediaErrorReason } from './core/errors.js';
 export {
   BlockedError,
+  ClosedError,
   ConfigurationError,
   IncompleteReplyError,
   InvalidInputError,
@@ -18,9 +21,12 @@ export {
   MultimodalChatError,
   TimeoutError,
 } from './core/errors.js';
-export type * from './core/failure.js';
+export { type Attempt, type Failure, type FailureKind, type FailureScope, isRoutedByPool } from './core/failure.js';
 export type * from './core/media.js';
+export type * from './core/message.js';
 export type * from './core/turn.js';
+export { toTurn } from './core/turn.js';
+export type { TurnMedia } from './core/turn-media.js';
 export type {
   KeyEvent,
   KeyLease,
@@ -58,11 +64,15 @@ export type {
 export type {
   ChatModel,
   GenerationOptions,
-  ModelCallOptions,
-  ModelContent,
+  ModelCapabilities,
   ModelEvent,
+  ModelMessage,
+  ModelNames,
   ModelPart,
   ModelRequest,
+  ModelStreamOptions,
+  ProviderOptions,
+  ThinkingLevel,
 } from './model/chat-model.js';
 export type { AttemptTimeouts } from './model/gemini/attempt-watch.js';
 export type { EmbeddingPurpose } from './model/gemini/embedding-text.js';
@@ -74,5 +84,5 @@ export { GeminiModel } from './model/gemini/gemini-model.js';
 export type { BackoffRetryPolicyOptions } from './retry/backoff-retry-policy.js';
 export { BackoffRetryPolicy } from './retry/backoff-retry-policy.js';
 export type { RetryContext, RetryDecision, RetryPolicy } from './retry/retry-policy.js';
-export type { ChatEvents } from './turn/chat-events.js';
+export type * from './turn/chat-events.js';
 export type * from './turn/reply.js';

@@ -45,8 +45,18 @@ export function logChatEvents(
   log: Log,
   logFailure: ReturnType<typeof makeFailureLog>,
 ): void {
-  chat.on('attempt', ({ model, keyId, attempt, sessionId }) =>
-    log.debug({ sessionId, model, key: keyId, attempt }, 'asking the model'),
+  chat.on('span-end', ({ kind, sessionId, outcome, durationMs, ...span }) =>
+    log.debug(
+      {
+        sessionId,
+        outcome,
+        ms: Math.round(durationMs),
+        ...('model' in span && { model: span.model }),
+        key: span.keyId,
+        recalled: span.recalledTurns,
+      },
+      kind,
+    ),
   );
   chat.on('retry', ({ failure, failed, delayMs, model, sessionId }) =>
     log.warn(
@@ -63,9 +73,6 @@ export function logChatEvents(
   );
   chat.on('media', ({ sessionId, progress }) =>
     log.debug({ sessionId, ...progress }, 'preparing an attachment'),
-  );
-  chat.on('memory', ({ sessionId, action, turns, durationMs }) =>
-    log.debug({ sessionId, action, turns, ms: Math.round(durationMs) }, 'memory'),
   );
   chat.on('reply', ({ reply }) =>
     log.info(

@@ -7,7 +7,7 @@ import type { MediaProcessor } from '../media/media-processor.js';
 import type { Embedder } from '../memory/embedder.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
-import type { ChatModel, GenerationOptions } from '../model/chat-model.js';
+import type { ChatModel, GenerationOptions, ProviderOptions } from '../model/chat-model.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
 
 /** What `new MultimodalChat()` takes. Everything has a default. */
@@ -20,10 +20,17 @@ export interface MultimodalChatOptions {
   readonly limits?: readonly LimitRule[] | undefined;
   /** A key pool of your own, instead of `keys` and `limits`. You close it. */
   readonly keyPool?: KeyPool | undefined;
-  /** A model's name (default: `GEMINI_MODEL`, else `gemini-3.8-flash`), or a `ChatModel` of your own. */
+  /**
+   * Name of a Gemini model (default: `GEMINI_MODEL`, else `gemini-3.8-flash`), or a `ChatModel` of any
+   * provider, which you close. A model of another provider sees no Gemini key and no Gemini name.
+   */
   readonly model?: string | ChatModel | undefined;
-  /** Models to fall back on, in order, when the first cannot serve. Default `['gemini-3.5-flash-lite']`. */
-  readonly fallbackModels?: readonly string[] | undefined;
+  /**
+   * Models to fall back on, in order, when the first cannot serve: further names of its provider, or models
+   * of other providers, which you close. Default: what the provider suggests, for Gemini
+   * `['gemini-3.5-flash-lite']`.
+   */
+  readonly fallbackModels?: readonly (string | ChatModel)[] | undefined;
   /** Back-off settings, or a `RetryPolicy` of your own. */
   readonly retry?:
     | {
@@ -65,6 +72,11 @@ export interface MultimodalChatOptions {
   /** What the model is told about its role, in every call. */
   readonly systemInstruction?: string | undefined;
   readonly generation?: GenerationOptions | undefined;
+  /**
+   * Settings that only one provider understands, by its name; for Gemini, fields of
+   * `GenerateContentConfig`: `{ google: { safetySettings: [...] } }`.
+   */
+  readonly providerOptions?: ProviderOptions | undefined;
   readonly timeouts?:
     | {
         /** Until the first piece of an answer, each attempt. Default 90 000. */
@@ -116,7 +128,7 @@ export interface MultimodalChatOptions {
 
 /** How the summary of earlier turns is made. */
 export interface SummaryOptions {
-  /** Default `gemini-3.5-flash-lite`. */
+  /** Default: what the provider suggests, for Gemini `gemini-3.5-flash-lite`. */
   readonly model?: string | undefined;
   /** Tokens that it may take of a request. Default 1 000. */
   readonly maxTokens?: number | undefined;
@@ -140,6 +152,8 @@ export interface ChatRequest {
   readonly systemInstruction?: string | undefined;
   /** Over the generation options of the chat. */
   readonly generation?: GenerationOptions | undefined;
+  /** Over the provider options of the chat, setting by setting. */
+  readonly providerOptions?: ProviderOptions | undefined;
   /** Interactive calls get keys before batch calls. Default `interactive`. */
   readonly priority?: 'interactive' | 'batch' | undefined;
   /** Over `timeouts.callMs`. */

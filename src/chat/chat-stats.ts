@@ -24,10 +24,13 @@ export interface ChatStats {
   /** Absent when none are made. */
   readonly summaries?: SummaryStats | undefined;
   readonly calls: {
+    /** `inFlight`, `succeeded`, `failed` and `cancelled` together. */
     readonly total: number;
     readonly inFlight: number;
     readonly succeeded: number;
     readonly failed: number;
+    /** Calls that were aborted or left before their end. */
+    readonly cancelled: number;
     /** Second calls that were made because the first was late (option `hedge`). */
     readonly hedged: number;
   };

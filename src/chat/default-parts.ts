@@ -4,107 +4,105 @@ import type { KeyPool } from '../keys/key-pool.js';
 import { keysFromEnv } from '../keys/keys-from-env.js';
 import { ScheduledKeyPool } from '../keys/scheduler/scheduled-key-pool.js';
 import { DefaultMediaProcessor } from '../media/default-media-processor.js';
-import type { MediaProcessor } from '../media/media-processor.js';
 import { DiskMediaArchive } from '../memory/archive/disk-media-archive.js';
 import { InProcessMediaArchive } from '../memory/archive/in-process-media-archive.js';
 import { EmbeddedMemoryStore } from '../memory/embedded/embedded-memory-store.js';
+import type { MediaProcessor } from '../media/media-processor.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
 import type { ChatModel } from '../model/chat-model.js';
-import { defaultChatModel, defaultFallbackModels } from '../model/gemini/default-models.js';
 import { GeminiModel } from '../model/gemini/gemini-model.js';
 import { BackoffRetryPolicy } from '../retry/backoff-retry-policy.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
+import { ModelRoutes } from '../turn/generate/model-routes.js';
+import type { TurnDeps } from '../turn/turn-deps.js';
 import type { ResolvedOptions } from './parse-options.js';
 
 /** The parts of one chat, and those of them that it made and so has to close. */
-export interface ChatParts {
-  readonly keyPool: KeyPool;
-  readonly media: MediaProcessor;
-  readonly memory: MemoryStore | undefined;
-  readonly archive: MediaArchive | undefined;
-  readonly retry: RetryPolicy;
-  readonly model: ChatModel;
-  readonly modelName: string;
+export interface ChatParts extends Omit<TurnDeps, 'events' | 'settings'> {
   readonly owned: readonly { close(): Promise<void> }[];
 }
 
-/** Serves injected models, which need no key. */
-const noKeyNeeded = 'no-key-needed';
+type Own = <Part extends { close(): Promise<void> }>(part: Part) => Part;
 
-function makeKeyPool(options: ResolvedOptions, modelIsInjected: boolean): KeyPool {
-  const keys = options.keys ?? keysFromEnv();
-  if (keys.length === 0 && !modelIsInjected) {
+/** Takes the parts that were injected and makes the others. */
+export function makeParts(options: ResolvedOptions): ChatParts {
+  const owned: { close(): Promise<void> }[] = [];
+  const own: Own = (part) => {
+    owned.push(part);
+    return part;
+  };
+  const models = makeModels(options, own, () => keyPool?.secrets?.() ?? []);
+  const keyPool = options.keyPool ?? (models.needKeys ? own(makeKeyPool(options)) : undefined);
+  return {
+    keyPool,
+    models,
+    retry: makeRetryPolicy(options, models),
+    media: makeMediaProcessor(options, own),
+    memory: makeMemory(options, own),
+    archive: makeArchive(options, own),
+    owned,
+  };
+}
+
+function makeMediaProcessor({ media }: ResolvedOptions, own: Own): MediaProcessor {
+  return media !== undefined && 'prepare' in media ? media : own(new DefaultMediaProcessor(media));
+}
+
+function makeModels(options: ResolvedOptions, own: Own, secrets: () => readonly string[]): ModelRoutes {
+  const { baseUrl, clock, fallbackModels = [], timeouts } = options;
+  const model: ChatModel =
+    typeof options.model === 'object'
+      ? options.model
+      : own(
+          new GeminiModel({
+            model: options.model,
+            baseUrl,
+            secrets,
+            timeouts: {
+              firstTokenMs: timeouts.firstTokenMs,
+              betweenChunksMs: timeouts.betweenChunksMs,
+              totalMs: timeouts.callMs,
+            },
+            clock,
+          }),
+        );
+  const others = fallbackModels.filter((fallback) => typeof fallback === 'object');
+  return new ModelRoutes(
+    { name: model.models.default, model },
+    others.map((other) => ({ name: other.models.default, model: other })),
+  );
+}
+
+function makeRetryPolicy({ fallbackModels, retry }: ResolvedOptions, models: ModelRoutes): RetryPolicy {
+  if (retry !== undefined && 'next' in retry) return retry;
+  const names = fallbackModels?.map((each) => (typeof each === 'string' ? each : each.models.default));
+  const { default: name, fallbacks = [] } = models.main.model.models;
+  return new BackoffRetryPolicy({
+    ...retry,
+    fallbackModels: names ?? fallbacks.filter((fallback) => fallback !== name),
+  });
+}
+
+function makeKeyPool({ clock, keys = keysFromEnv(), limits }: ResolvedOptions): KeyPool {
+  if (keys.length === 0) {
     throw new ConfigurationError(
       'No Gemini API key was found. Set GEMINI_API_KEY (or GEMINI_API_KEY_1, GEMINI_API_KEY_2, ...) in the environment, or pass `keys`.',
     );
   }
-  return new ScheduledKeyPool({
-    keys: keys.length > 0 ? keys : [noKeyNeeded],
-    limits: options.limits,
-    clock: options.clock,
-  });
+  return new ScheduledKeyPool({ keys, limits, clock });
 }
 
-function makeArchive(
-  { dataDir, mediaArchive, memory }: ResolvedOptions,
-  own: <Part extends { close(): Promise<void> }>(part: Part) => Part,
-): MediaArchive | undefined {
+function makeMemory({ dataDir, embedder, memory }: ResolvedOptions, own: Own): MemoryStore | undefined {
+  if (memory === false) return undefined;
+  if (typeof memory === 'object') return memory;
+  return own(new EmbeddedMemoryStore({ path: memory ?? join(dataDir, 'memory.sqlite'), embedder }));
+}
+
+function makeArchive({ dataDir, mediaArchive, memory }: ResolvedOptions, own: Own): MediaArchive | undefined {
   if (mediaArchive === false || memory === false) return undefined;
   if (mediaArchive !== undefined && 'keep' in mediaArchive) return mediaArchive;
   return memory === ':memory:'
     ? own(new InProcessMediaArchive(mediaArchive))
     : own(new DiskMediaArchive({ directory: join(dataDir, 'media'), ...mediaArchive }));
-}
-
-/** Takes the parts that were injected and makes the others. */
-export function makeParts(options: ResolvedOptions): ChatParts {
-  const owned: { close(): Promise<void> }[] = [];
-  const own = <Part extends { close(): Promise<void> }>(part: Part): Part => {
-    owned.push(part);
-    return part;
-  };
-
-  const injectedModel = typeof options.model === 'object' ? options.model : undefined;
-  const keyPool = options.keyPool ?? own(makeKeyPool(options, injectedModel !== undefined));
-  const model =
-    injectedModel ??
-    own(
-      new GeminiModel({
-        baseUrl: options.baseUrl,
-        secrets: () => keyPool.secrets?.() ?? [],
-        timeouts: {
-          firstTokenMs: options.timeouts.firstTokenMs,
-          betweenChunksMs: options.timeouts.betweenChunksMs,
-          totalMs: options.timeouts.callMs,
-        },
-        clock: options.clock,
-      }),
-    );
-  const retry =
-    options.retry !== undefined && 'next' in options.retry
-      ? options.retry
-      : new BackoffRetryPolicy({
-          ...options.retry,
-          fallbackModels: options.fallbackModels ?? defaultFallbackModels,
-        });
-  const media =
-    options.media !== undefined && 'prepare' in options.media
-      ? options.media
-      : own(new DefaultMediaProcessor(options.media));
-  const memory =
-    options.memory === false
-      ? undefined
-      : typeof options.memory === 'object'
-        ? options.memory
-        : own(
-            new EmbeddedMemoryStore({
-              path: options.memory ?? join(options.dataDir, 'memory.sqlite'),
-              embedder: options.embedder,
-            }),
-          );
-  const archive = makeArchive(options, own);
-  const modelName =
-    typeof options.model === 'string' ? options.model : process.env.GEMINI_MODEL?.trim() || defaultChatModel;
-  return { keyPool, media, memory, archive, retry, model, modelName, owned };
 }

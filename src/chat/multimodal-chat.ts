@@ -1,18 +1,23 @@
 import { randomUUID } from 'node:crypto';
-import type { AbortOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/abort.js';
+import { onAbort } from '../core/abort.js';
 import { type ConversationName, withTenant } from '../core/conversation.js';
 import { Emitter } from '../core/emitter.js';
-import { ConfigurationError, MultimodalChatError } from '../core/errors.js';
+import { ClosedError, MultimodalChatError } from '../core/errors.js';
 import type { Turn } from '../core/turn.js';
+import type { KeyPoolStats } from '../keys/key-pool.js';
 import type { ForgetTarget } from '../memory/memory-store.js';
 import type { Call } from '../turn/call-scope.js';
 import { openCall } from '../turn/call-scope.js';
 import type { ChatEvents } from '../turn/chat-events.js';
 import type { ChatStreamEvent, Reply } from '../turn/reply.js';
-import type { TurnDeps } from '../turn/run-turn.js';
 import { runTurn } from '../turn/run-turn.js';
+import { Spans } from '../turn/spans.js';
+import type { TurnDeps } from '../turn/turn-deps.js';
 import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
+import { ChatSession } from './chat-session.js';
 import type { ChatStats } from './chat-stats.js';
+import { ChatStream } from './chat-stream.js';
 import type { ChatParts } from './default-parts.js';
 import { makeParts } from './default-parts.js';
 import type { ResolvedOptions } from './parse-options.js';
@@ -22,6 +27,8 @@ import { makeRollingSummary, type RollingSummary } from './rolling-summary.js';
 import { exportSession, importSession, transferable } from './transcript-transfer.js';
 
 const defaultHistoryTurns = 100;
+/** For a chat whose models need none. */
+const noKeys: KeyPoolStats = { keys: [], queued: 0, inFlight: 0 };
 
 /**
  * Multimodal Gemini chat: a prompt with pictures, clips, recordings or documents goes in, an answer
@@ -40,8 +47,8 @@ const defaultHistoryTurns = 100;
  */
 export class MultimodalChat implements AsyncDisposable {
   readonly #options: ResolvedOptions;
-  readonly #parts: ChatParts;
-  readonly #answerParts: TurnDeps;
+  readonly #deps: TurnDeps;
+  readonly #owned: ChatParts['owned'];
   readonly #events = new Emitter<ChatEvents>();
   readonly #running = new Set<Call>();
   readonly #startedAt: number;
@@ -49,7 +56,7 @@ export class MultimodalChat implements AsyncDisposable {
   readonly #retention: Retention | undefined;
   readonly #summary: RollingSummary | undefined;
   #total = 0;
-  readonly #outcomes = { succeeded: 0, failed: 0, left: 0 };
+  readonly #outcomes = { succeeded: 0, failed: 0, cancelled: 0 };
   #hedged = 0;
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
@@ -60,12 +67,13 @@ export class MultimodalChat implements AsyncDisposable {
    */
   constructor(options: MultimodalChatOptions = {}) {
     this.#options = resolveOptions(options);
-    this.#parts = makeParts(this.#options);
-    this.#answerParts = { ...this.#parts, events: this.#events, options: this.#options };
+    const { owned, ...parts } = makeParts(this.#options);
+    this.#owned = owned;
+    this.#deps = { ...parts, events: this.#events, settings: this.#options };
     this.#startedAt = this.#options.clock.now();
     this.#retention = makeRetention(this.#options, this.#events, (before) => this.forget({ before }));
-    this.#summary = makeRollingSummary(this.#answerParts);
-    this.#unsubscribe = this.#parts.keyPool.onEvent?.((event) => this.#events.emit('key', event));
+    this.#summary = makeRollingSummary(this.#deps);
+    this.#unsubscribe = this.#deps.keyPool?.onEvent?.((event) => this.#events.emit('key', event));
   }
 
   /** Calls `listener` on every such event. What it throws becomes a process warning. */
@@ -95,33 +103,67 @@ export class MultimodalChat implements AsyncDisposable {
    * @throws MemoryError: the conversation so far could not be read.
    * The reason of the caller's `signal` is rethrown untouched.
    */
-  async send(request: ChatRequest): Promise<Reply> {
-    for await (const part of this.stream(request)) if (part.type === 'done') return part.reply;
-    throw new ConfigurationError('The stream ended without a reply: the injected model is broken.');
+  send(request: ChatRequest): Promise<Reply> {
+    return this.stream(request).reply;
   }
 
   /**
-   * Asks and yields the answer as it comes. `done` is yielded once the turn is durably stored.
-   * Leaving the loop early cancels the request and stores nothing.
+   * Asks and gives the answer as it comes: a stream of events that also has `textStream` and `reply`. `done`
+   * is yielded once the turn is durably stored. Leaving the loop early cancels the request and stores nothing.
    *
    * @throws The same as `send`, from the iteration.
+   * @example
+   * ```ts
+   * const stream = chat.stream({ sessionId: 'trip', prompt: 'And then?' });
+   * for await (const text of stream.textStream) process.stdout.write(text);
+   * const { usage } = await stream.reply;
+   * ```
    */
-  async *stream(request: ChatRequest): AsyncGenerator<ChatStreamEvent, void, undefined> {
+  stream(request: ChatRequest): ChatStream {
+    const controller = new AbortController();
+    return new ChatStream(this.#run(request, controller.signal), (reason) => controller.abort(reason));
+  }
+
+  /** A conversation by name, with the methods of the chat that concern one. */
+  session(sessionId: string, options: { readonly tenant?: string | undefined } = {}): ChatSession {
+    return new ChatSession(this, withTenant({ sessionId, ...options }));
+  }
+
+  async *#run(
+    request: ChatRequest,
+    cancelSignal: AbortSignal,
+  ): AsyncGenerator<ChatStreamEvent, void, undefined> {
     const call = this.#open(request);
-    let outcome: 'succeeded' | 'failed' | 'left' = 'left';
+    const unlink = onAbort(cancelSignal, (reason) => call.abort(reason));
     const { conversation, turnId } = call;
+    const span = call.spans.start({
+      kind: 'call',
+      purpose: 'answer',
+      model: call.request.model ?? this.#deps.models.main.name,
+    });
+    let outcome: 'succeeded' | 'failed' | 'cancelled' = 'cancelled';
     try {
-      for await (const part of runTurn(this.#answerParts, call)) {
-        if (part.type === 'done') outcome = 'succeeded';
-        else if (part.type === 'attempt' && part.isHedge) this.#hedged += 1;
-        yield part;
+      for await (const event of runTurn(this.#deps, call)) {
+        if (event.type === 'attempt' && event.isHedge) this.#hedged += 1;
+        if (event.type === 'done') {
+          outcome = 'succeeded';
+          const { finishReason, model, usage } = event.reply;
+          span.end('ok', { finishReason, usage, answeredBy: model });
+        }
+        yield event;
       }
     } catch (error) {
-      outcome = 'failed';
-      const { sessionId } = conversation;
-      if (MultimodalChatError.isInstance(error)) this.#events.emit('failure', { sessionId, turnId, error });
+      const isCancelled = cancelSignal.aborted || request.signal?.aborted === true;
+      if (!isCancelled) {
+        outcome = 'failed';
+        span.end('failed', { error });
+      }
+      if (MultimodalChatError.isInstance(error))
+        this.#events.emit('failure', { ...conversation, turnId, error });
       throw error;
     } finally {
+      unlink();
+      span.end('cancelled');
       call.end({ isComplete: outcome === 'succeeded' });
       this.#running.delete(call);
       this.#outcomes[outcome] += 1;
@@ -135,7 +177,8 @@ export class MultimodalChat implements AsyncDisposable {
     conversation: ConversationName,
     options: AbortOptions & { readonly limit?: number | undefined } = {},
   ): Promise<readonly Turn[]> {
-    const { memory } = this.#parts;
+    this.#assertOpen();
+    const { memory } = this.#deps;
     if (memory === undefined) return [];
     const { limit = defaultHistoryTurns, signal } = options;
     return memory.recent(withTenant(conversation), { limit, signal });
@@ -148,7 +191,8 @@ export class MultimodalChat implements AsyncDisposable {
   async forget(
     target: ConversationName | { readonly tenant: string } | { readonly before: Date },
   ): Promise<number> {
-    const { archive, memory } = this.#parts;
+    this.#assertOpen();
+    const { archive, memory } = this.#deps;
     if (memory === undefined) return 0;
     const resolved: ForgetTarget = 'sessionId' in target ? withTenant(target) : target;
     // First what depends on the turns: were it to fail in between, the turns still say what is to go.
@@ -167,7 +211,8 @@ export class MultimodalChat implements AsyncDisposable {
    * ```
    */
   exportSession(conversation: ConversationName): AsyncGenerator<string, void, undefined> {
-    const { archive, memory } = this.#parts;
+    this.#assertOpen();
+    const { archive, memory } = this.#deps;
     return exportSession(transferable(memory, archive), withTenant(conversation));
   }
 
@@ -183,21 +228,23 @@ export class MultimodalChat implements AsyncDisposable {
     conversation: ConversationName,
     lines: Iterable<string> | AsyncIterable<string>,
   ): Promise<number> {
-    const { archive, memory } = this.#parts;
+    this.#assertOpen();
+    const { archive, memory } = this.#deps;
     return importSession(transferable(memory, archive), withTenant(conversation), lines);
   }
 
   async stats(): Promise<ChatStats> {
     const [keys, memory, mediaArchive] = await Promise.all([
-      this.#parts.keyPool.stats(),
-      this.#parts.memory?.stats(),
-      this.#parts.archive?.stats(),
+      this.#deps.keyPool?.stats() ?? noKeys,
+      this.#deps.memory?.stats(),
+      this.#deps.archive?.stats(),
     ]);
     const calls = {
       total: this.#total,
       inFlight: this.#running.size,
       succeeded: this.#outcomes.succeeded,
       failed: this.#outcomes.failed,
+      cancelled: this.#outcomes.cancelled,
       hedged: this.#hedged,
     };
     const summaries = this.#summary?.stats();
@@ -219,7 +266,7 @@ export class MultimodalChat implements AsyncDisposable {
 
   async #shutDown(): Promise<void> {
     for (const call of this.#running) {
-      call.abort(new ConfigurationError('The chat was closed while the call was running.'));
+      call.abort(new ClosedError('chat'));
     }
     if (this.#running.size > 0) {
       await new Promise<void>((resolve) => {
@@ -229,24 +276,27 @@ export class MultimodalChat implements AsyncDisposable {
     this.#unsubscribe?.();
     await this.#retention?.stop();
     await this.#summary?.close();
-    const closings = await Promise.allSettled(this.#parts.owned.map((part) => part.close()));
+    const closings = await Promise.allSettled(this.#owned.map((part) => part.close()));
     for (const closing of closings) if (closing.status === 'rejected') throw closing.reason;
   }
 
   #open(request: ChatRequest): Call {
-    if (this.#closing) throw new ConfigurationError('This chat is closed. Make a new MultimodalChat.');
+    this.#assertOpen();
     const resolved = resolveRequest(request);
     const { callMs } = this.#options.timeouts;
     const scope = openCall(this.#options.clock, resolved.timeoutMs ?? callMs, resolved.signal);
-    const call: Call = {
-      ...scope,
-      request: resolved,
-      conversation: { tenant: resolved.tenant, sessionId: resolved.sessionId ?? randomUUID() },
-      turnId: resolved.turnId ?? randomUUID(),
-    };
+    const conversation = { tenant: resolved.tenant, sessionId: resolved.sessionId ?? randomUUID() };
+    const turnId = resolved.turnId ?? randomUUID();
+    const spans = new Spans(this.#events, this.#options.clock, { conversation, turnId });
+    const call: Call = { ...scope, request: resolved, conversation, turnId, spans };
     this.#running.add(call);
     this.#total += 1;
     this.#retention?.start();
     return call;
+  }
+
+  /** @throws ClosedError */
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw new ClosedError('chat');
   }
 }

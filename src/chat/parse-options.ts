@@ -3,35 +3,29 @@ import type { Clock } from '../core/clock.js';
 import { systemClock } from '../core/clock.js';
 import { ConfigurationError, InvalidInputError } from '../core/errors.js';
 import type { MediaSource } from '../core/media.js';
+import {
+  atLeastOne,
+  count,
+  describeIssues,
+  durationMs,
+  nonBlank,
+  parseOptions,
+  partWith,
+} from '../core/parse-options.js';
 import type { KeyPool } from '../keys/key-pool.js';
 import type { MediaOptions } from '../media/media-options.js';
 import type { MediaProcessor } from '../media/media-processor.js';
 import type { Embedder } from '../memory/embedder.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
-import type { ChatModel } from '../model/chat-model.js';
-import { defaultSummaryModel } from '../model/gemini/default-models.js';
+import type { ChatModel, ThinkingLevel } from '../model/chat-model.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
 import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
-
-/** An object that has the methods of one of the pluggable parts. */
-const partWith = <T>(role: string, ...methods: readonly string[]) =>
-  z.custom<T>(
-    (value) =>
-      typeof value === 'object' &&
-      value !== null &&
-      methods.every((method) => typeof (value as Record<string, unknown>)[method] === 'function'),
-    `must be a ${role}: an object with ${methods.map((method) => `${method}()`).join(', ')}`,
-  );
-
-const count = z.number().int().min(0);
-const atLeastOne = z.number().int().min(1);
-const durationMs = z.number().positive();
-const name = z.string().trim().min(1);
+import { findConflict } from './option-conflicts.js';
 
 const limitRuleSchema = z.strictObject({
-  project: name.optional(),
-  model: name.optional(),
+  project: nonBlank.optional(),
+  model: nonBlank.optional(),
   rpm: count.optional(),
   tpm: count.optional(),
   rpd: count.optional(),
@@ -40,18 +34,18 @@ const limitRuleSchema = z.strictObject({
 const generationSchema = z.strictObject({
   maxOutputTokens: atLeastOne.optional(),
   stopSequences: z.array(z.string().min(1)).readonly().optional(),
-  thinkingLevel: z.enum(['low', 'medium', 'high']).optional(),
+  thinkingLevel: z
+    .enum(['minimal', 'low', 'medium', 'high', 'xhigh'] satisfies readonly ThinkingLevel[])
+    .optional(),
   includeThoughts: z.boolean().optional(),
   temperature: z.number().min(0).max(2).optional(),
   topP: z.number().min(0).max(1).optional(),
   topK: atLeastOne.optional(),
   responseMimeType: z.string().optional(),
   responseJsonSchema: z.unknown().optional(),
-  safetySettings: z
-    .array(z.strictObject({ category: z.string(), threshold: z.string() }))
-    .readonly()
-    .optional(),
 });
+
+const providerOptionsSchema = z.record(nonBlank, z.record(z.string(), z.unknown()));
 
 const timeoutsSchema = z.strictObject({
   /** Until the first piece of an answer, each attempt. A thinking model may be silent for long. */
@@ -63,7 +57,7 @@ const timeoutsSchema = z.strictObject({
 });
 
 const summarySchema = z.strictObject({
-  model: name.default(defaultSummaryModel),
+  model: nonBlank.optional(),
   /** Tokens that the summary may take of a request. */
   maxTokens: atLeastOne.default(1_000),
   /** It is extended once so many tokens of turns are to be added. */
@@ -111,32 +105,37 @@ const mediaShape = {
   audio: z.boolean().optional(),
   maxAudioMs: durationMs.optional(),
   maxPages: atLeastOne.optional(),
-  ffmpegPath: name.optional(),
+  ffmpegPath: nonBlank.optional(),
   allowUrls: z.boolean().optional(),
   allowPrivateAddresses: z.boolean().optional(),
   allowPaths: z.boolean().optional(),
-  pathRoot: name.optional(),
+  pathRoot: nonBlank.optional(),
   maxBytes: atLeastOne.optional(),
   maxInlineBytes: atLeastOne.optional(),
   maxPixels: atLeastOne.optional(),
   maxDurationMs: durationMs.optional(),
   timeoutMs: durationMs.optional(),
   concurrency: atLeastOne.optional(),
-  tempDir: name.optional(),
+  tempDir: nonBlank.optional(),
   cacheBytes: count.optional(),
 } satisfies Record<keyof MediaOptions, z.ZodType>;
 
 const mediaSchema = z.strictObject(mediaShape);
 
+const chatModelSchema = partWith<ChatModel>('ChatModel', 'stream', 'capabilities');
+
 const optionsSchema = z.strictObject({
   keys: z
-    .array(z.union([name, z.strictObject({ key: name, project: name.optional() })]))
+    .array(z.union([nonBlank, z.strictObject({ key: nonBlank, project: nonBlank.optional() })]))
     .readonly()
     .optional(),
   limits: z.array(limitRuleSchema).readonly().optional(),
   keyPool: partWith<KeyPool>('KeyPool', 'acquire', 'stats', 'close').optional(),
-  model: z.union([name, partWith<ChatModel>('ChatModel', 'stream')]).optional(),
-  fallbackModels: z.array(name).readonly().optional(),
+  model: z.union([nonBlank, chatModelSchema]).optional(),
+  fallbackModels: z
+    .array(z.union([nonBlank, chatModelSchema]))
+    .readonly()
+    .optional(),
   retry: z.union([partWith<RetryPolicy>('RetryPolicy', 'next'), retrySchema]).optional(),
   hedge: z.strictObject({ afterMs: durationMs }).optional(),
   memory: z
@@ -156,10 +155,11 @@ const optionsSchema = z.strictObject({
   retention: z.strictObject({ maxAgeMs: durationMs }).optional(),
   embedder: partWith<Embedder>('Embedder', 'embed').optional(),
   media: z.union([partWith<MediaProcessor>('MediaProcessor', 'prepare', 'close'), mediaSchema]).optional(),
-  dataDir: name.default('./.multimodal-chat'),
+  dataDir: nonBlank.default('./.multimodal-chat'),
   baseUrl: z.url().optional(),
   systemInstruction: z.string().optional(),
   generation: generationSchema.default({}),
+  providerOptions: providerOptionsSchema.optional(),
   timeouts: timeoutsSchema.prefault({}),
   context: contextSchema.prefault({}),
   clock: partWith<Clock>('Clock', 'now', 'setTimeout', 'clearTimeout').default(() => systemClock),
@@ -171,9 +171,10 @@ const requestSchema = z.strictObject({
   tenant: z.string().min(1).default('default'),
   turnId: z.string().min(1).optional(),
   media: z.array(z.custom<MediaSource>((value) => value !== undefined && value !== null)).default([]),
-  model: name.optional(),
+  model: nonBlank.optional(),
   systemInstruction: z.string().optional(),
   generation: generationSchema.optional(),
+  providerOptions: providerOptionsSchema.optional(),
   priority: z.enum(['interactive', 'batch']).default('interactive'),
   timeoutMs: durationMs.optional(),
   signal: z.instanceof(AbortSignal).optional(),
@@ -182,22 +183,17 @@ const requestSchema = z.strictObject({
 export type ResolvedOptions = z.output<typeof optionsSchema>;
 export type ResolvedRequest = z.output<typeof requestSchema>;
 
-function explain(error: z.ZodError): string {
-  return error.issues
-    .map((issue) => (issue.path.length > 0 ? `\`${issue.path.join('.')}\`: ${issue.message}` : issue.message))
-    .join('; ');
-}
-
-/** @throws ConfigurationError that names every option that is wrong. */
+/** @throws ConfigurationError that names every option that is wrong, and options of which one would be ignored. */
 export function resolveOptions(options: MultimodalChatOptions): ResolvedOptions {
-  const result = optionsSchema.safeParse(options);
-  if (!result.success) throw new ConfigurationError(`These options are not valid: ${explain(result.error)}.`);
-  return result.data;
+  const resolved = parseOptions(optionsSchema, options, 'MultimodalChat');
+  const conflict = findConflict(options);
+  if (conflict !== undefined) throw new ConfigurationError(conflict);
+  return resolved;
 }
 
 /** @throws InvalidInputError that names every field that is wrong. */
 export function resolveRequest(request: ChatRequest): ResolvedRequest {
   const result = requestSchema.safeParse(request);
-  if (!result.success) throw new InvalidInputError(`The request is not valid: ${explain(result.error)}.`);
-  return result.data;
+  if (result.success) return result.data;
+  throw new InvalidInputError(`The request is not valid: ${describeIssues(result.error)}.`);
 }

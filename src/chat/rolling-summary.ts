@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache';
+import { exponentialDelayMs } from '../core/backoff.js';
 import { KeyPoolExhaustedError, MemoryError } from '../core/errors.js';
 import type { Conversation, Turn } from '../core/turn.js';
 import type { ConversationSummaries, ConversationSummary, MemoryStore } from '../memory/memory-store.js';
@@ -7,10 +8,11 @@ import { openCall } from '../turn/call-scope.js';
 import { fewestTurnTokens, fitRecent } from '../turn/context/compose.js';
 import { dropBrokenSentence, fitSummary } from '../turn/context/fit-summary.js';
 import { estimateRequestTokens, summaryRequest, turnsToSummarize } from '../turn/context/summary.js';
-import { type AttemptEvent, generate } from '../turn/generate/attempt-loop.js';
-import type { TurnDeps } from '../turn/run-turn.js';
+import { type Answer, answerRequest } from '../turn/generate/generate.js';
+import { Spans } from '../turn/spans.js';
+import type { TurnDeps } from '../turn/turn-deps.js';
+import type { SummarySettings } from '../turn/turn-request.js';
 import type { SummaryStats } from './chat-stats.js';
-import type { ResolvedOptions } from './parse-options.js';
 
 /** How long a call may wait for quota that nobody else wants, and how long it may take altogether. */
 const longestWaitMs = 30_000;
@@ -23,16 +25,14 @@ const longestPauseMs = 3_600_000;
 const pausesKept = 10_000;
 
 interface Pause {
-  readonly ms: number;
+  readonly failures: number;
   readonly until: number;
 }
 
-type Answered = Extract<AttemptEvent, { type: 'answered' }>;
-
-interface RollingSummaryOptions extends Pick<TurnDeps, 'events' | 'keyPool' | 'model' | 'options'> {
+interface RollingSummaryOptions extends Pick<TurnDeps, 'events' | 'keyPool' | 'models' | 'settings'> {
   readonly memory: MemoryStore;
   readonly summaries: ConversationSummaries;
-  readonly settings: NonNullable<ResolvedOptions['context']['summary']>;
+  readonly summary: SummarySettings;
 }
 
 /**
@@ -57,7 +57,7 @@ export class RollingSummary {
   /** Looks, in the background, whether there is something to add. @param turnId the turn that was just answered. */
   consider(conversation: Conversation, turnId: string): void {
     const key = JSON.stringify([conversation.tenant, conversation.sessionId]);
-    const { clock } = this.#options.options;
+    const { clock } = this.#options.settings;
     if (this.#stop.signal.aborted || this.#running.has(key) || this.#running.size >= mostAtOnce) return;
     if (clock.now() < (this.#pauses.get(key)?.until ?? 0)) return;
     const work = this.#extend(conversation, turnId)
@@ -86,48 +86,55 @@ export class RollingSummary {
   }
 
   async #extend(conversation: Conversation, turnId: string): Promise<void> {
-    const { events, memory, options, settings, summaries } = this.#options;
-    const { recentTokens, recentTurns } = options.context;
+    const { events, memory, settings, summaries, summary: options } = this.#options;
+    const { recentTokens, recentTurns } = settings.context;
     const { signal } = this.#stop;
-    // Whoever waits for the answer goes first.
+    // Callers who wait for an answer go first.
     await new Promise((resolve) => setImmediate(resolve));
     const summary = await summaries.read(conversation, { signal });
-    const limit = recentTurns + Math.ceil(settings.everyTokens / fewestTurnTokens);
+    const limit = recentTurns + Math.ceil(options.everyTokens / fewestTurnTokens);
     const uncovered = await summaries.turnsAfterSummary(conversation, { limit, signal });
     const latest = await memory.recent(conversation, { limit: recentTurns, signal });
     const recent = fitRecent(latest, recentTokens);
-    const turns = turnsToSummarize({ recent, uncovered }, settings.everyTokens);
+    const turns = turnsToSummarize({ recent, uncovered }, options.everyTokens);
     const last = turns.at(-1);
     if (last === undefined) return;
 
-    const startedAt = options.clock.now();
-    const text = await this.#write(conversation.tenant, summary, turns);
-    const kept = {
-      text,
-      turns: (summary?.turns ?? 0) + turns.length,
-      lastTurn: last.id,
-      until: last.createdAt,
-    };
-    // Turns may have been forgotten meanwhile, or another process been faster.
-    if (!(await summaries.keep(conversation, kept, { signal }))) return;
-    this.#made += 1;
-    const { sessionId } = conversation;
-    const durationMs = options.clock.now() - startedAt;
-    events.emit('memory', { sessionId, turnId, action: 'summarise', turns: turns.length, durationMs });
+    const spans = new Spans(events, settings.clock, { conversation, turnId });
+    const model = this.#model;
+    await spans.during({ kind: 'call', purpose: 'summary', model }, signal, async () => {
+      const text = await this.#write(conversation.tenant, spans, summary, turns);
+      const kept = {
+        text,
+        turns: (summary?.turns ?? 0) + turns.length,
+        lastTurn: last.id,
+        until: last.createdAt,
+      };
+      // Turns may have been forgotten meanwhile, or another process been faster.
+      const isKept = await spans.during({ kind: 'store' }, signal, () =>
+        summaries.keep(conversation, kept, { signal }),
+      );
+      if (isKept) this.#made += 1;
+    });
+  }
+
+  get #model(): string {
+    const { models, summary } = this.#options;
+    const { default: name, summary: cheap = name } = models.main.model.models;
+    return summary.model ?? cheap;
   }
 
   async #write(
     tenant: string,
+    spans: Spans,
     summary: ConversationSummary | undefined,
     turns: readonly Turn[],
   ): Promise<string> {
-    const { options, settings } = this.#options;
-    const { maxTokens, model } = settings;
-    const { safetySettings } = options.generation;
-    const { finish, text } = await this.#ask(
-      tenant,
-      summaryRequest({ model, maxTokens, safetySettings, summary, turns }),
-    );
+    const { maxTokens } = this.#options.summary;
+    const { providerOptions } = this.#options.settings;
+    const model = this.#model;
+    const request = summaryRequest({ model, maxTokens, providerOptions, summary, turns });
+    const { finish, text } = await this.#ask(tenant, spans, request);
     const whole = finish.finishReason === 'max-tokens' ? dropBrokenSentence(text) : text;
     const fitting = fitSummary(whole, maxTokens);
     if (fitting !== '') return fitting;
@@ -136,14 +143,14 @@ export class RollingSummary {
     );
   }
 
-  async #ask(tenant: string, request: ReturnType<typeof summaryRequest>): Promise<Answered> {
-    const { keyPool, model, options } = this.#options;
-    const { clock } = options;
+  async #ask(tenant: string, spans: Spans, request: ReturnType<typeof summaryRequest>): Promise<Answer> {
+    const { keyPool, models, settings } = this.#options;
+    const { clock } = settings;
     const scope = openCall(clock, longestCallMs, this.#stop.signal);
-    let answered: Answered | undefined;
+    let answer: Answer | undefined;
     try {
-      const parts = generate(
-        { keyPool, model, retry: this.#retry, clock },
+      const events = answerRequest(
+        { keyPool, models, retry: this.#retry, clock },
         {
           request,
           estimatedTokens: estimateRequestTokens(request),
@@ -152,26 +159,29 @@ export class RollingSummary {
           startedAt: scope.startedAt,
           deadline: scope.startedAt + longestWaitMs,
           signal: scope.signal,
+          spans,
           onRetry: () => undefined,
         },
       );
-      for await (const part of parts) if (part.type === 'answered') answered = part;
+      let result = await events.next();
+      while (!result.done) result = await events.next();
+      answer = result.value;
+      return answer;
     } finally {
-      scope.end({ isComplete: answered !== undefined });
+      scope.end({ isComplete: answer !== undefined });
     }
-    if (answered === undefined) throw new MemoryError('The model ended without an answer.');
-    return answered;
   }
 
-  #explain(key: string, { sessionId }: Conversation, turnId: string, cause: unknown): void {
+  #explain(key: string, conversation: Conversation, turnId: string, cause: unknown): void {
     if (this.#stop.signal.aborted) return;
     if (KeyPoolExhaustedError.isInstance(cause)) {
       this.#postponed += 1;
       return;
     }
-    const now = this.#options.options.clock.now();
-    const ms = Math.min(longestPauseMs, (this.#pauses.get(key)?.ms ?? firstPauseMs / 2) * 2);
-    this.#pauses.set(key, { ms, until: now + ms });
+    const now = this.#options.settings.clock.now();
+    const failures = (this.#pauses.get(key)?.failures ?? 0) + 1;
+    const ms = exponentialDelayMs(failures, { initialMs: firstPauseMs, maxMs: longestPauseMs });
+    this.#pauses.set(key, { failures, until: now + ms });
     const message = cause instanceof Error ? cause.message : String(cause);
     this.#failed += 1;
     this.#lastError = { at: now, message };
@@ -179,20 +189,20 @@ export class RollingSummary {
       `The summary of earlier turns could not be made: ${message} Answers go on without; it is tried again after an answer in ${ms / 1000} s or later.`,
       { cause },
     );
-    this.#options.events.emit('failure', { sessionId, turnId, error });
+    this.#options.events.emit('failure', { ...conversation, turnId, error });
   }
 }
 
-/** What the options ask for, if the memory can keep it. */
+/** What the settings ask for, if the memory can keep it. */
 export function makeRollingSummary({
   events,
   keyPool,
   memory,
-  model,
-  options,
+  models,
+  settings,
 }: TurnDeps): RollingSummary | undefined {
-  const { summary: settings } = options.context;
+  const { summary } = settings.context;
   const summaries = memory?.summaries;
-  if (settings === undefined || memory === undefined || summaries === undefined) return undefined;
-  return new RollingSummary({ events, keyPool, memory, model, options, settings, summaries });
+  if (summary === undefined || memory === undefined || summaries === undefined) return undefined;
+  return new RollingSummary({ events, keyPool, memory, models, settings, summary, summaries });
 }

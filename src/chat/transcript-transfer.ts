@@ -1,21 +1,29 @@
 import { z } from 'zod';
 import { InvalidInputError, MemoryError } from '../core/errors.js';
 import type { MediaKind, PreparedMedia, PreparedPart } from '../core/media.js';
-import type { Conversation, Turn } from '../core/turn.js';
+import type { Message } from '../core/message.js';
+import { type Conversation, type TurnRecord, toTurn, toTurnRecord } from '../core/turn.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
 
 /** The first line of every export. */
-const format = { format: 'multimodal-chat/session', version: 1 } as const;
+const format = { format: 'multimodal-chat/session', version: 2 } as const;
 /** More turns than any conversation has. */
 const everyTurn = Number.MAX_SAFE_INTEGER;
 
-const headerSchema = z.object({ format: z.literal(format.format), version: z.literal(format.version) });
+/** Version 1 had the plain text of a turn and Gemini's parts in place of messages. */
+const headerSchema = z.object({ format: z.literal(format.format), version: z.literal([1, 2]) });
+
+const messageSchema = z.looseObject({
+  role: z.enum(['user', 'assistant', 'tool'] satisfies readonly Message['role'][]),
+  parts: z.array(z.looseObject({ type: z.string() })),
+});
 
 /** What a turn must have; the rest of it goes through as it is. */
 const turnSchema = z.looseObject({
   id: z.string().min(1),
   createdAt: z.number().finite(),
+  messages: z.array(messageSchema).optional(),
   prompt: z.string(),
   reply: z.string(),
   media: z.array(z.looseObject({ kind: z.string(), name: z.string(), fingerprint: z.string() })).optional(),
@@ -49,7 +57,7 @@ export async function* exportSession(
 ): AsyncGenerator<string, void, undefined> {
   yield line(format);
   for (const turn of await memory.recent(conversation, { limit: everyTurn })) {
-    const { sessionId: _, tenant: __, ...rest } = turn;
+    const { sessionId: _, tenant: __, ...rest } = toTurnRecord(turn);
     yield line({ turn: rest });
   }
   for (const item of (await archive?.list(conversation)) ?? []) {
@@ -83,7 +91,7 @@ export async function importSession(
     }
     const entry = parse(lineSchema, text, number);
     if ('turn' in entry) {
-      await memory.append({ ...entry.turn, ...conversation } as Turn);
+      await memory.append(toTurn({ ...entry.turn, ...conversation } as TurnRecord));
       turns += 1;
     } else {
       const { attachedAt, parts, ...media } = entry.media;

@@ -157,3 +157,14 @@ export class TimeoutError extends MultimodalChatError {
     this.timeoutMs = timeoutMs;
   }
 }
+
+/** A part was used after its `close()`. */
+export class ClosedError extends MultimodalChatError {
+  override readonly name = 'ClosedError' as const;
+  static override readonly isInstance = named<ClosedError>('ClosedError');
+
+  /** @param part What was closed, as the message names it: `chat`, `key pool`, `memory store`. */
+  constructor(part: string, options?: { cause?: unknown }) {
+    super('CLOSED', `This ${part} is closed. Create a new one, or close it later.`, options);
+  }
+}

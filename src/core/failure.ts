@@ -44,11 +44,26 @@ export interface Failure {
   readonly cause?: unknown;
 }
 
+const kindsRoutedByPool: ReadonlySet<FailureKind> = new Set([
+  'rate-limit',
+  'daily-quota',
+  'no-quota',
+  'auth',
+  'permission',
+  'billing',
+]);
+const scopesRoutedByPool: ReadonlySet<FailureScope> = new Set(['key', 'project-model', 'project']);
+
+/** Whether the key pool avoids the failure by itself, with another key or later, so that it costs no retry. */
+export function isRoutedByPool({ kind, scope }: Pick<Failure, 'kind' | 'scope'>): boolean {
+  return kindsRoutedByPool.has(kind) && scopesRoutedByPool.has(scope);
+}
+
 /** One try at getting an answer. */
 export interface Attempt {
   readonly model: string;
-  /** Masked id of the key, safe to show. */
-  readonly keyId: string;
+  /** Masked id of the key, safe to show; absent for a model that needs none. */
+  readonly keyId?: string | undefined;
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly durationMs: number;

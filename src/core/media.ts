@@ -103,3 +103,15 @@ export interface MediaProgress {
   /** From 0 to 1, never decreasing. */
   readonly fraction: number;
 }
+
+/** What a model takes of attachments. A `MediaProcessor` prepares them so; the rest is told in words. */
+export interface MediaCapabilities {
+  /** Media types that may go inline, such as `image/jpeg`. */
+  readonly inline: readonly string[];
+  /** Media types of clips that may be uploaded whole, by the type that the bytes have. Default: none. */
+  readonly upload?: Readonly<Record<string, string>> | undefined;
+  /** Whether a single picture may say how closely it is to be looked at. Default `false`. */
+  readonly detail?: boolean | undefined;
+  /** Most pages of a PDF. Default: no limit. */
+  readonly maxPdfPages?: number | undefined;
+}

@@ -1,4 +1,5 @@
-import type { MediaKind } from './media.js';
+import { type Message, textOfMessages } from './message.js';
+import type { TurnMedia } from './turn-media.js';
 
 /** Tokens that a reply cost, as the model reported them. */
 export interface Usage {
@@ -19,36 +20,91 @@ export interface Conversation {
   readonly sessionId: string;
 }
 
-/** What memory keeps about an attachment of a turn. */
-export interface TurnMedia {
-  readonly kind: MediaKind;
-  readonly name: string;
-  /** As in `PreparedMedia`. */
-  readonly fingerprint: string;
-  readonly mimeType: string;
-  readonly durationMs?: number | undefined;
-  /** Timestamps of the frames that the model saw, in milliseconds. */
-  readonly frameTimestampsMs?: readonly number[] | undefined;
-}
-
-/** One exchange: what the user said and what the model answered. */
+/** One exchange: what the user said, what the model answered, and what happened in between. */
 export interface Turn extends Conversation {
   /** Unique within the conversation; appending a known id again changes nothing. */
   readonly id: string;
+  /** The turn that this one follows. Absent: the one stored before it. */
+  readonly parentId?: string | undefined;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;
+  /** The record of the turn, in order. JSON-serializable. */
+  readonly messages: readonly Message[];
+  /** The user's text, for reading and search. */
   readonly prompt: string;
-  /** The visible text of the answer; empty where only an utterance is recorded. */
+  /** The visible text of the answer, for reading and search; empty if only an utterance is recorded. */
   readonly reply: string;
+  /** The attachments of the user's messages. */
   readonly media?: readonly TurnMedia[] | undefined;
   /** The model that answered. */
   readonly model?: string | undefined;
-  /**
-   * The answer's parts exactly as the model gave them, JSON-serialisable. They carry thought
-   * signatures, which must go back verbatim.
-   */
-  readonly replyParts?: readonly unknown[] | undefined;
   readonly usage?: Usage | undefined;
+}
+
+/** A turn of which either the messages or the plain text may be missing. */
+export type TurnRecord = Omit<Turn, 'messages' | 'prompt' | 'reply'> &
+  (
+    | { readonly messages: readonly Message[]; readonly prompt?: string; readonly reply?: string }
+    | {
+        readonly messages?: undefined;
+        readonly prompt: string;
+        readonly reply?: string;
+        /** Gemini's parts of the answer, as versions before 0.2 stored them. */
+        readonly replyParts?: readonly unknown[] | undefined;
+      }
+  );
+
+/** Completes a turn: its messages from the plain text, or its plain text from the messages. */
+export function toTurn(record: TurnRecord): Turn {
+  if (record.messages === undefined) {
+    const { replyParts: _, ...rest } = record;
+    return { ...rest, messages: plainMessages(record), reply: record.reply ?? '' };
+  }
+  const { messages } = record;
+  const media = record.media ?? mediaOfMessages(messages);
+  return {
+    ...record,
+    prompt: record.prompt ?? textOfMessages(messages, 'user'),
+    reply: record.reply ?? textOfMessages(messages, 'assistant'),
+    ...(media.length > 0 && { media }),
+  };
+}
+
+/** The shortest record that `toTurn` completes to the same turn. */
+export function toTurnRecord(turn: Turn): TurnRecord {
+  const { messages, ...plain } = turn;
+  return JSON.stringify(messages) === JSON.stringify(plainMessages(plain)) ? plain : turn;
+}
+
+type PlainTurn = Extract<TurnRecord, { messages?: undefined }>;
+
+function plainMessages({ media = [], model, prompt, reply = '', replyParts }: PlainTurn): readonly Message[] {
+  const asked: Message = {
+    role: 'user',
+    parts: [
+      ...media.map((each) => ({ type: 'media', media: each }) as const),
+      { type: 'text', text: prompt },
+    ],
+  };
+  if (reply === '') return [asked];
+  const parts = [{ type: 'text', text: reply }] as const;
+  if (model === undefined) return [asked, { role: 'assistant', parts }];
+  // Only Gemini answered in the versions that stored its parts.
+  const origin = { provider: 'google', model };
+  const verbatim = replyParts as never;
+  return [
+    asked,
+    {
+      role: 'assistant',
+      parts,
+      ...(replyParts === undefined ? {} : { origin, providerMetadata: { google: { parts: verbatim } } }),
+    },
+  ];
+}
+
+function mediaOfMessages(messages: readonly Message[]): readonly TurnMedia[] {
+  const ofUser = messages.filter(({ role }) => role === 'user').flatMap(({ parts }) => parts);
+  return ofUser.flatMap((part) => (part.type === 'media' ? [part.media] : []));
 }
 
 /** A turn that was found by meaning. */

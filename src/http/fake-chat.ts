@@ -46,7 +46,7 @@ export function fakeChat(answers: FakeAnswers = {}): FakeChat {
     async stats() {
       return {
         keys: { keys: [], queued: 0, inFlight: 0 },
-        calls: { total: 0, inFlight: 0, succeeded: 0, failed: 0, hedged: 0 },
+        calls: { total: 0, inFlight: 0, succeeded: 0, failed: 0, cancelled: 0, hedged: 0 },
         startedAt: 1_700_000_000_000,
         ...answers.stats,
       };

@@ -1,4 +1,4 @@
-import type { PreparedMedia, Turn } from '../index.js';
+import { type PreparedMedia, type Turn, toTurn } from '../index.js';
 
 /** Requests and answers that the tests of HTTP share. */
 export const url = (path: string) => `http://localhost${path}`;
@@ -22,7 +22,7 @@ export const askJson = (body: unknown, headers: Record<string, string> = {}) =>
     headers: { 'content-type': 'application/json', ...headers },
   });
 
-export const turn: Turn = {
+export const turn: Turn = toTurn({
   tenant: 'default',
   sessionId: 'c1',
   id: 't0',
@@ -32,7 +32,7 @@ export const turn: Turn = {
   media: [
     { kind: 'video', name: 'a.mp4', fingerprint: 'ff', mimeType: 'video/mp4', frameTimestampsMs: [500] },
   ],
-};
+});
 
 export const clip: PreparedMedia = {
   kind: 'video',

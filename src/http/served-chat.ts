@@ -1,4 +1,6 @@
-import type { MultimodalChat } from '../index.js';
+import type { ChatRequest, ChatStreamEvent, MultimodalChat } from '../index.js';
 
 /** What the HTTP adapters use of a chat. A `MultimodalChat` is one; in tests a plain object will do. */
-export type ServedChat = Pick<MultimodalChat, 'send' | 'stream' | 'history' | 'forget' | 'stats'>;
+export interface ServedChat extends Pick<MultimodalChat, 'send' | 'history' | 'forget' | 'stats'> {
+  stream(request: ChatRequest): AsyncIterable<ChatStreamEvent>;
+}

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/abort.js';
 import type { Failure } from '../core/failure.js';
 import type { Usage } from '../core/turn.js';
 

@@ -1,9 +1,11 @@
-import type { AbortOptions } from '../core/call-options.js';
-import type { MediaProgress, MediaSource, PreparedMedia } from '../core/media.js';
+import type { AbortOptions } from '../core/abort.js';
+import type { MediaCapabilities, MediaProgress, MediaSource, PreparedMedia } from '../core/media.js';
 
 export interface PrepareOptions extends AbortOptions {
   /** What the attachment may cost, in tokens; a processor shows less of it to stay below. Default: no limit. */
   readonly maxTokens?: number | undefined;
+  /** What the model takes. Default: all that the processor can make. */
+  readonly accepts?: MediaCapabilities | undefined;
   readonly onProgress?: ((progress: MediaProgress) => void) | undefined;
 }
 

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/abort.js';
 
 /**
  * Turns texts into vectors whose cosine tells how near they are in meaning.

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/abort.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 
 /** Which turns to drop: one conversation, all of a tenant, or all that are older than a date. */

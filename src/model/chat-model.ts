@@ -1,51 +1,76 @@
-import type { AbortOptions } from '../core/call-options.js';
-import type { MediaDetail, MediaExcerpt } from '../core/media.js';
+import type { AbortOptions } from '../core/abort.js';
+import type { MediaCapabilities, MediaDetail, MediaExcerpt } from '../core/media.js';
+import type {
+  Message,
+  MessageOrigin,
+  MessagePart,
+  ProviderMetadata,
+  ProviderPart,
+  ReasoningPart,
+  TextPart,
+  ToolCallPart,
+  ToolResultPart,
+} from '../core/message.js';
 import type { FinishReason, Usage } from '../core/turn.js';
 
-/** A piece of what the model is given. */
+/** A picture, sound or document. */
+export interface DataPart {
+  readonly type: 'data';
+  readonly mimeType: string;
+  readonly data: Uint8Array;
+  /** How closely to look at a picture. Default: as the model does by itself. */
+  readonly detail?: MediaDetail | undefined;
+  readonly providerMetadata?: ProviderMetadata | undefined;
+}
+
+/** A file that the service can read by its URI. */
+export interface UriPart {
+  readonly type: 'uri';
+  readonly mimeType: string;
+  readonly uri: string;
+  readonly excerpt?: MediaExcerpt | undefined;
+}
+
+/** A local file that is too large to go inline: the model stores it with the service first. */
+export interface UploadPart {
+  readonly type: 'upload';
+  readonly mimeType: string;
+  readonly path: string;
+  /** Hex SHA-256 of its bytes. */
+  readonly fingerprint: string;
+  readonly name: string;
+  readonly excerpt?: MediaExcerpt | undefined;
+}
+
+/** A piece of what the model is given: text and tools as they are stored, media with their bytes. */
 export type ModelPart =
-  | { readonly type: 'text'; readonly text: string }
-  | {
-      readonly type: 'data';
-      readonly mimeType: string;
-      readonly data: Uint8Array;
-      /** How closely to look at a picture. Default: as the model does by itself. */
-      readonly detail?: MediaDetail | undefined;
-    }
-  | {
-      readonly type: 'file';
-      readonly mimeType: string;
-      readonly uri: string;
-      readonly excerpt?: MediaExcerpt | undefined;
-    }
-  | {
-      /** A local file that is too large to go inline: the model stores it with the service first. */
-      readonly type: 'upload';
-      readonly mimeType: string;
-      readonly path: string;
-      /** Hex SHA-256 of its bytes. */
-      readonly fingerprint: string;
-      readonly name: string;
-      readonly excerpt?: MediaExcerpt | undefined;
-    };
+  | TextPart
+  | ReasoningPart
+  | ToolCallPart
+  | ToolResultPart
+  | ProviderPart
+  | DataPart
+  | UriPart
+  | UploadPart;
 
 /** One message of the conversation as the model is given it. */
-export interface ModelContent {
-  readonly role: 'user' | 'model';
+export interface ModelMessage {
+  readonly role: Message['role'];
   readonly parts: readonly ModelPart[];
-  /**
-   * An earlier answer exactly as the model gave it, with its thought signatures. Sent instead of
-   * `parts` when the request goes to that same model.
-   */
-  readonly verbatim?: { readonly model: string; readonly parts: readonly unknown[] } | undefined;
+  /** The model that said it. Its `providerMetadata` is of use to no other. */
+  readonly origin?: MessageOrigin | undefined;
+  readonly providerMetadata?: ProviderMetadata | undefined;
 }
+
+/** How much a model thinks before it answers. */
+export type ThinkingLevel = 'minimal' | 'low' | 'medium' | 'high' | 'xhigh';
 
 /** How to generate. Nothing is sent that is not set: the service's own defaults apply. */
 export interface GenerationOptions {
   readonly maxOutputTokens?: number | undefined;
   readonly stopSequences?: readonly string[] | undefined;
-  /** How much to think before answering. */
-  readonly thinkingLevel?: 'low' | 'medium' | 'high' | undefined;
+  /** How much to think before answering. Left out for a model that does not list the level. */
+  readonly thinkingLevel?: ThinkingLevel | undefined;
   /** Whether to stream thought summaries. Default `false`. */
   readonly includeThoughts?: boolean | undefined;
   /** Deprecated by Gemini since 3.6. */
@@ -57,15 +82,21 @@ export interface GenerationOptions {
   readonly responseMimeType?: string | undefined;
   /** JSON schema of the answer; needs `responseMimeType: 'application/json'`. */
   readonly responseJsonSchema?: unknown;
-  readonly safetySettings?: readonly { readonly category: string; readonly threshold: string }[] | undefined;
 }
+
+/**
+ * Settings that only one provider understands, by the provider's name: `{ google: { safetySettings: [...] } }`.
+ * Each `ChatModel` reads its own entry.
+ */
+export type ProviderOptions = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 export interface ModelRequest {
   readonly model: string;
   readonly systemInstruction?: string | undefined;
   /** Oldest first; the last one is the user's. */
-  readonly contents: readonly ModelContent[];
+  readonly messages: readonly ModelMessage[];
   readonly generation: GenerationOptions;
+  readonly providerOptions?: ProviderOptions | undefined;
 }
 
 /** What a model streams. `finish` comes exactly once, last. */
@@ -78,31 +109,69 @@ export type ModelEvent =
       readonly usage?: Usage | undefined;
       /** The version that answered, as it names itself. */
       readonly modelVersion?: string | undefined;
-      /** The answer's parts verbatim, JSON-serialisable, to go back as `verbatim` in a later request. */
-      readonly parts: readonly unknown[];
+      /**
+       * The whole answer, as it goes into the record and back into a later request. What must go back
+       * verbatim is in `providerMetadata`.
+       */
+      readonly parts: readonly MessagePart[];
     };
 
-/** The key of one call. */
-export interface ModelCallOptions extends AbortOptions {
-  readonly apiKey: string;
+export interface ModelStreamOptions extends AbortOptions {
+  /** The key to call with. Only given to a model that `needsKey`. */
+  readonly apiKey?: string | undefined;
   /** The project of the key, which owns what is uploaded with it. */
   readonly project?: string | undefined;
 }
 
+/** What one model of a provider takes. */
+export interface ModelCapabilities {
+  /** What it takes of attachments. */
+  readonly media: MediaCapabilities;
+  /** Levels that `thinkingLevel` may ask for. Default: none. */
+  readonly thinkingLevels?: readonly ThinkingLevel[] | undefined;
+  /** Whether it can call tools. Default `false`. */
+  readonly tools?: boolean | undefined;
+  /** Where pictures in a tool result go: into the result, or into a user message after it. Default `after`. */
+  readonly toolResultMedia?: 'inside' | 'after' | undefined;
+  /** Whether it can be held to a JSON schema. Default `false`. */
+  readonly jsonSchema?: boolean | undefined;
+}
+
+/** The names that a provider serves. */
+export interface ModelNames {
+  /** Answers unless a call names another. */
+  readonly default: string;
+  /** Tried in this order when the default cannot serve, unless the chat names others. Default: none. */
+  readonly fallbacks?: readonly string[] | undefined;
+  /** Writes summaries of earlier turns. Default: `default`. */
+  readonly summary?: string | undefined;
+  /** Further names that a call may choose. Names beyond these are passed on as they are. */
+  readonly others?: readonly string[] | undefined;
+}
+
 /**
- * Makes one streaming call with one key.
+ * Makes one streaming call to a model of one provider.
  *
  * An implementer owes:
+ * - `capabilities` of an unknown name list only what every model of the provider takes.
  * - no retries of its own: a fault throws `ModelCallError` with its `failure`, a refusal throws
  *   `BlockedError`, an abort throws `signal.reason`.
  * - a stream that ends without a finish reason throws `incomplete`; it is never taken for an answer.
  * - leaving the loop early cancels the request.
  * - no key value in anything that is thrown or yielded.
+ * - `providerMetadata` of another provider is never sent; that of another model only where the provider
+ *   allows it.
  *
- * Shipped: `GeminiModel`.
+ * Shipped: `GeminiModel`. `examples/custom-model` holds one for OpenAI-compatible servers.
  */
 export interface ChatModel {
-  stream(request: ModelRequest, options: ModelCallOptions): AsyncIterable<ModelEvent>;
+  /** Under which `providerOptions` and `providerMetadata` are filed, such as `google`. */
+  readonly provider: string;
+  readonly models: ModelNames;
+  /** Whether each call needs a key of the chat's `KeyPool`. A model without need is called without lease. */
+  readonly needsKey: boolean;
+  capabilities(model: string): ModelCapabilities;
+  stream(request: ModelRequest, options: ModelStreamOptions): AsyncIterable<ModelEvent>;
   /** Projects that hold what the request would have to upload to others first; none when it has no such part. */
   projectsWith?(request: ModelRequest): readonly string[];
   close?(): Promise<void>;

@@ -1,3 +1,4 @@
+import { exponentialDelayMs } from '../core/backoff.js';
 import type { RetryContext, RetryDecision, RetryPolicy } from './retry-policy.js';
 
 export interface BackoffRetryPolicyOptions {
@@ -67,7 +68,10 @@ export class BackoffRetryPolicy implements RetryPolicy {
       case 'billing':
         if (failure.scope === 'call') return undefined;
         // The pool waits for the next key by itself and knows best when that is.
-        return failure.scope === 'model' ? this.#fallBack(context) : { delayMs: 0 };
+        if (context.isRoutedByPool) return { delayMs: 0 };
+        return failure.kind === 'rate-limit' && failure.scope !== 'model'
+          ? this.#tryAgain(context, 0)
+          : this.#fallBack(context);
       case 'model-unavailable':
         return this.#fallBack(context);
       case 'incomplete':
@@ -94,7 +98,7 @@ export class BackoffRetryPolicy implements RetryPolicy {
   }
 
   #backOff({ attempt, failure }: RetryContext): RetryDecision {
-    const longestMs = Math.min(this.#maxDelayMs, this.#baseDelayMs * 2 ** Math.max(0, attempt - 1));
+    const longestMs = exponentialDelayMs(attempt, { initialMs: this.#baseDelayMs, maxMs: this.#maxDelayMs });
     const advisedMs = failure.retryAfterMs ?? 0;
     return { delayMs: Math.max(advisedMs, Math.floor(this.#random() * longestMs)) };
   }

@@ -3,6 +3,8 @@ import type { Failure } from '../core/failure.js';
 /** What is known when an attempt has failed. */
 export interface RetryContext {
   readonly failure: Failure;
+  /** Whether the key pool avoids the failure by itself: the next attempt waits for another key, or for quota. */
+  readonly isRoutedByPool: boolean;
   /** The model that the failed attempt used. */
   readonly model: string;
   /** Models that were used so far in this call, the failed one included. */

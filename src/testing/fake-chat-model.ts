@@ -1,8 +1,16 @@
-import type { AbortOptions } from '../core/call-options.js';
+import { onAbort } from '../core/abort.js';
 import { ModelCallError } from '../core/errors.js';
 import type { Failure } from '../core/failure.js';
 import type { FinishReason, Usage } from '../core/turn.js';
-import type { ChatModel, ModelEvent, ModelRequest } from '../model/chat-model.js';
+import type { MediaCapabilities } from '../core/media.js';
+import type {
+  ChatModel,
+  ModelCapabilities,
+  ModelEvent,
+  ModelNames,
+  ModelRequest,
+  ModelStreamOptions,
+} from '../model/chat-model.js';
 
 /** How one call of a {@link FakeChatModel} goes: thoughts, then text, then the end or the fault. */
 export interface FakeAnswer {
@@ -24,10 +32,27 @@ export interface FakeAnswer {
 /** A call that a {@link FakeChatModel} received. */
 export interface FakeModelCall {
   readonly request: ModelRequest;
-  readonly apiKey: string;
+  /** Absent unless the model `needsKey`. */
+  readonly apiKey?: string | undefined;
   /** Whether the caller left before the end, by abort or by leaving the loop. */
   readonly cancelled: boolean;
 }
+
+/** What a {@link FakeChatModel} says about itself. */
+export interface FakeChatModelOptions {
+  /** Whether it is called with keys of a pool. Default `false`. */
+  readonly needsKey?: boolean | undefined;
+  /** Default `fake`. */
+  readonly provider?: string | undefined;
+  /** Its default name. Default `fake-model`. */
+  readonly model?: string | undefined;
+  /** What it takes of attachments. Default: common pictures, sound, PDF and text. */
+  readonly media?: MediaCapabilities | undefined;
+}
+
+const commonMedia: MediaCapabilities = {
+  inline: ['image/jpeg', 'image/png', 'image/webp', 'audio/mp3', 'audio/aac', 'application/pdf', 'text/plain'],
+};
 
 /**
  * A `ChatModel` that answers from a script, one entry a call, and records what it was asked. When the
@@ -36,7 +61,7 @@ export interface FakeModelCall {
  * @example
  * ```ts
  * const model = new FakeChatModel([{ failure: makeFailure('overloaded') }, 'Hello!']);
- * const chat = new MultimodalChat({ model, keyPool: new FakeKeyPool(), memory: false });
+ * const chat = new MultimodalChat({ model, memory: false });
  * const reply = await chat.send({ sessionId: 's', prompt: 'Hi' });
  * assert.equal(reply.text, 'Hello!');
  * assert.equal(model.calls.length, 2);
@@ -44,10 +69,22 @@ export interface FakeModelCall {
  */
 export class FakeChatModel implements ChatModel {
   readonly #script: FakeAnswer[];
-  readonly #calls: { request: ModelRequest; apiKey: string; cancelled: boolean }[] = [];
+  readonly #calls: { request: ModelRequest; apiKey: string | undefined; cancelled: boolean }[] = [];
+  readonly #media: MediaCapabilities;
+  readonly provider: string;
+  readonly models: ModelNames;
+  readonly needsKey: boolean;
 
-  constructor(script: readonly (string | FakeAnswer)[] = []) {
+  constructor(script: readonly (string | FakeAnswer)[] = [], options: FakeChatModelOptions = {}) {
     this.#script = script.map(toAnswer);
+    this.#media = options.media ?? commonMedia;
+    this.provider = options.provider ?? 'fake';
+    this.models = { default: options.model ?? 'fake-model' };
+    this.needsKey = options.needsKey ?? false;
+  }
+
+  capabilities(): ModelCapabilities {
+    return { media: this.#media };
   }
 
   /** The calls so far, oldest first. */
@@ -62,7 +99,7 @@ export class FakeChatModel implements ChatModel {
 
   async *stream(
     request: ModelRequest,
-    { apiKey, signal }: AbortOptions & { readonly apiKey: string },
+    { apiKey, signal }: ModelStreamOptions = {},
   ): AsyncGenerator<ModelEvent> {
     const call = { request, apiKey, cancelled: true };
     this.#calls.push(call);
@@ -86,7 +123,7 @@ export class FakeChatModel implements ChatModel {
       finishReason: answer.finishReason ?? 'stop',
       usage: answer.usage ?? estimateUsage(request, text),
       modelVersion: request.model,
-      parts: [{ text }],
+      parts: [{ type: 'text', text }],
     };
   }
 }
@@ -95,13 +132,13 @@ const toAnswer = (answer: string | FakeAnswer): FakeAnswer =>
   typeof answer === 'string' ? { text: answer } : answer;
 
 const textsOf = (request: ModelRequest) =>
-  request.contents.flatMap(({ parts }) => parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])));
+  request.messages.flatMap(({ parts }) => parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])));
 
 const lastTextOf = (request: ModelRequest) => textsOf(request).at(-1) ?? '';
 
 function untilAborted(signal: AbortSignal | undefined): Promise<never> {
   return new Promise((_, reject) => {
-    signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
+    onAbort(signal, reject);
   });
 }
 

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/abort.js';
 import type { Embedder } from '../memory/embedder.js';
 import { embedByHashing } from './gemini-emulator/hashed-embedding.js';
 

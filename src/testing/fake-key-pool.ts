@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/abort.js';
 import { KeyPoolExhaustedError } from '../core/errors.js';
 import type { KeyLease, KeyPool, KeyPoolStats, LeaseOutcome, LeaseRequest } from '../keys/key-pool.js';
 

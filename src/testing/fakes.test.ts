@@ -11,7 +11,7 @@ import { makeFailure } from './make-failure.js';
 
 const request: ModelRequest = {
   model: 'a-model',
-  contents: [{ role: 'user', parts: [{ type: 'text', text: 'Hello' }] }],
+  messages: [{ role: 'user', parts: [{ type: 'text', text: 'Hello' }] }],
   generation: {},
 };
 

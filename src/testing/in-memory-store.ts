@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../core/call-options.js';
+import type { AbortOptions } from '../core/abort.js';
 import { MemoryError } from '../core/errors.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 import type {

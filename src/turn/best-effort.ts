@@ -3,7 +3,7 @@ import { MemoryError } from '../core/errors.js';
 import type { Call } from './call-scope.js';
 import type { ChatEvents } from './chat-events.js';
 
-/** Does what improves an answer without being needed for one; a failure of memory is emitted as `failure`. */
+/** Runs an optional step: a memory failure is emitted as `failure`, not thrown. */
 export async function bestEffort<T>(
   { events }: { readonly events: Emitter<ChatEvents> },
   { conversation, turnId }: Call,
@@ -13,7 +13,7 @@ export async function bestEffort<T>(
     return await work();
   } catch (error) {
     if (!MemoryError.isInstance(error)) throw error;
-    events.emit('failure', { sessionId: conversation.sessionId, turnId, error });
+    events.emit('failure', { ...conversation, turnId, error });
     return undefined;
   }
 }

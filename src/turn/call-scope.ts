@@ -1,8 +1,9 @@
-import type { ResolvedRequest } from '../chat/parse-options.js';
+import { onAbort } from '../core/abort.js';
 import type { Clock } from '../core/clock.js';
 import { TimeoutError } from '../core/errors.js';
-import { followSignal } from '../core/follow-signal.js';
 import type { Conversation } from '../core/turn.js';
+import type { Spans } from './spans.js';
+import type { TurnRequest } from './turn-request.js';
 
 /** The life of one call: its deadline and everything that can cut it short. */
 export interface CallScope {
@@ -18,11 +19,12 @@ export interface CallScope {
   end(outcome: { readonly isComplete: boolean }): void;
 }
 
-/** One call: its scope and what it was asked. */
+/** One call: its scope, what was asked, and where its spans go. */
 export interface Call extends CallScope {
-  readonly request: ResolvedRequest;
+  readonly request: TurnRequest;
   readonly conversation: Conversation;
   readonly turnId: string;
+  readonly spans: Spans;
 }
 
 const ended = new DOMException('The call has ended.', 'AbortError');
@@ -45,7 +47,7 @@ export function openCall(clock: Clock, timeoutMs: number, callerSignal: AbortSig
   }, timeoutMs);
   const tasks: (() => void)[] = [];
   let hasEnded = false;
-  const unfollow = callerSignal && followSignal(callerSignal, (reason) => controller.abort(reason));
+  const unlink = onAbort(callerSignal, (reason) => controller.abort(reason));
   return {
     startedAt,
     deadline: startedAt + timeoutMs,
@@ -57,7 +59,7 @@ export function openCall(clock: Clock, timeoutMs: number, callerSignal: AbortSig
     },
     end: ({ isComplete }) => {
       clock.clearTimeout(timer);
-      unfollow?.();
+      unlink();
       if (!isComplete) controller.abort(ended);
       hasEnded = true;
       for (const task of tasks.splice(0)) task();

@@ -1,6 +1,7 @@
 import type { Attempt, Failure } from '../core/failure.js';
 import type { MediaProgress, PreparedMedia } from '../core/media.js';
-import type { FinishReason, RecalledTurn, TurnMedia, Usage } from '../core/turn.js';
+import type { FinishReason, RecalledTurn, Usage } from '../core/turn.js';
+import type { TurnMedia } from '../core/turn-media.js';
 
 /** Where the time of one call went, in milliseconds. */
 export interface Timings {
@@ -53,7 +54,8 @@ export type ChatStreamEvent =
       readonly type: 'attempt';
       readonly attempt: number;
       readonly model: string;
-      readonly keyId: string;
+      /** Masked id of the key; absent for a model that needs none. */
+      readonly keyId?: string | undefined;
       /** Whether it is a second call beside one that is late (option `hedge`). */
       readonly isHedge?: boolean | undefined;
     }

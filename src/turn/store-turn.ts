@@ -1,14 +1,72 @@
-import type { Clock } from '../core/clock.js';
-import type { Emitter } from '../core/emitter.js';
 import { MemoryError } from '../core/errors.js';
 import type { PreparedMedia } from '../core/media.js';
-import type { Turn, TurnMedia } from '../core/turn.js';
-import type { MemoryStore } from '../memory/memory-store.js';
+import type { Message } from '../core/message.js';
+import { toTurn } from '../core/turn.js';
+import type { TurnMedia } from '../core/turn-media.js';
 import type { Call } from './call-scope.js';
-import type { ChatEvents } from './chat-events.js';
+import type { ComposedContext } from './context/compose.js';
+import type { Answer } from './generate/generate.js';
+import { keepMedia } from './inputs/earlier-media.js';
+import type { GatheredInputs } from './inputs/gather-inputs.js';
+import type { Reply } from './reply.js';
+import type { TurnDeps } from './turn-deps.js';
+
+/** Everything that a turn came to. */
+export interface FinishedTurn {
+  readonly inputs: GatheredInputs;
+  readonly context: ComposedContext;
+  readonly answer: Answer;
+}
+
+/** Stores the turn and its attachments, and gives the reply. */
+export async function storeTurn(deps: TurnDeps, call: Call, finished: FinishedTurn): Promise<Reply> {
+  const { clock } = deps.settings;
+  const { conversation, request, startedAt, turnId } = call;
+  const { answer, context, inputs } = finished;
+  const { finish, model, queueMs, text, thoughts } = answer;
+  const kept = keepMedia(deps, call, inputs.media);
+  const messages: readonly Message[] = [
+    {
+      role: 'user',
+      parts: [
+        ...inputs.media.map((media) => ({ type: 'media', media: describeTurnMedia(media) }) as const),
+        { type: 'text', text: request.prompt },
+      ],
+    },
+    { role: 'assistant', parts: finish.parts, origin: { provider: answer.provider, model } },
+  ];
+  const turn = { ...conversation, id: turnId, createdAt: startedAt, messages, model, usage: finish.usage };
+  const stored = await append(deps, call, toTurn({ ...turn, reply: text }));
+  await kept;
+  const reply: Reply = {
+    text,
+    thoughts,
+    sessionId: conversation.sessionId,
+    turnId,
+    model,
+    usage: finish.usage,
+    finishReason: finish.finishReason,
+    media: inputs.media,
+    reattachedMedia: inputs.reattached.map(({ media }) => describeTurnMedia(media)),
+    recalled: context.recalled,
+    recentTurns: context.recentTurns,
+    summarizedTurns: context.summarizedTurns,
+    attempts: answer.attempts,
+    timings: {
+      totalMs: clock.now() - startedAt,
+      mediaMs: inputs.mediaMs,
+      memoryMs: inputs.memoryMs,
+      queueMs,
+      firstTokenMs: answer.firstTokenMs,
+    },
+    stored,
+  };
+  deps.events.emit('reply', { tenant: conversation.tenant, reply });
+  return reply;
+}
 
 /** What memory keeps of an attachment. */
-export function describeTurnMedia(media: PreparedMedia): TurnMedia {
+function describeTurnMedia(media: PreparedMedia): TurnMedia {
   const frames = media.parts.flatMap((part) => (part.timestampMs === undefined ? [] : [part.timestampMs]));
   return {
     kind: media.kind,
@@ -21,40 +79,26 @@ export function describeTurnMedia(media: PreparedMedia): TurnMedia {
 }
 
 /**
- * Stores the turn and says whether it is durable. A failure is reported as an event beside the
- * answer, which the user has already seen.
+ * Appends the turn and says whether it is durable. A failure is an event beside the answer, which the
+ * user has already seen.
  */
-export async function storeTurn(
-  parts: {
-    readonly memory: MemoryStore | undefined;
-    readonly clock: Clock;
-    readonly events: Emitter<ChatEvents>;
-  },
+async function append(
+  { events, memory }: TurnDeps,
   call: Call,
-  turn: Turn,
+  turn: ReturnType<typeof toTurn>,
 ): Promise<boolean> {
-  const { clock, events, memory } = parts;
   if (memory === undefined) return false;
-  const { sessionId } = call.conversation;
-  const { turnId } = call;
-  const startedAt = clock.now();
+  const { conversation, signal, spans, turnId } = call;
   try {
-    await memory.append(turn);
-  } catch (error) {
-    const failure = MemoryError.isInstance(error)
-      ? error
-      : new MemoryError(`The turn could not be stored: ${error instanceof Error ? error.message : error}`, {
-          cause: error,
+    await spans.during({ kind: 'store' }, signal, () => memory.append(turn));
+    return true;
+  } catch (cause) {
+    const error = MemoryError.isInstance(cause)
+      ? cause
+      : new MemoryError(`The turn could not be stored: ${cause instanceof Error ? cause.message : cause}`, {
+          cause,
         });
-    events.emit('failure', { sessionId, turnId, error: failure });
+    events.emit('failure', { ...conversation, turnId, error });
     return false;
   }
-  events.emit('memory', {
-    sessionId,
-    turnId,
-    action: 'append',
-    turns: 1,
-    durationMs: clock.now() - startedAt,
-  });
-  return true;
 }

@@ -9,7 +9,7 @@ export const chatModel = 'gemini-3.8-flash';
 /** A request with one short prompt. */
 export const ask = (text: string, more: Partial<ModelRequest> = {}): ModelRequest => ({
   model: chatModel,
-  contents: [{ role: 'user', parts: [{ type: 'text', text }] }],
+  messages: [{ role: 'user', parts: [{ type: 'text', text }] }],
   generation: {},
   ...more,
 });

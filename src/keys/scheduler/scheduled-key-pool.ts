@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/abort.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { PooledKey } from '../health/pooled-key.js';

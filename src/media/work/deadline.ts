@@ -1,5 +1,5 @@
+import { onAbort } from '../../core/abort.js';
 import { MediaError } from '../../core/errors.js';
-import { followSignal } from '../../core/follow-signal.js';
 
 /** A signal for one preparation: it aborts with the caller's, at a time limit, or when told to. */
 export class Deadline {
@@ -8,7 +8,7 @@ export class Deadline {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(caller: AbortSignal | undefined) {
-    this.#unfollow = caller && followSignal(caller, (reason) => this.abort(reason));
+    this.#unfollow = caller && onAbort(caller, (reason) => this.abort(reason));
   }
 
   get signal(): AbortSignal {

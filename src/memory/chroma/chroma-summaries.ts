@@ -1,5 +1,5 @@
 import type { Collection } from 'chromadb';
-import type { AbortOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/abort.js';
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummaries, ConversationSummary, ForgetTarget } from '../memory-store.js';
 import type { ChromaConnection } from './chroma-connection.js';

@@ -1,5 +1,5 @@
 import type { Where } from 'chromadb';
-import type { AbortOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/abort.js';
 import type { ForgetTarget } from '../memory-store.js';
 import type { ChromaConnection } from './chroma-connection.js';
 import { inConversation, inConversationFrom, type RecordScope, toForget } from './scope.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { AbortOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import type { Embedder } from '../embedder.js';
 import type { ForgetTarget } from '../memory-store.js';

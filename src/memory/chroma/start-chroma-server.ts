@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { resolve } from 'node:path';
-import type { AbortOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/abort.js';
 import { sleep, systemClock } from '../../core/clock.js';
 import { ChromaStartError, explainStartFailure } from './explain-start-failure.js';
 import { ServerProcess } from './server-process.js';

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/abort.js';
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummaries, ConversationSummary } from '../memory-store.js';
 import type { MemoryDatabase } from './memory-database.js';

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import type { AbortOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/abort.js';
 import type { Embedder } from '../embedder.js';
 
 type Purpose = 'document' | 'query';

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/abort.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import type { Embedder } from '../embedder.js';
 import { checkVectors } from './embedding-backlog.js';

@@ -1,5 +1,6 @@
 import type { FinishReason, Usage } from '../../core/turn.js';
 import type { ModelEvent } from '../chat-model.js';
+import { toMessagePart } from './gemini-parts.js';
 
 type Json = Readonly<Record<string, unknown>>;
 type TextEvent = Extract<ModelEvent, { type: 'text' | 'thought' }>;
@@ -148,7 +149,7 @@ export class ReplyAssembler {
         finishReason: known[reason] ?? 'unknown',
         ...(this.#usageMetadata ? { usage: readUsage(this.#usageMetadata) } : {}),
         ...(this.#modelVersion ? { modelVersion: this.#modelVersion } : {}),
-        parts: this.#parts,
+        parts: this.#parts.map(toMessagePart),
       },
     };
   }

@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { systemClock } from '../../core/clock.js';
 import { ModelCallError } from '../../core/errors.js';

@@ -1,16 +1,14 @@
 import type { Fetch, File as GeminiFile } from '@google/genai';
-import type { AbortOptions } from '../../core/call-options.js';
+import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { sleep } from '../../core/clock.js';
 import { MediaError, ModelCallError } from '../../core/errors.js';
 import type { Redactor } from '../../core/redact.js';
-import type { ModelPart } from '../chat-model.js';
+import type { UploadPart } from '../chat-model.js';
 import { classifyFailure } from './classify-failure.js';
 import type { GeminiClients } from './gemini-clients.js';
 import { GeminiExchange } from './gemini-exchange.js';
 import { resumingFetch } from './resume-upload.js';
-
-export type UploadPart = Extract<ModelPart, { type: 'upload' }>;
 
 /** Whose upload it is: Gemini's files belong to the project of the key. */
 export interface Uploader extends AbortOptions {

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } 
 import { apiKey, ask, chatModel, lastCallTo, run } from '../../../test/support/model-calls.js';
 import { ConfigurationError } from '../../core/errors.js';
 import { type GeminiEmulator, startGeminiEmulator } from '../../testing.js';
-import type { ModelContent } from '../chat-model.js';
+import type { ModelMessage } from '../chat-model.js';
 import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
 
 describe('GeminiModel: the request', () => {
@@ -64,7 +64,7 @@ describe('GeminiModel: the request', () => {
       'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
       'base64',
     );
-    const contents: readonly ModelContent[] = [
+    const messages: readonly ModelMessage[] = [
       {
         role: 'user',
         parts: [
@@ -76,7 +76,7 @@ describe('GeminiModel: the request', () => {
     ];
     await run(model, ask('', { contents }));
     expect((await lastCall()).body).toMatchObject({
-      contents: [
+      messages: [
         {
           parts: [
             { text: 'look' },
@@ -92,13 +92,13 @@ describe('GeminiModel: the request', () => {
     const first = await run(model, ask('one', { generation: { includeThoughts: true } }));
     const parts = first.finish?.parts ?? [];
     expect(JSON.stringify(parts)).toContain('thoughtSignature');
-    const contents: readonly ModelContent[] = [
+    const messages: readonly ModelMessage[] = [
       { role: 'user', parts: [{ type: 'text', text: 'one' }] },
       { role: 'model', parts: [{ type: 'text', text: 'plain' }], verbatim: { model: chatModel, parts } },
       { role: 'user', parts: [{ type: 'text', text: 'two' }] },
     ];
     // As memory keeps them: through JSON.
-    await run(model, ask('', { contents: JSON.parse(JSON.stringify(contents)) }));
+    await run(model, ask('', { messages: JSON.parse(JSON.stringify(contents)) }));
     expect((await lastCall()).contents[1]).toEqual({ role: 'model', parts });
     await run(model, ask('', { contents, model: 'gemini-3.5-flash-lite' }));
     expect((await lastCall()).contents[1]).toEqual({ role: 'model', parts: [{ text: 'plain' }] });

@@ -2,17 +2,31 @@ import type { Clock } from '../../core/clock.js';
 import { systemClock } from '../../core/clock.js';
 import { BlockedError, ModelCallError } from '../../core/errors.js';
 import { Redactor } from '../../core/redact.js';
-import type { ChatModel, ModelCallOptions, ModelEvent, ModelPart, ModelRequest } from '../chat-model.js';
+import type {
+  ChatModel,
+  ModelCapabilities,
+  ModelEvent,
+  ModelNames,
+  ModelPart,
+  ModelRequest,
+  ModelStreamOptions,
+  UploadPart,
+} from '../chat-model.js';
 import type { AttemptTimeouts } from './attempt-watch.js';
 import { AttemptWatch } from './attempt-watch.js';
+import { defaultChatModel, defaultFallbackModels, defaultSummaryModel } from './default-models.js';
+import { capabilitiesOf, geminiModelNames } from './gemini-capabilities.js';
 import type { GeminiEndpoint } from './gemini-clients.js';
 import { GeminiClients } from './gemini-clients.js';
 import { GeminiExchange } from './gemini-exchange.js';
-import { GeminiFiles, type UploadPart } from './gemini-files.js';
+import { GeminiFiles } from './gemini-files.js';
+import { providerName } from './gemini-parts.js';
 import { toGeminiParameters } from './gemini-request.js';
 import { ReplyReader } from './read-reply.js';
 
 export interface GeminiModelOptions extends GeminiEndpoint {
+  /** Answers unless a call names another. Default: `GEMINI_MODEL`, else `gemini-3.8-flash`. */
+  readonly model?: string | undefined;
   /**
    * Further key values that nothing may show, beside that of the call: asked for when a call fails.
    * Default none.
@@ -45,12 +59,15 @@ const handedOver = new Response();
  * @example
  * ```ts
  * const model = new GeminiModel();
- * const request = { model: 'gemini-3.8-flash', contents, generation: {} };
+ * const request = { model: 'gemini-3.8-flash', messages, generation: {} };
  * for await (const event of model.stream(request, { apiKey }))
  *   if (event.type === 'text') process.stdout.write(event.text);
  * ```
  */
 export class GeminiModel implements ChatModel {
+  readonly provider = providerName;
+  readonly models: ModelNames;
+  readonly needsKey = true;
   readonly #clients: GeminiClients;
   readonly #files: GeminiFiles;
   readonly #secrets: () => readonly string[];
@@ -59,6 +76,12 @@ export class GeminiModel implements ChatModel {
 
   /** @throws ConfigurationError when the base URL is not one. */
   constructor(options: GeminiModelOptions = {}) {
+    this.models = {
+      default: options.model ?? (process.env.GEMINI_MODEL?.trim() || defaultChatModel),
+      fallbacks: defaultFallbackModels,
+      summary: defaultSummaryModel,
+      others: geminiModelNames,
+    };
     this.#clients = new GeminiClients(options);
     this.#secrets = options.secrets ?? (() => []);
     this.#timeouts = {
@@ -75,6 +98,10 @@ export class GeminiModel implements ChatModel {
     });
   }
 
+  capabilities(model: string): ModelCapabilities {
+    return capabilitiesOf(model);
+  }
+
   projectsWith(request: ModelRequest): readonly string[] {
     const uploads = uploadsOf(request);
     return uploads.length === 0 ? [] : this.#files.projectsWith(uploads);
@@ -87,7 +114,7 @@ export class GeminiModel implements ChatModel {
    * reason `FIRST_TOKEN`, `BETWEEN_CHUNKS` or `TOTAL`.
    * @throws BlockedError when the prompt or the answer was refused.
    */
-  stream(request: ModelRequest, options: ModelCallOptions): AsyncGenerator<ModelEvent, void, undefined> {
+  stream(request: ModelRequest, options: ModelStreamOptions): AsyncGenerator<ModelEvent, void, undefined> {
     const uploads = uploadsOf(request);
     return uploads.length === 0
       ? this.#stream(request, options)
@@ -102,7 +129,7 @@ export class GeminiModel implements ChatModel {
   async *#streamWith(
     uploads: readonly UploadPart[],
     request: ModelRequest,
-    { apiKey, project = apiKey, signal }: ModelCallOptions,
+    { apiKey = '', project = apiKey, signal }: ModelStreamOptions,
   ): AsyncGenerator<ModelEvent, void, undefined> {
     signal?.throwIfAborted();
     const uris = await Promise.all(
@@ -121,15 +148,15 @@ export class GeminiModel implements ChatModel {
 
   async *#stream(
     request: ModelRequest,
-    options: ModelCallOptions,
+    { apiKey = '', signal }: ModelStreamOptions,
   ): AsyncGenerator<ModelEvent, void, undefined> {
-    options.signal?.throwIfAborted();
-    const watch = new AttemptWatch(this.#clock, this.#timeouts, options.signal);
-    const redactor = this.#redactor(options.apiKey);
+    signal?.throwIfAborted();
+    const watch = new AttemptWatch(this.#clock, this.#timeouts, signal);
+    const redactor = this.#redactor(apiKey);
     const exchange = new GeminiExchange(watch.signal, redactor);
     let isAnswered = false;
     try {
-      const response = await this.#send(request, options.apiKey, exchange);
+      const response = await this.#send(request, apiKey, exchange);
       const reply = new ReplyReader(redactor);
       const body = response.body?.getReader();
       while (body && !reply.isOver) {
@@ -173,16 +200,16 @@ export class GeminiModel implements ChatModel {
   }
 }
 
-function uploadsOf({ contents }: ModelRequest): readonly UploadPart[] {
-  return contents.flatMap(({ parts }) => parts.filter((part) => part.type === 'upload'));
+function uploadsOf({ messages }: ModelRequest): readonly UploadPart[] {
+  return messages.flatMap(({ parts }) => parts.filter((part) => part.type === 'upload'));
 }
 
 function withFiles(request: ModelRequest, stored: ReadonlyMap<ModelPart, string>): ModelRequest {
   const toStored = (part: ModelPart): ModelPart => {
     const uri = stored.get(part);
     if (uri === undefined || part.type !== 'upload') return part;
-    return { type: 'file', mimeType: part.mimeType, uri, excerpt: part.excerpt };
+    return { type: 'uri', mimeType: part.mimeType, uri, excerpt: part.excerpt };
   };
-  const contents = request.contents.map((content) => ({ ...content, parts: content.parts.map(toStored) }));
-  return { ...request, contents };
+  const messages = request.messages.map((message) => ({ ...message, parts: message.parts.map(toStored) }));
+  return { ...request, messages };
 }

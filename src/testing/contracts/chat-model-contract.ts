@@ -157,7 +157,7 @@ export function chatModelContract(create: () => Promise<ChatModelFixture>): read
 
 const requestOf = (fixture: ChatModelFixture, generation: ModelRequest['generation'] = {}): ModelRequest => ({
   model: fixture.modelName,
-  contents: [{ role: 'user', parts: [{ type: 'text', text: 'Count to three, please.' }] }],
+  messages: [{ role: 'user', parts: [{ type: 'text', text: 'Count to three, please.' }] }],
   generation,
 });
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Failure, FailureKind, FailureScope } from '../../core/failure.js';
+import { type Failure, type FailureKind, type FailureScope, isRoutedByPool } from '../../core/failure.js';
 import type { RetryContext, RetryPolicy } from '../../retry/retry-policy.js';
 import type { ContractCase } from './contract-case.js';
 
@@ -27,6 +27,7 @@ const mostSaneAttempts = 1_000;
 
 const contextOf = (failure: Failure, rest: Partial<RetryContext> = {}): RetryContext => ({
   failure,
+  isRoutedByPool: isRoutedByPool(failure),
   model,
   triedModels: [model],
   attempt: 1,

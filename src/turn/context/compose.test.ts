@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { estimateTextTokens } from '../../core/estimate-tokens.js';
 import type { PreparedMedia } from '../../core/media.js';
 import type { RecalledTurn, Turn } from '../../core/turn.js';
-import type { ModelContent } from '../../model/chat-model.js';
+import type { ModelMessage } from '../../model/chat-model.js';
 import { composeContext, fitRecent } from './compose.js';
 import { formatTimestamp } from './describe.js';
 
@@ -34,7 +34,7 @@ const clip: PreparedMedia = {
     { mimeType: 'audio/mp4', data: new Uint8Array([3]) },
   ],
 };
-const texts = (content: ModelContent | undefined) =>
+const texts = (content: ModelMessage | undefined) =>
   (content?.parts ?? []).map((part) =>
     part.type === 'text' ? part.text : part.type === 'data' ? part.mimeType : '',
   );

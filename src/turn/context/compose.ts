@@ -1,8 +1,9 @@
 import { estimateTextTokens } from '../../core/estimate-tokens.js';
 import type { PreparedMedia } from '../../core/media.js';
+import type { Message, MessagePart } from '../../core/message.js';
 import type { RecalledTurn, Turn } from '../../core/turn.js';
 import type { ConversationSummary } from '../../memory/memory-store.js';
-import type { ModelContent, ModelPart } from '../../model/chat-model.js';
+import type { ModelMessage, ModelPart } from '../../model/chat-model.js';
 import { labelReattached, mediaParts, mentionMedia, quoteNotes, quoteTurns } from './describe.js';
 import { fitSummary } from './fit-summary.js';
 
@@ -39,7 +40,7 @@ export interface ReattachedMedia {
 }
 
 export interface ComposedContext {
-  readonly contents: readonly ModelContent[];
+  readonly messages: readonly ModelMessage[];
   readonly estimatedTokens: number;
   /** The recalled turns that fitted, oldest first. */
   readonly recalled: readonly RecalledTurn[];
@@ -50,7 +51,22 @@ export interface ComposedContext {
 
 /** Tokens of a turn as it is sent. */
 export function estimateTurnTokens(turn: Turn): number {
-  return estimateTextTokens(turn.prompt) + estimateTextTokens(turn.reply) + 2 * tokensPerMessage;
+  const ofMessage = ({ parts }: Message) =>
+    parts.reduce((sum, part) => sum + estimatePartTokens(part), tokensPerMessage);
+  return turn.messages.reduce((sum, message) => sum + ofMessage(message), 0);
+}
+
+function estimatePartTokens(part: MessagePart): number {
+  switch (part.type) {
+    case 'text':
+      return estimateTextTokens(part.text);
+    case 'tool-call':
+      return estimateTextTokens(part.name + JSON.stringify(part.input));
+    case 'tool-result':
+      return estimateTextTokens(part.name + JSON.stringify(part.output));
+    default:
+      return 0;
+  }
 }
 
 /** The latest turns that fit the budget, oldest first. The latest one always goes along, whole. */
@@ -83,17 +99,31 @@ function fitRecalled(
   return fitting.sort((a, b) => a.turn.createdAt - b.turn.createdAt);
 }
 
-function recentContents(turn: Turn): ModelContent[] {
-  const said: ModelContent = {
-    role: 'user',
-    parts: [{ type: 'text', text: `${mentionMedia(turn)}${turn.prompt}` }],
-  };
-  if (turn.reply === '') return [said];
-  const verbatim =
-    turn.replyParts !== undefined && turn.model !== undefined
-      ? { model: turn.model, parts: turn.replyParts }
-      : undefined;
-  return [said, { role: 'model', parts: [{ type: 'text', text: turn.reply }], verbatim }];
+/** The messages of a turn as they go back to a model. Sources are for people, and files stay in the archive. */
+function recentMessages(turn: Turn): readonly ModelMessage[] {
+  let mention = mentionMedia(turn);
+  return turn.messages.flatMap((message) => {
+    const parts = message.parts.flatMap((part): readonly ModelPart[] => {
+      switch (part.type) {
+        case 'text': {
+          if (message.role !== 'user' || mention === '') return [part];
+          const text = `${mention}${part.text}`;
+          mention = '';
+          return [{ ...part, text }];
+        }
+        case 'reasoning':
+        case 'tool-call':
+        case 'tool-result':
+        case 'provider':
+          return [part];
+        case 'file':
+          return [{ type: 'text', text: `[file: ${part.name ?? part.mimeType}]` }];
+        default:
+          return [];
+      }
+    });
+    return parts.length > 0 ? [{ ...message, parts }] : [];
+  });
 }
 
 function fitNotes({ budget, summary }: ContextInput): ConversationSummary | undefined {
@@ -122,20 +152,25 @@ export function composeContext(input: ContextInput): ComposedContext {
   for (const media of input.media) lastParts.push(...mediaParts(media));
   lastParts.push({ type: 'text', text: input.prompt });
 
-  const contents: ModelContent[] = [...recent.flatMap(recentContents), { role: 'user', parts: lastParts }];
+  const messages: readonly ModelMessage[] = [
+    ...recent.flatMap(recentMessages),
+    { role: 'user', parts: lastParts },
+  ];
   const allMedia = [...(input.reattached ?? []).map(({ media }) => media), ...input.media];
   let estimatedTokens = allMedia.reduce((sum, media) => sum + media.estimatedTokens, 0);
-  for (const content of contents) {
+  for (const { parts } of messages) {
     estimatedTokens += tokensPerMessage;
-    for (const part of content.parts)
-      if (part.type === 'text') estimatedTokens += estimateTextTokens(part.text);
+    for (const part of parts) if (isMessagePart(part)) estimatedTokens += estimatePartTokens(part);
   }
-  const summarisedTurns = notes?.turns ?? 0;
+  const summarizedTurns = notes?.turns ?? 0;
   return {
-    contents,
+    messages,
     estimatedTokens,
     recalled,
     recentTurns: recent.length,
-    summarizedTurns: summarisedTurns,
+    summarizedTurns,
   };
 }
+
+const isMessagePart = (part: ModelPart): part is ModelPart & MessagePart =>
+  part.type !== 'data' && part.type !== 'uri' && part.type !== 'upload';

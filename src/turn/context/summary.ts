@@ -1,7 +1,7 @@
 import { estimateTextTokens } from '../../core/estimate-tokens.js';
-import type { Turn } from '../../core/turn.js';
+import { type Turn, toTurn } from '../../core/turn.js';
 import type { ConversationSummary } from '../../memory/memory-store.js';
-import type { GenerationOptions, ModelPart, ModelRequest } from '../../model/chat-model.js';
+import type { ModelPart, ModelRequest, ProviderOptions } from '../../model/chat-model.js';
 import { estimateTurnTokens } from './compose.js';
 import { quoteNotes, quoteTurns } from './describe.js';
 
@@ -39,20 +39,21 @@ export interface SummaryRequestInput {
   readonly summary: ConversationSummary | undefined;
   readonly turns: readonly Turn[];
   readonly maxTokens: number;
-  readonly safetySettings?: GenerationOptions['safetySettings'];
+  readonly providerOptions?: ProviderOptions | undefined;
 }
 
 /** Asks for the summary of what the one so far covers and of the turns that follow it. */
 export function summaryRequest(input: SummaryRequestInput): ModelRequest {
-  const { maxTokens, model, safetySettings, summary, turns } = input;
+  const { maxTokens, model, providerOptions, summary, turns } = input;
   const parts: ModelPart[] = [];
   if (summary !== undefined) parts.push({ type: 'text', text: quoteNotes(summary) });
   parts.push({ type: 'text', text: quoteTurns(turns) }, { type: 'text', text: 'Write the notes.' });
   return {
     model,
     systemInstruction: instructionFor(maxTokens),
-    contents: [{ role: 'user', parts }],
-    generation: { maxOutputTokens: maxTokens * outputPerToken, safetySettings },
+    messages: [{ role: 'user', parts }],
+    generation: { maxOutputTokens: maxTokens * outputPerToken },
+    providerOptions,
   };
 }
 
@@ -64,8 +65,8 @@ const instructionFor = (maxTokens: number) =>
     'Write whole sentences, one a line, the most lasting first, in the language of the conversation, and nothing else.',
   ].join('\n');
 
-export function estimateRequestTokens({ contents, systemInstruction = '' }: ModelRequest): number {
-  const parts = contents.flatMap((content) => content.parts);
+export function estimateRequestTokens({ messages, systemInstruction = '' }: ModelRequest): number {
+  const parts = messages.flatMap((message) => message.parts);
   return parts.reduce(
     (sum, part) => sum + (part.type === 'text' ? estimateTextTokens(part.text) : 0),
     estimateTextTokens(systemInstruction),
@@ -74,7 +75,8 @@ export function estimateRequestTokens({ contents, systemInstruction = '' }: Mode
 
 function shorten(turn: Turn): Turn {
   if (turn.prompt.length <= longestText && turn.reply.length <= longestText) return turn;
-  return { ...turn, prompt: leaveOutMiddle(turn.prompt), reply: leaveOutMiddle(turn.reply) };
+  const { messages: _, ...plain } = turn;
+  return toTurn({ ...plain, prompt: leaveOutMiddle(turn.prompt), reply: leaveOutMiddle(turn.reply) });
 }
 
 function leaveOutMiddle(text: string): string {

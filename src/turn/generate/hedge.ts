@@ -2,7 +2,7 @@ import type { Clock } from '../../core/clock.js';
 import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
 import type { KeyLease, LeaseRequest } from '../../keys/key-pool.js';
-import type { ModelAttempt } from './model-attempt.js';
+import { hedgedReason, type ModelAttempt } from './model-attempt.js';
 
 /** A second call takes only quota that nobody waits for, so it gives up soon. */
 const longestWaitMs = 1_000;
@@ -15,7 +15,7 @@ const needless: Failure = {
 const beaten: Failure = {
   kind: 'incomplete',
   scope: 'call',
-  reason: 'HEDGED',
+  reason: hedgedReason,
   message: 'The call beside it answered first.',
 };
 
@@ -32,7 +32,7 @@ export interface Hedge {
  * the first is late and there is quota to spare. The other is ended. Fails when both have failed.
  */
 export async function firstToSpeak(first: ModelAttempt, hedge: Hedge): Promise<ModelAttempt> {
-  const begun = (call: ModelAttempt) => call.begin().then(() => call);
+  const begun = (attempt: ModelAttempt) => attempt.begin().then(() => attempt);
   if (!(await isLate(first, hedge))) return first;
   const lease = await leaseBeside(first, hedge);
   if (lease === undefined) return begun(first);
@@ -46,20 +46,20 @@ export async function firstToSpeak(first: ModelAttempt, hedge: Hedge): Promise<M
   }
 }
 
-async function isLate(call: ModelAttempt, { afterMs, clock }: Hedge): Promise<boolean> {
+async function isLate(attempt: ModelAttempt, { afterMs, clock }: Hedge): Promise<boolean> {
   let timer: unknown;
   const late = new Promise<boolean>((resolve) => {
     timer = clock.setTimeout(() => resolve(true), afterMs);
   });
   try {
-    return await Promise.race([call.begin().then(() => false), late]);
+    return await Promise.race([attempt.begin().then(() => false), late]);
   } finally {
     clock.clearTimeout(timer);
   }
 }
 
 async function leaseBeside(late: ModelAttempt, { acquire, clock }: Hedge): Promise<KeyLease | undefined> {
-  const avoidProject = late.lease.key.project;
+  const avoidProject = late.lease.key?.project;
   const deadline = clock.now() + longestWaitMs;
   let lease: KeyLease;
   try {

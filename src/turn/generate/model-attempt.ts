@@ -1,8 +1,11 @@
+import { type LinkedController, linkedController } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { BlockedError, ModelCallError } from '../../core/errors.js';
 import type { Attempt, Failure } from '../../core/failure.js';
-import type { KeyLease } from '../../keys/key-pool.js';
-import type { ChatModel, ModelEvent, ModelRequest } from '../../model/chat-model.js';
+import type { KeyLease, LeaseOutcome } from '../../keys/key-pool.js';
+import type { ModelEvent, ModelRequest } from '../../model/chat-model.js';
+import type { OpenSpan } from '../spans.js';
+import type { ModelRoute } from './model-routes.js';
 
 /** Reasons of failures that happened before anything was sent, so that no quota was spent. */
 const unsentReasons: ReadonlySet<string> = new Set([
@@ -15,6 +18,9 @@ const unsentReasons: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
+/** Of an attempt that ended because the one beside it answered first. */
+export const hedgedReason = 'HEDGED';
+
 const abandoned: Failure = {
   kind: 'incomplete',
   scope: 'call',
@@ -26,22 +32,27 @@ const unfinished: Failure = {
   message: 'The answer ended without a finish reason.',
 };
 
-export interface ModelAttemptDeps {
-  readonly model: ChatModel;
-  readonly clock: Clock;
+/** A lease, or nothing to settle for a model that needs no key. */
+export interface AttemptLease {
+  readonly key?: KeyLease['key'] | undefined;
+  settle(outcome: LeaseOutcome): void;
 }
 
 export interface ModelAttemptStart {
-  readonly lease: KeyLease;
+  readonly route: ModelRoute;
+  readonly lease: AttemptLease;
   readonly request: ModelRequest;
   readonly signal: AbortSignal;
-  /** Whether it runs beside a call that is late. */
+  readonly clock: Clock;
+  /** Whether it runs beside an attempt that is late. */
   readonly isHedge: boolean;
+  readonly span: OpenSpan;
 }
 
 /** One call to the model on one lease: what it has said, and how it ended. The lease is settled when it ends. */
 export class ModelAttempt {
-  readonly lease: KeyLease;
+  readonly lease: AttemptLease;
+  readonly provider: string;
   readonly model: string;
   readonly isHedge: boolean;
   text = '';
@@ -49,34 +60,35 @@ export class ModelAttempt {
   /** What went wrong, once something has. */
   failure: Failure | undefined;
   readonly #clock: Clock;
+  readonly #span: OpenSpan;
   readonly #startedAt: number;
-  readonly #controller = new AbortController();
-  readonly #unlink: () => void;
+  readonly #link: LinkedController;
   readonly #events: AsyncIterator<ModelEvent>;
   #first: Promise<IteratorResult<ModelEvent>> | undefined;
   #hasBegun = false;
   #endedAt: number | undefined;
 
-  constructor({ clock, model }: ModelAttemptDeps, { isHedge, lease, request, signal }: ModelAttemptStart) {
+  constructor({ clock, isHedge, lease, request, route, signal, span }: ModelAttemptStart) {
     this.lease = lease;
-    this.model = request.model;
+    this.provider = route.model.provider;
+    this.model = route.name;
     this.isHedge = isHedge;
     this.#clock = clock;
+    this.#span = span;
     this.#startedAt = clock.now();
-    const onAbort = () => this.#controller.abort(signal.reason);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-    this.#unlink = () => signal.removeEventListener('abort', onAbort);
-    const { project, value: apiKey } = lease.key;
-    const options = { apiKey, project, signal: this.#controller.signal };
-    this.#events = model.stream(request, options)[Symbol.asyncIterator]();
+    this.#link = linkedController(signal);
+    const options = {
+      signal: this.#link.signal,
+      ...(lease.key && { apiKey: lease.key.value, project: lease.key.project }),
+    };
+    this.#events = route.model.stream(request, options)[Symbol.asyncIterator]();
   }
 
   /** What the reply says about this call. */
   get attempt(): Attempt {
     return {
       model: this.model,
-      keyId: this.lease.key.id,
+      ...(this.lease.key && { keyId: this.lease.key.id }),
       startedAt: this.#startedAt,
       durationMs: (this.#endedAt ?? this.#clock.now()) - this.#startedAt,
       ...(this.isHedge && { isHedge: true }),
@@ -111,8 +123,10 @@ export class ModelAttempt {
     if (event.type === 'text') this.text += event.text;
     else if (event.type === 'thought') this.thoughts += event.text;
     else {
+      const { finishReason, usage } = event;
       this.#close();
-      this.lease.settle({ ok: true, usage: event.usage });
+      this.lease.settle({ ok: true, usage });
+      this.#span.end('ok', { finishReason, usage });
       await this.#events.return?.();
     }
     return event;
@@ -124,7 +138,9 @@ export class ModelAttempt {
     this.failure = failure;
     this.#close();
     this.lease.settle({ ok: false, failure, sent: !unsentReasons.has(failure.reason ?? '') });
-    this.#controller.abort();
+    const isCancelled = failure === abandoned || failure.reason === hedgedReason;
+    this.#span.end(isCancelled ? 'cancelled' : 'failed', { failure });
+    this.#link.controller.abort();
     // The iterator may be waiting for the abort to reach it; how it ends no longer matters to anyone.
     const ignore = () => undefined;
     this.#first?.catch(ignore);
@@ -137,14 +153,14 @@ export class ModelAttempt {
       this.#hasBegun = true;
       return result;
     } catch (error) {
-      this.end(this.#controller.signal.aborted ? abandoned : failureOf(error));
+      this.end(this.#link.signal.aborted ? abandoned : failureOf(error));
       throw error;
     }
   }
 
   #close(): void {
     this.#endedAt = this.#clock.now();
-    this.#unlink();
+    this.#link.unlink();
   }
 }
 

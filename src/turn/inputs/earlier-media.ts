@@ -1,17 +1,12 @@
-import type { Emitter } from '../../core/emitter.js';
 import type { PreparedMedia } from '../../core/media.js';
 import type { RecalledTurn, Turn } from '../../core/turn.js';
-import type { MediaArchive } from '../../memory/media-archive.js';
 import { bestEffort } from '../best-effort.js';
 import type { Call } from '../call-scope.js';
-import type { ChatEvents } from '../chat-events.js';
 import { type ChosenMedia, chooseEarlierMedia, earlierMediaDetail } from '../context/choose-earlier-media.js';
 import type { ReattachedMedia } from '../context/compose.js';
+import type { TurnDeps } from '../turn-deps.js';
 
-interface ArchiveParts {
-  readonly archive: MediaArchive | undefined;
-  readonly events: Emitter<ChatEvents>;
-}
+type ArchiveDeps = Pick<TurnDeps, 'archive' | 'events'>;
 
 /** What the choice depends on, beside the prompt. */
 interface Around {
@@ -23,7 +18,7 @@ interface Around {
 
 /** The attachments of earlier turns that the prompt is about. Not being able to read them costs no answer. */
 export async function loadEarlierMedia(
-  parts: ArchiveParts,
+  parts: ArchiveDeps,
   call: Call,
   { maxTokens, media, recalled, recent }: Around,
 ): Promise<readonly ReattachedMedia[]> {
@@ -53,7 +48,7 @@ export async function loadEarlierMedia(
 
 /** Keeps what was attached, so that a later prompt about it can show it again. */
 export async function keepMedia(
-  parts: ArchiveParts,
+  parts: ArchiveDeps,
   call: Call,
   media: readonly PreparedMedia[],
 ): Promise<void> {

@@ -1,29 +1,17 @@
-import type { ResolvedOptions } from '../../chat/parse-options.js';
+import { onAbort } from '../../core/abort.js';
 import { Channel } from '../../core/channel.js';
-import type { Clock } from '../../core/clock.js';
-import type { Emitter } from '../../core/emitter.js';
-import type { MediaProgress, PreparedMedia } from '../../core/media.js';
+import type { MediaProgress, MediaSource, PreparedMedia } from '../../core/media.js';
 import type { RecalledTurn, Turn } from '../../core/turn.js';
-import type { MediaProcessor } from '../../media/media-processor.js';
-import type { MediaArchive } from '../../memory/media-archive.js';
 import type { ConversationSummary, MemoryStore } from '../../memory/memory-store.js';
 import { bestEffort } from '../best-effort.js';
 import type { Call } from '../call-scope.js';
-import type { ChatEvents } from '../chat-events.js';
 import { fitRecent, type ReattachedMedia } from '../context/compose.js';
 import { bytesOf, checkMediaBytes, fitReattached } from '../context/media-bytes.js';
 import type { ChatStreamEvent } from '../reply.js';
+import type { TurnDeps } from '../turn-deps.js';
 import { loadEarlierMedia } from './earlier-media.js';
 
-/** What the preparation of a call works with. */
-export interface InputDeps {
-  readonly media: MediaProcessor;
-  readonly memory: MemoryStore | undefined;
-  readonly archive: MediaArchive | undefined;
-  readonly clock: Clock;
-  readonly events: Emitter<ChatEvents>;
-  readonly context: ResolvedOptions['context'];
-}
+type InputDeps = Pick<TurnDeps, 'archive' | 'events' | 'media' | 'memory' | 'models' | 'settings'>;
 
 /** Everything beside the prompt that goes into a request. */
 export interface GatheredInputs {
@@ -43,38 +31,47 @@ export interface GatheredInputs {
 type Push = (part: ChatStreamEvent) => void;
 
 /** Prepares all attachments at once; the first that fails stops the others. */
-async function prepareMedia(parts: InputDeps, call: Call, push: Push): Promise<readonly PreparedMedia[]> {
-  const { sessionId } = call.conversation;
-  const { signal, turnId } = call;
+async function prepareMedia(deps: InputDeps, call: Call, push: Push): Promise<readonly PreparedMedia[]> {
+  const { conversation, request, signal, spans, turnId } = call;
   const report = (index: number, progress: MediaProgress, media?: PreparedMedia) => {
     push({ type: 'media', index, progress, media });
-    parts.events.emit('media', { sessionId, turnId, index, progress });
+    deps.events.emit('media', { ...conversation, turnId, index, progress });
   };
-  const maxTokens = Math.floor(parts.context.mediaTokens / call.request.media.length);
+  const maxTokens = Math.floor(deps.settings.context.mediaTokens / request.media.length);
+  const { model, name } = deps.models.get(request.model ?? deps.models.main.name);
+  const accepts = model.capabilities(name).media;
+  const prepare = async (source: MediaSource, index: number) => {
+    const media = await deps.media.prepare(source, {
+      signal,
+      maxTokens,
+      accepts,
+      onProgress: (progress) => {
+        // `ready` is reported below, together with what was prepared.
+        if (progress.stage !== 'ready') report(index, progress);
+      },
+    });
+    call.onEnd(() => void media.release?.());
+    report(index, { name: media.name, stage: 'ready', fraction: 1 }, media);
+    return media;
+  };
   return Promise.all(
-    call.request.media.map(async (source, index) => {
-      const media = await parts.media.prepare(source, {
+    request.media.map((source, index) =>
+      spans.during(
+        { kind: 'media', index },
         signal,
-        maxTokens,
-        onProgress: (progress) => {
-          // `ready` is reported below, together with what was prepared.
-          if (progress.stage !== 'ready') report(index, progress);
-        },
-      });
-      call.onEnd(() => void media.release?.());
-      report(index, { name: media.name, stage: 'ready', fraction: 1 }, media);
-      return media;
-    }),
+        () => prepare(source, index),
+        ({ estimatedTokens, source: { mimeType } }) => ({ mimeType, estimatedTokens }),
+      ),
+    ),
   );
 }
 
 type Remembered = Pick<GatheredInputs, 'recent' | 'recalled' | 'summary'>;
 
 /** Reads the latest turns, and finds older ones where the latest are not the whole conversation. */
-async function readMemory(parts: InputDeps, memory: MemoryStore, call: Call): Promise<Remembered> {
-  const { recallTurns, recentTokens, recentTurns, summary } = parts.context;
-  const { conversation, request, signal, turnId } = call;
-  const { sessionId } = conversation;
+async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Promise<Remembered> {
+  const { recallTurns, recentTokens, recentTurns, summary } = deps.settings.context;
+  const { conversation, request, signal } = call;
   const latest = await memory.recent(conversation, { limit: recentTurns, signal });
   const recent = fitRecent(latest, recentTokens);
   const isWhole = latest.length < recentTurns && recent.length === latest.length;
@@ -82,43 +79,45 @@ async function readMemory(parts: InputDeps, memory: MemoryStore, call: Call): Pr
 
   const recall = async () => {
     if (recallTurns === 0) return [];
-    const startedAt = parts.clock.now();
     // Recent turns are left out of what was recalled, so as many more are asked for.
     const limit = recallTurns + recent.length;
     const found = await memory.recall(conversation, request.prompt, { limit, signal });
     const shown = new Set(recent.map((turn) => turn.id));
-    const recalled = found.filter(({ turn }) => !shown.has(turn.id)).slice(0, recallTurns);
-    const durationMs = parts.clock.now() - startedAt;
-    parts.events.emit('memory', { sessionId, turnId, action: 'recall', turns: recalled.length, durationMs });
-    return recalled;
+    return found.filter(({ turn }) => !shown.has(turn.id)).slice(0, recallTurns);
   };
   const readSummary = async () => (summary ? memory.summaries?.read(conversation, { signal }) : undefined);
   // Both improve an answer; only the recent turns are needed for one.
   const [recalled, notes] = await Promise.all([
-    bestEffort(parts, call, recall),
-    bestEffort(parts, call, readSummary),
+    bestEffort(deps, call, recall),
+    bestEffort(deps, call, readSummary),
   ]);
   return { recent, recalled: recalled ?? [], summary: notes };
 }
 
 /** Prepares the media and reads memory at the same time; yields how the media come along. */
 export async function* gatherInputs(
-  parts: InputDeps,
+  deps: InputDeps,
   call: Call,
 ): AsyncGenerator<ChatStreamEvent, GatheredInputs, undefined> {
-  const { clock, memory } = parts;
+  const { memory } = deps;
+  const { clock, context } = deps.settings;
   const elapsedMs = () => clock.now() - call.startedAt;
   let mediaMs = 0;
   let memoryMs = 0;
   const remember = async () => {
     if (memory === undefined) return { recent: [], recalled: [] };
-    const remembered = await readMemory(parts, memory, call);
+    const remembered = await call.spans.during(
+      { kind: 'recall' },
+      call.signal,
+      () => readMemory(deps, memory, call),
+      ({ recalled, recent }) => ({ recentTurns: recent.length, recalledTurns: recalled.length }),
+    );
     memoryMs = elapsedMs();
     return remembered;
   };
   const addEarlierMedia = async (inputs: Remembered & Pick<GatheredInputs, 'media'>) => {
-    const { earlierMediaTokens, mediaBytes } = parts.context;
-    const earlier = await loadEarlierMedia(parts, call, { ...inputs, maxTokens: earlierMediaTokens });
+    const { earlierMediaTokens, mediaBytes } = context;
+    const earlier = await loadEarlierMedia(deps, call, { ...inputs, maxTokens: earlierMediaTokens });
     const reattached = fitReattached(earlier, mediaBytes - bytesOf(inputs.media));
     return { ...inputs, reattached, mediaMs, memoryMs };
   };
@@ -129,8 +128,8 @@ export async function* gatherInputs(
 
   const channel = new Channel<ChatStreamEvent>();
   const prepare = async () => {
-    const media = await prepareMedia(parts, call, (part) => channel.push(part));
-    checkMediaBytes(media, parts.context.mediaBytes);
+    const media = await prepareMedia(deps, call, (part) => channel.push(part));
+    checkMediaBytes(media, context.mediaBytes);
     mediaMs = elapsedMs();
     return media;
   };
@@ -143,12 +142,11 @@ export async function* gatherInputs(
       call.abort(error);
     },
   );
-  const onAbort = () => channel.fail(call.signal.reason);
-  call.signal.addEventListener('abort', onAbort, { once: true });
+  const unsubscribe = onAbort(call.signal, (reason) => channel.fail(reason));
   try {
     yield* channel.read();
   } finally {
-    call.signal.removeEventListener('abort', onAbort);
+    unsubscribe();
   }
   const [media, remembered] = await work;
   return await addEarlierMedia({ media, ...remembered });

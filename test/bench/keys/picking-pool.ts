@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../../src/core/call-options.js';
+import type { AbortOptions } from '../../../src/core/abort.js';
 import type { Clock } from '../../../src/core/clock.js';
 import { sleep } from '../../../src/core/clock.js';
 import { KeyPoolExhaustedError } from '../../../src/core/errors.js';

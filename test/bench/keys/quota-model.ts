@@ -1,4 +1,4 @@
-import type { AbortOptions } from '../../../src/core/call-options.js';
+import type { AbortOptions } from '../../../src/core/abort.js';
 import { type Clock, sleep } from '../../../src/core/clock.js';
 import { ModelCallError } from '../../../src/core/errors.js';
 import type { Failure } from '../../../src/core/failure.js';

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Conversation, Turn } from '../../../core/turn.js';
+import { type Conversation, type Turn, toTurn } from '../../../core/turn.js';
 import type { MemoryStore } from '../../../memory/memory-store.js';
 import type { ContractCase } from '../contract-case.js';
 
@@ -10,14 +10,14 @@ export const conversation: Conversation = { tenant: 'tenant', sessionId: 'sessio
 
 /** A turn with what matters to a test; the rest is filled in. */
 export function makeTurn(fields: Partial<Turn> = {}): Turn {
-  return {
+  return toTurn({
     ...conversation,
     id: randomUUID(),
     createdAt: Date.UTC(2026, 10, 1),
     prompt: 'What is the capital of France?',
     reply: 'Paris.',
     ...fields,
-  };
+  });
 }
 
 export const idsOf = (turns: readonly Turn[]): string[] => turns.map(({ id }) => id);

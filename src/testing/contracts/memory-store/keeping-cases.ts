@@ -23,7 +23,6 @@ export const keepingCases = (withStore: WithStore): readonly ContractCase[] => [
         },
       ],
       model: 'some-model',
-      replyParts: [{ text: 'Paris.', thoughtSignature: 'c2lnbmVk' }],
       usage: { inputTokens: 7, outputTokens: 2, thoughtTokens: 0, totalTokens: 9 },
     });
     await store.append(turn);

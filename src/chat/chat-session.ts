@@ -1,0 +1,81 @@
+import type { AbortOptions } from '../core/abort.js';
+import type { Conversation, Turn } from '../core/turn.js';
+import type { Reply } from '../turn/reply.js';
+import type { ChatRequest } from './chat-options.js';
+import type { ChatStream } from './chat-stream.js';
+
+/** A question without its conversation. */
+export type SessionRequest = Omit<ChatRequest, 'sessionId' | 'tenant'>;
+
+/** What a session needs of the chat. */
+interface SessionChat {
+  send(request: ChatRequest): Promise<Reply>;
+  stream(request: ChatRequest): ChatStream;
+  history(
+    conversation: Conversation,
+    options?: AbortOptions & { readonly limit?: number | undefined },
+  ): Promise<readonly Turn[]>;
+  forget(target: Conversation): Promise<number>;
+  exportSession(conversation: Conversation): AsyncGenerator<string, void, undefined>;
+  importSession(conversation: Conversation, lines: Iterable<string> | AsyncIterable<string>): Promise<number>;
+}
+
+/**
+ * One conversation of a chat, by name. Holds nothing: any number of them may stand for the same conversation.
+ *
+ * @example
+ * ```ts
+ * const trip = chat.session('trip', { tenant: 'acme' });
+ * const { text } = await trip.send('What happens in this clip?', { media: ['clip.mp4'] });
+ * ```
+ */
+export class ChatSession implements Conversation {
+  readonly tenant: string;
+  readonly sessionId: string;
+  readonly #chat: SessionChat;
+
+  constructor(chat: SessionChat, { sessionId, tenant }: Conversation) {
+    this.#chat = chat;
+    this.sessionId = sessionId;
+    this.tenant = tenant;
+  }
+
+  /** As `chat.send`, with the prompt alone or with the whole request. */
+  send(request: string | SessionRequest, options?: Omit<SessionRequest, 'prompt'>): Promise<Reply> {
+    return this.#chat.send(this.#requestOf(request, options));
+  }
+
+  /** As `chat.stream`, with the prompt alone or with the whole request. */
+  stream(request: string | SessionRequest, options?: Omit<SessionRequest, 'prompt'>): ChatStream {
+    return this.#chat.stream(this.#requestOf(request, options));
+  }
+
+  /** As `chat.history`. */
+  history(options?: AbortOptions & { readonly limit?: number | undefined }): Promise<readonly Turn[]> {
+    return this.#chat.history(this.#name, options);
+  }
+
+  /** Removes the conversation for good. Resolves with how many turns went. */
+  forget(): Promise<number> {
+    return this.#chat.forget(this.#name);
+  }
+
+  /** As `chat.exportSession`. */
+  export(): AsyncGenerator<string, void, undefined> {
+    return this.#chat.exportSession(this.#name);
+  }
+
+  /** As `chat.importSession`. */
+  import(lines: Iterable<string> | AsyncIterable<string>): Promise<number> {
+    return this.#chat.importSession(this.#name, lines);
+  }
+
+  get #name(): Conversation {
+    return { tenant: this.tenant, sessionId: this.sessionId };
+  }
+
+  #requestOf(request: string | SessionRequest, options?: Omit<SessionRequest, 'prompt'>): ChatRequest {
+    const asked = typeof request === 'string' ? { ...options, prompt: request } : request;
+    return { ...asked, ...this.#name };
+  }
+}

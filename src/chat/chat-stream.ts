@@ -1,0 +1,140 @@
+import type { ChatStreamEvent, Reply } from '../turn/reply.js';
+
+type Result = IteratorResult<ChatStreamEvent, void>;
+
+/** Marks in a text stream that the answer begins again. */
+const restartMark = '\n\n[The answer broke off and starts again.]\n\n';
+
+const leftEarly = () => new DOMException('The answer was left before its end.', 'AbortError');
+
+/**
+ * One answer as it comes: iterate it for events, `textStream` for the text alone, or await `reply`. The call
+ * starts with the first of these. Leaving a loop early cancels it.
+ *
+ * A loop alone reads the answer as fast as it takes the events. Once `reply` was asked for, the answer is
+ * read to its end, and events that no loop has taken yet wait in memory.
+ */
+export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, undefined>, AsyncDisposable {
+  readonly #source: AsyncGenerator<ChatStreamEvent, void, undefined>;
+  readonly #abort: (reason: unknown) => void;
+  /** Events that were read ahead for `reply`. */
+  readonly #buffered: ChatStreamEvent[] = [];
+  readonly #readers: { resolve(result: Result): void; reject(error: unknown): void }[] = [];
+  #reply: Promise<Reply> | undefined;
+  #done: Reply | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #hasThrown = false;
+  #hasEnded = false;
+
+  /** @param abort Aborts the call behind `source`. */
+  constructor(source: AsyncGenerator<ChatStreamEvent, void, undefined>, abort: (reason: unknown) => void) {
+    this.#source = source;
+    this.#abort = abort;
+  }
+
+  /**
+   * The finished answer. Asking for it reads the answer to its end.
+   *
+   * Rejects with what the iteration throws; with an `AbortError` if a loop was left before the end.
+   */
+  get reply(): Promise<Reply> {
+    if (this.#reply === undefined) {
+      this.#reply = this.#readToEnd();
+      // A loop over the events throws the same error, so nobody has to await this promise.
+      this.#reply.catch(() => undefined);
+    }
+    return this.#reply;
+  }
+
+  /**
+   * The text of the answer in pieces. After a `restart` it goes on with a line that says so, since what was
+   * shown cannot be taken back; use the events where that matters.
+   */
+  get textStream(): AsyncGenerator<string, void, undefined> {
+    return this.#texts();
+  }
+
+  /** Stops the answer: the iteration and `reply` reject with `reason`. Default: an `AbortError`. */
+  cancel(reason: unknown = new DOMException('The answer was cancelled.', 'AbortError')): void {
+    if (this.#hasEnded || this.#done !== undefined) return;
+    this.#abort(reason);
+    // Somebody has to read the end, so that the call is over even if no loop goes on.
+    void this.reply;
+  }
+
+  async next(): Promise<Result> {
+    const event = this.#buffered.shift();
+    if (event !== undefined) return { done: false, value: event };
+    if (this.#hasEnded) return this.#afterEnd();
+    if (this.#reply === undefined) return this.#read();
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+  }
+
+  /** Called by a loop that is left early. */
+  async return(): Promise<Result> {
+    this.#buffered.length = 0;
+    if (this.#done === undefined && !this.#hasEnded) this.#abort(leftEarly());
+    this.#hasEnded = true;
+    this.#hasThrown = true;
+    await this.#source.return();
+    return { done: true, value: undefined };
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  async *#texts(): AsyncGenerator<string, void, undefined> {
+    for await (const event of this) {
+      if (event.type === 'text') yield event.text;
+      else if (event.type === 'restart') yield restartMark;
+    }
+  }
+
+  async #read(): Promise<Result> {
+    try {
+      const result = await this.#source.next();
+      if (result.done) this.#hasEnded = true;
+      else if (result.value.type === 'done') this.#done = result.value.reply;
+      return result;
+    } catch (error) {
+      this.#failure = { error };
+      this.#hasEnded = true;
+      this.#hasThrown = this.#reply === undefined;
+      throw error;
+    }
+  }
+
+  async #readToEnd(): Promise<Reply> {
+    while (!this.#hasEnded && this.#done === undefined) {
+      const result = await this.#read().catch(() => undefined);
+      if (result === undefined || result.done) break;
+      const reader = this.#readers.shift();
+      if (reader === undefined) this.#buffered.push(result.value);
+      else reader.resolve(result);
+    }
+    // The end of the generator is where the call is closed.
+    if (this.#done !== undefined && !this.#hasEnded) await this.#read().catch(() => undefined);
+    for (const reader of this.#readers.splice(0)) {
+      // `afterEnd` throws the failure to the first of them.
+      Promise.resolve()
+        .then(() => this.#afterEnd())
+        .then(reader.resolve, reader.reject);
+    }
+    if (this.#done !== undefined) return this.#done;
+    throw this.#failure?.error ?? leftEarly();
+  }
+
+  /** What a reader gets after the last event: an error once, then the end. */
+  #afterEnd(): Result {
+    if (this.#failure !== undefined && !this.#hasThrown) {
+      this.#hasThrown = true;
+      throw this.#failure.error;
+    }
+    return { done: true, value: undefined };
+  }
+}

@@ -1,0 +1,53 @@
+import type { Clock } from '../core/clock.js';
+import type { MediaSource } from '../core/media.js';
+import type { GenerationOptions, ProviderOptions } from '../model/chat-model.js';
+
+/** One question, validated. */
+export interface TurnRequest {
+  readonly prompt: string;
+  readonly media: readonly MediaSource[];
+  readonly model?: string | undefined;
+  readonly systemInstruction?: string | undefined;
+  readonly generation?: GenerationOptions | undefined;
+  readonly providerOptions?: ProviderOptions | undefined;
+  readonly priority: 'interactive' | 'batch';
+}
+
+/** How much of memory and media goes into a request. */
+export interface ContextSettings {
+  /** Bytes that the attachments of one call may have together as they are sent. */
+  readonly mediaBytes: number;
+  /** Tokens that the attachments of one call may cost together. */
+  readonly mediaTokens: number;
+  /** Tokens of earlier attachments that are attached again. */
+  readonly earlierMediaTokens: number;
+  /** Tokens of recent turns that are sent verbatim. The latest turn is always sent whole. */
+  readonly recentTokens: number;
+  /** At most this many recent turns are read. */
+  readonly recentTurns: number;
+  /** Tokens of older turns that were found by meaning. */
+  readonly recallTokens: number;
+  /** At most this many turns are recalled; 0 turns recall off. */
+  readonly recallTurns: number;
+  /** A summary of the turns that are no longer sent verbatim. */
+  readonly summary?: SummarySettings | undefined;
+}
+
+export interface SummarySettings {
+  /** Default: the summary model of the chat's provider. */
+  readonly model?: string | undefined;
+  /** Tokens that the summary may take of a request. */
+  readonly maxTokens: number;
+  /** It is extended once so many tokens of turns are to be added. */
+  readonly everyTokens: number;
+}
+
+/** What holds for every turn of a chat. */
+export interface TurnSettings {
+  readonly clock: Clock;
+  readonly context: ContextSettings;
+  readonly generation: GenerationOptions;
+  readonly providerOptions?: ProviderOptions | undefined;
+  readonly systemInstruction?: string | undefined;
+  readonly hedge?: { readonly afterMs: number } | undefined;
+}
