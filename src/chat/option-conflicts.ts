@@ -8,15 +8,8 @@ const isGiven = (value: unknown) => value !== undefined && value !== false;
 const ownModel = ({ model }: Options) => isObject(model);
 const ownMemory = ({ memory }: Options) => isObject(memory);
 const ownPolicy = ({ retry }: Options) => isObject(retry) && 'next' in retry;
-const ownArchive = ({ mediaArchive }: Options) => isObject(mediaArchive) && 'keep' in mediaArchive;
 const noModelNeedsKey = ({ fallbackModels = [], model }: Options) =>
   isObject(model) && [model, ...fallbackModels].every((each) => isObject(each) && each.needsKey === false);
-const keepsNothingOnDisk = (options: Options) => {
-  const { mediaArchive, memory } = options;
-  if (memory === undefined) return false;
-  return typeof memory !== 'object' || mediaArchive === false || ownArchive(options);
-};
-
 /** Pairs of options of which one would be ignored, each with what to do about it. */
 const conflicts: readonly (readonly [applies: (options: Options) => boolean, sentence: string])[] = [
   [
@@ -66,10 +59,6 @@ const conflicts: readonly (readonly [applies: (options: Options) => boolean, sen
   [
     ({ context, memory }) => isGiven(context?.summary) && isObject(memory) && memory.summaries === undefined,
     '`context.summary` would be ignored: your `memory` has no `summaries`. Leave it out, or use a store that keeps them.',
-  ],
-  [
-    (options) => isGiven(options.dataDir) && keepsNothingOnDisk(options),
-    '`dataDir` would be ignored: neither memory nor media archive of this chat is kept there. Leave it out.',
   ],
 ];
 

@@ -39,8 +39,8 @@ describe('resolveOptions', () => {
   it.each([
     [undefined, undefined],
     [false, undefined],
-    [true, { model: 'gemini-3.5-flash-lite', maxTokens: 1_000, everyTokens: 4_000 }],
-    [{ everyTokens: 9 }, { model: 'gemini-3.5-flash-lite', maxTokens: 1_000, everyTokens: 9 }],
+    [true, { maxTokens: 1_000, everyTokens: 4_000 }],
+    [{ everyTokens: 9 }, { maxTokens: 1_000, everyTokens: 9 }],
   ])('takes `summary: %j` for %j', (summary, settings) => {
     expect(resolveOptions({ context: { summary } }).context.summary).toEqual(settings);
   });

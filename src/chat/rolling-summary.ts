@@ -102,7 +102,7 @@ export class RollingSummary {
 
     const spans = new Spans(events, settings.clock, { conversation, turnId });
     const model = this.#model;
-    await spans.during({ kind: 'call', purpose: 'summary', model }, signal, async () => {
+    const extend = async () => {
       const text = await this.#write(conversation.tenant, spans, summary, turns);
       const kept = {
         text,
@@ -115,7 +115,11 @@ export class RollingSummary {
         summaries.keep(conversation, kept, { signal }),
       );
       if (isKept) this.#made += 1;
-    });
+      return isKept ? turns.length : 0;
+    };
+    await spans.during({ kind: 'call', purpose: 'summary', model }, signal, extend, (summarizedTurns) => ({
+      summarizedTurns,
+    }));
   }
 
   get #model(): string {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { ChatStreamEvent, MultimodalChatOptions, Turn } from 'multimodal-chat';
 import {
   BlockedError,
+  ClosedError,
   ConfigurationError,
   IncompleteReplyError,
   InvalidInputError,
@@ -84,7 +85,7 @@ describe('MultimodalChat', () => {
   it('answers, and knows the conversation in the next call and after a restart', async () => {
     const chat = openChat();
     const first = await chat.send({ sessionId: 's', prompt: 'My cat is called Miezi.' });
-    expect(first).toMatchObject({ sessionId: 's', recentTurns: 0, finishReason: 'stop', remembered: true });
+    expect(first).toMatchObject({ sessionId: 's', recentTurns: 0, finishReason: 'stop', stored: true });
     expect(first.text).toContain('My cat is called Miezi.');
     expect((await chat.send({ sessionId: 's', prompt: 'And my dog Bello.' })).recentTurns).toBe(1);
     await chat.close();
@@ -150,7 +151,7 @@ describe('MultimodalChat', () => {
     emulator.inject({ fault: 'safety' });
     await thrownBy(chat.send({ prompt: 'Hi' }));
     const stats = await chat.stats();
-    expect(stats.calls).toEqual({ total: 2, inFlight: 0, succeeded: 1, failed: 1, hedged: 0 });
+    expect(stats.calls).toEqual({ total: 2, inFlight: 0, succeeded: 1, failed: 1, cancelled: 0, hedged: 0 });
     expect(stats.keys.keys.map(({ id }) => id)).toEqual(['key_1_...0001', 'key_2_...0002']);
     expect(stats.memory?.turns).toBe(1);
   });
@@ -298,7 +299,7 @@ describe('leaving and stopping', () => {
       emulator.inject({ fault, times: 1 });
       const controller = new AbortController();
       const reason = new Error('the user pressed stop');
-      chat.on('attempt', () => setImmediate(() => controller.abort(reason)));
+      chat.on('span-start', ({ kind }) => kind === 'attempt' && setImmediate(() => controller.abort(reason)));
       expect(await thrownBy(chat.send({ prompt: 'Hi', signal: controller.signal }))).toBe(reason);
     },
   );
@@ -356,12 +357,14 @@ describe('leaving and stopping', () => {
   it('cancels running calls on close and takes no new ones', async () => {
     const chat = openChat();
     emulator.inject({ fault: 'stall', times: 1 });
-    const started = new Promise((resolve) => chat.on('attempt', resolve));
+    const started = new Promise<void>((resolve) =>
+      chat.on('span-start', ({ kind }) => kind === 'attempt' && resolve()),
+    );
     const running = thrownBy(chat.send({ prompt: 'Hi' }));
     await started;
     await chat.close();
-    expect(await running).toBeInstanceOf(ConfigurationError);
-    expect(await thrownBy(chat.send({ prompt: 'Hi' }))).toBeInstanceOf(ConfigurationError);
+    expect(await running).toBeInstanceOf(ClosedError);
+    expect(await thrownBy(chat.send({ prompt: 'Hi' }))).toBeInstanceOf(ClosedError);
   });
 });
 
@@ -382,7 +385,7 @@ describe('a memory that fails', () => {
     const chat = openChat({ memory: { ...workingStore, append: broken } });
     const failures: string[] = [];
     chat.on('failure', ({ error }) => failures.push(error.message));
-    expect(await chat.send({ prompt: 'Hi' })).toMatchObject({ remembered: false });
+    expect(await chat.send({ prompt: 'Hi' })).toMatchObject({ stored: false });
     expect(failures).toEqual(['The disk is full. Make room.']);
   });
 
@@ -433,7 +436,7 @@ describe('closing', () => {
     const closed: string[] = [];
     const close = (name: string) => async () => void closed.push(name);
     const chat = new MultimodalChat({
-      model: Object.assign(new FakeChatModel(), { close: close('model') }),
+      model: Object.assign(new FakeChatModel([], { needsKey: true }), { close: close('model') }),
       keyPool: Object.assign(new FakeKeyPool(), { close: close('keyPool') }),
       media: Object.assign(new FakeMediaProcessor(), { close: close('media') }),
       memory: Object.assign(new InMemoryStore(), { close: close('memory') }),

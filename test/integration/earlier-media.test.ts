@@ -54,12 +54,12 @@ describe('a prompt about an earlier attachment', () => {
   it('shows its frames again, in low detail, and says so', async () => {
     const chat = openChat();
     const { media } = await chat.send({ sessionId, prompt: 'What happens here?', media: [clip] });
-    const { reattachedMedia: shownAgain, text } = await chat.send({
+    const { reattachedMedia: reattachedMedia, text } = await chat.send({
       sessionId,
       prompt: 'And what came before that?',
     });
     expect(text).toContain('And what came before that?');
-    expect(shownAgain).toMatchObject([
+    expect(reattachedMedia).toMatchObject([
       { kind: 'video', name: 'garden.mp4', frameTimestampsMs: [480, 1480, 2480, 3480] },
     ]);
     expect(labelsOfLast()).toEqual(
@@ -84,8 +84,8 @@ describe('a prompt about an earlier attachment', () => {
     expect(emulator.journal.at(-1)?.images).toEqual([]);
     await first.close();
     const second = openChat({ media });
-    const { reattachedMedia: shownAgain } = await second.send({ sessionId, prompt: 'How did the clip end?' });
-    expect(shownAgain).toMatchObject([
+    const { reattachedMedia: reattachedMedia } = await second.send({ sessionId, prompt: 'How did the clip end?' });
+    expect(reattachedMedia).toMatchObject([
       { kind: 'video', name: 'garden.mp4', frameTimestampsMs: [480, 1480, 2480, 3480] },
     ]);
     expect(labelsOfLast()).toEqual(
@@ -116,11 +116,11 @@ describe('a prompt about an earlier attachment', () => {
       { sessionId, tenant: 'b' },
       { sessionId: 'other', tenant: 'a' },
     ]) {
-      const { reattachedMedia: shownAgain } = await chat.send({
+      const { reattachedMedia: reattachedMedia } = await chat.send({
         ...other,
         prompt: 'What was in the first clip, garden.mp4?',
       });
-      expect(shownAgain).toEqual([]);
+      expect(reattachedMedia).toEqual([]);
       expect(labelsOfLast()).toEqual([]);
     }
   });
@@ -138,15 +138,15 @@ describe('a prompt about an earlier attachment', () => {
   ] as const)('shows none when %s', async (_, options) => {
     const chat = openChat(options);
     await chat.send({ sessionId, prompt: 'One', media: [clip] });
-    const { reattachedMedia: shownAgain } = await chat.send({ sessionId, prompt: 'What was in the clip?' });
-    expect(shownAgain).toEqual([]);
+    const { reattachedMedia: reattachedMedia } = await chat.send({ sessionId, prompt: 'What was in the clip?' });
+    expect(reattachedMedia).toEqual([]);
   });
 
   it('keeps nothing on disk with memory in the process', async () => {
     const chat = openChat({ memory: ':memory:' });
     await chat.send({ sessionId, prompt: 'One', media: [clip] });
-    const { reattachedMedia: shownAgain } = await chat.send({ sessionId, prompt: 'And before?' });
-    expect(shownAgain).toHaveLength(1);
+    const { reattachedMedia: reattachedMedia } = await chat.send({ sessionId, prompt: 'And before?' });
+    expect(reattachedMedia).toHaveLength(1);
     expect(await readdir(dataDir)).toEqual([]);
   });
 
@@ -173,11 +173,11 @@ describe('a prompt about an earlier attachment', () => {
     const failures: MultimodalChatError[] = [];
     chat.on('failure', ({ error }) => failures.push(error));
     await chat.send({ sessionId, prompt: 'One', media: [picture] });
-    const { reattachedMedia: shownAgain, stored: remembered } = await chat.send({
+    const { reattachedMedia: reattachedMedia, stored: stored } = await chat.send({
       sessionId,
       prompt: 'And before?',
     });
-    expect([shownAgain, remembered]).toEqual([[], true]);
+    expect([reattachedMedia, stored]).toEqual([[], true]);
     expect(failures.length).toBeGreaterThan(0);
     for (const error of failures) expect(error).toBeInstanceOf(MemoryError);
   });

@@ -21,14 +21,16 @@ afterEach(async () => {
   await emulator.close();
 });
 
+const projectKeys = [
+  { key: 'alpha-key-0001', project: 'alpha' },
+  { key: 'alpha-key-0002', project: 'alpha' },
+  { key: 'beta-key-0001', project: 'beta' },
+];
+
 function openChat(options: MultimodalChatOptions = {}): MultimodalChat {
   const chat = new MultimodalChat({
-    keys: [
-      { key: 'alpha-key-0001', project: 'alpha' },
-      { key: 'alpha-key-0002', project: 'alpha' },
-      { key: 'beta-key-0001', project: 'beta' },
-    ],
-    baseUrl: emulator.url,
+    ...(options.keyPool === undefined && { keys: projectKeys }),
+    ...(options.model === undefined && { baseUrl: emulator.url }),
     memory: false,
     retry: { baseDelayMs: 1, maxDelayMs: 5 },
     hedge: { afterMs: 20 },
@@ -176,7 +178,9 @@ describe('hedge', () => {
 
 describe('a model of your own', () => {
   it('has its iterator closed after the answer and after a fault', async () => {
-    const model = new FakeChatModel([{ text: 'half', failure: makeFailure('overloaded') }, 'whole']);
+    const model = new FakeChatModel([{ text: 'half', failure: makeFailure('overloaded') }, 'whole'], {
+      needsKey: true,
+    });
     const chat = openChat({ model, keyPool: new FakeKeyPool() });
     const { text } = await chat.send({ prompt: 'Hi' });
     expect(text).toBe('whole');

@@ -155,13 +155,13 @@ describe(`a conversation of ${turnCount} turns with pictures and clips, restarte
     const {
       recalled,
       recentTurns,
-      reattachedMedia: shownAgain,
+      reattachedMedia: reattachedMedia,
     } = await chat.send({
       sessionId,
       tenant: 'another',
       prompt: 'Where does my aunt keep her alpacas, and what was in the first clip?',
     });
-    expect([recalled, recentTurns, shownAgain]).toEqual([[], 0, []]);
+    expect([recalled, recentTurns, reattachedMedia]).toEqual([[], 0, []]);
     await chat.close();
   });
 

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type {
   ChatEvents,
   ChatModel,
-  ModelCallOptions,
   ModelRequest,
+  ModelStreamOptions,
   MultimodalChatOptions,
 } from 'multimodal-chat';
 import { MemoryError, MultimodalChat, systemClock } from 'multimodal-chat';
@@ -53,8 +53,8 @@ const context = {
 
 function openChat(options: MultimodalChatOptions = {}): MultimodalChat {
   const chat = new MultimodalChat({
-    keys: ['a-key-0001'],
-    baseUrl: emulator.url,
+    ...(options.keyPool === undefined && options.model === undefined && { keys: ['a-key-0001'] }),
+    ...(options.model === undefined && { baseUrl: emulator.url }),
     dataDir,
     retry: { baseDelayMs: 1, maxDelayMs: 2 },
     context,
@@ -74,7 +74,7 @@ async function tell(chat: MultimodalChat, from: number, to: number, more: { tena
 }
 
 /** The next event of its kind that fulfils the condition. */
-function next<Name extends 'memory' | 'failure'>(
+function next<Name extends 'span-end' | 'failure'>(
   chat: MultimodalChat,
   name: Name,
   isMeant: (event: Parameters<ChatEvents[Name]>[0]) => boolean = () => true,
@@ -86,7 +86,12 @@ function next<Name extends 'memory' | 'failure'>(
     chat.on(name, listener as ChatEvents[Name]);
   });
 }
-const nextSummary = (chat: MultimodalChat) => next(chat, 'memory', ({ action }) => action === 'summarise');
+const nextSummary = (chat: MultimodalChat) =>
+  next(
+    chat,
+    'span-end',
+    (span) => span.kind === 'call' && span.purpose === 'summary' && span.outcome === 'ok',
+  );
 
 const summaryCalls = () => emulator.journal.filter(({ model }) => model === summaryModel);
 const lastTexts = () => (emulator.journal.at(-1)?.texts ?? []).join('\n');
@@ -103,6 +108,9 @@ async function filesWith(word: string): Promise<string[]> {
 /** Repeats what it is asked; asked for a summary, it waits for the answer. */
 class HeldSummaries implements ChatModel {
   readonly #fake = new FakeChatModel();
+  readonly provider = this.#fake.provider;
+  readonly models = { ...this.#fake.models, summary: summaryModel };
+  readonly needsKey = false;
   readonly #asked = new EventEmitter();
   readonly asked = once(this.#asked, 'asked');
 
@@ -111,7 +119,11 @@ class HeldSummaries implements ChatModel {
     this.#asked.emit('answer');
   }
 
-  async *stream(request: ModelRequest, options: ModelCallOptions) {
+  capabilities() {
+    return this.#fake.capabilities();
+  }
+
+  async *stream(request: ModelRequest, options: ModelStreamOptions) {
     if (request.model === summaryModel) {
       const answered = once(this.#asked, 'answer');
       this.#asked.emit('asked');
@@ -128,11 +140,11 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     await tell(chat, 1, 4);
     expect(summaryCalls()).toEqual([]);
     await tell(chat, 5, 6);
-    expect(await made).toMatchObject({ sessionId, turns: 2 });
+    expect(await made).toMatchObject({ sessionId, summarizedTurns: 2 });
     expect((await chat.stats()).summaries).toMatchObject({ made: 1, failed: 0, lastError: null });
 
     const reply = await chat.send({ sessionId, prompt: 'What do you know?' });
-    expect(reply).toMatchObject({ summarisedTurns: 2, recalled: [] });
+    expect(reply).toMatchObject({ summarizedTurns: 2, recalled: [] });
     const texts = lastTexts();
     expect(texts).toMatch(new RegExp(`^> ${marker}: fact1 fact2\\.$`, 'm'));
     expect(texts).toContain('Notes on the first 2 turns');
@@ -162,11 +174,11 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     await tell(before, 1, 6);
     await made;
     await before.close();
-    const { summarizedTurns: summarisedTurns } = await openChat().send({
+    const { summarizedTurns } = await openChat().send({
       sessionId,
       prompt: 'What do you know?',
     });
-    expect(summarisedTurns).toBe(2);
+    expect(summarizedTurns).toBe(2);
     expect(lastTexts()).toContain(`${marker}: fact1 fact2.`);
   });
 
@@ -175,7 +187,7 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     const chat = openChat();
     const made = nextSummary(chat);
     await tell(chat, 13, 13);
-    expect(await made).toMatchObject({ turns: 10 });
+    expect(await made).toMatchObject({ summarizedTurns: 10 });
   });
 
   it.each([
@@ -191,8 +203,8 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect(await chat.forget(target())).toBe(6);
     expect(await filesWith(marker)).toEqual([]);
     expect(await filesWith('fact1')).toEqual([]);
-    const { summarizedTurns: summarisedTurns } = await chat.send({ sessionId, prompt: 'What do you know?' });
-    expect(summarisedTurns).toBe(0);
+    const { summarizedTurns } = await chat.send({ sessionId, prompt: 'What do you know?' });
+    expect(summarizedTurns).toBe(0);
   });
 
   it('goes with the first turn that it covers, and is made anew without it', async () => {
@@ -257,12 +269,9 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect(summaryCalls()).toEqual([]);
   });
 
-  it('is not made for a store that cannot keep it', async () => {
+  it('is refused for a store that cannot keep it', () => {
     const memory = Object.assign(new InMemoryStore(), { summaries: undefined });
-    const chat = openChat({ memory });
-    await tell(chat, 1, 8);
-    await chat.close();
-    expect(summaryCalls()).toEqual([]);
+    expect(() => openChat({ memory })).toThrow(/`context.summary` would be ignored: your `memory` has no/);
   });
 });
 

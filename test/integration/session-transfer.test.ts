@@ -54,12 +54,12 @@ describe('exportSession and importSession', () => {
     ]);
     expect(withoutNames(after)).toEqual(withoutNames(before));
     expect(after.every(({ sessionId, tenant }) => sessionId === 'b' && tenant === 't')).toBe(true);
-    const { reattachedMedia: shownAgain } = await other.send({
+    const { reattachedMedia: reattachedMedia } = await other.send({
       sessionId: 'b',
       tenant: 't',
       prompt: 'What is on sketch.png?',
     });
-    expect(shownAgain).toMatchObject([{ name: 'sketch.png' }]);
+    expect(reattachedMedia).toMatchObject([{ name: 'sketch.png' }]);
   });
 
   it('give back whatever was said, however the lines are cut into pieces', async () => {
@@ -100,7 +100,7 @@ describe('exportSession and importSession', () => {
   it.each([
     ['nothing', '', 'There is nothing to import'],
     ['another file', '{"a":1}\n', 'Line 1 of the import is not as exported'],
-    ['a later version', '{"format":"multimodal-chat/session","version":2}\n', 'Line 1'],
+    ['a later version', '{"format":"multimodal-chat/session","version":3}\n', 'Line 1'],
     [
       'a line that was cut off',
       '{"format":"multimodal-chat/session","version":1}\n{"turn":{"id":',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MediaKind } from '../../core/media.js';
-import type { Turn } from '../../core/turn.js';
+import { type Turn, toTurn } from '../../core/turn.js';
 import type { ArchivedMedia } from '../../memory/media-archive.js';
 import { chooseEarlierMedia, type EarlierMediaInput } from './choose-earlier-media.js';
 
@@ -33,15 +33,16 @@ const song = item('melody', 'audio', 4);
 const contract = item('lease', 'document', 5);
 const archived = [clip, picture, secondClip, song, contract];
 
-const turnWith = (...media: readonly ArchivedMedia[]): Turn => ({
-  tenant: 't',
-  sessionId: 's',
-  id: media.map(({ id }) => id).join('-'),
-  createdAt: 0,
-  prompt: 'p',
-  reply: 'r',
-  media: media.map(({ fingerprint, kind, name }) => ({ kind, name, fingerprint, mimeType: 'x/y' })),
-});
+const turnWith = (...media: readonly ArchivedMedia[]): Turn =>
+  toTurn({
+    tenant: 't',
+    sessionId: 's',
+    id: media.map(({ id }) => id).join('-'),
+    createdAt: 0,
+    prompt: 'p',
+    reply: 'r',
+    media: media.map(({ fingerprint, kind, name }) => ({ kind, name, fingerprint, mimeType: 'x/y' })),
+  });
 
 const choose = (prompt: string, change: Partial<EarlierMediaInput> = {}) =>
   chooseEarlierMedia({
@@ -56,7 +57,7 @@ const choose = (prompt: string, change: Partial<EarlierMediaInput> = {}) =>
 const idsOf = (prompt: string, change?: Partial<EarlierMediaInput>) =>
   choose(prompt, change).map(({ media }) => media.id);
 
-describe('chooseShownAgain', () => {
+describe('chooseEarlierMedia', () => {
   it.each([
     ['What was on the wall in the first clip?', ['holiday']],
     ['And in the second video?', ['garden']],

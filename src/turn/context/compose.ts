@@ -10,7 +10,7 @@ import { fitSummary } from './fit-summary.js';
 /** Tokens that a message costs beside its text: role and separators. */
 const tokensPerMessage = 4;
 /** No turn costs less. */
-export const fewestTurnTokens = 2 * tokensPerMessage;
+export const fewestTurnTokens = tokensPerMessage;
 
 /** How much of memory may go into a request, in tokens. */
 interface ContextBudget {
