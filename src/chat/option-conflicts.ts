@@ -2,14 +2,16 @@ import type { MultimodalChatOptions } from './chat-options.js';
 
 type Options = MultimodalChatOptions;
 
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+const isObject = <T>(value: T): value is Extract<T, object> => typeof value === 'object' && value !== null;
 const isGiven = (value: unknown) => value !== undefined && value !== false;
 
 const ownModel = ({ model }: Options) => isObject(model);
 const ownMemory = ({ memory }: Options) => isObject(memory);
 const ownPolicy = ({ retry }: Options) => isObject(retry) && 'next' in retry;
+/** Names in `fallbackModels` are served by the provider of `model`. */
 const noModelNeedsKey = ({ fallbackModels = [], model }: Options) =>
-  isObject(model) && [model, ...fallbackModels].every((each) => isObject(each) && each.needsKey === false);
+  isObject(model) && [model, ...fallbackModels.filter(isObject)].every(({ needsKey }) => needsKey === false);
+
 /** Pairs of options of which one would be ignored, each with what to do about it. */
 const conflicts: readonly (readonly [applies: (options: Options) => boolean, sentence: string])[] = [
   [
