@@ -19,14 +19,14 @@ import type { TurnDeps } from '../turn/turn-deps.js';
 import type { ResolvedOptions } from './parse-options.js';
 
 /** The parts of one chat, and those of them that it made and so has to close. */
-export interface ChatParts extends Omit<TurnDeps, 'events' | 'settings'> {
+export interface ChatDeps extends Omit<TurnDeps, 'events' | 'settings'> {
   readonly owned: readonly { close(): Promise<void> }[];
 }
 
 type Own = <Part extends { close(): Promise<void> }>(part: Part) => Part;
 
 /** Takes the parts that were injected and makes the others. */
-export function makeParts(options: ResolvedOptions): ChatParts {
+export function makeChatDeps(options: ResolvedOptions): ChatDeps {
   const owned: { close(): Promise<void> }[] = [];
   const own: Own = (part) => {
     owned.push(part);

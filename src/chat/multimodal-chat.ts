@@ -18,8 +18,8 @@ import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
 import { ChatSession } from './chat-session.js';
 import type { ChatStats } from './chat-stats.js';
 import { ChatStream } from './chat-stream.js';
-import type { ChatParts } from './default-parts.js';
-import { makeParts } from './default-parts.js';
+import type { ChatDeps } from './default-parts.js';
+import { makeChatDeps } from './default-parts.js';
 import type { ResolvedOptions } from './parse-options.js';
 import { resolveOptions, resolveRequest } from './parse-options.js';
 import { makeRetention, type Retention } from './retention.js';
@@ -48,7 +48,7 @@ const noKeys: KeyPoolStats = { keys: [], queued: 0, inFlight: 0 };
 export class MultimodalChat implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #deps: TurnDeps;
-  readonly #owned: ChatParts['owned'];
+  readonly #owned: ChatDeps['owned'];
   readonly #events = new Emitter<ChatEvents>();
   readonly #running = new Set<Call>();
   readonly #startedAt: number;
@@ -67,7 +67,7 @@ export class MultimodalChat implements AsyncDisposable {
    */
   constructor(options: MultimodalChatOptions = {}) {
     this.#options = resolveOptions(options);
-    const { owned, ...parts } = makeParts(this.#options);
+    const { owned, ...parts } = makeChatDeps(this.#options);
     this.#owned = owned;
     this.#deps = { ...parts, events: this.#events, settings: this.#options };
     this.#startedAt = this.#options.clock.now();

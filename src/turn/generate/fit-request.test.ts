@@ -11,11 +11,11 @@ const data = (mimeType: string, text = 'x'): ModelPart => ({
   data: new TextEncoder().encode(text),
 });
 
-function fit(...messages: readonly ModelMessage[]): readonly ModelMessage[] {
+function fitted(...messages: readonly ModelMessage[]): readonly ModelMessage[] {
   const request: ModelRequest = { model: 'first', messages, generation: {} };
   return fitRequest(request, route).messages;
 }
-const fitPart = (part: ModelPart) => fit({ role: 'user', parts: [part] })[0]?.parts[0];
+const fitPart = (part: ModelPart) => fitted({ role: 'user', parts: [part] })[0]?.parts[0];
 
 describe('fitRequest', () => {
   it('names the model of the attempt', () => {
@@ -24,7 +24,7 @@ describe('fitRequest', () => {
 
   it('leaves a message as it is if the model takes all of it', () => {
     const message: ModelMessage = { role: 'user', parts: [data('image/jpeg'), { type: 'text', text: 'Hi' }] };
-    expect(fit(message)[0]).toBe(message);
+    expect(fitted(message)[0]).toBe(message);
   });
 
   it.each([
@@ -59,7 +59,7 @@ describe('fitRequest', () => {
   });
 
   it('removes what only the provider of an earlier answer understands', () => {
-    expect(fit(answerOf('google'))).toEqual([
+    expect(fitted(answerOf('google'))).toEqual([
       {
         role: 'assistant',
         origin: { provider: 'google', model: 'first' },
@@ -73,11 +73,11 @@ describe('fitRequest', () => {
 
   it('keeps the metadata of an answer of the same provider', () => {
     const own = answerOf('acme');
-    expect(fit(own)[0]).toBe(own);
+    expect(fitted(own)[0]).toBe(own);
   });
 
   it('leaves out a message of which nothing remains', () => {
     const thoughts: ModelMessage = { ...answerOf('google'), parts: [{ type: 'reasoning', text: 'Hm.' }] };
-    expect(fit(thoughts, { role: 'user', parts: [{ type: 'text', text: 'Hi' }] })).toHaveLength(1);
+    expect(fitted(thoughts, { role: 'user', parts: [{ type: 'text', text: 'Hi' }] })).toHaveLength(1);
   });
 });

@@ -141,7 +141,7 @@ export class ModelAttempt {
     const isCancelled = failure === abandoned || failure.reason === hedgedReason;
     this.#span.end(isCancelled ? 'cancelled' : 'failed', { failure });
     this.#link.controller.abort();
-    // The iterator may be waiting for the abort to reach it; how it ends no longer matters to anyone.
+    // The iterator may still be waiting for the abort; its outcome is no longer of interest.
     const ignore = () => undefined;
     this.#first?.catch(ignore);
     this.#events.return?.().catch(ignore);
