@@ -22,8 +22,8 @@ describe('fitRequest', () => {
     expect(fitRequest({ model: 'first', messages: [], generation: {} }, route).model).toBe('acme-2');
   });
 
-  it('leaves a message as it is if the model takes all of it', () => {
-    const message: ModelMessage = { role: 'user', parts: [data('image/jpeg'), { type: 'text', text: 'Hi' }] };
+  it.each(['image/jpeg', 'image/gif'])('leaves %s as it is for a model that takes pictures', (mimeType) => {
+    const message: ModelMessage = { role: 'user', parts: [data(mimeType), { type: 'text', text: 'Hi' }] };
     expect(fitted(message)[0]).toBe(message);
   });
 

@@ -25,13 +25,19 @@ function withoutMetadata(part: ModelPart): ModelPart {
 
 function fitMedia(message: ModelMessage, { model, name }: ModelRoute): ModelMessage {
   const { inline, upload = {} } = model.capabilities(name).media;
+  const uploads = Object.values(upload);
+  // A type beside the listed ones is left to the service, as long as it takes the kind at all.
+  const kinds = new Set([...inline, ...uploads].map(kindOf));
   const takes = (part: ModelPart) => {
-    if (part.type === 'data') return inline.includes(part.mimeType);
-    return part.type !== 'upload' || Object.values(upload).includes(part.mimeType);
+    if (part.type === 'data') return inline.includes(part.mimeType) || kinds.has(kindOf(part.mimeType));
+    return part.type !== 'upload' || uploads.includes(part.mimeType);
   };
   if (message.parts.every(takes)) return message;
   return { ...message, parts: message.parts.map((part) => (takes(part) ? part : describe(part, name))) };
 }
+
+/** `image`, `audio`, `video` or `text`; other types each stand for themselves. */
+const kindOf = (mimeType: string) => /^(image|audio|video|text)\//.exec(mimeType)?.[1] ?? mimeType;
 
 const isText = /^text\/|^application\/(?:json|xml)$/;
 
