@@ -99,12 +99,12 @@ describe('exportSession and importSession', () => {
 
   it.each([
     ['nothing', '', 'There is nothing to import'],
-    ['another file', '{"a":1}\n', 'Line 1 of the import is not as exported'],
+    ['another file', '{"a":1}\n', 'Line 1 of the import is not valid'],
     ['a later version', '{"format":"multimodal-chat/session","version":3}\n', 'Line 1'],
     [
       'a line that was cut off',
       '{"format":"multimodal-chat/session","version":1}\n{"turn":{"id":',
-      'Line 2 of the import is no JSON',
+      'Line 2 of the import is not JSON',
     ],
     [
       'a turn without an id',
