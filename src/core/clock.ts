@@ -1,13 +1,13 @@
-/** Tells the time and wakes later. Inject one to run minutes of traffic in milliseconds. */
+/** The current time, and timers. Inject one to run minutes of traffic in milliseconds. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** A timer that nobody awaits is set with `isBackground`, so that it does not keep the process alive. */
+  /** Pass `isBackground` for a timer that must not keep the process alive. */
   setTimeout(callback: () => void, delayMs: number, options?: { readonly isBackground?: boolean }): unknown;
   clearTimeout(handle: unknown): void;
 }
 
-/** The machine's clock. */
+/** The system clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (callback, delayMs, options) => {

@@ -29,7 +29,7 @@ export class Emitter<Events extends object> {
     this.#events.emit(name, ...payload);
   }
 
-  /** Whether anybody listens: saves building a payload for nobody. */
+  /** Whether the event has listeners, to skip building a payload that is not needed. */
   hears(name: keyof Events & string): boolean {
     return this.#events.listenerCount(name) > 0;
   }

@@ -59,7 +59,7 @@ describe('composeContext', () => {
     ]);
   });
 
-  it('puts the summary before the recalled turns, as a quotation, as far as whole sentences fit', () => {
+  it('quotes the whole sentences of the summary that fit, before the recalled turns', () => {
     const summary = {
       text: 'Ann is a vet. She keeps bees.',
       turns: 9,
@@ -89,7 +89,7 @@ describe('composeContext', () => {
     }
   });
 
-  it('gives an earlier answer back with the metadata and the model that it is from', () => {
+  it('sends an earlier answer back with its metadata and the model that it is from', () => {
     const parts = [
       { type: 'reasoning', text: 'Hm.' },
       { type: 'text', text: 'answer 1', providerMetadata: { google: { thoughtSignature: 'c2ln' } } },
@@ -104,7 +104,7 @@ describe('composeContext', () => {
     expect(messages.slice(0, 2)).toEqual(said);
   });
 
-  it('selects what a model is told of a turn, and counts it', () => {
+  it('selects the parts of a turn that a model is sent, and counts their tokens', () => {
     const said: readonly Message[] = [
       { role: 'user', parts: [{ type: 'text', text: 'Where is my order?' }] },
       {
@@ -187,7 +187,7 @@ describe('composeContext', () => {
     expect(composed.recalled.map(({ turn: { id } }) => id)).toEqual(['turn-3', 'turn-9']);
   });
 
-  it('leaves out of the quotation what is sent as a recent turn', () => {
+  it('does not quote turns that are sent as recent turns', () => {
     const { recalled } = composeContext({
       ...nothing,
       prompt: 'p',
@@ -197,7 +197,7 @@ describe('composeContext', () => {
     expect(recalled.map(({ turn: { id } }) => id)).toEqual(['turn-1']);
   });
 
-  it('fills the recall budget in rank order and skips what does not fit whole', () => {
+  it('fills the recall budget in rank order and skips turns that do not fit', () => {
     const long = 'w '.repeat(3000);
     const { recalled } = composeContext({
       ...nothing,
@@ -207,7 +207,7 @@ describe('composeContext', () => {
     expect(recalled.map(({ turn: { id } }) => id)).toEqual(['turn-2', 'turn-3']);
   });
 
-  it('lets no stored text out of the quotation', () => {
+  it('lets no stored text end the quotation', () => {
     fc.assert(
       fc.property(
         fc.string({ unit: 'grapheme' }),
@@ -229,7 +229,7 @@ describe('composeContext', () => {
     );
   });
 
-  it('never sends more than the budgets and never cuts a text', () => {
+  it('never exceeds the budgets and never cuts a text', () => {
     const turns = fc.array(fc.record({ prompt: fc.string(), reply: fc.string() }), { maxLength: 12 });
     fc.assert(
       fc.property(turns, fc.nat(60), fc.nat(60), (said, recentTokens, recallTokens) => {
@@ -264,7 +264,7 @@ describe('formatTimestamp', () => {
     [949, '0:00.9'],
     [59_960, '1:00.0'],
     [3_600_000, '60:00.0'],
-  ])('writes %i ms as %s', (timestampMs, text) => {
+  ])('formats %i ms as %s', (timestampMs, text) => {
     expect(formatTimestamp(timestampMs)).toBe(text);
   });
 });
