@@ -1,3 +1,5 @@
+import { onAbort } from './abort.js';
+
 /** The current time, and timers. Inject one to run minutes of traffic in milliseconds. */
 export interface Clock {
   /** Milliseconds since the epoch. */
@@ -20,18 +22,14 @@ export const systemClock: Clock = {
 /** Waits `delayMs`; rejects with `signal.reason` as soon as the signal aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) {
-      reject(signal.reason);
-      return;
-    }
+    let unsubscribe: (() => void) | undefined;
     const handle = clock.setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort);
+      unsubscribe?.();
       resolve();
     }, delayMs);
-    const onAbort = () => {
+    unsubscribe = onAbort(signal, (reason) => {
       clock.clearTimeout(handle);
-      reject(signal?.reason);
-    };
-    signal?.addEventListener('abort', onAbort, { once: true });
+      reject(reason);
+    });
   });
 }

@@ -30,9 +30,6 @@ export class Emitter<Events extends object> {
   }
 
   /** Whether the event has listeners, to skip building a payload that is not needed. */
-  hears(name: keyof Events & string): boolean {
-    return this.#events.listenerCount(name) > 0;
-  }
 
   #guard(listener: Listener): (...payload: unknown[]) => void {
     let guarded = this.#guarded.get(listener);
