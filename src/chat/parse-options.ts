@@ -121,7 +121,7 @@ const chatModelSchema = z.custom<ChatModel>((value) => {
   );
 }, 'must be a ChatModel: an object with stream(), capabilities(), `provider`, `models.default` and `needsKey`');
 
-const optionsSchema = z.strictObject({
+export const optionsSchema = z.strictObject({
   keys: z
     .array(z.union([nonBlank, z.strictObject({ key: nonBlank, project: nonBlank.optional() })]))
     .readonly()
