@@ -30,7 +30,7 @@ export class Emitter<Events extends object> {
   }
 
   /** Whether anybody listens: saves building a payload for nobody. */
-  hears(name: keyof Events & string): boolean {
+  hasListeners(name: keyof Events & string): boolean {
     return this.#events.listenerCount(name) > 0;
   }
 

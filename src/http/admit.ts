@@ -1,11 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
-import type { Asked } from './exchange.js';
 import type { Connection, Identity, ResolvedHandlerOptions } from './handler-options.js';
 import { HttpError } from './http-error.js';
+import type { HttpRequest } from './http-messages.js';
 
 /** Whom every request belongs to where nobody says otherwise. */
-const everybody: Identity = { tenant: 'default' };
+const defaultIdentity: Identity = { tenant: 'default' };
 
 const challenge = { 'www-authenticate': 'Bearer' };
 
@@ -14,9 +14,9 @@ const challenge = { 'www-authenticate': 'Bearer' };
  *
  * @throws HttpError 401 or 403 when it is turned away.
  */
-export async function identify(request: Asked, options: ResolvedHandlerOptions): Promise<Identity> {
-  if (options.apiToken !== undefined) demandToken(request, options.apiToken);
-  if (options.authorize === undefined) return everybody;
+export async function identify(request: HttpRequest, options: ResolvedHandlerOptions): Promise<Identity> {
+  if (options.apiToken !== undefined) requireToken(request, options.apiToken);
+  if (options.authorize === undefined) return defaultIdentity;
   const verdict = await options.authorize(request.toRequest());
   if (verdict === undefined) throw unauthorized('It is not known who asks. Sign in first.');
   if ('tenant' in verdict) return verdict;
@@ -25,7 +25,7 @@ export async function identify(request: Asked, options: ResolvedHandlerOptions):
   throw new HttpError(403, 'FORBIDDEN', verdict.message ?? 'This is not allowed.');
 }
 
-function demandToken(request: Asked, apiToken: string): void {
+function requireToken(request: HttpRequest, apiToken: string): void {
   const [, given] = /^Bearer +(\S+) *$/i.exec(request.headers.get('authorization') ?? '') ?? [];
   if (given === undefined) {
     throw unauthorized('A token is needed. Send it as "Authorization: Bearer <token>".');
@@ -73,7 +73,11 @@ async function makeLimiter(clientRpm: number): Promise<RateLimiterMemory> {
 }
 
 /** The client as the rate limit knows it. Requests whose address is unknown count as one client. */
-export function clientOf(request: Asked, connection: Connection, options: ResolvedHandlerOptions): string {
+export function clientOf(
+  request: HttpRequest,
+  connection: Connection,
+  options: ResolvedHandlerOptions,
+): string {
   const { clientAddress } = options;
   const address = clientAddress ? clientAddress(request.toRequest(), connection) : connection.address;
   return address ?? 'unknown';

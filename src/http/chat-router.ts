@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { createHandler, isServed } from './handler.js';
 import type { HandlerOptions } from './handler-options.js';
-import type { NodeRequest } from './node-exchange.js';
 import { nodeListener } from './node-listener.js';
+import type { NodeRequest } from './node-messages.js';
 import type { ServedChat } from './served-chat.js';
 
 /** Settings of `chatRouter`. */

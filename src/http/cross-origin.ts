@@ -1,5 +1,5 @@
-import type { Asked } from './exchange.js';
 import { HttpError } from './http-error.js';
+import type { HttpRequest } from './http-messages.js';
 
 const exposedHeaders = 'X-Session-Id, X-Turn-Id, X-Notice, Retry-After';
 const preflightSeconds = 600;
@@ -13,7 +13,7 @@ export class CrossOriginPolicy {
   }
 
   /** Headers that let the page behind the request read the reply. */
-  headers(request: Asked): Record<string, string> {
+  headers(request: HttpRequest): Record<string, string> {
     // Caches must not hand one origin's reply to another.
     const vary: Record<string, string> = this.#allowed.size === 0 ? {} : { vary: 'Origin' };
     const origin = request.headers.get('origin');
@@ -26,7 +26,7 @@ export class CrossOriginPolicy {
   }
 
   /** What answers a browser that asks whether it may send a request. */
-  preflightHeaders(request: Asked, methods: readonly string[]): Record<string, string> {
+  preflightHeaders(request: HttpRequest, methods: readonly string[]): Record<string, string> {
     const origin = request.headers.get('origin');
     const asked = request.headers.get('access-control-request-method');
     if (origin === null || asked === null || !this.#allows(origin)) return {};
@@ -43,7 +43,7 @@ export class CrossOriginPolicy {
    *
    * @throws HttpError 403 when such a page is behind the request.
    */
-  refuseForeignForms(request: Asked): void {
+  refuseForeignForms(request: HttpRequest): void {
     if (request.headers.get('sec-fetch-site') !== 'cross-site') return;
     const origin = request.headers.get('origin');
     if (origin !== null && this.#allows(origin)) return;

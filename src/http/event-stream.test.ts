@@ -22,7 +22,7 @@ afterEach(async () => {
 describe('the streamed reply', () => {
   it('tells of every part, the frames in the media event, the whole answer last', async () => {
     const chat = fakeChat({
-      parts: [
+      events: [
         { type: 'media', index: 0, progress: { name: 'clip.mp4', stage: 'decoding', fraction: 0.5 } },
         { type: 'media', index: 0, progress: { name: 'clip.mp4', stage: 'ready', fraction: 1 }, media: clip },
         { type: 'recall', turns: [{ turn, score: 1 }], recentTurns: 3 },

@@ -1,5 +1,5 @@
 import type { ChatStreamEvent } from '../index.js';
-import { wirePart } from './wire-reply.js';
+import { wireEvent } from './wire-reply.js';
 
 const encoder = new TextEncoder();
 const heartbeat = encoder.encode(': heartbeat\n\n');
@@ -45,7 +45,7 @@ export function eventStream(
         const { done, value } = await iterator.next();
         over = done === true;
         if (!done) {
-          const { event: name, data } = wirePart(value);
+          const { event: name, data } = wireEvent(value);
           event = encodeEvent(name, data);
         }
       } catch (error) {

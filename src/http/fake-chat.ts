@@ -11,7 +11,7 @@ export interface FakeAnswers {
   /** Runs before the answer; may throw, read the request's files, or wait. */
   readonly before?: (request: ChatRequest) => Promise<void> | void;
   /** Parts that come before `done`. Default: one text. */
-  readonly parts?: readonly ChatStreamEvent[];
+  readonly events?: readonly ChatStreamEvent[];
   readonly reply?: Partial<Reply>;
   readonly stats?: Partial<ChatStats>;
   readonly turns?: readonly Turn[];
@@ -25,7 +25,7 @@ export function fakeChat(answers: FakeAnswers = {}): FakeChat {
     requests.push(request);
     await answers.before?.(request);
     request.signal?.throwIfAborted();
-    yield* answers.parts ?? [{ type: 'text', text: 'Hello' } as const];
+    yield* answers.events ?? [{ type: 'text', text: 'Hello' } as const];
     yield { type: 'done', reply: fakeReply({ sessionId: request.sessionId ?? 'new', ...answers.reply }) };
   }
   return {

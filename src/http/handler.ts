@@ -2,15 +2,15 @@ import { InvalidInputError } from '../index.js';
 import { ClientRateLimit, clientOf, identify } from './admit.js';
 import { CrossOriginPolicy } from './cross-origin.js';
 import { describeError } from './describe-error.js';
-import type { Asked, Reply, Service } from './exchange.js';
-import { askedBy, toResponse } from './exchange.js';
 import type { Connection, HandlerOptions, ResolvedHandlerOptions } from './handler-options.js';
 import { resolveHandlerOptions } from './handler-options.js';
 import { home } from './home.js';
 import { HttpError } from './http-error.js';
+import type { HttpHandler, HttpRequest, HttpResponse } from './http-messages.js';
+import { fromWebRequest, toWebResponse } from './http-messages.js';
 import { infer } from './infer.js';
 import { checkSessionId } from './read-question.js';
-import { headerValue, replyWith, replyWithError, replyWithJson } from './respond.js';
+import { headerValue, respond, respondWithError, respondWithJson } from './respond.js';
 import type { Route } from './routes.js';
 import { allowedMethods, matchRoute } from './routes.js';
 import type { ServedChat } from './served-chat.js';
@@ -40,25 +40,25 @@ export type Handler = (request: Request, connection?: Connection) => Promise<Res
  * ```
  */
 export function createHandler(chat: ServedChat, options: HandlerOptions = {}): Handler {
-  const serve = createService(chat, resolveHandlerOptions(options));
+  const serve = createHttpHandler(chat, resolveHandlerOptions(options));
   const handler: Handler = async (request, connection = {}) =>
-    toResponse(await serve(askedBy(request), connection));
-  services.set(handler, serve);
+    toWebResponse(await serve(fromWebRequest(request), connection));
+  httpHandlers.set(handler, serve);
   return handler;
 }
 
-const services = new WeakMap<Handler, Service>();
+const httpHandlers = new WeakMap<Handler, HttpHandler>();
 
 /**
  * What is behind a handler made here, so that an adapter can spare the Web-standard forms, whose streams
  * cost more than all else that it does.
  */
-export function serviceBehind(handler: Handler): Service | undefined {
-  return services.get(handler);
+export function httpHandlerOf(handler: Handler): HttpHandler | undefined {
+  return httpHandlers.get(handler);
 }
 
-function createService(chat: ServedChat, options: ResolvedHandlerOptions): Service {
-  const server: Server = {
+function createHttpHandler(chat: ServedChat, options: ResolvedHandlerOptions): HttpHandler {
+  const server: HandlerDeps = {
     chat,
     options,
     directories: new UploadDirectories(options.tempDir),
@@ -66,12 +66,12 @@ function createService(chat: ServedChat, options: ResolvedHandlerOptions): Servi
     origins: new CrossOriginPolicy(options.allowedOrigins),
   };
   return async (asked, connection) => {
-    let reply: Reply;
+    let reply: HttpResponse;
     try {
       reply = await answerRequest(asked, connection, server);
     } catch (error) {
       reportError(error, asked, options);
-      reply = replyWithError(describeError(error));
+      reply = respondWithError(describeError(error));
     }
     const { headers } = reply;
     if (options.notice !== undefined) headers['x-notice'] = headerValue(options.notice);
@@ -82,7 +82,7 @@ function createService(chat: ServedChat, options: ResolvedHandlerOptions): Servi
   };
 }
 
-interface Server {
+interface HandlerDeps {
   readonly chat: ServedChat;
   readonly options: ResolvedHandlerOptions;
   readonly directories: UploadDirectories;
@@ -90,32 +90,41 @@ interface Server {
   readonly origins: CrossOriginPolicy;
 }
 
-async function answerRequest(request: Asked, connection: Connection, server: Server): Promise<Reply> {
+async function answerRequest(
+  request: HttpRequest,
+  connection: Connection,
+  server: HandlerDeps,
+): Promise<HttpResponse> {
   const route = matchRoute(pathOf(request, connection, server.options.basePath));
   if (route === undefined) throw new HttpError(404, 'NOT_FOUND', 'There is nothing at this path.');
   const methods = allowedMethods(route);
   if (request.method === 'OPTIONS') {
     const headers = { allow: methods.join(', '), ...server.origins.preflightHeaders(request, methods) };
-    return replyWith(null, undefined, { status: 204, headers });
+    return respond(null, undefined, { status: 204, headers });
   }
   if (!methods.includes(request.method)) {
     throw new HttpError(405, 'METHOD_NOT_ALLOWED', `Use ${methods.join(' or ')} here.`, {
       headers: { allow: methods.join(', ') },
     });
   }
-  return serve(route, request, connection, server);
+  return answerRoute(route, request, connection, server);
 }
 
-async function serve(route: Route, request: Asked, connection: Connection, server: Server): Promise<Reply> {
+async function answerRoute(
+  route: Route,
+  request: HttpRequest,
+  connection: Connection,
+  server: HandlerDeps,
+): Promise<HttpResponse> {
   const { chat, options, directories, rateLimit, origins } = server;
   switch (route.name) {
     case 'home':
       return home(request, options);
     case 'health':
-      return replyWithJson({ status: 'ok' });
+      return respondWithJson({ status: 'ok' });
     case 'stats':
       await identify(request, options);
-      return replyWithJson(wireStats(await chat.stats(), options.notice));
+      return respondWithJson(wireStats(await chat.stats(), options.notice));
     case 'infer': {
       const admit = async () => {
         origins.refuseForeignForms(request);
@@ -129,10 +138,10 @@ async function serve(route: Route, request: Asked, connection: Connection, serve
       const { tenant } = await identify(request, options);
       const conversation = { tenant, sessionId: checkSessionId(route.sessionId) };
       if (request.method === 'DELETE') {
-        return replyWithJson({ session_id: route.sessionId, deleted: await chat.forget(conversation) });
+        return respondWithJson({ session_id: route.sessionId, deleted: await chat.forget(conversation) });
       }
       const turns = await chat.history(conversation, { limit: limitOf(request), signal: request.signal });
-      return replyWithJson({ session_id: route.sessionId, turns: turns.map(wireTurn) });
+      return respondWithJson({ session_id: route.sessionId, turns: turns.map(wireTurn) });
     }
   }
 }
@@ -147,7 +156,7 @@ export function isServed(path: string): boolean {
   }
 }
 
-function pathOf(request: Asked, { path }: Connection, basePath: string): string {
+function pathOf(request: HttpRequest, { path }: Connection, basePath: string): string {
   const full = path ?? new URL(request.url).pathname;
   const [pathname = ''] = full.split('?', 1);
   if (basePath === '') return pathname || '/';
@@ -155,14 +164,14 @@ function pathOf(request: Asked, { path }: Connection, basePath: string): string 
   return pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length) : '';
 }
 
-function limitOf(request: Asked): number {
+function limitOf(request: HttpRequest): number {
   const limit = new URL(request.url).searchParams.get('limit');
   if (limit === null) return defaultHistoryTurns;
   if (!/^[1-9]\d{0,5}$/.test(limit)) throw new InvalidInputError('`limit` must be a whole number from 1.');
   return Math.min(Number(limit), maxHistoryTurns);
 }
 
-function reportError(error: unknown, request: Asked, { onError }: ResolvedHandlerOptions): void {
+function reportError(error: unknown, request: HttpRequest, { onError }: ResolvedHandlerOptions): void {
   if (describeError(error).status < 500 || request.signal.aborted) return;
   try {
     onError?.(error, request.toRequest());

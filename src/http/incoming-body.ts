@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { BodyReader } from './exchange.js';
+import type { BodyReader } from './http-messages.js';
 
 /** Chunks held before the client is made to wait. */
 const mostWaitingBytes = 64 * 1024;

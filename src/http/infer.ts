@@ -2,17 +2,17 @@ import { randomUUID } from 'node:crypto';
 import type { ChatRequest } from '../index.js';
 import { describeError } from './describe-error.js';
 import { eventStream } from './event-stream.js';
-import type { Asked, Reply } from './exchange.js';
 import type { Identity, ResolvedHandlerOptions } from './handler-options.js';
+import type { HttpRequest, HttpResponse } from './http-messages.js';
 import type { AnswerType } from './negotiate.js';
 import { acceptedAnswerTypes } from './negotiate.js';
 import { checkQuestion, checkSessionId, readQuestion } from './read-question.js';
-import { errorBody, headerValue, replyWith, replyWithError, replyWithJson } from './respond.js';
+import { errorBody, headerValue, respond, respondWithError, respondWithJson } from './respond.js';
 import type { ServedChat } from './served-chat.js';
 import type { UploadDirectories, UploadDirectory } from './upload-directory.js';
 import { wireReply } from './wire-reply.js';
 
-export interface InferParts {
+export interface InferDeps {
   readonly chat: ServedChat;
   /** Says whose request it is, or throws why it is turned away. */
   readonly admit: () => Promise<Identity>;
@@ -23,7 +23,7 @@ export interface InferParts {
 }
 
 /** Answers `POST /infer`. Every reply, refusals too, names the session. */
-export async function infer(request: Asked, parts: InferParts): Promise<Reply> {
+export async function infer(request: HttpRequest, parts: InferDeps): Promise<HttpResponse> {
   let sessionId: string = randomUUID();
   const directory = parts.directories.forRequest();
   try {
@@ -41,31 +41,31 @@ export async function infer(request: Asked, parts: InferParts): Promise<Reply> {
   } catch (error) {
     await directory.remove();
     parts.report(error);
-    const response = replyWithError(describeError(error));
+    const response = respondWithError(describeError(error));
     response.headers['x-session-id'] = headerValue(sessionId);
     return response;
   }
 }
 
 async function sendAnswer(
-  request: Asked,
+  request: HttpRequest,
   chatRequest: ChatRequest & { readonly sessionId: string },
   type: Exclude<AnswerType, 'text/event-stream'>,
-  { chat }: InferParts,
-): Promise<Reply> {
+  { chat }: InferDeps,
+): Promise<HttpResponse> {
   const reply = await chat.send({ ...chatRequest, signal: request.signal });
   const headers = { ...answerHeaders(chatRequest.sessionId), 'x-turn-id': headerValue(reply.turnId) };
-  if (type === 'text/plain') return replyWith(reply.text, 'text/plain; charset=utf-8', { headers });
+  if (type === 'text/plain') return respond(reply.text, 'text/plain; charset=utf-8', { headers });
   const frameData = new URL(request.url).searchParams.get('frames') === '1';
-  return replyWithJson(wireReply(reply, { frameData }), { headers });
+  return respondWithJson(wireReply(reply, { frameData }), { headers });
 }
 
 function streamAnswer(
-  request: Asked,
+  request: HttpRequest,
   chatRequest: ChatRequest & { readonly sessionId: string },
   directory: UploadDirectory,
-  { chat, options, report }: InferParts,
-): Reply {
+  { chat, options, report }: InferDeps,
+): HttpResponse {
   const abort = new AbortController();
   const onAbort = () => abort.abort(request.signal.reason);
   request.signal.addEventListener('abort', onAbort, { once: true });
@@ -83,7 +83,7 @@ function streamAnswer(
       await directory.remove();
     },
   });
-  return replyWith(body, 'text/event-stream; charset=utf-8', {
+  return respond(body, 'text/event-stream; charset=utf-8', {
     // nginx would hold the events back until its buffer is full.
     headers: { ...answerHeaders(chatRequest.sessionId), 'x-accel-buffering': 'no' },
   });

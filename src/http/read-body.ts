@@ -1,5 +1,5 @@
-import type { BodyReader } from './exchange.js';
 import { HttpError } from './http-error.js';
+import type { BodyReader } from './http-messages.js';
 
 /**
  * Reads a small body whole, as UTF-8.

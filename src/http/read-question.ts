@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { NamedMedia } from '../index.js';
 import { InvalidInputError, MediaError } from '../index.js';
-import type { Asked, BodyReader } from './exchange.js';
 import type { ResolvedHandlerOptions } from './handler-options.js';
 import { HttpError } from './http-error.js';
+import type { BodyReader, HttpRequest } from './http-messages.js';
 import { bodyOfBytes } from './incoming-body.js';
 import { readBody } from './read-body.js';
 import { receiveForm, tooMuchUploaded } from './receive-form.js';
@@ -44,7 +44,7 @@ const jsonSchema = z.object({
  * @throws InvalidInputError, MediaError, HttpError for anything else.
  */
 export async function readQuestion(
-  request: Asked,
+  request: HttpRequest,
   options: ResolvedHandlerOptions,
   directory: UploadDirectory,
   signal: AbortSignal,
@@ -166,9 +166,9 @@ function parseJson(text: string): unknown {
 }
 
 /** A client that says beforehand that it sends too much is spared the sending. */
-function refuseDeclared(request: Asked, maxUploadBytes: number): void {
+function refuseDeclared(request: HttpRequest, maxUploadBytes: number): void {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > maxUploadBytes + 1024 * 1024) throw tooMuchUploaded(maxUploadBytes);
 }
 
-const openBody = (request: Asked): BodyReader => request.openBody() ?? bodyOfBytes(new Uint8Array());
+const openBody = (request: HttpRequest): BodyReader => request.openBody() ?? bodyOfBytes(new Uint8Array());

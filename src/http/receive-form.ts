@@ -5,8 +5,8 @@ import { pipeline } from 'node:stream/promises';
 import type { BusboyFileStream } from '@fastify/busboy';
 import { Busboy } from '@fastify/busboy';
 import { InvalidInputError, MediaError } from '../index.js';
-import type { BodyReader } from './exchange.js';
 import { HttpError } from './http-error.js';
+import type { BodyReader } from './http-messages.js';
 import type { UploadDirectory } from './upload-directory.js';
 
 const fileField = 'video_file';

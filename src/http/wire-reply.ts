@@ -61,7 +61,7 @@ export function wireTurn(turn: Turn): object {
 const wireRecalled = ({ turn, score }: RecalledTurn): object => ({ ...wireTurn(turn), score });
 
 /** The name and the data of the server-sent event that tells of one part of an answer. */
-export function wirePart(part: ChatStreamEvent): { readonly event: string; readonly data: object } {
+export function wireEvent(part: ChatStreamEvent): { readonly event: string; readonly data: object } {
   switch (part.type) {
     case 'media':
       return {

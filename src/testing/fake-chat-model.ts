@@ -1,8 +1,8 @@
 import { onAbort } from '../core/abort.js';
 import { ModelCallError } from '../core/errors.js';
 import type { Failure } from '../core/failure.js';
-import type { FinishReason, Usage } from '../core/turn.js';
 import type { MediaCapabilities } from '../core/media.js';
+import type { FinishReason, Usage } from '../core/turn.js';
 import type {
   ChatModel,
   ModelCapabilities,
@@ -51,7 +51,15 @@ export interface FakeChatModelOptions {
 }
 
 const commonMedia: MediaCapabilities = {
-  inline: ['image/jpeg', 'image/png', 'image/webp', 'audio/mp3', 'audio/aac', 'application/pdf', 'text/plain'],
+  inline: [
+    'image/jpeg',
+    'image/png',
+    'image/webp',
+    'audio/mp3',
+    'audio/aac',
+    'application/pdf',
+    'text/plain',
+  ],
 };
 
 /**
