@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { ConfigurationError } from '../index.js';
+import { toTurn } from '../index.js';
 import { fakeChat } from './fake-chat.js';
 import { createHandler } from './handler.js';
-import type { HandlerOptions } from './handler-options.js';
 import { turn, url } from './samples.js';
 
-describe('the other routes', () => {
+describe('the routes beside POST /infer', () => {
   it.each([
     ['GET', '/health', 200, { status: 'ok' }],
     ['GET', '/', 200, { status: 'ok', message: 'Service is running' }],
@@ -37,7 +36,7 @@ describe('the other routes', () => {
     ['GET', '/infer', 'POST, OPTIONS'],
     ['POST', '/stats', 'GET, HEAD, OPTIONS'],
     ['PUT', '/sessions/a', 'GET, HEAD, DELETE, OPTIONS'],
-  ])('refuses %s %s with what is allowed', async (method, path, allow) => {
+  ])('refuses %s %s and lists the allowed methods', async (method, path, allow) => {
     const response = await createHandler(fakeChat())(new Request(url(path), { method }));
     expect(response.status).toBe(405);
     expect(response.headers.get('allow')).toBe(allow);
@@ -52,12 +51,12 @@ describe('the other routes', () => {
     expect(await head.text()).toBe('');
   });
 
-  it('answers OPTIONS with what is allowed', async () => {
+  it('answers OPTIONS with the allowed methods', async () => {
     const response = await createHandler(fakeChat())(new Request(url('/infer'), { method: 'OPTIONS' }));
     expect([response.status, response.headers.get('allow')]).toEqual([204, 'POST, OPTIONS']);
   });
 
-  it('serves below a base path and nothing beside it', async () => {
+  it('serves only paths below the base path', async () => {
     const handler = createHandler(fakeChat(), { basePath: '/api/' });
     const statuses = ['/api', '/api/', '/api/health', '/health', '/apix/health'].map(async (path) => {
       const { status } = await handler(new Request(url(path)));
@@ -118,7 +117,7 @@ describe('the other routes', () => {
           ],
         },
         memory: { turns: 7, sessions: 2, cacheSize: 42, pending: 0, diskBytes: 4096 },
-        calls: { total: 20, inFlight: 2, succeeded: 17, failed: 1, hedged: 3 },
+        calls: { total: 20, inFlight: 2, succeeded: 16, failed: 1, cancelled: 1, hedged: 3 },
         summaries: { made: 4, failed: 1, postponed: 2, lastErrorAt: 1_700_000_000_500, lastError: 'No.' },
       },
     });
@@ -169,7 +168,7 @@ describe('the other routes', () => {
       cache_size: 42,
       queued: 1,
       in_flight: 2,
-      calls: { total: 20, in_flight: 2, succeeded: 17, failed: 1, hedged: 3 },
+      calls: { total: 20, in_flight: 2, succeeded: 16, failed: 1, cancelled: 1, hedged: 3 },
       summaries: {
         made: 4,
         failed: 1,
@@ -196,7 +195,113 @@ describe('the other routes', () => {
     expect(chat.forgotten).toEqual([{ tenant: 'acme', sessionId: 'a/b' }]);
   });
 
-  it('repeats the notice wherever people look', async () => {
+  it('shows the messages of each turn, without what only a provider understands', async () => {
+    const providerMetadata = { google: { thoughtSignature: 'c2lnbmVk' } };
+    const picture = { kind: 'image', name: 'map.png', fingerprint: 'ee', mimeType: 'image/png' } as const;
+    const stored = toTurn({
+      tenant: 'default',
+      sessionId: 'c1',
+      id: 't1',
+      parentId: 't0',
+      createdAt: 1_700_000_000_000,
+      messages: [
+        {
+          role: 'user',
+          parts: [
+            { type: 'media', media: picture },
+            { type: 'text', text: 'Where is my order?' },
+          ],
+        },
+        {
+          role: 'assistant',
+          origin: { provider: 'google', model: 'm' },
+          providerMetadata,
+          parts: [
+            { type: 'reasoning', text: 'Look it up.' },
+            { type: 'text', text: 'One moment. ' },
+            { type: 'tool-call', callId: 'a', name: 'find_order', input: { id: 7 }, providerMetadata },
+          ],
+        },
+        {
+          role: 'tool',
+          parts: [
+            {
+              type: 'tool-result',
+              callId: 'a',
+              name: 'find_order',
+              output: { status: 'lost' },
+              isError: true,
+              media: [picture],
+            },
+          ],
+        },
+        {
+          role: 'assistant',
+          parts: [
+            { type: 'provider', providerMetadata },
+            { type: 'text', text: 'It is lost.', providerMetadata },
+            { type: 'file', mimeType: 'image/png', fingerprint: 'dd', bytes: 12, name: 'chart.png' },
+            { type: 'source', kind: 'web', title: 'Orders', url: 'https://shop.example/7' },
+          ],
+        },
+      ],
+    });
+    const response = await createHandler(fakeChat({ turns: [stored] }))(new Request(url('/sessions/c1')));
+    const wirePicture = { kind: 'image', name: 'map.png', mime_type: 'image/png', fingerprint: 'ee' };
+    expect(await response.json()).toEqual({
+      session_id: 'c1',
+      turns: [
+        {
+          turn_id: 't1',
+          parent_id: 't0',
+          created_at: 1_700_000_000,
+          prompt: 'Where is my order?',
+          response: 'One moment. It is lost.',
+          media: [wirePicture],
+          messages: [
+            {
+              role: 'user',
+              parts: [
+                { type: 'media', media: wirePicture },
+                { type: 'text', text: 'Where is my order?' },
+              ],
+            },
+            {
+              role: 'assistant',
+              parts: [
+                { type: 'reasoning', text: 'Look it up.' },
+                { type: 'text', text: 'One moment. ' },
+                { type: 'tool-call', call_id: 'a', name: 'find_order', input: { id: 7 } },
+              ],
+            },
+            {
+              role: 'tool',
+              parts: [
+                {
+                  type: 'tool-result',
+                  call_id: 'a',
+                  name: 'find_order',
+                  output: { status: 'lost' },
+                  is_error: true,
+                  media: [wirePicture],
+                },
+              ],
+            },
+            {
+              role: 'assistant',
+              parts: [
+                { type: 'text', text: 'It is lost.' },
+                { type: 'file', mime_type: 'image/png', fingerprint: 'dd', bytes: 12, name: 'chart.png' },
+                { type: 'source', kind: 'web', title: 'Orders', url: 'https://shop.example/7' },
+              ],
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  it('repeats the notice in GET /, GET /stats and a header', async () => {
     const handler = createHandler(fakeChat(), { notice: 'Demo — no Gemini' });
     const home = await handler(new Request(url('/')));
     const stats = await handler(new Request(url('/stats')));
@@ -205,18 +310,5 @@ describe('the other routes', () => {
       { notice: 'Demo — no Gemini' },
     ]);
     expect(decodeURIComponent(stats.headers.get('x-notice') ?? '')).toBe('Demo — no Gemini');
-  });
-});
-
-describe('createHandler', () => {
-  it.each<[object, RegExp]>([
-    [{ maxFiles: 0 }, /maxFiles/],
-    [{ allowedOrigins: ['app.example'] }, /allowedOrigins\.0/],
-    [{ basePath: 'api' }, /basePath/],
-    [{ apiToken: '' }, /apiToken/],
-    [{ maxUplaodBytes: 1 }, /maxUplaodBytes/],
-  ])('refuses the options %o', (options, names) => {
-    expect(() => createHandler(fakeChat(), options as HandlerOptions)).toThrow(ConfigurationError);
-    expect(() => createHandler(fakeChat(), options as HandlerOptions)).toThrow(names);
   });
 });

@@ -1,9 +1,10 @@
+import { parseOptions } from '../core/parse-options.js';
 import { InvalidInputError } from '../index.js';
 import { ClientRateLimit, clientOf, identify } from './admit.js';
 import { CrossOriginPolicy } from './cross-origin.js';
 import { describeError } from './describe-error.js';
 import type { Connection, HandlerOptions, ResolvedHandlerOptions } from './handler-options.js';
-import { resolveHandlerOptions } from './handler-options.js';
+import { handlerOptionsSchema } from './handler-options.js';
 import { home } from './home.js';
 import { HttpError } from './http-error.js';
 import type { HttpHandler, HttpRequest, HttpResponse } from './http-messages.js';
@@ -15,8 +16,8 @@ import type { Route } from './routes.js';
 import { allowedMethods, matchRoute } from './routes.js';
 import type { ServedChat } from './served-chat.js';
 import { UploadDirectories } from './upload-directory.js';
-import { wireTurn } from './wire-reply.js';
 import { wireStats } from './wire-stats.js';
+import { wireTurn } from './wire-turn.js';
 
 const defaultHistoryTurns = 50;
 const maxHistoryTurns = 500;
@@ -25,13 +26,13 @@ const maxHistoryTurns = 500;
 export type Handler = (request: Request, connection?: Connection) => Promise<Response>;
 
 /**
- * Serves a chat over HTTP, on whatever hands out Web-standard requests: `POST /infer`, `GET /`,
+ * Serves a chat over HTTP, on any server with Web-standard requests: `POST /infer`, `GET /`,
  * `GET /stats`, `GET /health`, `GET` and `DELETE /sessions/{id}`.
  *
- * Uploads are kept in a private temporary directory and handed to the chat as paths, so its media
- * processor must allow paths, as it does by default.
+ * Uploads go to a private temporary directory and to the chat as paths, so its media processor must allow
+ * paths, as it does by default.
  *
- * @throws ConfigurationError when an option is not valid.
+ * @throws ConfigurationError if an option is not valid or unknown.
  *
  * @example
  * ```ts
@@ -40,48 +41,49 @@ export type Handler = (request: Request, connection?: Connection) => Promise<Res
  * ```
  */
 export function createHandler(chat: ServedChat, options: HandlerOptions = {}): Handler {
-  const serve = createHttpHandler(chat, resolveHandlerOptions(options));
+  const handle = createHttpHandler(chat, parseOptions(handlerOptionsSchema, options, 'createHandler'));
   const handler: Handler = async (request, connection = {}) =>
-    toWebResponse(await serve(fromWebRequest(request), connection));
-  httpHandlers.set(handler, serve);
+    toWebResponse(await handle(fromWebRequest(request), connection));
+  httpHandlers.set(handler, handle);
   return handler;
 }
 
 const httpHandlers = new WeakMap<Handler, HttpHandler>();
 
 /**
- * What is behind a handler made here, so that an adapter can spare the Web-standard forms, whose streams
- * cost more than all else that it does.
+ * The implementation of a handler made by `createHandler`. Adapters call it directly, because the streams
+ * of Web-standard requests and responses cost more than everything else an adapter does.
  */
 export function httpHandlerOf(handler: Handler): HttpHandler | undefined {
   return httpHandlers.get(handler);
 }
 
 function createHttpHandler(chat: ServedChat, options: ResolvedHandlerOptions): HttpHandler {
-  const server: HandlerDeps = {
+  const deps: HandlerDeps = {
     chat,
     options,
     directories: new UploadDirectories(options.tempDir),
     rateLimit: new ClientRateLimit(options.clientRpm),
     origins: new CrossOriginPolicy(options.allowedOrigins),
   };
-  return async (asked, connection) => {
-    let reply: HttpResponse;
+  return async (request, connection) => {
+    let response: HttpResponse;
     try {
-      reply = await answerRequest(asked, connection, server);
+      response = await answerRequest(request, connection, deps);
     } catch (error) {
-      reportError(error, asked, options);
-      reply = respondWithError(describeError(error));
+      reportError(error, request, options);
+      response = respondWithError(describeError(error));
     }
-    const { headers } = reply;
+    const { headers } = response;
     if (options.notice !== undefined) headers['x-notice'] = headerValue(options.notice);
-    for (const [name, value] of Object.entries(server.origins.headers(asked))) {
+    for (const [name, value] of Object.entries(deps.origins.headers(request))) {
       headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
     }
-    return asked.method === 'HEAD' ? { ...reply, body: null } : reply;
+    return request.method === 'HEAD' ? { ...response, body: null } : response;
   };
 }
 
+/** Dependencies of the routes. */
 interface HandlerDeps {
   readonly chat: ServedChat;
   readonly options: ResolvedHandlerOptions;
@@ -93,13 +95,13 @@ interface HandlerDeps {
 async function answerRequest(
   request: HttpRequest,
   connection: Connection,
-  server: HandlerDeps,
+  deps: HandlerDeps,
 ): Promise<HttpResponse> {
-  const route = matchRoute(pathOf(request, connection, server.options.basePath));
+  const route = matchRoute(pathOf(request, connection, deps.options.basePath));
   if (route === undefined) throw new HttpError(404, 'NOT_FOUND', 'There is nothing at this path.');
   const methods = allowedMethods(route);
   if (request.method === 'OPTIONS') {
-    const headers = { allow: methods.join(', '), ...server.origins.preflightHeaders(request, methods) };
+    const headers = { allow: methods.join(', '), ...deps.origins.preflightHeaders(request, methods) };
     return respond(null, undefined, { status: 204, headers });
   }
   if (!methods.includes(request.method)) {
@@ -107,16 +109,16 @@ async function answerRequest(
       headers: { allow: methods.join(', ') },
     });
   }
-  return answerRoute(route, request, connection, server);
+  return answerRoute(route, request, connection, deps);
 }
 
 async function answerRoute(
   route: Route,
   request: HttpRequest,
   connection: Connection,
-  server: HandlerDeps,
+  deps: HandlerDeps,
 ): Promise<HttpResponse> {
-  const { chat, options, directories, rateLimit, origins } = server;
+  const { chat, options, directories, rateLimit, origins } = deps;
   switch (route.name) {
     case 'home':
       return home(request, options);
@@ -151,7 +153,7 @@ export function isServed(path: string): boolean {
   try {
     return matchRoute(path) !== undefined;
   } catch (error) {
-    // A session whose name is badly encoded is ours to refuse.
+    // A badly encoded session name is for the handler to refuse.
     return InvalidInputError.isInstance(error);
   }
 }
@@ -167,7 +169,8 @@ function pathOf(request: HttpRequest, { path }: Connection, basePath: string): s
 function limitOf(request: HttpRequest): number {
   const limit = new URL(request.url).searchParams.get('limit');
   if (limit === null) return defaultHistoryTurns;
-  if (!/^[1-9]\d{0,5}$/.test(limit)) throw new InvalidInputError('`limit` must be a whole number from 1.');
+  if (!/^[1-9]\d{0,5}$/.test(limit))
+    throw new InvalidInputError('`limit` must be a whole number, 1 or more.');
   return Math.min(Number(limit), maxHistoryTurns);
 }
 
@@ -176,7 +179,7 @@ function reportError(error: unknown, request: HttpRequest, { onError }: Resolved
   try {
     onError?.(error, request.toRequest());
   } catch (failure) {
-    // The client gets its answer even where the log is broken.
+    // The client gets its answer even if the app's log fails.
     process.emitWarning(failure instanceof Error ? failure : String(failure));
   }
 }

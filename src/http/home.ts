@@ -6,7 +6,7 @@ import { respond, respondWithJson } from './respond.js';
 
 const inlineScript = /<script(?:\s[^>]*)?>([\s\S]*?)<\/script\s*>/gi;
 
-/** Answers `GET /`: the page for a browser, the status for everything else. */
+/** Answers `GET /`: the page for browsers, the status as JSON for other clients. */
 export async function home(
   request: HttpRequest,
   { page, notice }: ResolvedHandlerOptions,
@@ -18,7 +18,7 @@ export async function home(
   if (best !== 'text/html') return respondWithJson(status, { headers });
   const { pathname, search } = new URL(request.url);
   if (!pathname.endsWith('/')) {
-    // The page's relative addresses need the slash; a relative target survives proxies that cut a prefix.
+    // The page's relative URLs need the slash; a relative target works behind proxies that strip a prefix.
     const location = `./${pathname.slice(pathname.lastIndexOf('/') + 1)}/${search}`;
     return respond(null, undefined, { status: 308, headers: { ...headers, location } });
   }
@@ -32,7 +32,7 @@ export async function home(
   });
 }
 
-/** Lets the page run its own inline scripts, by their digests, and nothing that got into it later. */
+/** Allows the page's own inline scripts, by their digests, and no injected ones. */
 function contentSecurityPolicy(html: string): string {
   const digests = [...html.matchAll(inlineScript)].map(
     ([, code = '']) =>

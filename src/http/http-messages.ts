@@ -3,11 +3,11 @@ import type { Connection } from './handler-options.js';
 /** Reads a body chunk by chunk, as the reader of a Web stream does. */
 export interface BodyReader {
   read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
-  /** Gives up the rest; a pending read ends at once. */
+  /** Discards the rest; a pending read ends at once. */
   cancel(reason?: unknown): Promise<void>;
 }
 
-/** What the service reads of a request, whatever it came in on. */
+/** A request, independent of the server that received it. */
 export interface HttpRequest {
   readonly method: string;
   /** Absolute. */
@@ -15,21 +15,21 @@ export interface HttpRequest {
   readonly headers: { get(name: string): string | null };
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
-  /** Begins to read the body, if there is one; at most once. */
+  /** Opens the body, if there is one. To be called at most once. */
   openBody(): BodyReader | undefined;
-  /** The request in its Web-standard form, without its body, for the hooks of the app. */
+  /** The Web-standard form for the hooks of the app, without the body. */
   toRequest(): Request;
 }
 
-/** What the service answers, before it is put into the form of what the request came in on. */
+/** A response, independent of the server that sends it. */
 export interface HttpResponse {
   readonly status: number;
   readonly headers: Record<string, string>;
   readonly body: Uint8Array | ReadableStream<Uint8Array> | null;
 }
 
-/** Answers requests of any origin. Never rejects. */
-export type HttpHandler = (asked: HttpRequest, connection: Connection) => Promise<HttpResponse>;
+/** Answers requests of any server. Never rejects. */
+export type HttpHandler = (request: HttpRequest, connection: Connection) => Promise<HttpResponse>;
 
 export function fromWebRequest(request: Request): HttpRequest {
   return {

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { linkedController } from '../core/abort.js';
 import type { ChatRequest } from '../index.js';
 import { describeError } from './describe-error.js';
 import { eventStream } from './event-stream.js';
@@ -12,35 +13,36 @@ import type { ServedChat } from './served-chat.js';
 import type { UploadDirectories, UploadDirectory } from './upload-directory.js';
 import { wireReply } from './wire-reply.js';
 
+/** Dependencies of `POST /infer`. */
 export interface InferDeps {
   readonly chat: ServedChat;
-  /** Says whose request it is, or throws why it is turned away. */
+  /** Resolves with the caller's identity, or rejects with the reason for the refusal. */
   readonly admit: () => Promise<Identity>;
   readonly options: ResolvedHandlerOptions;
   readonly directories: UploadDirectories;
-  /** Is told every error behind a reply. */
+  /** Called with the error behind every error reply. */
   readonly report: (error: unknown) => void;
 }
 
-/** Answers `POST /infer`. Every reply, refusals too, names the session. */
-export async function infer(request: HttpRequest, parts: InferDeps): Promise<HttpResponse> {
+/** Answers `POST /infer`. Every reply names the session, including refusals. */
+export async function infer(request: HttpRequest, deps: InferDeps): Promise<HttpResponse> {
   let sessionId: string = randomUUID();
-  const directory = parts.directories.forRequest();
+  const directory = deps.directories.forRequest();
   try {
-    const { tenant } = await parts.admit();
+    const { tenant } = await deps.admit();
     const types = acceptedAnswerTypes(request.headers.get('accept'));
-    const question = await readQuestion(request, parts.options, directory, request.signal);
+    const question = await readQuestion(request, deps.options, directory, request.signal);
     if (question.sessionId !== undefined) sessionId = checkSessionId(question.sessionId);
-    const prompt = checkQuestion(question, parts.options.maxPromptChars);
+    const prompt = checkQuestion(question, deps.options.maxPromptChars);
     const chatRequest = { prompt, sessionId, tenant, media: question.media };
     const type = question.stream && types.includes('text/event-stream') ? 'text/event-stream' : types[0];
-    if (type === 'text/event-stream') return streamAnswer(request, chatRequest, directory, parts);
-    const response = await sendAnswer(request, chatRequest, type, parts);
+    if (type === 'text/event-stream') return streamAnswer(request, chatRequest, directory, deps);
+    const response = await sendAnswer(request, chatRequest, type, deps);
     await directory.remove();
     return response;
   } catch (error) {
     await directory.remove();
-    parts.report(error);
+    deps.report(error);
     const response = respondWithError(describeError(error));
     response.headers['x-session-id'] = headerValue(sessionId);
     return response;
@@ -66,25 +68,22 @@ function streamAnswer(
   directory: UploadDirectory,
   { chat, options, report }: InferDeps,
 ): HttpResponse {
-  const abort = new AbortController();
-  const onAbort = () => abort.abort(request.signal.reason);
-  request.signal.addEventListener('abort', onAbort, { once: true });
-  if (request.signal.aborted) onAbort();
-  const body = eventStream(chat.stream({ ...chatRequest, signal: abort.signal }), {
+  const { controller, signal, unlink } = linkedController(request.signal);
+  const body = eventStream(chat.stream({ ...chatRequest, signal }), {
     heartbeatMs: options.heartbeatMs,
     describe: (error) => {
       report(error);
       const described = describeError(error);
       return { status: described.status, ...errorBody(described) };
     },
-    abort: () => abort.abort(new DOMException('The reader has left.', 'AbortError')),
+    abort: () => controller.abort(new DOMException('The reader has left.', 'AbortError')),
     finish: async () => {
-      request.signal.removeEventListener('abort', onAbort);
+      unlink();
       await directory.remove();
     },
   });
   return respond(body, 'text/event-stream; charset=utf-8', {
-    // nginx would hold the events back until its buffer is full.
+    // Keeps nginx from buffering the events.
     headers: { ...answerHeaders(chatRequest.sessionId), 'x-accel-buffering': 'no' },
   });
 }

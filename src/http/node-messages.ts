@@ -2,13 +2,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { HttpRequest, HttpResponse } from './http-messages.js';
 import { bodyOfBytes, IncomingBody } from './incoming-body.js';
 
-/** What Express and its body parsers add to a request. */
+/** A Node request, with what Express and body parsers may add to it. */
 export interface NodeRequest extends IncomingMessage {
-  /** The whole URL, where `url` has lost the prefix of the mount. */
+  /** The full URL; `url` is without the mount prefix. */
   readonly originalUrl?: string;
   /** The client's address as Express's `trust proxy` setting sees it. */
   readonly ip?: string | undefined;
-  /** The body, where a parser has read it before. */
+  /** The body, if a parser has already read it. */
   readonly body?: unknown;
 }
 
@@ -31,14 +31,14 @@ export function fromNodeRequest(incoming: NodeRequest, signal: AbortSignal): Htt
     signal,
     openBody: () => (parsed ? bodyOfBytes(parsed.bytes) : new IncomingBody(incoming)),
     toRequest() {
-      // Its signal follows ours only as long as the request itself is not collected, so keep it.
+      // Kept, because its signal stops following ours once the request is garbage-collected.
       request ??= new Request(url, { method, headers: headersOf(incoming), signal });
       return request;
     },
   };
 }
 
-/** What a body parser of the app made of the body: it has consumed the stream, so that is all there is. */
+/** The body as a parser of the app left it; the stream itself has been consumed. */
 function parsedBody(
   incoming: NodeRequest,
 ): { readonly bytes: Uint8Array; readonly contentType?: string } | undefined {
@@ -64,7 +64,7 @@ function urlOf(incoming: NodeRequest): string {
   return URL.canParse(base + path) ? base + path : `${scheme}://localhost/`;
 }
 
-/** Writes only as fast as the client reads. */
+/** Sends a response, only as fast as the client reads. */
 export async function writeHttpResponse(
   { status, headers, body }: HttpResponse,
   outgoing: ServerResponse,
@@ -74,7 +74,7 @@ export async function writeHttpResponse(
     outgoing.end(body ?? undefined);
     return;
   }
-  // Readers of a slow answer should know at once that it has begun.
+  // Tells the client at once that a slow answer has begun.
   outgoing.flushHeaders();
   const reader = body.getReader();
   const onClose = () => {
@@ -91,7 +91,7 @@ export async function writeHttpResponse(
   outgoing.end();
 }
 
-/** Resolves when more can be written, or never will be. */
+/** Resolves when more can be written, or when the connection has closed. */
 function drained(outgoing: ServerResponse): Promise<void> {
   if (outgoing.destroyed) return Promise.resolve();
   return new Promise((resolve) => {

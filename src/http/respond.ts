@@ -3,7 +3,7 @@ import type { HttpResponse } from './http-messages.js';
 
 const jsonType = 'application/json; charset=utf-8';
 
-/** What every reply carries. */
+/** Headers of every reply. */
 const alwaysHeaders = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
@@ -41,7 +41,7 @@ export function respondWithError(described: DescribedError): HttpResponse {
   return respondWithJson(errorBody(described), { status, headers: { ...retryAfter, ...headers } });
 }
 
-/** Header values are bytes: whatever is not plain ASCII is percent-encoded. */
+/** Percent-encodes text that is not plain ASCII, since header values are bytes. */
 export function headerValue(text: string): string {
   return /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(text) ? text : encodeURIComponent(text);
 }
