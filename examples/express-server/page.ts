@@ -6,6 +6,7 @@ const styles = [
   'conversations',
   'messages',
   'answer',
+  'steps',
   'shown',
   'composer',
   'keys',

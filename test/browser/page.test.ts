@@ -30,7 +30,7 @@ const doneWith = (response: string) =>
       usage: null,
       attempts: [{}],
       finish_reason: 'stop',
-      remembered: true,
+      stored: true,
     },
   ] as const;
 
@@ -176,7 +176,79 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     await page.getByText('Remembered 1 earlier exchange').click();
     expect(await page.locator('.recalled li').textContent()).toContain('The <b>code</b> word?');
     const spoken = await page.locator('#announcer').textContent();
-    expect(spoken).toContain('The answer begins anew.');
+    expect(spoken).toContain('The answer starts again.');
+  });
+
+  it('shows tool calls, files and sources of a stored turn, folded', async () => {
+    const page = await openPage();
+    await askOnPage(page, 'Where is my order?');
+    const stored = {
+      turn_id: 't1',
+      created_at: 1_700_000_000,
+      prompt: 'Where is my order?',
+      response: 'One moment.It is lost.',
+      media: [],
+      messages: [
+        { role: 'user', parts: [{ type: 'text', text: 'Where is my order?' }] },
+        {
+          role: 'assistant',
+          parts: [
+            { type: 'reasoning', text: 'Look it up.' },
+            { type: 'text', text: 'One moment.' },
+            { type: 'tool-call', call_id: 'a', name: 'find_order', input: { id: 7 } },
+            { type: 'tool-call', call_id: 'b', name: 'find_label', input: {} },
+          ],
+        },
+        {
+          role: 'tool',
+          parts: [
+            {
+              type: 'tool-result',
+              call_id: 'a',
+              name: 'find_order',
+              output: '<b>lost</b>',
+              media: [{ kind: 'image', name: 'label.png' }],
+            },
+            { type: 'tool-result', call_id: 'b', name: 'find_label', output: 'No label.', is_error: true },
+          ],
+        },
+        {
+          role: 'assistant',
+          parts: [
+            { type: 'text', text: 'It is ' },
+            { type: 'text', text: 'lost.' },
+            { type: 'file', mime_type: 'image/png', fingerprint: 'dd', bytes: 1200, name: 'chart.png' },
+            { type: 'source', kind: 'web', title: 'Orders', url: 'https://shop.example/7' },
+            { type: 'source', kind: 'web', title: 'Trap', url: 'javascript:alert(1)' },
+            { type: 'later-than-this-page' },
+          ],
+        },
+      ],
+    };
+    await page.route('**/sessions/*', (route) =>
+      route.fulfill({ json: { session_id: 's', turns: [stored] } }),
+    );
+    await page.reload();
+    await answers(page).first().waitFor();
+    expect(await page.locator('.answer p').allTextContents()).toEqual(['One moment.', 'It is lost.']);
+
+    const steps = page.locator('.steps');
+    expect(await steps.locator('summary').allTextContents()).toEqual([
+      'Made 2 tool calls',
+      'Made 1 file',
+      'Based on 2 sources',
+    ]);
+    expect(await steps.locator('pre').first().isVisible()).toBe(false);
+    for (const summary of await steps.locator('summary').all()) await summary.click();
+    expect(await steps.locator('ol > li', { has: page.locator('code') }).allTextContents()).toEqual([
+      'find_order{\n  "id": 7\n}Result:<b>lost</b>label.png',
+      'find_label{}It failed:No label.',
+    ]);
+    expect(await steps.locator('.file-chip').last().textContent()).toBe('chart.png1 kB');
+    expect(
+      await steps.locator('a').evaluateAll((links) => links.map((link) => link.getAttribute('href'))),
+    ).toEqual(['https://shop.example/7']);
+    await page.screenshot({ path: join(screenshots, 'stored-steps.png') });
   });
 
   it('shows an error as a sentence and asks again', async () => {

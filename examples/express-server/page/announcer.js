@@ -22,7 +22,7 @@ export function createAnnouncer() {
     },
     restart() {
       said = 0;
-      say('The answer begins anew.');
+      say('The answer starts again.');
     },
   };
 }

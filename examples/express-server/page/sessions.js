@@ -5,7 +5,7 @@ import { byId, el, formatAgo, icon, load, save } from './dom.js';
 const mostSessions = 200;
 const longestTitle = 80;
 
-/** Read anew each time, since another tab may have changed it. */
+/** Read every time, since another tab may have changed it. */
 const sessions = () => load('sessions', []);
 
 export const newSessionId = () =>
