@@ -54,7 +54,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     await remove?.();
   });
 
-  /** A page in a browser of its own, which fails the test when it complains. */
+  /** A page in its own browser context. Errors of the page fail the test. */
   async function openPage(options: BrowserContextOptions = {}, url = server.url): Promise<Page> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
     const page = await context.newPage();
@@ -273,7 +273,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     expect(await page.locator('.turn').allTextContents()).toEqual([expect.stringContaining('There.')]);
   });
 
-  it('says so when the connection breaks off in the middle', async () => {
+  it('reports a connection that breaks off half-way', async () => {
     const page = await openPage();
     await page.route('**/infer', (route) => route.fulfill(eventStream(['text', { text: 'Half' }])));
     await page.getByLabel('Message', { exact: true }).fill('Hello?');
@@ -294,7 +294,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     await server.shows('status=499');
   });
 
-  it('takes files that are dropped or pasted, and lets go of them again', async () => {
+  it('accepts dropped and pasted files, and removes them again', async () => {
     const page = await openPage();
     const hand = (type: 'drop' | 'paste', name: string) =>
       page.evaluate(
@@ -317,7 +317,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     expect(await page.locator('.attachment').count()).toBe(0);
   });
 
-  it('says what is wrong with a file', async () => {
+  it('shows what is wrong with a file', async () => {
     const page = await openPage();
     const fake = {
       name: 'fake.mp4',
@@ -330,7 +330,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     expect(await page.locator('.problem p').textContent()).toMatch(/fake\.mp4.*\./);
   });
 
-  it('is worked by keyboard alone, at the width of a small phone, in the dark', async () => {
+  it('works by keyboard alone, at the width of a small phone, in dark mode', async () => {
     const page = await openPage({ viewport: { width: 320, height: 640 }, colorScheme: 'dark' });
     await askOnPage(page, 'What is the main action?', ['clip.mp4']);
     await page.screenshot({ path: join(screenshots, 'phone-dark.png') });
@@ -364,7 +364,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     expect(await page.locator('#welcome').isVisible()).toBe(true);
   });
 
-  it('asks for the token where the server demands one, and goes on with it', async () => {
+  it('asks for the token if the server requires one, and goes on with it', async () => {
     const { path, remove: removeGuarded } = await makeServerDirectory();
     const guarded = await startServer(path, { API_TOKEN: 'correct-horse-battery' });
     onTestFinished(async () => {

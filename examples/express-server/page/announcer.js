@@ -1,4 +1,4 @@
-// What a screen reader says while an answer comes in.
+// Screen reader output while an answer arrives.
 
 import { byId, el } from './dom.js';
 

@@ -9,7 +9,7 @@ const longestTitle = 80;
 const sessions = () => load('sessions', []);
 
 export const newSessionId = () =>
-  // randomUUID is missing where the page is served over plain HTTP to another machine.
+  // randomUUID is missing on pages served over plain HTTP by another machine.
   crypto.randomUUID?.() ??
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join(
     '',

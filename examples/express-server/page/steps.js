@@ -2,6 +2,7 @@
 
 import { el, plural } from './dom.js';
 import { fileChip } from './frames.js';
+import { safeHref } from './markdown.js';
 
 const asText = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
 
@@ -39,9 +40,9 @@ export function filesView(files) {
 
 function sourceItem({ kind, title, url }) {
   const label = title || url || `A ${kind} source`;
-  // A stored URL is data of the model's, so only web addresses become links.
-  if (!/^https?:\/\//i.test(url ?? '')) return el('li', {}, label);
-  return el('li', {}, el('a', { href: url, target: '_blank', rel: 'noopener noreferrer' }, label));
+  const href = safeHref(url ?? '');
+  if (href === undefined) return el('li', {}, label);
+  return el('li', {}, el('a', { href, target: '_blank', rel: 'noopener noreferrer' }, label));
 }
 
 /** What the answer is based on; `undefined` if nothing is known. */

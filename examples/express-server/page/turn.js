@@ -1,4 +1,4 @@
-// One exchange: the question, what the model was shown, and the answer while it comes in.
+// One exchange: the question, what the model was shown, and the answer as it arrives.
 
 import { createAnnouncer } from './announcer.js';
 import { el, formatAgo, formatClock, formatCount, formatSeconds, plural } from './dom.js';
@@ -43,7 +43,7 @@ function questionView(prompt, attachments) {
 }
 
 /**
- * The view of one exchange. `onGrow` is called whenever it may have become taller.
+ * The view of one exchange. `onGrow` is called when it may have become taller.
  */
 export function createTurn({ prompt, attachments, onGrow }) {
   const question = questionView(prompt, attachments);
@@ -115,7 +115,7 @@ export function createTurn({ prompt, attachments, onGrow }) {
     showMedia(index, media) {
       const card = shownMedia(media);
       card.dataset.index = index;
-      // Attachments get ready in any order; they are shown in that of the question.
+      // Attachments become ready in any order; they are shown in the order of the question.
       const later = [...shown.children].find((other) => Number(other.dataset.index) > index);
       shown.insertBefore(card, later ?? null);
       onGrow();

@@ -20,7 +20,7 @@ describe('embedByHashing', () => {
     );
   });
 
-  it.each([undefined, 768, 256])('puts near texts near in %s dimensions', (dimensions) => {
+  it.each([undefined, 768, 256])('places similar texts near each other in %s dimensions', (dimensions) => {
     const question = 'How high are the mountains of Norway?';
     const near = cosine(question, 'The highest mountain in Norway is Galdhøpiggen.', dimensions);
     const far = cosine(question, 'She bakes bread with rye flour every Sunday.', dimensions);
@@ -28,16 +28,16 @@ describe('embedByHashing', () => {
     expect(Math.abs(far)).toBeLessThan(0.1);
   });
 
-  it('is not misled by the words that every text has', () => {
+  it('gives common words little weight', () => {
     expect(cosine('what is the name of it', 'it is the end of what')).toBeGreaterThan(0);
     expect(cosine('what is the price of tea', 'what is the height of towers')).toBeLessThan(0.2);
   });
 
-  it('leaves the task in front of a text out', () => {
+  it('ignores the task prefix', () => {
     expect(cosine('task: search result | query: red boats', 'title: none | text: red boats')).toBeCloseTo(1);
   });
 
-  it('has nothing to say about a text without words', () => {
+  it('gives a zero vector for a text without words', () => {
     expect(embedByHashing(' ?! ').every((value) => value === 0)).toBe(true);
   });
 });

@@ -9,7 +9,7 @@ const commonWords = new Set(
 const commonWeight = 0.15;
 const pairWeight = 0.5;
 
-/** What `gemini-embedding-2` is told about the purpose of a text, in front of it. */
+/** The task prefix of `gemini-embedding-2` in front of a text. */
 const taskPrefix = /^(?:task: [^|]*\| query: |title: [^|]*\| text: )/;
 
 /**

@@ -6,7 +6,7 @@ import type { OpenCall } from '../journal/call-log.js';
 import { overloaded } from '../wire/error-bodies.js';
 import type { WireErrorBody } from '../wire/messages.js';
 
-/** How the chunks of one answer go over the wire. */
+/** An answer to be sent, and how. */
 export interface Delivery {
   readonly response: ServerResponse;
   readonly contentType: string;
@@ -23,7 +23,7 @@ const trickleBytes = 24;
 const defaultTrickleDelayMs = 5;
 const defaultSlowDelayMs = 3000;
 
-/** Writes an answer, or as much of it as the fault lets through, in the way that the fault wants it. */
+/** Sends an answer, changed as the injected fault demands. */
 export async function deliver(delivery: Delivery): Promise<void> {
   const { response, clock, connection, injection } = delivery;
   const fault = injection?.fault;
@@ -34,7 +34,7 @@ export async function deliver(delivery: Delivery): Promise<void> {
   response.writeHead(200, {
     'Content-Type': fault === 'wrong-content-type' ? 'text/html; charset=UTF-8' : delivery.contentType,
   });
-  const frames = framesUnder(delivery.frames, injection);
+  const frames = changedFrames(delivery.frames, injection);
   const endsEarly = fault === 'reset-mid-body' || fault === 'stall';
   if (delivery.chunkDelayMs === 0 && !endsEarly && fault !== 'trickle' && !isSplit(fault)) {
     response.cork();
@@ -69,8 +69,8 @@ async function writePieces(delivery: Delivery, frames: readonly string[]): Promi
 
 const isSplit = (fault: string | undefined) => fault === 'split-utf8' || fault === 'crlf';
 
-/** What is left of the frames, or put among them, by faults that do not depend on time. */
-function framesUnder(frames: readonly string[], injection: Injection | undefined): readonly string[] {
+/** The frames as changed by faults that do not depend on time. */
+function changedFrames(frames: readonly string[], injection: Injection | undefined): readonly string[] {
   const fault = injection?.fault;
   const error: WireErrorBody = injection?.error ?? overloaded();
   switch (fault) {
@@ -95,7 +95,7 @@ function framesUnder(frames: readonly string[], injection: Injection | undefined
   }
 }
 
-/** The first chunks; of a body in one piece its first half, so that something is cut off in any case. */
+/** The first chunks; of a body in one piece its first half, so that something is always cut off. */
 function firstFrames(frames: readonly string[], count = 1): readonly string[] {
   if (frames.length > 1 || count === 0) return frames.slice(0, Math.min(count, frames.length - 1));
   const only = frames[0] ?? '';
@@ -126,7 +126,7 @@ function* insideCharacters(bytes: Buffer): Iterable<number> {
   for (let at = 0; at < bytes.length; at++) if ((bytes[at] ?? 0) >= 0xc0) yield at + 1;
 }
 
-/** Resolves once the piece has left the process, so that the next one is a packet of its own. */
+/** Resolves once the piece has left the process, so that the next one becomes its own packet. */
 function write(response: ServerResponse, piece: string | Buffer): Promise<void> {
   return new Promise((resolve, reject) => {
     response.write(piece, (error) => (error ? reject(error) : setImmediate(resolve)));

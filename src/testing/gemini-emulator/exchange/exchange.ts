@@ -5,7 +5,7 @@ import type { RecordedCall } from '../journal/recorded-call.js';
 import type { EmulatedProject } from '../quota/emulated-project.js';
 import type { Route } from './route.js';
 
-/** One request and the means to answer it. */
+/** One request and everything needed to answer it. */
 export interface Exchange {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;

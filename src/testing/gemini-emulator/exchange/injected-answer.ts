@@ -20,10 +20,10 @@ import { sendError, sendJson, sendText } from './respond.js';
 type Refusal = (exchange: Exchange) => WireErrorBody;
 
 const defaultRetryDelayMs = 30_000;
-/** As in a recorded reply; it must be ignored, the quota lasting until midnight. */
+/** As recorded. Clients must ignore it: the quota lasts until midnight. */
 const dailyRetryDelayMs = 36_430;
 
-/** Refused before any quota is charged. */
+/** Faults that are refusals, sent before any quota is charged. */
 const refusals: Readonly<Partial<Record<FaultName, Refusal>>> = {
   'bad-key': ({ call }) => badKey(call.key),
   'expired-key': expiredKey,
@@ -81,7 +81,7 @@ function sendRaw(exchange: Exchange, { status = 200, contentType, body }: RawRep
   else sendJson(exchange.response, body, type, status);
 }
 
-/** Twelve digits that stand for a project, as Google numbers them. */
+/** A twelve-digit project number like Google's. */
 function projectNumber(id: string): string {
   let number = 7n;
   for (const character of id)

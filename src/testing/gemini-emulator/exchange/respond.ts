@@ -3,7 +3,7 @@ import { payloadTooLarge } from '../wire/error-bodies.js';
 import type { WireErrorBody } from '../wire/messages.js';
 import type { Route } from './route.js';
 
-/** Reads a whole body; resolves with `undefined` when it is larger than allowed. */
+/** Reads a whole body; resolves to `undefined` if it is larger than allowed. */
 export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | undefined> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];
@@ -37,8 +37,8 @@ export function sendText(response: ServerResponse, text: string, contentType: st
 }
 
 /**
- * Sends an error as Gemini does: labelled `text/event-stream` when an event stream was asked for,
- * though it is JSON, and inside an array when the stream was asked for as JSON.
+ * Sends an error as Gemini does: as JSON with content type `text/event-stream` if an event stream was
+ * requested, and inside an array if a JSON stream was requested.
  */
 export function sendError(response: ServerResponse, route: Route, body: WireErrorBody): void {
   const isStream = route.method === 'streamGenerateContent';

@@ -1,6 +1,6 @@
 import type { GeminiOperation } from '../journal/recorded-call.js';
 
-/** What the path and the query of a request say. */
+/** The parsed URL of a request. */
 export interface Route {
   readonly operation: GeminiOperation;
   readonly path: string;
@@ -10,7 +10,7 @@ export interface Route {
   /** The method after the colon, such as `generateContent`; empty without one. */
   readonly method: string;
   readonly model: string;
-  /** The id of a file; empty when all are meant. */
+  /** The id of a file; empty for all files. */
   readonly file: string;
 }
 
@@ -27,7 +27,7 @@ const noQuery = new URLSearchParams();
 const knownRoutes = new Map<string, Route>();
 const maxKnownRoutes = 256;
 
-/** Clients ask for few different URLs, and taking one apart costs as much as the rest of a call. */
+/** Cached: clients use few different URLs, and parsing one costs as much as the rest of a call. */
 export function readRoute(url: string): Route {
   const known = knownRoutes.get(url);
   if (known) return known;

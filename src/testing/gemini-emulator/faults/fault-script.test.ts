@@ -4,8 +4,8 @@ import { RecordedCall } from '../journal/recorded-call.js';
 import { FaultScript } from './fault-script.js';
 import type { FaultName } from './faults.js';
 
-describe('a script of faults', () => {
-  it('strikes only the key, the model and the kind of call that a fault was meant for', () => {
+describe('FaultScript', () => {
+  it('applies a fault only to calls of its key, model and operation', () => {
     const script = new FaultScript();
     script.add({ fault: 'overloaded', key: 'other', times: 9 });
     script.add({ fault: 'internal', model: 'other', times: 9 });
@@ -33,8 +33,8 @@ describe('a script of faults', () => {
   });
 });
 
-describe('chaos', () => {
-  it('is repeatable by its seed and keeps to its rates', async () => {
+describe('random faults', () => {
+  it('are repeatable by seed and occur at their rates', async () => {
     const draw = async (seed: number) => {
       const script = new FaultScript({ seed, rates: { overloaded: 0.2, internal: 0.05 } });
       const call = { operation: 'generate' } as RecordedCall;
@@ -49,7 +49,7 @@ describe('chaos', () => {
     expect(share(undefined)).toBeCloseTo(0.75, 1);
   });
 
-  it('strikes a running emulator', async () => {
+  it('occur in a running emulator', async () => {
     const emulator = await startGeminiEmulator({ chaos: { rates: { internal: 1 } } });
     const response = await fetch(`${emulator.url}/v1beta/models/gemini-3.8-flash:generateContent`, {
       method: 'POST',

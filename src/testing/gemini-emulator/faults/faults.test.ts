@@ -175,8 +175,8 @@ const statuses: Partial<Record<FaultName, number>> = {
 /** Tested below, and in files of their own: they need a delay or an end that the client brings about. */
 const timed: readonly FaultName[] = ['slow-first-byte', 'stall', 'trickle', 'refuse'];
 
-describe('a fault', () => {
-  it('is in exactly one of the tables of this test', () => {
+describe('faults', () => {
+  it('are each in exactly one table of this test', () => {
     expect([...Object.keys(effects), ...Object.keys(statuses), ...timed].sort()).toEqual(
       [...faultNames].sort(),
     );
@@ -187,20 +187,20 @@ describe('a fault', () => {
     expect(emulator.journal.at(-1)).toMatchObject({ fault, status, aborted: false });
   });
 
-  it.each(Object.keys(effects) as FaultName[])('%s does to a stream what it says', async (fault) => {
+  it.each(Object.keys(effects) as FaultName[])('%s changes a stream as documented', async (fault) => {
     effects[fault]?.(await ask({ fault }));
     await emulator.whenIdle();
     expect(emulator.journal.at(-1)).toMatchObject({ fault, aborted: false });
   });
 
-  it('slow-first-byte and trickle change nothing but the time', async () => {
+  it('slow-first-byte and trickle change only the timing', async () => {
     expect(textOf(await ask({ fault: 'slow-first-byte', delayMs: 1 }))).toBe(said);
     const trickled = await ask({ fault: 'trickle', delayMs: 0 });
     expect(textOf(trickled)).toBe(said);
     expect(trickled.pieces).toBeGreaterThan(10);
   });
 
-  it('cuts a reply in one piece in its middle', async () => {
+  it('cut a reply of one piece in its middle', async () => {
     const path = '/v1beta/models/gemini-3.8-flash:generateContent';
     for (const fault of ['truncated-json', 'reset-mid-body'] as const) {
       const received = await ask({ fault }, path);
@@ -209,7 +209,7 @@ describe('a fault', () => {
     }
   });
 
-  it('strikes as often as it was told, in the order of injection, and not after clearFaults', async () => {
+  it('apply as often as injected, in order, and not after clearFaults', async () => {
     emulator.inject({ fault: 'overloaded', times: 2 });
     emulator.inject({ fault: 'internal' });
     emulator.inject({ fault: 'deadline', times: Number.POSITIVE_INFINITY });
@@ -220,7 +220,7 @@ describe('a fault', () => {
     expect((await receive()).status).toBe(200);
   });
 
-  it('strikes other calls than answers when told to', async () => {
+  it('apply to other operations if asked to', async () => {
     emulator.inject({ fault: 'truncated-json', operation: 'models' });
     const received = await fetch(`${emulator.url}/v1/models`, { headers: { 'x-goog-api-key': 'k' } });
     await expect(received.json()).rejects.toThrow(SyntaxError);
@@ -234,7 +234,7 @@ describe('a fault', () => {
 });
 
 describe('a raw reply', () => {
-  it('is sent as it is: a string in clear, an object as JSON', async () => {
+  it('is sent unchanged, an object as JSON', async () => {
     const html = { status: 404, contentType: 'text/html', body: '<p>gone' };
     expect(await ask({ reply: html })).toMatchObject({
       status: 404,

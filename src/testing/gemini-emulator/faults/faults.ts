@@ -1,15 +1,15 @@
 import type { GeminiOperation } from '../journal/recorded-call.js';
 import type { WireErrorBody } from '../wire/messages.js';
 
-/** What can be made to go wrong, each as the real service (or a proxy before it) does it. */
+/** Faults that can be injected, each as the real service or a proxy in front of it shows it. */
 export const faultNames = [
   /** 400 `API_KEY_INVALID`, with the key echoed in clear. */
   'bad-key',
-  /** 400 `API_KEY_INVALID` of a key whose time is over. */
+  /** 400 `API_KEY_INVALID` of a key that has expired. */
   'expired-key',
   /** 403 `API_KEY_SERVICE_BLOCKED`: the restrictions of the key forbid the call. */
   'restricted-key',
-  /** 403 without any details, to be told by its sentence. */
+  /** 403 without details; only its message identifies it. */
   'leaked-key',
   /** 403 `CONSUMER_SUSPENDED` of the whole project, with the key echoed in clear. */
   'suspended',
@@ -34,16 +34,15 @@ export const faultNames = [
   /** 404 */
   'model-not-found',
   /**
-   * Nobody listens at the port for `delayMs` (default 1 s), from the injection on: connections are refused,
-   * whatever they were for. Calls that are being answered go on. By chance it begins with a call, which
-   * is reset.
+   * The port is closed for `delayMs` (default 1 s) from the injection on: all connections are refused.
+   * Calls that are being answered go on. As a random fault it begins with a call, which is reset.
    */
   'refuse',
   /** The connection is reset as soon as the request has arrived. */
   'reset-before-headers',
   /** The connection is cut after `afterChunks` chunks. */
   'reset-mid-body',
-  /** Nothing at all for `delayMs` (default 3 s), then the answer. */
+  /** Silence for `delayMs` (default 3 s), then the answer. */
   'slow-first-byte',
   /** Silence after `afterChunks` chunks, until the client hangs up. */
   'stall',
@@ -55,43 +54,43 @@ export const faultNames = [
   'crlf',
   /** 502 with an HTML page, as a proxy sends it. */
   'html-error',
-  /** The right answer labelled `text/html`. */
+  /** The right answer with content type `text/html`. */
   'wrong-content-type',
-  /** The body ends, orderly, in the middle of its last JSON object. */
+  /** The body ends cleanly in the middle of its last JSON object. */
   'truncated-json',
-  /** The stream ends, orderly, without a `finishReason`. */
+  /** The stream ends cleanly without a `finishReason`. */
   'no-finish',
   /** An SSE `event: error` after `afterChunks` chunks. */
   'event-error',
-  /** A bare JSON error after `afterChunks` chunks, the status being 200. */
+  /** A bare JSON error after `afterChunks` chunks, with status 200. */
   'error-in-stream',
   /** Each chunk but the last one arrives twice. */
   'duplicate-chunks',
   /** Thoughts, then `STOP`, and no text. */
   'thoughts-only',
-  /** `candidates` is empty, and nothing says why. */
+  /** `candidates` is empty, without a reason. */
   'empty-candidates',
-  /** Status 200 and not one byte. */
+  /** Status 200 with an empty body. */
   'empty-body',
   /** Half an answer, then the finish reason `SAFETY`. */
   'safety',
   /** No answer, but `promptFeedback.blockReason`. */
   'prompt-blocked',
-  /** No answer, but a `blockReason` that nobody knows yet. */
+  /** No answer, but an unknown `blockReason`. */
   'unknown-block',
   /** Half an answer, then the finish reason `RECITATION`. */
   'recitation',
   /** Half an answer, then the finish reason `MAX_TOKENS`. */
   'max-tokens',
-  /** The answer with a finish reason that nobody knows yet. */
+  /** The answer with an unknown finish reason. */
   'unknown-finish',
   /** One chunk of 10 MB. */
   'big-chunk',
 ] as const;
 
-/** What can be made to go wrong with an uploaded file. Injected before its upload begins. */
+/** Faults of an uploaded file, to be injected before its upload begins. */
 export const uploadFaultNames = [
-  /** Half of the bytes arrive, then the connection is reset. `query` tells where to go on. */
+  /** Half of the bytes arrive, then the connection is reset. `query` returns the offset to go on from. */
   'upload-cut',
   /** The file is `FAILED`, not `ACTIVE`, once it has been processed. */
   'file-failed',
@@ -101,7 +100,7 @@ export type UploadFaultName = (typeof uploadFaultNames)[number];
 
 export type FaultName = (typeof faultNames)[number] | UploadFaultName;
 
-/** The share of the calls to models that each fault hits, from 0 to 1. */
+/** The share of calls to models that each fault hits, from 0 to 1. */
 export type FaultRates = Readonly<Partial<Record<(typeof faultNames)[number], number>>>;
 
 export const defaultRefusalMs = 1000;
@@ -109,7 +108,7 @@ export const defaultRefusalMs = 1000;
 export const isUploadFault = (fault: string | undefined): fault is UploadFaultName =>
   uploadFaultNames.some((name) => name === fault);
 
-/** A reply sent as it is. An object is sent as JSON. */
+/** A reply that is sent unchanged. An object is sent as JSON. */
 export interface RawReply {
   /** Default 200. */
   readonly status?: number | undefined;
@@ -118,21 +117,21 @@ export interface RawReply {
   readonly body: unknown;
 }
 
-/** What happens to the next matching calls. Give `fault` or `reply`. */
+/** A fault or a reply for the next matching calls. */
 export interface Injection {
   readonly fault?: FaultName | undefined;
   readonly reply?: RawReply | undefined;
-  /** How many calls it strikes. Default 1; `Infinity` until `clearFaults()`. */
+  /** How many calls it applies to. Default 1; `Infinity` until `clearFaults()`. */
   readonly times?: number | undefined;
   /** Only calls with this key. */
   readonly key?: string | undefined;
   /** Only calls of this model. */
   readonly model?: string | undefined;
-  /** Only calls of this kind, or `any`. Default `generate`, streamed or not; `upload` for the faults of uploads. */
+  /** Only calls of this kind, or `any`. Default `generate`, streamed or not; `upload` for faults of uploads. */
   readonly operation?: GeminiOperation | 'any' | undefined;
-  /** After how many chunks a fault in the middle strikes. Default 1. */
+  /** How many chunks are sent before a fault in mid-answer. Default 1. */
   readonly afterChunks?: number | undefined;
-  /** The wait of the slow faults, the time of `refuse`, the advice of the limits a minute. In milliseconds. */
+  /** Delay of slow faults, duration of `refuse`, advised delay of limits per minute. In milliseconds. */
   readonly delayMs?: number | undefined;
   /** The error of `event-error` and `error-in-stream`. Default: the 503 of an overloaded model. */
   readonly error?: WireErrorBody | undefined;

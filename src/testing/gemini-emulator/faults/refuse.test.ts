@@ -14,7 +14,7 @@ const codeOf = (call: Promise<unknown>): Promise<unknown> =>
   );
 
 describe('the fault refuse', () => {
-  it('closes the port for its time, also to clients that were connected', async () => {
+  it('closes the port for its duration, also to connected clients', async () => {
     const clock = new VirtualClock();
     const { emulator, ai } = await start({ clock });
     const ask = () => codeOf(ai.models.generateContent({ model, contents: 'x' }));
@@ -29,7 +29,7 @@ describe('the fault refuse', () => {
     emulator.expectCalls({}, 2);
   });
 
-  it('lets the call end that is being answered, and its connection with it', async () => {
+  it('finishes calls that are being answered, then closes their connections', async () => {
     const clock = new VirtualClock();
     const { emulator, ai } = await start({ clock, firstChunkDelayMs: 1000 });
     const running = ai.models.generateContent({ model, contents: 'x' });
@@ -40,7 +40,7 @@ describe('the fault refuse', () => {
     expect(await codeOf(ai.models.generateContent({ model, contents: 'x' }))).toBe('ECONNREFUSED');
   });
 
-  it('ends early with clearFaults, and keeps the longer of two times', async () => {
+  it('ends early with clearFaults, and keeps the longer of two durations', async () => {
     const clock = new VirtualClock();
     const { emulator, ai } = await start({ clock });
     const ask = () => codeOf(ai.models.generateContent({ model, contents: 'x' }));
@@ -52,7 +52,7 @@ describe('the fault refuse', () => {
     expect(await ask()).toBe('answered');
   });
 
-  it('resets the call that it begins with by chance', async () => {
+  it('resets the call that it randomly begins with', async () => {
     const { emulator, ai } = await start({ clock: new VirtualClock(), chaos: { rates: { refuse: 1 } } });
     const ask = () => codeOf(ai.models.generateContent({ model, contents: 'x' }));
     expect(await ask()).toBe('ECONNRESET');
@@ -61,14 +61,14 @@ describe('the fault refuse', () => {
     emulator.expectCalls({ fault: 'refuse', status: 0, aborted: false }, 1);
   });
 
-  it('can be closed while it refuses', async () => {
+  it('allows closing the emulator meanwhile', async () => {
     const { emulator } = await start();
     emulator.inject({ fault: 'refuse', delayMs: 60_000 });
     await emulator.close();
     await expect(fetch(emulator.url)).rejects.toThrow();
   });
 
-  it('is ridden out by a chat', async () => {
+  it('is survived by a chat', async () => {
     const clock = new VirtualClock();
     const { emulator } = await start({ clock });
     emulator.say('Here again.');

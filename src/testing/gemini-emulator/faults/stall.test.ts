@@ -5,7 +5,7 @@ const { start, closeAll } = createStarter();
 afterEach(closeAll);
 
 describe('the fault stall', () => {
-  it.each([0, 1, 2])('stall is silent after %i chunks until the client hangs up', async (afterChunks) => {
+  it.each([0, 1, 2])('is silent after %i chunks until the client hangs up', async (afterChunks) => {
     const { emulator } = await start();
     emulator.say('One two three four five six.');
     emulator.inject({ fault: 'stall', afterChunks });

@@ -6,8 +6,8 @@ afterEach(closeAll);
 
 const clip = () => new Blob([Buffer.alloc(300_000, 7)], { type: 'video/mp4' });
 
-describe('a fault of an upload', () => {
-  it('upload-cut resets the connection half-way, for the real client', async () => {
+describe('upload faults', () => {
+  it('upload-cut resets the connection of the real client half-way', async () => {
     const { emulator, ai } = await start();
     emulator.inject({ fault: 'upload-cut' });
     await expect(ai.files.upload({ file: clip() })).rejects.toMatchObject({ cause: { code: 'ECONNRESET' } });
@@ -16,7 +16,7 @@ describe('a fault of an upload', () => {
     expect((await ai.files.upload({ file: clip() })).sizeBytes).toBe('300000');
   });
 
-  it('upload-cut keeps what came, so that the upload can go on', async () => {
+  it('upload-cut keeps received bytes, so that the upload can go on', async () => {
     const { emulator } = await start();
     emulator.inject({ fault: 'upload-cut' });
     const command = (url: string, name: string, offset = 0, body: string | null = null) =>
@@ -38,7 +38,7 @@ describe('a fault of an upload', () => {
     expect(await done.json()).toMatchObject({ file: { sizeBytes: '10', state: 'ACTIVE' } });
   });
 
-  it('file-failed shows once the file has been processed, and forbids its use', async () => {
+  it('file-failed shows after processing, and forbids use of the file', async () => {
     let now = 0;
     const clock = { now: () => now, setTimeout: () => undefined, clearTimeout: () => undefined };
     const { emulator, ai } = await start({ fileProcessingMs: 5000, clock });
@@ -55,7 +55,7 @@ describe('a fault of an upload', () => {
     expect((await ai.files.upload({ file: clip() })).state).toBe('PROCESSING');
   });
 
-  it.each(['overloaded', 'internal', 'rate-limit'] as const)('may be %s, as of any call', async (fault) => {
+  it.each(['overloaded', 'internal', 'rate-limit'] as const)('include %s, as for any call', async (fault) => {
     const { emulator, ai } = await start();
     emulator.inject({ fault, operation: 'upload', times: 9 });
     expect(await statusOf(ai.files.upload({ file: clip() }))).toBeGreaterThanOrEqual(429);

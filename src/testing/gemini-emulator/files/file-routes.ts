@@ -23,8 +23,8 @@ export async function files(exchange: Exchange, send: SendJson, store: FileStore
 }
 
 /**
- * Answers the resumable upload protocol: `start`, then `upload` with an offset, as often as it takes,
- * `finalize` with the last one; `query` after a break, `cancel`.
+ * Answers the resumable upload protocol: `start`, then `upload` with an offset any number of times,
+ * `finalize` with the last one; `query` after an interruption, `cancel`.
  */
 export async function upload(
   exchange: Exchange,

@@ -28,7 +28,7 @@ describe('files', () => {
     expect(await statusOf(ai.files.get({ name }))).toBe(403);
   });
 
-  it('belong to the project of the key, which any of its keys may use', async () => {
+  it('belong to the project of the key and work with all its keys', async () => {
     const { client } = await start(twoProjects);
     const file = await client('key-a1').files.upload({ file: clip() });
     const use = (key: string) =>
@@ -59,7 +59,7 @@ describe('files', () => {
     expect(await statusOf(ai.files.get({ name }))).toBe(403);
   });
 
-  it('can be resumed where an upload broke off, and refuse any other offset', async () => {
+  it('can be resumed at the offset received so far, and at no other', async () => {
     const { emulator } = await start();
     const begun = await fetch(`${emulator.url}/upload/v1beta/files`, {
       method: 'POST',

@@ -14,7 +14,7 @@ export interface WireFile {
   readonly createTime: string;
   readonly updateTime: string;
   readonly expirationTime: string;
-  /** Base64 of the hex digest, as Gemini gives it. */
+  /** Base64 of the hex digest, as in Gemini's replies. */
   readonly sha256Hash: string;
   readonly uri: string;
   readonly state: 'PROCESSING' | 'ACTIVE' | 'FAILED';
@@ -44,7 +44,7 @@ interface Upload {
   readonly mimeType: string;
   readonly chunks: Buffer[];
   receivedBytes: number;
-  /** What is to go wrong with it. */
+  /** The injected fault. */
   fault: UploadFaultName | undefined;
 }
 
@@ -69,19 +69,19 @@ export class FileStore {
     this.#nextId = options.nextId;
   }
 
-  /** Begins a resumable upload and gives its id. */
+  /** Begins a resumable upload and returns its id. */
   begin(upload: Pick<Upload, 'project' | 'displayName' | 'mimeType' | 'fault'>): string {
     const id = this.#nextId();
     this.#uploads.set(id, { ...upload, chunks: [], receivedBytes: 0 });
     return id;
   }
 
-  /** How many bytes of an upload have arrived; `undefined` for an unknown upload. */
+  /** Bytes of an upload that have arrived; `undefined` for an unknown upload. */
   receivedBytes(uploadId: string): number | undefined {
     return this.#uploads.get(uploadId)?.receivedBytes;
   }
 
-  /** Takes the next bytes; `false` when the upload is unknown or the offset is not where it stands. */
+  /** Appends bytes. Returns false if the upload is unknown or the offset is wrong. */
   append(uploadId: string, offset: number, bytes: Buffer): boolean {
     const upload = this.#uploads.get(uploadId);
     if (upload?.receivedBytes !== offset) return false;
@@ -90,7 +90,7 @@ export class FileStore {
     return true;
   }
 
-  /** Whether the connection is to be cut that brings the bytes of this upload: once. */
+  /** Whether to cut the connection that carries bytes of this upload. True once per fault. */
   takeCut(uploadId: string): boolean {
     const upload = this.#uploads.get(uploadId);
     if (upload?.fault !== 'upload-cut') return false;
@@ -125,7 +125,7 @@ export class FileStore {
     return this.#describe(file);
   }
 
-  /** The file, or the 403 that Gemini gives for a file of another project and for none alike. */
+  /** The file, or the 403 that Gemini returns both for a missing file and for one of another project. */
   get(id: string, project: string): WireFile | WireErrorBody {
     const file = this.#owned(id, project);
     return file ? this.#describe(file) : fileNotYours(id);
@@ -143,7 +143,7 @@ export class FileStore {
     return undefined;
   }
 
-  /** Why a prompt may not refer to this file; `undefined` when it may, or is not a file of this service. */
+  /** Why a prompt may not refer to this file; `undefined` if it may, or if it is no file of the emulator. */
   refuse(uri: string, project: string): WireErrorBody | undefined {
     const id = /\/files\/([^/?#]+)$/.exec(uri)?.[1];
     if (id === undefined) return undefined;

@@ -3,7 +3,7 @@ import type { WireContent, WireGenerateRequest, WirePart } from '../wire/message
 
 const firstLine = 'This is the Gemini emulator of multimodal-chat, not Gemini: no model has read this.';
 
-/** Describes what truly arrived, so that a demo without a key still shows the real pipeline. */
+/** Describes what arrived, so that a demo without a key still shows the real pipeline. */
 export function describeCall(call: RecordedCall): string {
   const { contents } = call;
   const lines = [firstLine];
@@ -20,7 +20,7 @@ export function describeCall(call: RecordedCall): string {
   return wantsJson ? JSON.stringify({ emulator: true, description: lines }) : lines.join('\n');
 }
 
-/** Texts beside the prompt that label no media, such as turns that were recalled. */
+/** Texts beside the prompt that are not labels of media, such as recalled turns. */
 function otherTexts(content: WireContent | undefined, prompt: string | undefined): string[] {
   const parts = content?.parts ?? [];
   return parts.flatMap((part, index) =>
@@ -28,7 +28,7 @@ function otherTexts(content: WireContent | undefined, prompt: string | undefined
   );
 }
 
-/** The last text that is not the label of the picture behind it. */
+/** The last text that is not the label of the media after it. */
 function promptOf(content: WireContent | undefined): string | undefined {
   const parts = content?.parts ?? [];
   return parts.filter((part, index) => part.text !== undefined && !isMedia(parts[index + 1])).at(-1)?.text;

@@ -8,7 +8,7 @@ import type {
 } from '../wire/messages.js';
 import { charactersPerToken, countTextTokens, type InputTokens } from '../wire/token-count.js';
 
-/** What the answer to one call is made from. */
+/** Everything that determines the answer to a call. */
 export interface AnswerPlan {
   readonly text: string;
   readonly request: WireGenerateRequest;
@@ -26,7 +26,7 @@ const thoughts = [
 
 const bigChunkCharacters = 10 * 1024 * 1024;
 
-/** The answer as Gemini streams it: one message per chunk, the last one with the finish reason. */
+/** The answer as Gemini streams it: one response per chunk, the last one with the finish reason. */
 export function planAnswer(plan: AnswerPlan): WireResponse[] {
   const { fault, request } = plan;
   const identity = { modelVersion: plan.model, responseId: plan.responseId };
@@ -59,7 +59,7 @@ export function planAnswer(plan: AnswerPlan): WireResponse[] {
     thoughtTokens += countTextTokens(thought);
     pushPart({ text: thought, thought: true });
   }
-  // Recordings end a recitation and a run of thoughts alone with a candidate that has no content.
+  // In recordings, a recitation and an answer of thoughts alone end with a candidate without content.
   const bare = fault === 'thoughts-only' || fault === 'recitation';
   const pieces = fault === 'thoughts-only' ? [] : cutText(text, fault === 'big-chunk' ? 1 : plan.chunks);
   pieces.forEach((piece, index) => {
@@ -78,7 +78,7 @@ export function planAnswer(plan: AnswerPlan): WireResponse[] {
   return responses;
 }
 
-/** The same answer in one message, as `generateContent` gives it. */
+/** The same answer in one response, as `generateContent` returns it. */
 export function joinAnswer(responses: readonly WireResponse[]): WireResponse {
   const last = responses.at(-1) ?? {};
   const candidate = last.candidates?.[0];
@@ -120,7 +120,7 @@ function limitText({ text, request, fault }: AnswerPlan): {
 const repeatTo = (text: string, characters: number) =>
   `${text}\n`.repeat(Math.ceil(characters / (text.length + 1))).slice(0, characters);
 
-/** Cuts a text before spaces into at most `count` pieces of about the same length. */
+/** Splits a text before spaces into at most `count` pieces of similar length. */
 function cutText(text: string, count: number): string[] {
   const pieces: string[] = [];
   let from = 0;

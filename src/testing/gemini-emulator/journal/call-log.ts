@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type { Clock } from '../../../core/clock.js';
 import type { RecordedCall } from './recorded-call.js';
 
-/** Keeps the journal, and knows which calls are still being answered. */
+/** Keeps the journal and tracks the calls that are being answered. */
 export class CallLog {
   readonly calls: RecordedCall[] = [];
   readonly #keepsCalls: boolean;
@@ -16,7 +16,7 @@ export class CallLog {
     this.#keepsCalls = keepsCalls;
   }
 
-  /** Enters a call and keeps its entry up to date until its connection is done with it. */
+  /** Adds a call and updates its entry until its connection has closed. */
   enter(call: RecordedCall, response: ServerResponse): OpenCall {
     const open = new OpenCall(response);
     if (this.#keepsCalls) this.calls.push(call);
@@ -42,7 +42,7 @@ export class CallLog {
     return this.#when(() => this.#open.size === 0);
   }
 
-  /** Gives up whatever is still being answered. */
+  /** Cuts the connections of all calls that are being answered. */
   cutAll(): void {
     for (const open of this.#open) open.cut();
   }
@@ -75,7 +75,7 @@ export class OpenCall {
     this.#response = response;
   }
 
-  /** Aborts when the client hangs up or the emulator cuts. Made on demand, since most calls never wait. */
+  /** Aborts when the connection ends early. Created on demand, since most calls never wait. */
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
@@ -89,14 +89,14 @@ export class OpenCall {
     this.#controller?.abort(reason);
   }
 
-  /** Like `cut`, but the client learns of it by a reset. */
+  /** Like `cut`, but the client sees a reset. */
   reset(): void {
     this.wasCut = true;
     this.abort(new Error('The emulator reset the connection.'));
     this.#response.req.socket.resetAndDestroy();
   }
 
-  /** Cuts the connection on the emulator's own account; the client is not to blame. */
+  /** Cuts the connection. The journal does not count this as a client that hung up. */
   cut(): void {
     this.wasCut = true;
     this.abort(new Error('The emulator cut the connection.'));

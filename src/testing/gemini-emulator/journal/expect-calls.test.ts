@@ -29,7 +29,7 @@ function messageOf(assertion: () => unknown): string {
 }
 
 describe('expectCalls', () => {
-  it('gives the calls that have all that the filter names, oldest first', async () => {
+  it('returns the calls that match the whole filter, oldest first', async () => {
     const emulator = await emulatorWithCalls();
     expect(emulator.expectCalls({}, 4)).toEqual(emulator.journal);
     expect(emulator.expectCalls().length).toBe(4);
@@ -40,7 +40,7 @@ describe('expectCalls', () => {
     expect(emulator.expectCalls({ where: ({ texts }) => texts.includes('from key-a1') }, 1)).toHaveLength(1);
   });
 
-  it('takes a range whose ends count', async () => {
+  it('accepts an inclusive range', async () => {
     const emulator = await emulatorWithCalls();
     emulator.expectCalls({ operation: 'generate' }, { min: 3, max: 3 });
     emulator.expectCalls({ status: 418 }, { max: 0 });
@@ -52,7 +52,7 @@ describe('expectCalls', () => {
     );
   });
 
-  it('prints the journal when it fails, and marks what matched', async () => {
+  it('prints the journal on failure, and marks the matches', async () => {
     const emulator = await emulatorWithCalls();
     const message = messageOf(() => emulator.expectCalls({ project: 'beta', status: 503 }, 2));
     expect(message.replace(/\d+ ms/g, '5 ms')).toBe(
@@ -67,7 +67,7 @@ describe('expectCalls', () => {
     );
   });
 
-  it('says that the journal is empty, and leaves out the beginning of a long one', async () => {
+  it('reports an empty journal, and omits the beginning of a long one', async () => {
     const { emulator } = await start();
     expect(messageOf(() => emulator.expectCalls())).toBe(
       'Expected at least 1 call, but there were none.\nThe journal is empty.',
@@ -80,7 +80,7 @@ describe('expectCalls', () => {
     expect(lines).toHaveLength(3 + 40);
   });
 
-  it('tells calls that are still being answered, or whose client hung up', async () => {
+  it('shows calls that are being answered, or whose client hung up', async () => {
     const { emulator, ai } = await start({ firstChunkDelayMs: 60_000 });
     const controller = new AbortController();
     const call = statusOf(
@@ -95,7 +95,7 @@ describe('expectCalls', () => {
     emulator.expectCalls({ aborted: true }, 1);
   });
 
-  it('prints no key that could be a real one', async () => {
+  it('masks keys that could be real ones', async () => {
     const { emulator } = await start();
     const key = 'AIzaSyReal-looking-0123456789w2Do';
     await fetch(`${emulator.url}/v1/models?key=${key}`);

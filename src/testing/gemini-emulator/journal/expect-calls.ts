@@ -1,7 +1,7 @@
 import { AssertionError } from 'node:assert';
 import type { RecordedCall } from './recorded-call.js';
 
-/** Which calls are meant: those that have all that is given here. An empty filter means every call. */
+/** Selects the calls that match every given field. An empty filter selects all calls. */
 export interface CallFilter
   extends Partial<
     Pick<
@@ -19,14 +19,14 @@ export interface CallFilter
       | 'path'
     >
   > {
-  /** Whatever else a call must fulfil, such as `(call) => call.images.length === 8`. */
+  /** A further condition, such as `(call) => call.images.length === 8`. */
   readonly where?: ((call: RecordedCall) => boolean) | undefined;
 }
 
-/** How many calls are right: exactly so many, or a range whose ends both count. */
+/** The expected number of calls: an exact one, or an inclusive range. */
 export type CallCount = number | { readonly min?: number | undefined; readonly max?: number | undefined };
 
-/** Beyond this a journal is printed without its beginning. */
+/** Longer journals are printed without their beginning. */
 const longestPrinted = 40;
 
 const matches = (call: RecordedCall, { where, ...wanted }: CallFilter) =>
@@ -50,12 +50,12 @@ function describeCount(count: CallCount): string {
   return min === 0 ? `at most ${max} calls` : `${min} to ${max} calls`;
 }
 
-/** A journal ends in the logs of test runs, where no key may be, not even one that was tried out here. */
+/** Journals end up in the logs of test runs, which must hold no key. */
 const maskKey = (key: string) => (key.length < 12 ? key : `...${key.slice(-4)}`);
 
 function describeCall(call: RecordedCall): string {
   const { method, path, key, keyInUrl, project, fault, startedAt, endedAt } = call;
-  const who = [
+  const caller = [
     key === '' ? 'no key' : `key ${maskKey(key)}${keyInUrl ? ' in the URL' : ''}`,
     ...(project === undefined || project === '' || project === key ? [] : [`project ${project}`]),
   ];
@@ -64,7 +64,7 @@ function describeCall(call: RecordedCall): string {
     endedAt === undefined
       ? 'is still being answered'
       : `${status} after ${endedAt - startedAt} ms${call.aborted ? ', the client hung up' : ''}`;
-  return `${method} ${path} (${who.join(', ')}) -> ${end}${fault === undefined ? '' : `, fault ${fault}`}`;
+  return `${method} ${path} (${caller.join(', ')}) -> ${end}${fault === undefined ? '' : `, fault ${fault}`}`;
 }
 
 function printJournal(calls: readonly RecordedCall[], found: readonly RecordedCall[]): string {
@@ -78,9 +78,9 @@ function printJournal(calls: readonly RecordedCall[], found: readonly RecordedCa
 }
 
 /**
- * The calls that match.
+ * Returns the calls that match.
  *
- * @throws AssertionError with the whole journal in its message when there are not as many as expected.
+ * @throws AssertionError with the journal in its message if their number is not as expected.
  */
 export function expectCalls(
   calls: readonly RecordedCall[],

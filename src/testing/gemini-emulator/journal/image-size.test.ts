@@ -18,7 +18,7 @@ describe('readImageSize', () => {
     expect(readImageSize(await encode().toBuffer())).toEqual({ width: 37, height: 21 });
   });
 
-  it('knows nothing else, however short or broken', async () => {
+  it('returns undefined for anything else, short or corrupt input included', async () => {
     expect(readImageSize(Buffer.from('plain text of some length, no picture'))).toBeUndefined();
     const whole = await picture().flatten().jpeg().toBuffer();
     for (let bytes = 0; bytes < 40; bytes++)

@@ -11,8 +11,8 @@ const textOf = async (stream: AsyncIterable<{ text: string | undefined }>) => {
   return text;
 };
 
-describe('its description of a call', () => {
-  it('says who answers, and shows prompt, turns, system instruction, pictures, sounds and files', async () => {
+describe('the description of a call', () => {
+  it('names the emulator, and shows prompt, turns, system instruction, pictures, sounds and files', async () => {
     const { ai } = await start();
     const picture = async (width: number, height: number) => ({
       inlineData: {
@@ -94,13 +94,13 @@ describe('the journal', () => {
     expect(call?.endedAt).toBeGreaterThanOrEqual(call?.startedAt ?? Number.POSITIVE_INFINITY);
   });
 
-  it('tells a key in the URL', async () => {
+  it('records a key in the URL', async () => {
     const { emulator } = await start();
     await fetch(`${emulator.url}/v1/models?key=visible`);
     expect(emulator.journal).toMatchObject([{ key: 'visible', keyInUrl: true, status: 200 }]);
   });
 
-  it('tells that the client hung up', async () => {
+  it('records that the client hung up', async () => {
     const { emulator, ai } = await start({ firstChunkDelayMs: 60_000 });
     const controller = new AbortController();
     const call = ai.models.generateContent({
@@ -116,7 +116,7 @@ describe('the journal', () => {
     await expect(call).rejects.toThrow();
   });
 
-  it('stays empty when it is off, while everything else works', async () => {
+  it('stays empty if it is off', async () => {
     const { emulator, ai } = await start({ journal: false, answer: (call) => `You said ${call.texts[0]}` });
     expect((await ai.models.generateContent({ model, contents: 'hello' })).text).toBe('You said hello');
     expect(emulator.journal).toEqual([]);

@@ -2,7 +2,7 @@ import type { WireContent, WireGenerateRequest, WirePart } from '../wire/message
 import { byteLengthOfBase64 } from '../wire/token-count.js';
 import { type ImageSize, readImageSize } from './image-size.js';
 
-/** What a client asked for. */
+/** The kind of call, by its path. */
 export type GeminiOperation =
   | 'generate'
   | 'embed'
@@ -12,42 +12,42 @@ export type GeminiOperation =
   | 'files'
   | 'unknown';
 
-/** A picture as it arrived. */
+/** An inline picture of a request. */
 export interface RecordedImage {
   readonly mimeType: string;
-  /** In pixels; 0 when the header could not be read. */
+  /** In pixels; 0 if the header could not be read. */
   readonly width: number;
-  /** In pixels; 0 when the header could not be read. */
+  /** In pixels; 0 if the header could not be read. */
   readonly height: number;
-  /** How many bytes. */
+  /** Size in bytes. */
   readonly bytes: number;
   readonly data: Buffer;
   /** The text part just before it, such as `clip.mp4, frame at 0:03.5`. */
   readonly label: string | undefined;
 }
 
-/** One call that the emulator received, as it stands now: a call that is being answered has no end yet. */
+/** One call that the emulator received. It is updated until its connection has closed. */
 export class RecordedCall {
   readonly method: string;
   /** Without the query. */
   readonly path: string;
   readonly operation: GeminiOperation;
-  /** Without `models/`; empty where the call names none. */
+  /** Without `models/`; empty if the call names none. */
   readonly model: string;
-  /** Empty when none was sent. */
+  /** Empty if none was sent. */
   readonly key: string;
-  /** Whether the key came as `?key=`, where it ends in logs, instead of in `x-goog-api-key`. */
+  /** Whether the key came as `?key=`, which ends up in logs, instead of in `x-goog-api-key`. */
   readonly keyInUrl: boolean;
   readonly stream: boolean;
-  /** The parsed JSON body; `undefined` when there was none. */
+  /** The parsed JSON body; `undefined` if there was none. */
   readonly body: unknown;
   /** Milliseconds since the epoch, by the emulator's clock. */
   readonly startedAt: number;
-  /** The HTTP status of the reply; 0 while there is none, or when the connection was cut before. */
+  /** HTTP status of the reply; 0 while there is none, and if the connection was cut before. */
   status = 0;
   /** Whether the client hung up before the end of the reply. */
   aborted = false;
-  /** The fault that struck. */
+  /** The fault that was injected into it. */
   fault: string | undefined;
   /** The project that the key belongs to. */
   project: string | undefined;
@@ -109,10 +109,10 @@ function readImages(content: WireContent): RecordedImage[] {
   });
 }
 
-/** What is inline in a part, with as little decoding as its size takes. */
+/** Size of a part's inline data, decoding no more than an image header. */
 export function describeInlineData(part: WirePart): { bytes: number; size: ImageSize | undefined } {
   const data = part.inlineData?.data ?? '';
-  // An EXIF block ahead of the size may take 64 kB, hence the generous look.
+  // An EXIF block of up to 64 kB may precede the size.
   const head = Buffer.from(data.slice(0, 131_072), 'base64');
   return { bytes: byteLengthOfBase64(data), size: readImageSize(head) };
 }

@@ -9,8 +9,8 @@ const losAngeles = new Intl.DateTimeFormat('en-US', {
 let known = { quarter: Number.NaN, day: '' };
 
 /**
- * The calendar day in Los Angeles, by which Gemini counts its quotas per day. Time zones change on
- * quarter hours, so one look-up serves for a quarter.
+ * The calendar day in Los Angeles, by which Gemini counts quotas per day. Written independently of the key
+ * pool's own, which it helps to test. Time zones change on quarter hours, so a look-up is kept that long.
  */
 export function pacificDay(nowMs: number): string {
   const quarter = Math.floor(nowMs / 900_000);

@@ -14,13 +14,13 @@ function createUnit(window: QuotaWindow, limits: EmulatedLimits) {
 }
 
 describe.each(windows)('a %s window', (window) => {
-  it('admits as many requests as the limit says, then refuses', () => {
+  it('admits requests up to the limit, then refuses', () => {
     const charge = createUnit(window, { rpm: 3 });
     const admitted = [1, 2, 3, 4].map(() => charge(start).length === 0);
     expect(admitted).toEqual([true, true, true, false]);
   });
 
-  it('admits exactly at the time that it advises, and not before', () => {
+  it('admits exactly after the delay that it advises', () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 1, max: 20 }),
@@ -43,7 +43,7 @@ describe.each(windows)('a %s window', (window) => {
     );
   });
 
-  it('counts input tokens apart from requests, and names what is exceeded', () => {
+  it('counts input tokens and requests separately, and names the exceeded quota', () => {
     const charge = createUnit(window, { rpm: 2, tpm: 100 });
     expect(charge(start, 90)).toEqual([]);
     expect(charge(start, 20)).toMatchObject([{ quota: 'tpm', limit: 100 }]);
@@ -51,7 +51,7 @@ describe.each(windows)('a %s window', (window) => {
     expect(charge(start, 1)).toMatchObject([{ quota: 'rpm' }, { quota: 'tpm' }]);
   });
 
-  it('never admits a request above the limit, yet advises a delay as Gemini does', () => {
+  it('never admits a request above the limit, but advises a delay as Gemini does', () => {
     const charge = createUnit(window, { tpm: 100 });
     const [violation] = charge(start, 101);
     expect(violation).toMatchObject({ quota: 'tpm', waitMs: 30_000 });
@@ -71,7 +71,7 @@ describe.each(windows)('a %s window', (window) => {
   });
 });
 
-describe('what tells the windows apart', () => {
+describe('the kinds of window', () => {
   const admittedAfter = (window: QuotaWindow, waitMs: number) => {
     const charge = createUnit(window, { rpm: 60 });
     for (let request = 0; request < 60; request++) charge(start);
@@ -106,7 +106,7 @@ describe('the quota per day', () => {
     expect(charge(Date.parse(midnight))).toEqual([]);
   });
 
-  it('advises a short delay, which is of no use', () => {
+  it('advises a misleading short delay, as Gemini does', () => {
     const charge = createUnit('sliding', { rpd: 0 });
     expect(charge(start)[0]?.waitMs).toBe(30_000);
   });

@@ -9,7 +9,7 @@ export interface QuotaViolation {
   readonly waitMs: number;
 }
 
-/** Keeps what each project has spent on each model. */
+/** Tracks what each project has spent on each model. */
 export class QuotaLedger {
   readonly #window: QuotaWindow;
   readonly #usages = new Map<string, ProjectModelUsage | undefined>();
@@ -37,7 +37,7 @@ export class QuotaLedger {
   }
 }
 
-/** The limits of a project on one model; `undefined` when it has none. */
+/** The limits of a project on one model; `undefined` if it has none. */
 function limitsOf(project: EmulatedProject, model: string): EmulatedLimits | undefined {
   const { limits } = project;
   if (!limits) return undefined;
@@ -91,6 +91,6 @@ class ProjectModelUsage {
 
 const untilNextMinuteMs = (nowMs: number) => 60_000 - (nowMs % 60_000);
 
-/** Gemini advises a delay even where none helps (a limit of 0, a request above the limit). */
+/** Gemini advises a delay even if none helps (a limit of 0, a request above the limit). */
 const advised = (waitMs: number, nowMs: number) =>
   Number.isFinite(waitMs) ? waitMs : untilNextMinuteMs(nowMs);

@@ -4,9 +4,9 @@
  */
 export type QuotaWindow = 'sliding' | 'fixed' | 'bucket';
 
-/** Counts what was spent in a minute. */
+/** Counts what was spent within a minute. */
 export interface MinuteCounter {
-  /** How long until `amount` fits, in milliseconds; 0 when it fits now, `Infinity` when it never will. */
+  /** Milliseconds until `amount` fits; 0 if it fits now, `Infinity` if it never will. */
   waitMs(amount: number, nowMs: number): number;
   spend(amount: number, nowMs: number): void;
 }

@@ -97,20 +97,20 @@ describe('an emulated error', () => {
     }
   });
 
-  it('cuts the advised delay to whole seconds but tells all of it in the sentence', async () => {
+  it('truncates the advised delay to whole seconds, but not in the message', async () => {
     const body = (await (await ask({ fault: 'rate-limit', delayMs: 1999 })).json()) as RateLimitBody;
     expect(detailOf(body, 'RetryInfo')).toMatchObject({ retryDelay: '1s' });
     expect(body.error.message).toMatch(/Please retry in 1\.999000000s\.$/);
   });
 
-  it('names every quota with limit 0 when a model may not be used at all', async () => {
+  it('names every quota with limit 0 if a model may not be used at all', async () => {
     const body = (await (await ask({ fault: 'no-quota' })).json()) as RateLimitBody;
     const recorded = recording('429_limit_zero_free_tier').body as RateLimitBody;
     const limits = (text: string) => text.match(/metric: \S+ limit: 0/g);
     expect(limits(body.error.message)).toEqual(limits(recorded.error.message));
   });
 
-  it('labels a 429 on an event stream as one, though it is JSON, and gives no Retry-After', async () => {
+  it('has content type text/event-stream on an event stream, and no Retry-After', async () => {
     const response = await ask({ fault: 'rate-limit' }, 'streamGenerateContent', '?alt=sse');
     const recorded = recording('headers_429_stream').body as Record<string, string>;
     expect(response.status).toBe(429);

@@ -1,9 +1,7 @@
 import type { QuotaViolation } from '../quota/quota-ledger.js';
 import type { WireErrorBody } from './messages.js';
 
-/**
- * The error bodies as Gemini writes them; a test holds them to recordings of real replies.
- */
+/** Error bodies as Gemini writes them; a test compares them with recordings of real replies. */
 
 const service = 'generativelanguage.googleapis.com';
 const rateLimitsUrl = 'https://ai.google.dev/gemini-api/docs/rate-limits';
@@ -31,7 +29,7 @@ const localized = (message: string) => ({ '@type': type('LocalizedMessage'), loc
 export const invalidArgument = (message = 'Request contains an invalid argument.') =>
   errorBody(400, 'INVALID_ARGUMENT', message);
 
-/** Google echoes the key in clear, as this does: a client must scrub it. */
+/** Echoes the key in clear, as Google does: a client must scrub it. */
 export function badKey(key: string): WireErrorBody {
   const message = 'API key not valid. Please pass a valid API key.';
   return errorBody(400, 'INVALID_ARGUMENT', message, [
@@ -67,7 +65,7 @@ export function restrictedKey(projectNumber: string, method: string): WireErrorB
 export const leakedKey = () =>
   errorBody(403, 'PERMISSION_DENIED', 'Your API key was reported as leaked. Please use another API key.');
 
-/** Google echoes the key in clear three times, as this does. */
+/** Echoes the key in clear, as Google does. */
 export function suspended(key: string, projectNumber: string): WireErrorBody {
   const message = `Permission denied: Consumer 'api_key:${key}' has been suspended.`;
   return errorBody(403, 'PERMISSION_DENIED', message, [
@@ -168,8 +166,8 @@ function quotaNames(
 }
 
 /**
- * A 429 with everything that Gemini tells: metric, quota id, dimensions, the limit itself, and a delay
- * that is exact in the sentence but cut to whole seconds in `RetryInfo`.
+ * A 429 with all details of Gemini's: metric, quota id, dimensions, the limit itself, and a delay that is
+ * exact in the message but truncated to whole seconds in `RetryInfo`.
  */
 export function quotaExceeded(
   violations: readonly QuotaViolation[],

@@ -53,7 +53,7 @@ export interface WireUsage {
   readonly promptTokensDetails: readonly { readonly modality: string; readonly tokenCount: number }[];
 }
 
-/** One event of a stream, or the whole of a reply that is not streamed. */
+/** One event of a stream, or a whole reply that is not streamed. */
 export interface WireResponse {
   readonly candidates?: readonly {
     readonly content?: WireContent;

@@ -35,7 +35,7 @@ export interface InputTokens {
   readonly byModality: readonly { readonly modality: string; readonly tokenCount: number }[];
 }
 
-/** Counts what a request costs to read, in the way that Gemini documents. */
+/** Input tokens of a request, counted as Gemini documents. */
 export function countInputTokens(request: WireGenerateRequest, model: string): InputTokens {
   const sums = new Map<string, number>();
   const resolution = request.generationConfig?.mediaResolution;
