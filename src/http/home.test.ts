@@ -11,7 +11,7 @@ describe('the page', () => {
     [browser, 'text/html; charset=utf-8'],
     ['*/*', 'application/json; charset=utf-8'],
     ['application/json', 'application/json; charset=utf-8'],
-  ])('is for those who prefer HTML: %s', async (accept, type) => {
+  ])('is sent to clients that prefer HTML: %s', async (accept, type) => {
     const response = await createHandler(fakeChat(), { page })(
       new Request(url('/'), { headers: { accept } }),
     );

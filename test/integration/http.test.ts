@@ -111,6 +111,9 @@ describe('the HTTP API, end to end', () => {
       'What is the main action?',
       'And what came before that?',
     ]);
+    for (const { messages } of history.turns)
+      expect(messages.map(({ role }: { role: string }) => role)).toEqual(['user', 'assistant']);
+    expect(JSON.stringify(history)).not.toMatch(/signature/i);
     expect(await (await fetch(`${url}/sessions/c1`, { method: 'DELETE' })).json()).toMatchObject({
       deleted: 4,
     });
@@ -131,7 +134,7 @@ describe('the HTTP API, end to end', () => {
     const shown = await fetch(ready.media.frames[0].data);
     expect(await readPattern(new Uint8Array(await shown.arrayBuffer()))).toBe(7);
     const text = named.flatMap(({ event, data }) => (event === 'text' ? [data.text] : [])).join('');
-    expect(named.at(-1)?.data).toMatchObject({ response: text, session_id: 'c1', remembered: true });
+    expect(named.at(-1)?.data).toMatchObject({ response: text, session_id: 'c1', stored: true });
     await nothingIsLeft();
   });
 

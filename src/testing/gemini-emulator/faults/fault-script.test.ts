@@ -23,8 +23,8 @@ describe('FaultScript', () => {
         startedAt: 0,
         ...fields,
       });
-    const struck = [{}, { key: 'other' }, { model: 'other' }, { operation: 'embed' }];
-    expect(struck.map((fields) => script.take(call(fields))?.fault)).toEqual([
+    const fields = [{}, { key: 'other' }, { model: 'other' }, { operation: 'embed' }];
+    expect(fields.map((each) => script.take(call(each))?.fault)).toEqual([
       undefined,
       'overloaded',
       'internal',

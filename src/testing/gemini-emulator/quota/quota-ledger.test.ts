@@ -99,7 +99,7 @@ describe('the quota per day', () => {
     ['in summer', '2026-07-02T06:59:59Z', '2026-07-02T07:00:00Z'],
     ['on the day that has 23 hours', '2026-03-09T06:59:59Z', '2026-03-09T07:00:00Z'],
     ['on the day that has 25 hours', '2026-11-02T07:59:59Z', '2026-11-02T08:00:00Z'],
-  ])('begins anew at midnight in Los Angeles %s', (_, before, midnight) => {
+  ])('restarts at midnight in Los Angeles %s', (_, before, midnight) => {
     const charge = createUnit('sliding', { rpd: 1 });
     expect(charge(Date.parse(before) - 3_600_000)).toEqual([]);
     expect(charge(Date.parse(before))).toMatchObject([{ quota: 'rpd', limit: 1 }]);
