@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startGeminiEmulator } from 'multimodal-chat/testing';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ServerProcess } from '../integration/server-process.js';
@@ -285,13 +286,28 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
   });
 
   it('stops an answer with Escape, and the server stops too', async () => {
-    const page = await openPage();
+    // Slow enough that the answer is never complete before Escape, however busy the machine.
+    const emulator = await startGeminiEmulator({ chunkDelayMs: 30_000 });
+    const { path, remove: removeSlow } = await makeServerDirectory();
+    const slow = await startServer(path, {
+      GEMINI_API_KEY: 'slow-key-0001',
+      GOOGLE_GEMINI_BASE_URL: emulator.url,
+    });
+    onTestFinished(async () => {
+      await slow.stop();
+      await emulator.close();
+      await removeSlow();
+    });
+    const page = await openPage({}, slow.url);
     await page.getByLabel('Message', { exact: true }).fill('A long story');
     await page.keyboard.press('Enter');
+    await page.locator('.answer.is-streaming').waitFor();
     await page.getByRole('button', { name: 'Stop the answer' }).waitFor();
     await page.keyboard.press('Escape');
     expect(await page.locator('.problem p').textContent()).toBe('Stopped. This exchange is not remembered.');
-    await server.shows('status=499');
+    await slow.shows('status=499');
+    await emulator.whenIdle();
+    emulator.expectCalls({ operation: 'generate', aborted: true }, 1);
   });
 
   it('accepts dropped and pasted files, and removes them again', async () => {

@@ -208,6 +208,10 @@ describe('the HTTP API, end to end', () => {
     await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
     await vi.waitFor(() => expect(emulator.journal[0]?.aborted).toBe(true));
     await vi.waitFor(nothingIsLeft);
+    await vi.waitFor(async () => {
+      const { calls } = await (await fetch(`${url}/stats`)).json();
+      expect(calls).toMatchObject({ total: 1, in_flight: 0, cancelled: 1, failed: 0 });
+    });
   });
 });
 
