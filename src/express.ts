@@ -1,5 +1,11 @@
-export type { ChatRouter, RouterOptions } from './http/chat-router.js';
+export type { ChatRouter } from './http/chat-router.js';
 export { chatRouter } from './http/chat-router.js';
-export type { Connection, HandlerOptions, Identity, Refusal } from './http/handler-options.js';
-export type { NodeRequest } from './http/node-exchange.js';
+export type {
+  Connection,
+  HandlerOptions,
+  Identity,
+  Refusal,
+  RouterOptions,
+} from './http/handler-options.js';
+export type { NodeRequest } from './http/node-messages.js';
 export type { ServedChat } from './http/served-chat.js';

@@ -17,6 +17,8 @@ export { type FakeAnswer, FakeChatModel, type FakeModelCall } from './testing/fa
 export { FakeEmbedder } from './testing/fake-embedder.js';
 export { FakeKeyPool, type FakeLease } from './testing/fake-key-pool.js';
 export { FakeMediaProcessor } from './testing/fake-media-processor.js';
+export { embedByHashing } from './testing/gemini-emulator/embed/hashed-embedding.js';
+export type { AnswerText } from './testing/gemini-emulator/emulated-api.js';
 export {
   type FaultName,
   type FaultRates,
@@ -25,23 +27,18 @@ export {
   type RawReply,
   type UploadFaultName,
   uploadFaultNames,
-} from './testing/gemini-emulator/faults.js';
+} from './testing/gemini-emulator/faults/faults.js';
 export { GeminiEmulator, startGeminiEmulator } from './testing/gemini-emulator/gemini-emulator.js';
-export { embedByHashing } from './testing/gemini-emulator/hashed-embedding.js';
-export type { CallCount, CallFilter } from './testing/gemini-emulator/journal.js';
-export type {
-  EmulatedLimits,
-  EmulatedProject,
-  GeminiEmulatorOptions,
-} from './testing/gemini-emulator/options.js';
-export type { QuotaWindow } from './testing/gemini-emulator/quota-window.js';
+export type { CallCount, CallFilter } from './testing/gemini-emulator/journal/expect-calls.js';
 export type {
   GeminiOperation,
   RecordedCall,
   RecordedImage,
-} from './testing/gemini-emulator/recorded-call.js';
-export type { AnswerText } from './testing/gemini-emulator/service.js';
-export type { WireContent, WireErrorBody, WirePart } from './testing/gemini-emulator/wire.js';
+} from './testing/gemini-emulator/journal/recorded-call.js';
+export type { GeminiEmulatorOptions } from './testing/gemini-emulator/options.js';
+export type { EmulatedLimits, EmulatedProject } from './testing/gemini-emulator/quota/emulated-project.js';
+export type { QuotaWindow } from './testing/gemini-emulator/quota/quota-window.js';
+export type { WireContent, WireErrorBody, WirePart } from './testing/gemini-emulator/wire/messages.js';
 export { InMemoryStore } from './testing/in-memory-store.js';
 export { makeFailure } from './testing/make-failure.js';
 export { VirtualClock } from './testing/virtual-clock.js';

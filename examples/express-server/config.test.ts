@@ -3,8 +3,8 @@ import { ConfigurationError } from 'multimodal-chat';
 import { describe, expect, it } from 'vitest';
 import { isLoopback, readSettings } from './config.js';
 
-describe('the settings of the example server', () => {
-  it('have a default each', () => {
+describe('readSettings', () => {
+  it('has a default for each setting', () => {
     expect(readSettings({})).toEqual({
       keys: [],
       model: undefined,
@@ -24,7 +24,7 @@ describe('the settings of the example server', () => {
     });
   });
 
-  it('take blank variables for unset, as a copied .env.example has them', () => {
+  it('treats blank variables as unset, as in a copied .env.example', () => {
     const blank = { PORT: '', HOST: '  ', GEMINI_API_KEY: '', REDIS_URL: '', API_TOKEN: ' ', CLIENT_RPM: '' };
     expect(readSettings(blank)).toEqual(readSettings({}));
   });
@@ -84,7 +84,7 @@ describe('the settings of the example server', () => {
     expect(() => readSettings(env)).toThrow(sentence);
   });
 
-  it('name every wrong variable at once, without its value', () => {
+  it('names every wrong variable at once, without its value', () => {
     expect(() => readSettings({ PORT: 'secret', MEMORY: 'disk' })).toThrow(
       /^The environment is not valid: PORT [^;]+; MEMORY [^;]+\.$/,
     );
@@ -102,7 +102,7 @@ describe('the settings of the example server', () => {
     expect(readSettings(env).warnings).toEqual([expect.stringMatching(sentence)]);
   });
 
-  it('do not doubt an open server that demands a good token', () => {
+  it('has no warning about an open server with a good token', () => {
     expect(readSettings({ HOST: '0.0.0.0', API_TOKEN: 'x'.repeat(32) }).warnings).toEqual([]);
   });
 });

@@ -5,9 +5,9 @@ import { z } from 'zod';
 export const logLevels = ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-/** What the environment says, checked and with every default filled in. */
+/** The settings of the environment, validated and with defaults. */
 export interface Settings {
-  /** Empty: answers come from the built-in emulator. */
+  /** If empty, the built-in emulator answers. */
   readonly keys: ReturnType<typeof keysFromEnv>;
   readonly model: string | undefined;
   readonly baseUrl: string | undefined;
@@ -21,21 +21,21 @@ export interface Settings {
     | {
         readonly kind: 'chroma';
         readonly url: string | undefined;
-        /** The file in which turns are safe before they are on the server. */
+        /** File that keeps turns until the server has stored them. */
         readonly outbox: string | undefined;
       };
-  /** Whether turns that are no longer sent verbatim are summarised. */
+  /** Whether turns that are no longer sent verbatim are summarized. */
   readonly summary: boolean;
   /** Absolute. */
   readonly dataDir: string;
-  /** Several servers with the same Redis share the quotas of their keys. */
+  /** Servers with the same Redis share the quotas of their keys. */
   readonly redisUrl: string | undefined;
   readonly apiToken: string | undefined;
   readonly allowedOrigins: readonly string[];
-  /** Requests a minute of one client. */
+  /** Requests per minute and client. */
   readonly clientRpm: number | undefined;
   readonly maxUploadBytes: number;
-  /** Sentences about settings that are valid but probably not meant. */
+  /** Sentences about valid settings that are probably not intended. */
   readonly warnings: readonly string[];
 }
 
@@ -43,7 +43,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 const bytesPerMegabyte = 1024 * 1024;
 
-/** Below this an API token can be guessed by trying. */
+/** Shorter API tokens can be guessed. */
 const shortestGoodToken = 16;
 
 const wholeNumber = (min: number, max: number, what: string) =>
@@ -103,14 +103,14 @@ const variables = z.object({
   MAX_UPLOAD_MB: wholeNumber(1, 2048, 'a whole number of megabytes from 1 to 2048').default(200),
 });
 
-/** Blank means unset, as in a `.env` file with the names filled in and the values left out. */
+/** Treats blank values as unset, as in a `.env` file with names but no values. */
 function withoutBlanks(env: Environment): Environment {
   const entries = Object.entries(env).map(([name, value]) => [name, value?.trim()] as const);
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== ''));
 }
 
 /**
- * Turns environment variables into settings.
+ * Reads the settings from environment variables.
  *
  * @throws ConfigurationError that names every variable that is wrong, without its value.
  */

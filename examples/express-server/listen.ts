@@ -3,13 +3,13 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { ConfigurationError } from 'multimodal-chat';
 
-/** Uploads over slow lines take their time; the reply has no limit here, the chat's time-outs hold. */
+/** Generous, for uploads over slow lines. Replies are limited by the chat's timeouts. */
 const receiveTimeoutMs = 15 * 60_000;
-/** Longer than a proxy keeps idle connections, else it would reuse one that is just closing. */
+/** Longer than proxies keep idle connections, so that they never reuse one that is closing. */
 const keepAliveTimeoutMs = 75_000;
 const headersTimeoutMs = 30_000;
 
-/** Addresses of a machine that has IPv4 only. */
+/** Error codes of `::1` on a machine with IPv4 only. */
 const missingAddressCodes = ['EADDRNOTAVAIL', 'EAFNOSUPPORT'];
 
 /** Listening sockets, handled as one server. */
@@ -17,14 +17,14 @@ export interface Listening {
   readonly port: number;
   /** Stops accepting; resolves when every connection has ended. */
   stop(): Promise<void>;
-  /** Ends whatever is still open. */
+  /** Cuts open connections. */
   cutOff(): void;
 }
 
 /**
  * Listens on `host`. `localhost` means 127.0.0.1 and ::1, because clients resolve it to either.
  *
- * @throws ConfigurationError when the port is taken, not allowed, or the host is not of this machine.
+ * @throws ConfigurationError if the port is taken or not allowed, or the host is not this machine's.
  */
 export async function listen(listener: RequestListener, host: string, port: number): Promise<Listening> {
   const hosts = host === 'localhost' ? ['127.0.0.1', '::1'] : [host.replace(/^\[(.*)\]$/, '$1')];
@@ -49,7 +49,7 @@ export async function listen(listener: RequestListener, host: string, port: numb
     port: boundPort,
     async stop() {
       const closed = servers.map((server) => new Promise((resolve) => server.close(resolve)));
-      // Connections that are kept alive after their last reply would hold the server open.
+      // Idle keep-alive connections would keep the server open.
       const sweep = setInterval(() => servers.forEach((server) => void server.closeIdleConnections()), 50);
       await Promise.all(closed).finally(() => clearInterval(sweep));
     },

@@ -22,7 +22,7 @@ function captureConsole(): { stdout: () => string; stderr: () => string } {
   return { stdout: capture('stdout'), stderr: capture('stderr') };
 }
 
-describe('the log of the example server', () => {
+describe('createLog', () => {
   it.each(logLevels)('writes %s and worse to file and console', async (level) => {
     const { stdout, stderr } = captureConsole();
     const file = join(await directory(), 'deep', 'chat.log');
@@ -48,7 +48,7 @@ describe('the log of the example server', () => {
     ]);
   });
 
-  it('writes no secret, also not inside errors and fields', async () => {
+  it('writes no secret, even inside errors and fields', async () => {
     const { stdout, stderr } = captureConsole();
     const file = join(await directory(), 'chat.log');
     const secret = 'AIza"quoted\\key-123456';
@@ -76,8 +76,8 @@ describe('the log of the example server', () => {
   });
 });
 
-describe('a line for people', () => {
-  it('has time, level, sentence and fields', () => {
+describe('formatLine', () => {
+  it('shows time, level, message and fields', () => {
     const line = {
       level: 'INFO',
       time: '2026-11-22T19:00:01.234Z',
@@ -102,8 +102,8 @@ describe('a line for people', () => {
   });
 });
 
-describe('the scrubber', () => {
-  it('replaces the longest secret first and leaves short ones alone', () => {
+describe('makeScrubber', () => {
+  it('replaces the longest secret first, and no short ones', () => {
     const scrub = makeScrubber(['secret-one', 'secret-one-and-more', 'abc']);
     expect(scrub('secret-one-and-more secret-one abc')).toBe('*** *** abc');
   });

@@ -20,7 +20,7 @@ const levelNames: Readonly<Record<string, LogLevel>> = Object.fromEntries(
   Object.entries(pinoLevels).map(([name, level]) => [level, name as LogLevel]),
 );
 
-const colours: Readonly<Record<LogLevel, number>> = {
+const colors: Readonly<Record<LogLevel, number>> = {
   DEBUG: 90,
   INFO: 36,
   WARNING: 33,
@@ -28,10 +28,10 @@ const colours: Readonly<Record<LogLevel, number>> = {
   CRITICAL: 35,
 };
 
-/** Shorter secrets would blot out ordinary words; nothing logs them on purpose either. */
+/** Scrubbing shorter secrets would replace parts of ordinary words. */
 const shortestScrubbed = 6;
 
-/** Replaces every secret by `***`, whatever it was that carried it into a log line. */
+/** Replaces every secret by `***`. */
 export function makeScrubber(secrets: readonly string[]): (text: string) => string {
   const patterns = [...new Set(secrets.flatMap((secret) => [secret, JSON.stringify(secret).slice(1, -1)]))]
     .filter((secret) => secret.length >= shortestScrubbed)
@@ -39,8 +39,8 @@ export function makeScrubber(secrets: readonly string[]): (text: string) => stri
   return (text) => patterns.reduce((scrubbed, secret) => scrubbed.replaceAll(secret, '***'), text);
 }
 
-/** Renders one JSON log line for people: time, level, sentence, then the fields. */
-export function formatLine(line: string, colour: boolean): string {
+/** Formats one JSON log line for people: time, level, message, fields. */
+export function formatLine(line: string, color: boolean): string {
   const { level, time, msg = '', err, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const name = level as LogLevel;
   const label = name.padEnd(8);
@@ -48,21 +48,21 @@ export function formatLine(line: string, colour: boolean): string {
     typeof value === 'string' && !/[\s"]/.test(value) ? `${key}=${value}` : `${key}=${JSON.stringify(value)}`,
   );
   const stack = err as { readonly stack?: string } | undefined;
-  const head = `${String(time).replace('T', ' ').slice(0, 19)} ${colour ? `\u001b[${colours[name]}m${label}\u001b[0m` : label}`;
+  const head = `${String(time).replace('T', ' ').slice(0, 19)} ${color ? `\u001b[${colors[name]}m${label}\u001b[0m` : label}`;
   return `${[head, msg, ...shown].join(' ')}\n${stack?.stack ? `${stack.stack}\n` : ''}`;
 }
 
-/** Console for people, warnings and worse on the error stream. */
+/** The console, with warnings and worse on the error stream. */
 function consoleStream(
   scrub: (text: string) => string,
   out: Writable,
   problems: Writable,
 ): DestinationStream {
-  const colour = process.stdout.isTTY === true && !process.env.NO_COLOR;
+  const color = process.stdout.isTTY === true && !process.env.NO_COLOR;
   return {
     write(line) {
       const isProblem = /^\{"level":"(WARNING|ERROR|CRITICAL)"/.test(line);
-      (isProblem ? problems : out).write(scrub(formatLine(line, colour)));
+      (isProblem ? problems : out).write(scrub(formatLine(line, color)));
     },
   };
 }
@@ -70,7 +70,7 @@ function consoleStream(
 function fileStream(scrub: (text: string) => string, path: string): DestinationStream {
   try {
     mkdirSync(dirname(path), { recursive: true });
-    // Written at once: the last lines before a crash are the ones that matter.
+    // Synchronous, so that the last lines before a crash are written.
     const file = destination({ dest: path, sync: true, mode: 0o600 });
     return { write: (line) => void file.write(scrub(line)) };
   } catch (error) {
@@ -83,17 +83,17 @@ function fileStream(scrub: (text: string) => string, path: string): DestinationS
 
 export interface LogOptions {
   readonly level: LogLevel;
-  /** Where JSON lines go; `undefined` logs to the console only. */
+  /** File of JSON lines; `undefined` logs to the console only. */
   readonly file?: string | undefined;
-  /** Never written, wherever they turn up. */
+  /** Replaced wherever they occur. */
   readonly secrets: readonly string[];
 }
 
 /**
- * A logger for console (readable) and file (JSON lines) at the levels DEBUG, INFO, WARNING, ERROR and
- * CRITICAL, the last of which is called `fatal`.
+ * Creates a logger for console (readable) and file (JSON lines) with the levels DEBUG, INFO, WARNING, ERROR
+ * and CRITICAL; the last is pino's `fatal`.
  *
- * @throws ConfigurationError when the file cannot be written.
+ * @throws ConfigurationError if the file cannot be written.
  */
 export function createLog({ level, file, secrets }: LogOptions): Log {
   const scrub = makeScrubber(secrets);

@@ -6,6 +6,7 @@ const styles = [
   'conversations',
   'messages',
   'answer',
+  'steps',
   'shown',
   'composer',
   'keys',
@@ -20,7 +21,7 @@ const exportPattern = /^export (?=(?:const|class|function|async function) (\w+))
 
 const scopeOf = (module: string) => `module_${module.replaceAll('-', '_')}`;
 
-/** A module and everything it imports as one script, imports first, each in a scope of its own. */
+/** A module and all its imports as one script, imports first, each in its own scope. */
 function bundle(module: string, seen = new Set<string>()): string {
   if (seen.has(module)) return '';
   seen.add(module);
@@ -37,13 +38,13 @@ function bundle(module: string, seen = new Set<string>()): string {
 export interface PageSettings {
   /** Shown above everything else. */
   readonly notice?: string | undefined;
-  /** Of all files of one question together. */
+  /** Total of all files of one question. */
   readonly maxUploadBytes: number;
 }
 
-/** The chat page as one HTML document that loads nothing else. */
+/** Renders the chat page as one HTML document without external resources. */
 export function renderPage(settings: PageSettings): string {
-  // A `<` could end the script element that carries the settings.
+  // A `<` could end the script element that holds the settings.
   const json = JSON.stringify(settings).replaceAll('<', '\\u003c');
   return read('index.html')
     .replace('/* inline: styles */', () => styles.map((name) => read(`styles/${name}.css`)).join('\n'))

@@ -15,10 +15,10 @@ import { logChatEvents, logRequests, makeFailureLog } from './log-events.js';
 import { renderPage } from './page.js';
 import { openSharedKeyPool } from './shared-keys.js';
 
-/** How long running answers may go on after the server was told to stop. */
+/** How long running answers may go on after a stop signal. */
 const drainMs = 10_000;
 
-/** npm passes a Ctrl-C on to a process that the terminal has told already. */
+/** A terminal and npm both deliver the same Ctrl-C. */
 const sameSignalMs = 300;
 
 const emulatorNotice =
@@ -28,20 +28,20 @@ interface Closable {
   close(): Promise<void>;
 }
 
-/** Where the model is, and with which keys to call it; without a key, an emulator in this process. */
+/** Keys and base URL of the model. Without a key, starts an emulator in this process. */
 async function findModel(
   settings: Settings,
 ): Promise<{ keys: readonly KeySpec[]; baseUrl: string | undefined; emulator?: Closable }> {
   if (settings.keys.length > 0) return { keys: settings.keys, baseUrl: settings.baseUrl };
   const { startGeminiEmulator } = await import('multimodal-chat/testing');
   const keys = ['0001', '0002', '0003'].map((number) => ({ key: `emulated-key-${number}`, project: 'demo' }));
-  // Pieces come as slowly as from a real model, so that streaming can be seen.
+  // As slow as a real model, so that streaming is visible.
   const pace = { firstChunkDelayMs: 120, chunkDelayMs: 40, chunks: 12 };
   const emulator = await startGeminiEmulator({ ...pace, journal: false });
   return { keys, baseUrl: emulator.url, emulator };
 }
 
-/** The store that was asked for; `undefined` leaves it to the chat, whose own is the embedded one. */
+/** The configured store; `undefined` for the chat's default, the embedded one. */
 async function openMemory(settings: Settings, log: Log): Promise<MemoryStore | undefined> {
   if (settings.memory.kind === 'embedded') return undefined;
   const { ChromaMemoryStore } = await import('multimodal-chat/chroma');
@@ -65,18 +65,40 @@ function demandWritable(directory: string): void {
   }
 }
 
-async function serve(
-  settings: Settings,
-  log: Log,
-): Promise<{ listening: Listening; parts: readonly Closable[] }> {
+/** A running server, and the parts to be closed after it, in that order. */
+interface Served {
+  readonly listening: Listening;
+  readonly parts: readonly Closable[];
+}
+
+async function serve(settings: Settings, log: Log): Promise<Served> {
   demandWritable(settings.dataDir);
+  const parts: Closable[] = [];
+  try {
+    return { listening: await open(settings, log, parts), parts };
+  } catch (error) {
+    // An open part would keep the process alive.
+    await closeAll(parts);
+    throw error;
+  }
+}
+
+async function closeAll(parts: readonly Closable[]): Promise<void> {
+  for (const part of parts) await part.close();
+}
+
+/** Opens the parts, the last one first in `parts`, and listens. */
+async function open(settings: Settings, log: Log, parts: Closable[]): Promise<Listening> {
   const { keys, baseUrl, emulator } = await findModel(settings);
+  if (emulator) parts.unshift(emulator);
   const memory = await openMemory(settings, log);
+  if (memory) parts.unshift(memory);
   const { redisUrl, model, dataDir, summary } = settings;
   const shared = redisUrl === undefined ? undefined : openSharedKeyPool(redisUrl, keys, log);
-  const keyPool = shared?.keyPool;
-  const context = { summary };
-  const chat = new MultimodalChat({ keys, keyPool, baseUrl, model, memory, context, dataDir });
+  if (shared) parts.unshift(shared);
+  const keyOptions = shared ? { keyPool: shared.keyPool } : { keys };
+  const chat = new MultimodalChat({ ...keyOptions, baseUrl, model, memory, context: { summary }, dataDir });
+  parts.unshift(chat);
   const logFailure = makeFailureLog(log);
   logChatEvents(chat, log, logFailure);
 
@@ -84,7 +106,7 @@ async function serve(
   const { maxUploadBytes, apiToken, allowedOrigins, clientRpm } = settings;
   const app = express();
   app.disable('x-powered-by');
-  // Behind a proxy on this machine the client is who the proxy says it is.
+  // A proxy on this machine is trusted to name the client's address.
   app.set('trust proxy', 'loopback');
   app.use(logRequests(log));
   app.use(
@@ -99,16 +121,9 @@ async function serve(
       onError: (error) => logFailure(error),
     }),
   );
-
-  const parts = [chat, memory, shared, emulator].filter((part) => part !== undefined);
-  try {
-    const listening = await listen(app, settings.host, settings.port);
-    announce(settings, listening.port, notice, log);
-    return { listening, parts };
-  } catch (error) {
-    for (const part of parts) await part.close();
-    throw error;
-  }
+  const listening = await listen(app, settings.host, settings.port);
+  announce(settings, listening.port, notice, log);
+  return listening;
 }
 
 function announce(settings: Settings, port: number, notice: string | undefined, log: Log): void {
@@ -120,7 +135,7 @@ function announce(settings: Settings, port: number, notice: string | undefined, 
   log.info({ memory: memory.kind, dataDir, logFile }, `listening on http://${shownHost}:${port}`);
 }
 
-/** The first signal lets running answers finish, a second one does not wait. */
+/** The first signal lets running answers finish, a second one exits at once. */
 function stopOnSignal(listening: Listening, parts: readonly Closable[], log: Log): void {
   let stoppingSince: number | undefined;
   const stop = async (signal: string) => {
@@ -136,7 +151,7 @@ function stopOnSignal(listening: Listening, parts: readonly Closable[], log: Log
     }, drainMs);
     await listening.stop();
     clearTimeout(timer);
-    for (const part of parts) await part.close();
+    await closeAll(parts);
     log.info('stopped');
     process.exit(0);
   };
@@ -150,7 +165,7 @@ function stopOnSignal(listening: Listening, parts: readonly Closable[], log: Log
   }
 }
 
-/** Node still prints it and exits; this also puts it into the log file. */
+/** Also writes the crash to the log file; Node still prints it and exits. */
 function logCrash(log: Log): void {
   process.on('uncaughtExceptionMonitor', (error) => log.fatal({ err: error }, 'the server crashed'));
 }
@@ -169,7 +184,7 @@ async function main(): Promise<void> {
     stopOnSignal(listening, parts, log);
   } catch (error) {
     if (!ConfigurationError.isInstance(error)) throw error;
-    // One sentence is all that is needed: what to change is in it.
+    // The sentence says what to change; a stack would not help.
     if (log) log.fatal(error.message);
     else process.stderr.write(`${error.message}\n`);
     process.exitCode = 1;

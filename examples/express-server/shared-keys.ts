@@ -10,7 +10,7 @@ export function openSharedKeyPool(
   log: Log,
 ): { readonly keyPool: KeyPool; close(): Promise<void> } {
   const client = createClient({ url: redisUrl });
-  // The client reconnects by itself, and the pool says below when it does without Redis.
+  // The client reconnects by itself; `onLedgerChange` below reports when the pool works without Redis.
   client.on('error', (error: Error) => log.debug(`Redis: ${error.message}`));
   client.connect().catch((error: Error) => log.debug(`Redis: ${error.message}`));
   const keyPool = new RedisKeyPool({

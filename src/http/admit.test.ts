@@ -31,7 +31,7 @@ describe('the API token', () => {
     expect((await handler(get(path))).status).toBe(status);
   });
 
-  it('guards questions before it reads them', async () => {
+  it('is checked before the question is read', async () => {
     const chat = fakeChat();
     const request = ask({ prompt: 'Hi' });
     const response = await createHandler(chat, { apiToken: 'x' })(request);
@@ -48,7 +48,7 @@ describe('the authorize hook', () => {
     return user === null ? undefined : { tenant: user };
   };
 
-  it('names the tenant of a question', async () => {
+  it('sets the tenant of a question', async () => {
     const chat = fakeChat();
     await createHandler(chat, { authorize })(ask({ prompt: 'Hi' }, { 'x-user': 'alice' }));
     expect(chat.requests).toMatchObject([{ tenant: 'alice' }]);
@@ -66,7 +66,7 @@ describe('the authorize hook', () => {
 });
 
 describe('the rate limit', () => {
-  it('counts each client by itself and says when to come back', async () => {
+  it('counts each client separately and says when to try again', async () => {
     const handler = createHandler(fakeChat(), { clientRpm: 2 });
     const statusFor = async (address: string) => (await handler(ask({ prompt: 'Hi' }), { address })).status;
     expect([await statusFor('1.1.1.1'), await statusFor('1.1.1.1'), await statusFor('2.2.2.2')]).toEqual([
@@ -79,13 +79,13 @@ describe('the rate limit', () => {
     expect(await refused.json()).toMatchObject({ error: { code: 'TOO_MANY_REQUESTS' } });
   });
 
-  it('leaves everything but questions alone', async () => {
+  it('does not limit other routes', async () => {
     const handler = createHandler(fakeChat(), { clientRpm: 1 });
     const statuses = [await handler(get('/stats')), await handler(get('/stats'))].map(({ status }) => status);
     expect(statuses).toEqual([200, 200]);
   });
 
-  it('tells clients apart as it is told to', async () => {
+  it('identifies clients by `clientAddress`', async () => {
     const handler = createHandler(fakeChat(), {
       clientRpm: 1,
       clientAddress: (request) => request.headers.get('x-user') ?? undefined,

@@ -1,31 +1,30 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { RateLimiterMemory } from 'rate-limiter-flexible';
-import type { Asked } from './exchange.js';
 import type { Connection, Identity, ResolvedHandlerOptions } from './handler-options.js';
 import { HttpError } from './http-error.js';
+import type { HttpRequest } from './http-messages.js';
 
-/** Whom every request belongs to where nobody says otherwise. */
-const everybody: Identity = { tenant: 'default' };
+/** Identity of all requests without an `authorize` hook. */
+const defaultIdentity: Identity = { tenant: 'default' };
 
 const challenge = { 'www-authenticate': 'Bearer' };
 
 /**
- * Whose request it is.
+ * Identifies the caller.
  *
- * @throws HttpError 401 or 403 when it is turned away.
+ * @throws HttpError 401 or 403 if the request is refused.
  */
-export async function identify(request: Asked, options: ResolvedHandlerOptions): Promise<Identity> {
-  if (options.apiToken !== undefined) demandToken(request, options.apiToken);
-  if (options.authorize === undefined) return everybody;
+export async function identify(request: HttpRequest, options: ResolvedHandlerOptions): Promise<Identity> {
+  if (options.apiToken !== undefined) requireToken(request, options.apiToken);
+  if (options.authorize === undefined) return defaultIdentity;
   const verdict = await options.authorize(request.toRequest());
-  if (verdict === undefined) throw unauthorized('It is not known who asks. Sign in first.');
+  if (verdict === undefined) throw unauthorized('You are not signed in. Sign in first.');
   if ('tenant' in verdict) return verdict;
-  if (verdict.status === 401)
-    throw unauthorized(verdict.message ?? 'It is not known who asks. Sign in first.');
+  if (verdict.status === 401) throw unauthorized(verdict.message ?? 'You are not signed in. Sign in first.');
   throw new HttpError(403, 'FORBIDDEN', verdict.message ?? 'This is not allowed.');
 }
 
-function demandToken(request: Asked, apiToken: string): void {
+function requireToken(request: HttpRequest, apiToken: string): void {
   const [, given] = /^Bearer +(\S+) *$/i.exec(request.headers.get('authorization') ?? '') ?? [];
   if (given === undefined) {
     throw unauthorized('A token is needed. Send it as "Authorization: Bearer <token>".');
@@ -33,12 +32,12 @@ function demandToken(request: Asked, apiToken: string): void {
   if (!timingSafeEqual(digest(given), digest(apiToken))) throw unauthorized('The token is not valid.');
 }
 
-/** Digests have one length, which `timingSafeEqual` demands, and keep the token's own length secret. */
+/** Digests have equal lengths, as `timingSafeEqual` requires, and keep the token's length secret. */
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
 const unauthorized = (message: string) => new HttpError(401, 'UNAUTHORIZED', message, { headers: challenge });
 
-/** Counts the questions of each client, a minute at a time. */
+/** Limits the questions per minute of each client. */
 export class ClientRateLimit {
   readonly #clientRpm: number | undefined;
   #limiter: Promise<RateLimiterMemory> | undefined;
@@ -47,11 +46,11 @@ export class ClientRateLimit {
     this.#clientRpm = clientRpm;
   }
 
-  /** @throws HttpError 429 when the client has asked too much in this minute. */
+  /** @throws HttpError 429 if the client is over the limit. */
   async count(client: () => string): Promise<void> {
     if (this.#clientRpm === undefined) return;
     this.#limiter ??= makeLimiter(this.#clientRpm);
-    // The limiter rejects with the state of the client's window where it refuses.
+    // The limiter refuses by rejecting with the state of the client's window.
     const { msBeforeNext, refused } = await (await this.#limiter).consume(client()).then(
       (state) => ({ msBeforeNext: state.msBeforeNext, refused: false }),
       (state: { msBeforeNext: number }) => ({ msBeforeNext: state.msBeforeNext, refused: true }),
@@ -61,7 +60,7 @@ export class ClientRateLimit {
     throw new HttpError(
       429,
       'TOO_MANY_REQUESTS',
-      `More than ${this.#clientRpm} questions in a minute. Ask again in ${seconds} s.`,
+      `More than ${this.#clientRpm} questions in a minute. Try again in ${seconds} s.`,
       { retryAfterMs: msBeforeNext },
     );
   }
@@ -72,8 +71,12 @@ async function makeLimiter(clientRpm: number): Promise<RateLimiterMemory> {
   return new RateLimiterMemory({ points: clientRpm, duration: 60 });
 }
 
-/** The client as the rate limit knows it. Requests whose address is unknown count as one client. */
-export function clientOf(request: Asked, connection: Connection, options: ResolvedHandlerOptions): string {
+/** Identifies the client for the rate limit. Requests of unknown address count as one client. */
+export function clientOf(
+  request: HttpRequest,
+  connection: Connection,
+  options: ResolvedHandlerOptions,
+): string {
   const { clientAddress } = options;
   const address = clientAddress ? clientAddress(request.toRequest(), connection) : connection.address;
   return address ?? 'unknown';

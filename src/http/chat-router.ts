@@ -1,15 +1,10 @@
 import type { ServerResponse } from 'node:http';
+import { parseOptions } from '../core/parse-options.js';
 import { createHandler, isServed } from './handler.js';
-import type { HandlerOptions } from './handler-options.js';
-import type { NodeRequest } from './node-exchange.js';
+import { type RouterOptions, routerOptionsSchema } from './handler-options.js';
 import { nodeListener } from './node-listener.js';
+import type { NodeRequest } from './node-messages.js';
 import type { ServedChat } from './served-chat.js';
-
-/** Settings of `chatRouter`. */
-export interface RouterOptions extends Omit<HandlerOptions, 'basePath'> {
-  /** Whether paths that are not the chat's go on to the app's other routes; `false` answers them with 404. Default `true`. */
-  readonly fallthrough?: boolean | undefined;
-}
 
 /** Middleware, as Express 4 and 5 take it. */
 export type ChatRouter = (
@@ -19,10 +14,10 @@ export type ChatRouter = (
 ) => void;
 
 /**
- * Serves a chat from an Express app, under any prefix. Put it before body parsers where uploads should
- * be streamed; JSON bodies that were parsed before are understood too.
+ * Serves a chat from an Express app, under any prefix. Mount it before body parsers, so that uploads are
+ * streamed; JSON bodies that were parsed before are accepted too.
  *
- * @throws ConfigurationError when an option is not valid.
+ * @throws ConfigurationError if an option is not valid or unknown.
  *
  * @example
  * ```ts
@@ -32,7 +27,7 @@ export type ChatRouter = (
  * ```
  */
 export function chatRouter(chat: ServedChat, options: RouterOptions = {}): ChatRouter {
-  const { fallthrough = true, ...handlerOptions } = options;
+  const { fallthrough, ...handlerOptions } = parseOptions(routerOptionsSchema, options, 'chatRouter');
   const listen = nodeListener(createHandler(chat, handlerOptions));
   return (request, response, next) => {
     const [path = '/'] = (request.url ?? '/').split('?', 1);

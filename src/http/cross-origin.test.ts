@@ -31,7 +31,7 @@ describe('pages of other origins', () => {
     expect(response.headers.get('vary')).toBe(origins.length > 0 ? 'Origin' : null);
   });
 
-  it('may read refusals and the names of sessions', async () => {
+  it('can read refusals and session names if allowed', async () => {
     const handler = createHandler(fakeChat(), { allowedOrigins });
     const response = await handler(ask({}, { origin: friend }));
     expect(response.status).toBe(400);
@@ -39,14 +39,14 @@ describe('pages of other origins', () => {
     expect(response.headers.get('access-control-expose-headers')).toContain('X-Session-Id');
   });
 
-  it('are told what they may send, when they ask first', async () => {
+  it('get an answer to a preflight if allowed', async () => {
     const response = await createHandler(fakeChat(), { allowedOrigins, apiToken: 'x' })(preflight(friend));
     expect(response.status).toBe(204);
     expect(response.headers.get('access-control-allow-methods')).toBe('POST, OPTIONS');
     expect(response.headers.get('access-control-allow-headers')).toContain('Authorization');
   });
 
-  it('get nothing from asking first where they are not allowed', async () => {
+  it('get no permission by a preflight if not allowed', async () => {
     const response = await createHandler(fakeChat(), { allowedOrigins })(preflight(stranger));
     expect(response.headers.get('access-control-allow-origin')).toBeNull();
     expect(response.headers.get('access-control-allow-methods')).toBeNull();

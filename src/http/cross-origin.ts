@@ -1,10 +1,10 @@
-import type { Asked } from './exchange.js';
 import { HttpError } from './http-error.js';
+import type { HttpRequest } from './http-messages.js';
 
 const exposedHeaders = 'X-Session-Id, X-Turn-Id, X-Notice, Retry-After';
 const preflightSeconds = 600;
 
-/** Lets the pages of some origins use the service, and no others. */
+/** Allows the pages of some origins to use the service. */
 export class CrossOriginPolicy {
   readonly #allowed: ReadonlySet<string>;
 
@@ -12,9 +12,9 @@ export class CrossOriginPolicy {
     this.#allowed = new Set(allowedOrigins);
   }
 
-  /** Headers that let the page behind the request read the reply. */
-  headers(request: Asked): Record<string, string> {
-    // Caches must not hand one origin's reply to another.
+  /** Headers that allow the requesting page to read the reply. */
+  headers(request: HttpRequest): Record<string, string> {
+    // Caches must not serve one origin's reply to another.
     const vary: Record<string, string> = this.#allowed.size === 0 ? {} : { vary: 'Origin' };
     const origin = request.headers.get('origin');
     if (origin === null || !this.#allows(origin)) return vary;
@@ -25,11 +25,11 @@ export class CrossOriginPolicy {
     };
   }
 
-  /** What answers a browser that asks whether it may send a request. */
-  preflightHeaders(request: Asked, methods: readonly string[]): Record<string, string> {
+  /** Headers of the reply to a preflight request. */
+  preflightHeaders(request: HttpRequest, methods: readonly string[]): Record<string, string> {
     const origin = request.headers.get('origin');
-    const asked = request.headers.get('access-control-request-method');
-    if (origin === null || asked === null || !this.#allows(origin)) return {};
+    const requestedMethod = request.headers.get('access-control-request-method');
+    if (origin === null || requestedMethod === null || !this.#allows(origin)) return {};
     return {
       'access-control-allow-methods': methods.join(', '),
       'access-control-allow-headers': 'Authorization, Content-Type, Accept',
@@ -38,19 +38,18 @@ export class CrossOriginPolicy {
   }
 
   /**
-   * Browsers send simple forms across sites without asking first, so a stranger's page could spend the
-   * quota unseen.
+   * Browsers send simple forms across sites without a preflight, so any page could spend the quota.
    *
-   * @throws HttpError 403 when such a page is behind the request.
+   * @throws HttpError 403 if the request comes from a page of another site that is not allowed.
    */
-  refuseForeignForms(request: Asked): void {
+  refuseForeignForms(request: HttpRequest): void {
     if (request.headers.get('sec-fetch-site') !== 'cross-site') return;
     const origin = request.headers.get('origin');
     if (origin !== null && this.#allows(origin)) return;
     throw new HttpError(
       403,
       'FOREIGN_ORIGIN',
-      'Pages of other sites may not ask here. Add their origin to the allowed origins to permit it.',
+      'Pages of other sites may not use this service. Add their origin to the allowed origins to permit it.',
     );
   }
 

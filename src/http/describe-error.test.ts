@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import * as errors from '../core/errors.js';
 import type { FailureKind, MediaErrorReason } from '../index.js';
 import {
   BlockedError,
+  ClosedError,
   ConfigurationError,
   IncompleteReplyError,
   InvalidInputError,
@@ -17,18 +19,40 @@ const failure = (kind: FailureKind) =>
   ({ kind, scope: 'call', message: 'It failed.', retryAfterMs: 900 }) as const;
 
 describe('describeError', () => {
-  it.each<[string, unknown, number]>([
-    ['bad input', new InvalidInputError('No.'), 400],
-    ['a block', new BlockedError('SAFETY', 'No.'), 422],
-    ['no free key', new KeyPoolExhaustedError('No.'), 503],
-    ['a broken answer', new IncompleteReplyError('Hal', failure('network'), []), 502],
-    ['a time-out', new TimeoutError('No.', 1000), 504],
-    ['memory', new MemoryError('No.'), 503],
-    ['a wrong setting', new ConfigurationError('No.'), 500],
-    ['anything else', new TypeError('No.'), 500],
-    ['what is no error', undefined, 500],
-  ])('gives %s its status', (_what, error, status) => {
-    expect(describeError(error).status).toBe(status);
+  const samples: Readonly<
+    Record<Exclude<keyof typeof errors, 'MultimodalChatError'>, readonly [errors.MultimodalChatError, number]>
+  > = {
+    BlockedError: [new BlockedError('SAFETY', 'No.'), 422],
+    ClosedError: [new ClosedError('chat'), 503],
+    ConfigurationError: [new ConfigurationError('No.'), 500],
+    IncompleteReplyError: [new IncompleteReplyError('Hal', failure('network'), []), 502],
+    InvalidInputError: [new InvalidInputError('No.'), 400],
+    KeyPoolExhaustedError: [new KeyPoolExhaustedError('No.'), 503],
+    MediaError: [new MediaError('corrupt', 'No.'), 400],
+    MemoryError: [new MemoryError('No.'), 503],
+    ModelCallError: [new ModelCallError(failure('internal')), 502],
+    TimeoutError: [new TimeoutError('No.', 1000), 504],
+  };
+
+  it.each(Object.entries(samples))('maps a %s to its own code and status', (_name, [error, status]) => {
+    expect(describeError(error)).toMatchObject({ status, code: error.code });
+  });
+
+  it('has a sample of every error class', () => {
+    const { MultimodalChatError, ...classes } = errors;
+    const concrete = Object.entries(classes).filter(
+      ([, value]) => value.prototype instanceof MultimodalChatError,
+    );
+    expect(concrete.map(([name]) => name).sort()).toEqual(Object.keys(samples).sort());
+  });
+
+  it.each([new TypeError('No.'), undefined, null, 'No.'])('maps %o to 500', (error) => {
+    expect(describeError(error)).toMatchObject({ status: 500, code: 'INTERNAL' });
+  });
+
+  it('gives no time to retry after the service was closed', () => {
+    expect(describeError(new ClosedError('key pool')).retryAfterMs).toBeUndefined();
+    expect(describeError(new KeyPoolExhaustedError('No.', { retryAfterMs: 5 })).retryAfterMs).toBe(5);
   });
 
   it.each<[MediaErrorReason, number]>([
@@ -40,7 +64,7 @@ describe('describeError', () => {
     ['not-allowed', 400],
     ['timeout', 504],
     ['unavailable', 503],
-  ])('gives media that is %s the status %i', (reason, status) => {
+  ])('maps media that is %s to %i', (reason, status) => {
     expect(describeError(new MediaError(reason, 'No.'))).toMatchObject({ status, message: 'No.' });
   });
 
@@ -60,7 +84,7 @@ describe('describeError', () => {
     ['network', 502],
     ['incomplete', 502],
     ['billing', 502],
-  ])('gives a call that failed by %s the status %i', (kind, status) => {
+  ])('maps a failed call of kind %s to %i', (kind, status) => {
     expect(describeError(new ModelCallError(failure(kind)))).toMatchObject({ status, retryAfterMs: 900 });
   });
 
@@ -69,11 +93,11 @@ describe('describeError', () => {
     new MemoryError('/home/me/secret'),
     new ConfigurationError('/home/me/secret'),
     { message: '/home/me/secret' },
-  ])('says nothing of the inside: %o', (error) => {
+  ])('reveals nothing internal: %o', (error) => {
     expect(JSON.stringify(describeError(error))).not.toContain('secret');
   });
 
-  it('knows errors of another copy of the package', () => {
+  it('recognizes errors of another copy of the package', () => {
     const foreign = Object.assign(new Error('No.'), {
       name: 'MediaError',
       code: 'MEDIA_CORRUPT',

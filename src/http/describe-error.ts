@@ -1,6 +1,7 @@
 import type { FailureKind, MediaErrorReason } from '../index.js';
 import {
   BlockedError,
+  ClosedError,
   ConfigurationError,
   IncompleteReplyError,
   InvalidInputError,
@@ -12,7 +13,7 @@ import {
 } from '../index.js';
 import { HttpError } from './http-error.js';
 
-/** An error as a client is told of it. */
+/** An error as the client gets it. */
 export interface DescribedError {
   readonly status: number;
   readonly code: string;
@@ -51,7 +52,7 @@ const statusOfFailure: Readonly<Record<FailureKind, number>> = {
   billing: 502,
 };
 
-/** The one place that turns errors into statuses. Whatever it does not know is a 500 that says nothing of the inside. */
+/** The one place that maps errors to statuses. Unknown errors become a 500 that reveals nothing internal. */
 export function describeError(error: unknown): DescribedError {
   if (error instanceof HttpError) return error;
   if (InvalidInputError.isInstance(error)) return describe(400, error);
@@ -63,7 +64,11 @@ export function describeError(error: unknown): DescribedError {
   }
   if (IncompleteReplyError.isInstance(error)) return describe(502, error);
   if (TimeoutError.isInstance(error)) return describe(504, error);
-  // The messages of these two are for the operator: they name paths, variables and addresses.
+  // The messages of the following errors are for the operator: they name parts, paths and addresses.
+  if (ClosedError.isInstance(error)) {
+    const message = 'The service has been shut down and takes no more questions.';
+    return { status: 503, code: error.code, message };
+  }
   if (MemoryError.isInstance(error)) {
     const message = 'The memory of the conversation cannot be reached. Try again in a moment.';
     return { status: 503, code: error.code, message };

@@ -20,9 +20,9 @@ afterEach(async () => {
 });
 
 describe('the streamed reply', () => {
-  it('tells of every part, the frames in the media event, the whole answer last', async () => {
+  it('sends every event, frames in the media event, the whole answer last', async () => {
     const chat = fakeChat({
-      parts: [
+      events: [
         { type: 'media', index: 0, progress: { name: 'clip.mp4', stage: 'decoding', fraction: 0.5 } },
         { type: 'media', index: 0, progress: { name: 'clip.mp4', stage: 'ready', fraction: 1 }, media: clip },
         { type: 'recall', turns: [{ turn, score: 1 }], recentTurns: 3 },
@@ -58,10 +58,15 @@ describe('the streamed reply', () => {
     expect(events[3]?.data).toEqual({ attempt: 1, model: 'm', key: 'key_1' });
     expect(events[5]?.data).toEqual({ text: 'Hel\nlo' });
     expect(events[6]?.data).toEqual({ kind: 'incomplete', message: 'It broke off.' });
-    expect(events[7]?.data).toMatchObject({ response: 'Hello', turn_id: 't1' });
+    expect(events[7]?.data).toMatchObject({
+      response: 'Hello',
+      turn_id: 't1',
+      stored: true,
+      remembered: true,
+    });
   });
 
-  it('ends with an error event where the answer fails', async () => {
+  it('ends with an error event if the answer fails', async () => {
     const chat = fakeChat({
       before: () => {
         throw new KeyPoolExhaustedError('No key is free.', { retryAfterMs: 4200 });
@@ -98,7 +103,7 @@ describe('the streamed reply', () => {
     expect(await readdir(tempDir)).toEqual([]);
   });
 
-  it('shows a sign of life while nothing happens', async () => {
+  it('sends heartbeats while no event comes', async () => {
     let answer: () => void = () => expect.fail('The chat was not asked.');
     const chat = fakeChat({
       before: () =>

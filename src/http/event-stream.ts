@@ -1,5 +1,5 @@
 import type { ChatStreamEvent } from '../index.js';
-import { wirePart } from './wire-reply.js';
+import { wireEvent } from './wire-reply.js';
 
 const encoder = new TextEncoder();
 const heartbeat = encoder.encode(': heartbeat\n\n');
@@ -12,18 +12,18 @@ export interface EventStreamOptions {
   readonly heartbeatMs: number;
   /** The data of the `error` event that ends a stream whose answer failed. */
   readonly describe: (error: unknown) => object;
-  /** Stops whatever makes the parts. */
+  /** Stops the answer. */
   readonly abort: () => void;
-  /** Runs once when the stream is over, however it ended, before its reader learns of it. */
+  /** Runs once when the stream has ended for any reason, before its reader sees the end. */
   readonly finish: () => Promise<void>;
 }
 
-/** The parts of an answer as server-sent events, made only as fast as they are read. */
+/** The events of an answer as server-sent events, produced only as fast as they are read. */
 export function eventStream(
-  parts: AsyncIterable<ChatStreamEvent>,
+  events: AsyncIterable<ChatStreamEvent>,
   { heartbeatMs, describe, abort, finish }: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
-  const iterator = parts[Symbol.asyncIterator]();
+  const iterator = events[Symbol.asyncIterator]();
   let timer: NodeJS.Timeout | undefined;
   let cancelled = false;
   const end = () => {
@@ -33,28 +33,28 @@ export function eventStream(
   return new ReadableStream<Uint8Array>({
     start(controller) {
       timer = setInterval(() => {
-        // A reader that lags behind needs no sign of life.
+        // A reader that has unread events needs no heartbeat.
         if ((controller.desiredSize ?? 0) > 0) controller.enqueue(heartbeat);
       }, heartbeatMs);
       timer.unref();
     },
     async pull(controller) {
-      let event: Uint8Array | undefined;
+      let encoded: Uint8Array | undefined;
       let over = false;
       try {
         const { done, value } = await iterator.next();
         over = done === true;
         if (!done) {
-          const { event: name, data } = wirePart(value);
-          event = encodeEvent(name, data);
+          const { event, data } = wireEvent(value);
+          encoded = encodeEvent(event, data);
         }
       } catch (error) {
         over = true;
-        if (!cancelled) event = encodeEvent('error', describe(error));
+        if (!cancelled) encoded = encodeEvent('error', describe(error));
       }
       if (over) await end();
       if (cancelled) return;
-      if (event !== undefined) controller.enqueue(event);
+      if (encoded !== undefined) controller.enqueue(encoded);
       if (over) controller.close();
     },
     async cancel() {

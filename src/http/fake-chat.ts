@@ -1,7 +1,7 @@
 import type { ChatRequest, ChatStats, ChatStreamEvent, Reply, Turn } from '../index.js';
 import type { ServedChat } from './served-chat.js';
 
-/** What a fake chat was asked, and how it answers. */
+/** A fake chat that records its requests. */
 export interface FakeChat extends ServedChat {
   readonly requests: ChatRequest[];
   readonly forgotten: unknown[];
@@ -10,14 +10,14 @@ export interface FakeChat extends ServedChat {
 export interface FakeAnswers {
   /** Runs before the answer; may throw, read the request's files, or wait. */
   readonly before?: (request: ChatRequest) => Promise<void> | void;
-  /** Parts that come before `done`. Default: one text. */
-  readonly parts?: readonly ChatStreamEvent[];
+  /** Events before `done`. Default: one text. */
+  readonly events?: readonly ChatStreamEvent[];
   readonly reply?: Partial<Reply>;
   readonly stats?: Partial<ChatStats>;
   readonly turns?: readonly Turn[];
 }
 
-/** A chat for tests of HTTP alone: it answers what it is told to and records what it was asked. */
+/** A chat for tests of HTTP alone: it answers as scripted and records its requests. */
 export function fakeChat(answers: FakeAnswers = {}): FakeChat {
   const requests: ChatRequest[] = [];
   const forgotten: unknown[] = [];
@@ -25,7 +25,7 @@ export function fakeChat(answers: FakeAnswers = {}): FakeChat {
     requests.push(request);
     await answers.before?.(request);
     request.signal?.throwIfAborted();
-    yield* answers.parts ?? [{ type: 'text', text: 'Hello' } as const];
+    yield* answers.events ?? [{ type: 'text', text: 'Hello' } as const];
     yield { type: 'done', reply: fakeReply({ sessionId: request.sessionId ?? 'new', ...answers.reply }) };
   }
   return {
@@ -33,7 +33,7 @@ export function fakeChat(answers: FakeAnswers = {}): FakeChat {
     forgotten,
     stream,
     async send(request) {
-      for await (const part of stream(request)) if (part.type === 'done') return part.reply;
+      for await (const event of stream(request)) if (event.type === 'done') return event.reply;
       throw new Error('unreachable');
     },
     async history() {

@@ -1,8 +1,8 @@
 import { tmpdir } from 'node:os';
 import { z } from 'zod';
-import { ConfigurationError } from '../index.js';
+import { atLeastOne, durationMs } from '../core/parse-options.js';
 
-/** What an adapter knows of a request beside its Web-standard form. */
+/** What an adapter knows about a request beyond its Web-standard form. */
 export interface Connection {
   /** Address of the client, as far as the server trusts it. */
   readonly address?: string | undefined;
@@ -10,15 +10,15 @@ export interface Connection {
   readonly path?: string | undefined;
 }
 
-/** Who is asking. */
+/** The caller, as the `authorize` hook identifies it. */
 export interface Identity {
-  /** Nothing is ever read across tenants. */
+  /** Conversations are never read across tenants. */
   readonly tenant: string;
 }
 
-/** Why a request is turned away. */
+/** A refusal by the `authorize` hook. */
 export interface Refusal {
-  /** 401: it is not known who asks. 403: it is known, and not allowed. */
+  /** 401: the caller is unknown. 403: the caller is known but not allowed. */
   readonly status: 401 | 403;
   /** One sentence for the client. */
   readonly message?: string | undefined;
@@ -26,45 +26,50 @@ export interface Refusal {
 
 /** Settings of `createHandler`, `nodeListener` and `chatRouter`. */
 export interface HandlerOptions {
-  /** Path before every route, such as `/api`; for the Express router mount it with `app.use` instead. Default none. */
+  /** Prefix of every route, such as `/api`. Default none. The Express router takes it from `app.use` instead. */
   readonly basePath?: string | undefined;
-  /** HTML that `GET /` shows to a browser. Default: browsers get the JSON too. */
+  /** HTML that `GET /` sends to browsers. Default: browsers get the JSON too. */
   readonly page?: string | (() => string | Promise<string>) | undefined;
   /** A sentence for people, in `GET /`, `GET /stats` and the header `X-Notice`. */
   readonly notice?: string | undefined;
   /** Origins whose pages may read the replies, such as `https://app.example`; `*` is any. Default none. */
   readonly allowedOrigins?: readonly string[] | undefined;
-  /** Demands `Authorization: Bearer <apiToken>` for everything but `GET /` and `GET /health`. Default none. */
+  /** Requires `Authorization: Bearer <apiToken>` on all routes but `GET /` and `GET /health`. Default none. */
   readonly apiToken?: string | undefined;
   /**
-   * Says whose request it is, after `apiToken` has been checked. `undefined` refuses with 401, so that
-   * a hook that forgets a case lets nobody in. Default: everybody is the tenant `default`.
+   * Identifies the caller, after `apiToken` was checked. `undefined` refuses with 401, so that a hook that
+   * forgets a case grants no access. Default: all callers share the tenant `default`.
    */
   readonly authorize?:
     | ((request: Request) => Identity | Refusal | undefined | Promise<Identity | Refusal | undefined>)
     | undefined;
-  /** Questions a minute per client; more are refused with 429. Default unlimited. */
+  /** Questions per minute and client; more are refused with 429. Default unlimited. */
   readonly clientRpm?: number | undefined;
-  /** Tells clients apart for `clientRpm`. Default: the address that the adapter reports. */
+  /** Identifies clients for `clientRpm`. Default: the address that the adapter reports. */
   readonly clientAddress?: ((request: Request, connection: Connection) => string | undefined) | undefined;
-  /** Bytes of all files of a request together. Default 200 MB. */
+  /** Total bytes of all files of a request. Default 200 MB. */
   readonly maxUploadBytes?: number | undefined;
   /** Bytes of a JSON or urlencoded body, which is held in memory. Default 32 MB. */
   readonly maxBodyBytes?: number | undefined;
-  /** Files of a request. Default 16. */
+  /** Files per request. Default 16. */
   readonly maxFiles?: number | undefined;
   /** Characters of a prompt. Default 200 000. */
   readonly maxPromptChars?: number | undefined;
-  /** Between two signs of life in a streamed reply, so that proxies keep it open. Default 15 000. */
+  /** Interval of the heartbeats in a streamed reply, which keep proxies from closing it. Default 15 000. */
   readonly heartbeatMs?: number | undefined;
-  /** Where uploads are kept while they are worked on. Default: the system's. */
+  /** Directory of uploads while their request is processed. Default: the system's. */
   readonly tempDir?: string | undefined;
-  /** Is told every error behind a reply of status 500 or above, for the log. */
+  /** Called with the error behind every reply of status 500 or above, for the log. */
   readonly onError?: ((error: unknown, request: Request) => void) | undefined;
 }
 
+/** Settings of `chatRouter`. */
+export interface RouterOptions extends Omit<HandlerOptions, 'basePath'> {
+  /** Whether other paths go on to the app's other routes; `false` answers them with 404. Default `true`. */
+  readonly fallthrough?: boolean | undefined;
+}
+
 const megabyte = 1024 * 1024;
-const atLeastOne = z.number().int().min(1);
 const callback = <T>() => z.custom<T>((value) => typeof value === 'function', 'must be a function');
 
 const origin = z.union([
@@ -72,7 +77,7 @@ const origin = z.union([
   z.url({ protocol: /^https?$/ }).transform((value) => new URL(value).origin),
 ]);
 
-const handlerOptionsSchema = z.strictObject({
+export const handlerOptionsSchema = z.strictObject({
   basePath: z
     .string()
     .regex(/^(\/[^/?#]+)*\/?$/, 'must begin with a slash')
@@ -92,19 +97,13 @@ const handlerOptionsSchema = z.strictObject({
   maxBodyBytes: atLeastOne.default(32 * megabyte),
   maxFiles: atLeastOne.default(16),
   maxPromptChars: atLeastOne.default(200_000),
-  heartbeatMs: z.number().positive().default(15_000),
+  heartbeatMs: durationMs.default(15_000),
   tempDir: z.string().min(1).default(tmpdir),
   onError: callback<NonNullable<HandlerOptions['onError']>>().optional(),
-});
+}) satisfies z.ZodType<unknown, HandlerOptions>;
 
 export type ResolvedHandlerOptions = z.output<typeof handlerOptionsSchema>;
 
-/** @throws ConfigurationError that names every option that is wrong. */
-export function resolveHandlerOptions(options: HandlerOptions): ResolvedHandlerOptions {
-  const result = handlerOptionsSchema.safeParse(options);
-  if (result.success) return result.data;
-  const issues = result.error.issues.map(({ path, message }) =>
-    path.length > 0 ? `\`${path.join('.')}\`: ${message}` : message,
-  );
-  throw new ConfigurationError(`These HTTP options are not valid: ${issues.join('; ')}.`);
-}
+export const routerOptionsSchema = handlerOptionsSchema
+  .omit({ basePath: true })
+  .extend({ fallthrough: z.boolean().default(true) }) satisfies z.ZodType<unknown, RouterOptions>;

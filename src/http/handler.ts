@@ -1,22 +1,23 @@
+import { parseOptions } from '../core/parse-options.js';
 import { InvalidInputError } from '../index.js';
 import { ClientRateLimit, clientOf, identify } from './admit.js';
 import { CrossOriginPolicy } from './cross-origin.js';
 import { describeError } from './describe-error.js';
-import type { Asked, Reply, Service } from './exchange.js';
-import { askedBy, toResponse } from './exchange.js';
 import type { Connection, HandlerOptions, ResolvedHandlerOptions } from './handler-options.js';
-import { resolveHandlerOptions } from './handler-options.js';
+import { handlerOptionsSchema } from './handler-options.js';
 import { home } from './home.js';
 import { HttpError } from './http-error.js';
+import type { HttpHandler, HttpRequest, HttpResponse } from './http-messages.js';
+import { fromWebRequest, toWebResponse } from './http-messages.js';
 import { infer } from './infer.js';
 import { checkSessionId } from './read-question.js';
-import { headerValue, replyWith, replyWithError, replyWithJson } from './respond.js';
+import { headerValue, respond, respondWithError, respondWithJson } from './respond.js';
 import type { Route } from './routes.js';
 import { allowedMethods, matchRoute } from './routes.js';
 import type { ServedChat } from './served-chat.js';
 import { UploadDirectories } from './upload-directory.js';
-import { wireTurn } from './wire-reply.js';
 import { wireStats } from './wire-stats.js';
+import { wireTurn } from './wire-turn.js';
 
 const defaultHistoryTurns = 50;
 const maxHistoryTurns = 500;
@@ -25,13 +26,13 @@ const maxHistoryTurns = 500;
 export type Handler = (request: Request, connection?: Connection) => Promise<Response>;
 
 /**
- * Serves a chat over HTTP, on whatever hands out Web-standard requests: `POST /infer`, `GET /`,
+ * Serves a chat over HTTP, on any server with Web-standard requests: `POST /infer`, `GET /`,
  * `GET /stats`, `GET /health`, `GET` and `DELETE /sessions/{id}`.
  *
- * Uploads are kept in a private temporary directory and handed to the chat as paths, so its media
- * processor must allow paths, as it does by default.
+ * Uploads go to a private temporary directory and to the chat as paths, so its media processor must allow
+ * paths, as it does by default.
  *
- * @throws ConfigurationError when an option is not valid.
+ * @throws ConfigurationError if an option is not valid or unknown.
  *
  * @example
  * ```ts
@@ -40,49 +41,50 @@ export type Handler = (request: Request, connection?: Connection) => Promise<Res
  * ```
  */
 export function createHandler(chat: ServedChat, options: HandlerOptions = {}): Handler {
-  const serve = createService(chat, resolveHandlerOptions(options));
+  const handle = createHttpHandler(chat, parseOptions(handlerOptionsSchema, options, 'createHandler'));
   const handler: Handler = async (request, connection = {}) =>
-    toResponse(await serve(askedBy(request), connection));
-  services.set(handler, serve);
+    toWebResponse(await handle(fromWebRequest(request), connection));
+  httpHandlers.set(handler, handle);
   return handler;
 }
 
-const services = new WeakMap<Handler, Service>();
+const httpHandlers = new WeakMap<Handler, HttpHandler>();
 
 /**
- * What is behind a handler made here, so that an adapter can spare the Web-standard forms, whose streams
- * cost more than all else that it does.
+ * The implementation of a handler made by `createHandler`. Adapters call it directly, because the streams
+ * of Web-standard requests and responses cost more than everything else an adapter does.
  */
-export function serviceBehind(handler: Handler): Service | undefined {
-  return services.get(handler);
+export function httpHandlerOf(handler: Handler): HttpHandler | undefined {
+  return httpHandlers.get(handler);
 }
 
-function createService(chat: ServedChat, options: ResolvedHandlerOptions): Service {
-  const server: Server = {
+function createHttpHandler(chat: ServedChat, options: ResolvedHandlerOptions): HttpHandler {
+  const deps: HandlerDeps = {
     chat,
     options,
     directories: new UploadDirectories(options.tempDir),
     rateLimit: new ClientRateLimit(options.clientRpm),
     origins: new CrossOriginPolicy(options.allowedOrigins),
   };
-  return async (asked, connection) => {
-    let reply: Reply;
+  return async (request, connection) => {
+    let response: HttpResponse;
     try {
-      reply = await answerRequest(asked, connection, server);
+      response = await answerRequest(request, connection, deps);
     } catch (error) {
-      reportError(error, asked, options);
-      reply = replyWithError(describeError(error));
+      reportError(error, request, options);
+      response = respondWithError(describeError(error));
     }
-    const { headers } = reply;
+    const { headers } = response;
     if (options.notice !== undefined) headers['x-notice'] = headerValue(options.notice);
-    for (const [name, value] of Object.entries(server.origins.headers(asked))) {
+    for (const [name, value] of Object.entries(deps.origins.headers(request))) {
       headers[name] = headers[name] === undefined ? value : `${headers[name]}, ${value}`;
     }
-    return asked.method === 'HEAD' ? { ...reply, body: null } : reply;
+    return request.method === 'HEAD' ? { ...response, body: null } : response;
   };
 }
 
-interface Server {
+/** Dependencies of the routes. */
+interface HandlerDeps {
   readonly chat: ServedChat;
   readonly options: ResolvedHandlerOptions;
   readonly directories: UploadDirectories;
@@ -90,32 +92,41 @@ interface Server {
   readonly origins: CrossOriginPolicy;
 }
 
-async function answerRequest(request: Asked, connection: Connection, server: Server): Promise<Reply> {
-  const route = matchRoute(pathOf(request, connection, server.options.basePath));
+async function answerRequest(
+  request: HttpRequest,
+  connection: Connection,
+  deps: HandlerDeps,
+): Promise<HttpResponse> {
+  const route = matchRoute(pathOf(request, connection, deps.options.basePath));
   if (route === undefined) throw new HttpError(404, 'NOT_FOUND', 'There is nothing at this path.');
   const methods = allowedMethods(route);
   if (request.method === 'OPTIONS') {
-    const headers = { allow: methods.join(', '), ...server.origins.preflightHeaders(request, methods) };
-    return replyWith(null, undefined, { status: 204, headers });
+    const headers = { allow: methods.join(', '), ...deps.origins.preflightHeaders(request, methods) };
+    return respond(null, undefined, { status: 204, headers });
   }
   if (!methods.includes(request.method)) {
     throw new HttpError(405, 'METHOD_NOT_ALLOWED', `Use ${methods.join(' or ')} here.`, {
       headers: { allow: methods.join(', ') },
     });
   }
-  return serve(route, request, connection, server);
+  return answerRoute(route, request, connection, deps);
 }
 
-async function serve(route: Route, request: Asked, connection: Connection, server: Server): Promise<Reply> {
-  const { chat, options, directories, rateLimit, origins } = server;
+async function answerRoute(
+  route: Route,
+  request: HttpRequest,
+  connection: Connection,
+  deps: HandlerDeps,
+): Promise<HttpResponse> {
+  const { chat, options, directories, rateLimit, origins } = deps;
   switch (route.name) {
     case 'home':
       return home(request, options);
     case 'health':
-      return replyWithJson({ status: 'ok' });
+      return respondWithJson({ status: 'ok' });
     case 'stats':
       await identify(request, options);
-      return replyWithJson(wireStats(await chat.stats(), options.notice));
+      return respondWithJson(wireStats(await chat.stats(), options.notice));
     case 'infer': {
       const admit = async () => {
         origins.refuseForeignForms(request);
@@ -129,10 +140,10 @@ async function serve(route: Route, request: Asked, connection: Connection, serve
       const { tenant } = await identify(request, options);
       const conversation = { tenant, sessionId: checkSessionId(route.sessionId) };
       if (request.method === 'DELETE') {
-        return replyWithJson({ session_id: route.sessionId, deleted: await chat.forget(conversation) });
+        return respondWithJson({ session_id: route.sessionId, deleted: await chat.forget(conversation) });
       }
       const turns = await chat.history(conversation, { limit: limitOf(request), signal: request.signal });
-      return replyWithJson({ session_id: route.sessionId, turns: turns.map(wireTurn) });
+      return respondWithJson({ session_id: route.sessionId, turns: turns.map(wireTurn) });
     }
   }
 }
@@ -142,12 +153,12 @@ export function isServed(path: string): boolean {
   try {
     return matchRoute(path) !== undefined;
   } catch (error) {
-    // A session whose name is badly encoded is ours to refuse.
+    // A badly encoded session name is for the handler to refuse.
     return InvalidInputError.isInstance(error);
   }
 }
 
-function pathOf(request: Asked, { path }: Connection, basePath: string): string {
+function pathOf(request: HttpRequest, { path }: Connection, basePath: string): string {
   const full = path ?? new URL(request.url).pathname;
   const [pathname = ''] = full.split('?', 1);
   if (basePath === '') return pathname || '/';
@@ -155,19 +166,20 @@ function pathOf(request: Asked, { path }: Connection, basePath: string): string 
   return pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length) : '';
 }
 
-function limitOf(request: Asked): number {
+function limitOf(request: HttpRequest): number {
   const limit = new URL(request.url).searchParams.get('limit');
   if (limit === null) return defaultHistoryTurns;
-  if (!/^[1-9]\d{0,5}$/.test(limit)) throw new InvalidInputError('`limit` must be a whole number from 1.');
+  if (!/^[1-9]\d{0,5}$/.test(limit))
+    throw new InvalidInputError('`limit` must be a whole number, 1 or more.');
   return Math.min(Number(limit), maxHistoryTurns);
 }
 
-function reportError(error: unknown, request: Asked, { onError }: ResolvedHandlerOptions): void {
+function reportError(error: unknown, request: HttpRequest, { onError }: ResolvedHandlerOptions): void {
   if (describeError(error).status < 500 || request.signal.aborted) return;
   try {
     onError?.(error, request.toRequest());
   } catch (failure) {
-    // The client gets its answer even where the log is broken.
+    // The client gets its answer even if the app's log fails.
     process.emitWarning(failure instanceof Error ? failure : String(failure));
   }
 }

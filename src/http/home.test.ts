@@ -11,7 +11,7 @@ describe('the page', () => {
     [browser, 'text/html; charset=utf-8'],
     ['*/*', 'application/json; charset=utf-8'],
     ['application/json', 'application/json; charset=utf-8'],
-  ])('is for those who prefer HTML: %s', async (accept, type) => {
+  ])('is sent to clients that prefer HTML: %s', async (accept, type) => {
     const response = await createHandler(fakeChat(), { page })(
       new Request(url('/'), { headers: { accept } }),
     );
@@ -19,7 +19,7 @@ describe('the page', () => {
     expect(response.headers.get('vary')).toBe('Accept');
   });
 
-  it('runs its own script and no other, in no frame', async () => {
+  it('may run only its own script and is shown in no frame', async () => {
     const handler = createHandler(fakeChat(), { page: async () => page });
     const response = await handler(new Request(url('/'), { headers: { accept: browser } }));
     expect(await response.text()).toBe(page);

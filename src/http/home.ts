@@ -1,26 +1,29 @@
 import { createHash } from 'node:crypto';
-import type { Asked, Reply } from './exchange.js';
 import type { ResolvedHandlerOptions } from './handler-options.js';
+import type { HttpRequest, HttpResponse } from './http-messages.js';
 import { acceptedTypes } from './negotiate.js';
-import { replyWith, replyWithJson } from './respond.js';
+import { respond, respondWithJson } from './respond.js';
 
 const inlineScript = /<script(?:\s[^>]*)?>([\s\S]*?)<\/script\s*>/gi;
 
-/** Answers `GET /`: the page for a browser, the status for everything else. */
-export async function home(request: Asked, { page, notice }: ResolvedHandlerOptions): Promise<Reply> {
+/** Answers `GET /`: the page for browsers, the status as JSON for other clients. */
+export async function home(
+  request: HttpRequest,
+  { page, notice }: ResolvedHandlerOptions,
+): Promise<HttpResponse> {
   const status = { status: 'ok', message: 'Service is running', notice };
-  if (page === undefined) return replyWithJson(status);
+  if (page === undefined) return respondWithJson(status);
   const headers = { vary: 'Accept' };
   const [best] = acceptedTypes(request.headers.get('accept'), ['application/json', 'text/html']);
-  if (best !== 'text/html') return replyWithJson(status, { headers });
+  if (best !== 'text/html') return respondWithJson(status, { headers });
   const { pathname, search } = new URL(request.url);
   if (!pathname.endsWith('/')) {
-    // The page's relative addresses need the slash; a relative target survives proxies that cut a prefix.
+    // The page's relative URLs need the slash; a relative target works behind proxies that strip a prefix.
     const location = `./${pathname.slice(pathname.lastIndexOf('/') + 1)}/${search}`;
-    return replyWith(null, undefined, { status: 308, headers: { ...headers, location } });
+    return respond(null, undefined, { status: 308, headers: { ...headers, location } });
   }
   const html = await page();
-  return replyWith(html, 'text/html; charset=utf-8', {
+  return respond(html, 'text/html; charset=utf-8', {
     headers: {
       ...headers,
       'content-security-policy': contentSecurityPolicy(html),
@@ -29,7 +32,7 @@ export async function home(request: Asked, { page, notice }: ResolvedHandlerOpti
   });
 }
 
-/** Lets the page run its own inline scripts, by their digests, and nothing that got into it later. */
+/** Allows the page's own inline scripts, by their digests, and no injected ones. */
 function contentSecurityPolicy(html: string): string {
   const digests = [...html.matchAll(inlineScript)].map(
     ([, code = '']) =>

@@ -1,18 +1,17 @@
 import type { IncomingMessage } from 'node:http';
-import type { BodyReader } from './exchange.js';
+import type { BodyReader } from './http-messages.js';
 
-/** Chunks held before the client is made to wait. */
-const mostWaitingBytes = 64 * 1024;
+/** Buffered bytes from which the client has to wait. */
+const maxBufferedBytes = 64 * 1024;
 
 /**
- * Reads the body of a Node request. Async iteration would do, but leaving it early destroys the socket,
- * and with it the reply that says why the upload was refused; a Web stream over it costs more than all
- * else that the adapter does.
+ * Reads the body of a Node request. Async iteration would destroy the socket when left early, and with it
+ * the refusal of an upload; a Web stream costs more than everything else the adapter does.
  */
 export class IncomingBody implements BodyReader {
   readonly #incoming: IncomingMessage;
   readonly #chunks: Uint8Array[] = [];
-  #waitingBytes = 0;
+  #bufferedBytes = 0;
   #isOver = false;
   #failure: unknown;
   #wake: (() => void) | undefined;
@@ -31,7 +30,7 @@ export class IncomingBody implements BodyReader {
     for (;;) {
       const value = this.#chunks.shift();
       if (value !== undefined) {
-        this.#waitingBytes -= value.byteLength;
+        this.#bufferedBytes -= value.byteLength;
         return { done: false, value };
       }
       if (this.#failure !== undefined) throw this.#failure;
@@ -51,8 +50,8 @@ export class IncomingBody implements BodyReader {
 
   readonly #onData = (chunk: Uint8Array): void => {
     this.#chunks.push(chunk);
-    this.#waitingBytes += chunk.byteLength;
-    if (this.#waitingBytes >= mostWaitingBytes) this.#incoming.pause();
+    this.#bufferedBytes += chunk.byteLength;
+    if (this.#bufferedBytes >= maxBufferedBytes) this.#incoming.pause();
     this.#wake?.();
   };
 
@@ -71,13 +70,13 @@ export class IncomingBody implements BodyReader {
       .off('end', this.#onEnd)
       .off('close', this.#onBroken)
       .off('error', this.#onBroken)
-      // A socket that breaks later must not bring the process down.
+      // A later socket error must not crash the process.
       .on('error', () => undefined);
     this.#wake?.();
   }
 }
 
-/** A body that a parser of the app has read before. */
+/** A body that is already in memory. */
 export function bodyOfBytes(bytes: Uint8Array): BodyReader {
   let unread: Uint8Array | undefined = bytes;
   return {

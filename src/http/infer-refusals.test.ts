@@ -149,7 +149,7 @@ describe('POST /infer refuses', () => {
 });
 
 describe('a question that fails', () => {
-  it('says when to come back where no key is free', async () => {
+  it('says when to try again if no key is free', async () => {
     const chat = fakeChat({
       before: () => {
         throw new KeyPoolExhaustedError('No key is free.', { retryAfterMs: 4200 });
@@ -164,7 +164,7 @@ describe('a question that fails', () => {
     });
   });
 
-  it('tells the log what it does not tell the client', async () => {
+  it('is logged with details that the client does not get', async () => {
     const secret = new Error('password is hunter2');
     const reported: unknown[] = [];
     const chat = fakeChat({
@@ -179,7 +179,7 @@ describe('a question that fails', () => {
     expect(reported).toEqual([secret]);
   });
 
-  it('answers where the log fails too', async () => {
+  it('is answered even if the log fails', async () => {
     const warned = once(process, 'warning');
     const chat = fakeChat({
       before: () => {

@@ -24,8 +24,8 @@ describe('the reply of POST /infer', () => {
     ['anything', '*/*', 'text/plain; charset=utf-8'],
     ['JSON', 'application/json', 'application/json; charset=utf-8'],
     ['events', 'text/event-stream', 'text/event-stream; charset=utf-8'],
-    ['what it likes best', 'text/plain;q=0.2, application/json;q=0.9', 'application/json; charset=utf-8'],
-  ])('replies in the type that the client takes: %s', async (_what, accept, type) => {
+    ['its preferred type', 'text/plain;q=0.2, application/json;q=0.9', 'application/json; charset=utf-8'],
+  ])('has the type that the client accepts: %s', async (_what, accept, type) => {
     const handler = createHandler(fakeChat(), { tempDir });
     const response = await handler(ask({ prompt: 'Hi', session_id: 'c1' }, accept ? { accept } : {}));
     expect(response.headers.get('content-type')).toBe(type);
@@ -34,14 +34,14 @@ describe('the reply of POST /infer', () => {
     await response.text();
   });
 
-  it('sends the answer alone as text', async () => {
+  it('is the answer alone as text', async () => {
     const chat = fakeChat({ reply: { text: 'Grüße 🎉' } });
     const response = await createHandler(chat, { tempDir })(ask({ prompt: 'Hi' }));
     expect(await response.text()).toBe('Grüße 🎉');
     expect(response.headers.get('content-length')).toBe(String(Buffer.byteLength('Grüße 🎉')));
   });
 
-  it('sends everything known of the answer as JSON', async () => {
+  it('is the whole answer as JSON, renamed fields under both names', async () => {
     const failure = { kind: 'overloaded', scope: 'model', message: 'busy', status: 503 } as const;
     const attempt = { model: 'm', keyId: 'key_1_...w2Do', startedAt: 1_700_000_001_250, durationMs: 7 };
     const chat = fakeChat({
@@ -49,6 +49,7 @@ describe('the reply of POST /infer', () => {
         media: [clip],
         recalled: [{ turn, score: 0.5 }],
         recentTurns: 2,
+        reattachedMedia: [{ kind: 'image', name: 'map.png', fingerprint: 'ee', mimeType: 'image/png' }],
         summarizedTurns: 9,
         attempts: [{ ...attempt, failure }, attempt],
       },
@@ -57,7 +58,6 @@ describe('the reply of POST /infer', () => {
     const response = await handler(ask({ prompt: 'Hi', session_id: 'c1' }, { accept: 'application/json' }));
     expect(await response.json()).toEqual({
       response: 'Hello',
-      shown_again: [],
       session_id: 'c1',
       turn_id: 't1',
       processing_time: 1.234,
@@ -101,8 +101,9 @@ describe('the reply of POST /infer', () => {
           ],
         },
       ],
+      reattached_media: [{ name: 'map.png', kind: 'image' }],
       recent_turns: 2,
-      summarised_turns: 9,
+      summarized_turns: 9,
       attempts: [
         {
           model: 'm',
@@ -114,11 +115,15 @@ describe('the reply of POST /infer', () => {
         { model: 'm', key: 'key_1_...w2Do', started_at: 1_700_000_001.25, duration_ms: 7 },
       ],
       timings: { total_ms: 1234, media_ms: 0, memory_ms: 1, queue_ms: 0, first_token_ms: 900 },
+      stored: true,
+      // Former names, sent for one minor version.
+      shown_again: [{ name: 'map.png', kind: 'image' }],
+      summarised_turns: 9,
       remembered: true,
     });
   });
 
-  it('adds the frames to the JSON when they are asked for', async () => {
+  it('includes the frames in JSON with `frames=1`', async () => {
     const handler = createHandler(fakeChat({ reply: { media: [clip] } }), { tempDir });
     const response = await handler(ask({ prompt: 'Hi' }, { accept: 'application/json' }, '/infer?frames=1'));
     const { media } = await response.json();

@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 
 describe('POST /infer', () => {
-  it('hands prompt, session and files to the chat, files by a private path that is gone afterwards', async () => {
+  it('passes prompt, session and files to the chat, files by a private path that is removed afterwards', async () => {
     const seen: { content: string; name: string | undefined; mimeType: string | undefined }[] = [];
     const chat = fakeChat({
       async before({ media = [] }) {
@@ -44,7 +44,7 @@ describe('POST /infer', () => {
     ]);
   });
 
-  it('takes JSON with attachments in base64', async () => {
+  it('accepts JSON with attachments in base64', async () => {
     const chat = fakeChat();
     const response = await createHandler(chat, { tempDir })(
       askJson({
@@ -59,7 +59,7 @@ describe('POST /infer', () => {
     ]);
   });
 
-  it('takes a plain HTML form', async () => {
+  it('accepts a plain HTML form', async () => {
     const chat = fakeChat();
     const body = new URLSearchParams({ prompt: 'a & b', session_id: 'c3' });
     await createHandler(chat, { tempDir })(new Request(url('/infer'), { method: 'POST', body }));
@@ -76,7 +76,7 @@ describe('POST /infer', () => {
     await response.text();
   });
 
-  it('makes up a session where none is named, and tells which', async () => {
+  it('generates a session name if none is given, and returns it', async () => {
     const chat = fakeChat();
     const response = await createHandler(chat, { tempDir })(ask({ prompt: 'Hi', session_id: ' ' }));
     const sessionId = response.headers.get('x-session-id');
@@ -89,7 +89,7 @@ describe('POST /infer', () => {
     expect(response.headers.get('x-session-id')).toBe(encodeURIComponent('旅行'));
   });
 
-  it('takes a prompt that curl sends from a file, and no chosen file of a browser', async () => {
+  it('accepts a prompt that curl sends from a file, and an empty file input of a browser', async () => {
     const chat = fakeChat();
     const nothingChosen = new File([], '', { type: 'application/octet-stream' });
     await createHandler(chat, { tempDir })(

@@ -26,7 +26,7 @@ describe('acceptedAnswerTypes', () => {
     expect(acceptedAnswerTypes(accept)).toEqual(types);
   });
 
-  it.each(['image/png', 'text/html', 'nonsense', '*/*;q=0', ',;=,'])('has nothing for %s', (accept) => {
+  it.each(['image/png', 'text/html', 'nonsense', '*/*;q=0', ',;=,'])('refuses %s', (accept) => {
     expect(() => acceptedAnswerTypes(accept)).toThrow(expect.objectContaining({ status: 406 }));
   });
 });

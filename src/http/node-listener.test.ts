@@ -41,7 +41,7 @@ async function exchange(port: number, raw: string): Promise<string> {
 }
 
 describe('nodeListener', () => {
-  it('hands over method, URL, headers, body and address', async () => {
+  it('passes on method, URL, headers, body and address', async () => {
     const port = await serve(async (request, connection) => {
       const body = await request.text();
       const seen = { method: request.method, url: request.url, body, type: request.headers.get('x-kind') };
@@ -76,7 +76,7 @@ describe('nodeListener', () => {
     expect((await fetch(`http://127.0.0.1:${port}`)).status).toBe(200);
   });
 
-  it('takes a body only as fast as it is read', async () => {
+  it('reads a body only as fast as the handler does', async () => {
     const resume = signpost();
     let seen = 0;
     const port = await serve(async (request) => {
@@ -104,7 +104,7 @@ describe('nodeListener', () => {
     expect(Buffer.concat(await response.toArray()).toString()).toBe(String(total));
   });
 
-  it('makes an answer only as fast as it is taken', async () => {
+  it('produces an answer only as fast as the client reads', async () => {
     let made = 0;
     const left = signpost();
     const body = new ReadableStream<Uint8Array>({
@@ -167,7 +167,7 @@ describe('nodeListener', () => {
     expect(await aborted.reached).toMatchObject({ name: 'AbortError' });
   });
 
-  it('hears the client hang up where the handler kept nothing but the signal', async () => {
+  it('aborts the request even if the handler kept only its signal', async () => {
     const aborted = signpost();
     const begun = signpost();
     const listen = async (signal: AbortSignal) => {
@@ -202,7 +202,7 @@ describe('nodeListener', () => {
     expect(signal?.aborted).toBe(false);
   });
 
-  it('gets a refusal through to a client that is still sending', async () => {
+  it('delivers a refusal to a client that is still sending', async () => {
     const port = await serve(async (request) => {
       const reader = (request.body as ReadableStream<Uint8Array>).getReader();
       await reader.read();
@@ -224,7 +224,7 @@ describe('nodeListener', () => {
     outgoing.destroy();
   });
 
-  it('breaks off visibly when the answer breaks', async () => {
+  it('cuts the connection if the answer fails half-way', async () => {
     const body = new ReadableStream<Uint8Array>({
       start(controller) {
         controller.enqueue(new TextEncoder().encode('half'));

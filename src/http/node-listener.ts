@@ -1,19 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Asked, BodyReader, Service } from './exchange.js';
 import type { Handler } from './handler.js';
-import { serviceBehind } from './handler.js';
-import type { NodeRequest } from './node-exchange.js';
-import { askedOf, writeReply } from './node-exchange.js';
+import { httpHandlerOf } from './handler.js';
+import type { BodyReader, HttpHandler, HttpRequest } from './http-messages.js';
+import type { NodeRequest } from './node-messages.js';
+import { fromNodeRequest, writeHttpResponse } from './node-messages.js';
 
-/** How long the rest of a refused upload is still taken in, so that the client gets to read the refusal. */
+/** How long the rest of a refused upload is still read, so that the client receives the refusal. */
 const lingerMs = 5_000;
 
-/** Methods for which no Web-standard request can be made. */
-const unspeakableMethods: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
+/** Methods that the constructor of `Request` rejects. */
+const forbiddenMethods: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TRACK']);
 
 /**
- * Serves a handler with `node:http`. Reads and writes only as fast as the other side does; a client
- * that hangs up aborts the request.
+ * Serves a handler with `node:http`. Reads and writes with backpressure; a client that hangs up aborts the
+ * request.
  *
  * @example
  * ```ts
@@ -23,42 +23,42 @@ const unspeakableMethods: ReadonlySet<string> = new Set(['CONNECT', 'TRACE', 'TR
 export function nodeListener(
   handler: Handler,
 ): (request: NodeRequest, response: ServerResponse) => Promise<void> {
-  const serve = serviceBehind(handler) ?? serviceOver(handler);
+  const handle = httpHandlerOf(handler) ?? fromWebHandler(handler);
   return async (incoming, outgoing) => {
     const hangUp = new AbortController();
-    let asked: Asked | undefined = askedOf(incoming, hangUp.signal);
+    let request: HttpRequest | undefined = fromNodeRequest(incoming, hangUp.signal);
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) hangUp.abort(new DOMException('The client hung up.', 'AbortError'));
-      // A Web-standard request made from it hears of the hang-up only as long as it is not collected.
-      asked = undefined;
+      // Until now it had to be kept: a garbage-collected `Request` does not abort.
+      request = undefined;
     });
     try {
       const connection = { address: incoming.ip ?? incoming.socket.remoteAddress, path: incoming.url };
-      await writeReply(await serve(asked, connection), outgoing);
+      await writeHttpResponse(await handle(request, connection), outgoing);
     } catch (error) {
-      // Only a broken body gets here: the status is sent, so all that is left is to break off visibly.
+      // Only a failing body gets here. The status has been sent, so the connection is cut.
       outgoing.destroy(error instanceof Error ? error : undefined);
     }
-    leaveSoon(incoming);
+    drainThenClose(incoming);
   };
 }
 
-/** A handler of the app's own, which wants whole Web-standard requests. */
-function serviceOver(handler: Handler): Service {
-  return async (asked, connection) => {
-    if (unspeakableMethods.has(asked.method)) return { status: 501, headers: {}, body: null };
-    const { status, headers, body } = await handler(withBody(asked), connection);
+/** Adapts a handler of the app, which takes Web-standard requests. */
+function fromWebHandler(handler: Handler): HttpHandler {
+  return async (request, connection) => {
+    if (forbiddenMethods.has(request.method)) return { status: 501, headers: {}, body: null };
+    const { status, headers, body } = await handler(withBody(request), connection);
     return { status, headers: Object.fromEntries(headers), body };
   };
 }
 
-function withBody(asked: Asked): Request {
-  const request = asked.toRequest();
-  const reader = asked.method === 'GET' || asked.method === 'HEAD' ? undefined : asked.openBody();
-  if (reader === undefined) return request;
+function withBody(request: HttpRequest): Request {
+  const bare = request.toRequest();
+  const reader = request.method === 'GET' || request.method === 'HEAD' ? undefined : request.openBody();
+  if (reader === undefined) return bare;
   const streaming: RequestInit & { duplex: 'half' } = { body: streamOf(reader), duplex: 'half' };
-  const whole = new Request(request, streaming);
-  const contentType = asked.headers.get('content-type');
+  const whole = new Request(bare, streaming);
+  const contentType = request.headers.get('content-type');
   if (contentType !== null) whole.headers.set('content-type', contentType);
   return whole;
 }
@@ -74,8 +74,8 @@ function streamOf(reader: BodyReader): ReadableStream<Uint8Array> {
   });
 }
 
-/** Takes in what the client still sends, for a while, and then hangs up. */
-function leaveSoon(incoming: IncomingMessage): void {
+/** Reads what the client still sends, for a while, then cuts the connection. */
+function drainThenClose(incoming: IncomingMessage): void {
   if (incoming.complete || incoming.destroyed) return;
   incoming.resume();
   const timer = setTimeout(() => incoming.destroy(), lingerMs);

@@ -1,10 +1,10 @@
-import type { BodyReader } from './exchange.js';
 import { HttpError } from './http-error.js';
+import type { BodyReader } from './http-messages.js';
 
 /**
- * Reads a small body whole, as UTF-8.
+ * Reads a whole body as UTF-8.
  *
- * @throws HttpError 413 as soon as it is over `maxBytes`.
+ * @throws HttpError 413 as soon as more than `maxBytes` have arrived.
  */
 export async function readBody(body: BodyReader, maxBytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];

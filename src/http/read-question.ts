@@ -1,9 +1,9 @@
 import { z } from 'zod';
 import type { NamedMedia } from '../index.js';
 import { InvalidInputError, MediaError } from '../index.js';
-import type { Asked, BodyReader } from './exchange.js';
 import type { ResolvedHandlerOptions } from './handler-options.js';
 import { HttpError } from './http-error.js';
+import type { BodyReader, HttpRequest } from './http-messages.js';
 import { bodyOfBytes } from './incoming-body.js';
 import { readBody } from './read-body.js';
 import { receiveForm, tooMuchUploaded } from './receive-form.js';
@@ -11,7 +11,7 @@ import type { UploadDirectory } from './upload-directory.js';
 
 const maxSessionIdChars = 256;
 
-/** What `POST /infer` was asked, with its files on disk. */
+/** The question of a `POST /infer`, with its files on disk. */
 export interface Question {
   readonly prompt: string | undefined;
   readonly sessionId: string | undefined;
@@ -20,7 +20,7 @@ export interface Question {
   readonly stream: boolean;
 }
 
-/** A plain pattern: the one in zod takes a second for 40 MB. */
+/** zod's own pattern takes a second for 40 MB. */
 const isBase64 = (text: string) => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
 
 const jsonSchema = z.object({
@@ -39,12 +39,12 @@ const jsonSchema = z.object({
 });
 
 /**
- * Reads the body of a question, whichever of the accepted forms it has.
+ * Reads the body of a question in any of the accepted types.
  *
- * @throws InvalidInputError, MediaError, HttpError for anything else.
+ * @throws InvalidInputError, MediaError or HttpError if it is not acceptable.
  */
 export async function readQuestion(
-  request: Asked,
+  request: HttpRequest,
   options: ResolvedHandlerOptions,
   directory: UploadDirectory,
   signal: AbortSignal,
@@ -54,7 +54,7 @@ export async function readQuestion(
     throw new HttpError(
       415,
       'UNSUPPORTED_ENCODING',
-      'Compressed bodies are not read here. Send it as it is.',
+      'Compressed bodies are not supported. Send the body uncompressed.',
     );
   }
   const contentType = request.headers.get('content-type') ?? '';
@@ -79,9 +79,9 @@ export async function readQuestion(
 }
 
 /**
- * The prompt and the session of a question, checked.
+ * Returns the prompt, checked.
  *
- * @throws InvalidInputError, HttpError with what to send instead.
+ * @throws InvalidInputError or HttpError that says what to send instead.
  */
 export function checkQuestion({ prompt }: Question, maxPromptChars: number): string {
   if (prompt === undefined || prompt.trim() === '') {
@@ -91,13 +91,13 @@ export function checkQuestion({ prompt }: Question, maxPromptChars: number): str
     throw new HttpError(
       413,
       'PROMPT_TOO_LONG',
-      `The prompt has ${prompt.length} characters; at most ${maxPromptChars} are taken. Shorten it.`,
+      `The prompt has ${prompt.length} characters; at most ${maxPromptChars} are allowed. Shorten it.`,
     );
   }
   return prompt;
 }
 
-/** @throws InvalidInputError when the name cannot stand in a log line or a header. */
+/** @throws InvalidInputError if the name is too long, or has characters that no log line or header may have. */
 export function checkSessionId(sessionId: string): string {
   if (sessionId.length > maxSessionIdChars || /\p{Cc}|\p{Cs}/u.test(sessionId)) {
     throw new InvalidInputError(
@@ -165,10 +165,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** A client that says beforehand that it sends too much is spared the sending. */
-function refuseDeclared(request: Asked, maxUploadBytes: number): void {
+/** Refuses by `Content-Length`, before the body is sent. */
+function refuseDeclared(request: HttpRequest, maxUploadBytes: number): void {
   const declared = Number(request.headers.get('content-length') ?? 0);
   if (declared > maxUploadBytes + 1024 * 1024) throw tooMuchUploaded(maxUploadBytes);
 }
 
-const openBody = (request: Asked): BodyReader => request.openBody() ?? bodyOfBytes(new Uint8Array());
+const openBody = (request: HttpRequest): BodyReader => request.openBody() ?? bodyOfBytes(new Uint8Array());

@@ -53,7 +53,7 @@ describe('receiveForm', () => {
     expect((await stat(join(directory, '0'))).mode & 0o777).toBe(0o600);
   });
 
-  it('reads the same form however it is cut into pieces', async () => {
+  it('reads the same form from chunks of any size', async () => {
     const names = fc.stringMatching(/^[a-z0-9 äöü()-]{1,20}[a-z]$/);
     await fc.assert(
       fc.asyncProperty(
@@ -140,13 +140,13 @@ describe('receiveForm', () => {
     expect(cancelled).toHaveLength(1);
   });
 
-  it('counts what is no file too', async () => {
+  it('counts the bytes between the files too', async () => {
     const junk = '--x\r\nContent-Disposition: attachment\r\n\r\n';
     const { body } = bodyOf([junk, ...Array<string>(20).fill('J'.repeat(64 * 1024))], { ends: false });
     await expect(receive(body)).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
   });
 
-  it('stops at once when the client has gone, with its reason', async () => {
+  it('stops at once when the signal aborts, with its reason', async () => {
     const { body, cancelled } = bodyOf([prompt, fileHead, 'DATA'], { ends: false });
     const controller = new AbortController();
     const received = receive(body, { signal: controller.signal });
@@ -155,7 +155,7 @@ describe('receiveForm', () => {
     expect(cancelled).toHaveLength(1);
   });
 
-  it('takes what is legal if strange', async () => {
+  it('accepts unusual but valid forms', async () => {
     const nameless = '--x\r\n\r\nno name\r\n';
     const proto = prompt.replace('prompt', '__proto__');
     const unnamedFile = fileHead.replace('; filename="a.png"', '');
@@ -166,7 +166,7 @@ describe('receiveForm', () => {
     expect(files.map(({ name }) => name)).toEqual(['attachment 1']);
   });
 
-  it('fails as the disk does', async () => {
+  it('rejects with the error of the disk', async () => {
     await rm(directory, { recursive: true });
     await expect(receive(bodyOf([fileHead, 'DATA\r\n', end]).body)).rejects.toMatchObject({ code: 'ENOENT' });
     expect(await readdir(tmpdir())).not.toContain(directory);

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { BusboyFileStream } from '@fastify/busboy';
 import { Busboy } from '@fastify/busboy';
+import { linkedController, onAbort } from '../core/abort.js';
 import { InvalidInputError, MediaError } from '../index.js';
-import type { BodyReader } from './exchange.js';
 import { HttpError } from './http-error.js';
+import type { BodyReader } from './http-messages.js';
 import type { UploadDirectory } from './upload-directory.js';
 
 const fileField = 'video_file';
@@ -28,18 +29,18 @@ interface UploadedFile {
   readonly mimeType: string;
 }
 
-/** A multipart body, taken apart. */
+/** The contents of a multipart body. */
 export interface ReceivedForm {
   readonly fields: ReadonlyMap<string, string>;
   readonly files: readonly UploadedFile[];
 }
 
 /**
- * Reads a multipart body, writing its files into the directory as they arrive. No file is ever whole in
- * memory.
+ * Reads a multipart body and writes its files into the directory as they arrive. No file is held in memory
+ * whole.
  *
- * @throws InvalidInputError, MediaError, HttpError for a body that is broken or over a limit, as soon as
- * that is clear; the rest is not read then. Rethrows `signal.reason`.
+ * @throws InvalidInputError, MediaError or HttpError as soon as the body proves malformed or over a limit;
+ * the rest is not read. Rethrows `signal.reason`.
  */
 export async function receiveForm(
   body: BodyReader,
@@ -48,10 +49,10 @@ export async function receiveForm(
 ): Promise<ReceivedForm> {
   const fields = new Map<string, string>();
   const writes: Promise<UploadedFile | undefined>[] = [];
-  const stop = new AbortController();
-  // Every file listens to it.
-  setMaxListeners(0, stop.signal);
   const parser = makeParser(contentType, limits);
+  const { controller: stop, unlink } = linkedController(signal);
+  // The pipeline of every file adds a listener.
+  setMaxListeners(0, stop.signal);
 
   let uploadedBytes = 0;
   const countUploaded = (bytes: number) => {
@@ -70,7 +71,7 @@ export async function receiveForm(
     const written = storeFile(stream, directory, index, countUploaded, stop.signal).then(
       ({ path, bytes }) => {
         if (bytes > 0) return { path, name, mimeType };
-        // A browser sends an empty part without a name for a file input that was left empty.
+        // Browsers send an empty part without a name for an empty file input.
         if (!filename) return undefined;
         throw new MediaError('empty', `The file "${name}" is empty. Attach one with content.`);
       },
@@ -81,13 +82,10 @@ export async function receiveForm(
   parser.on('filesLimit', () => stop.abort(tooManyFiles(limits.maxFiles)));
   parser.on('partsLimit', () => stop.abort(tooManyParts()));
 
-  const onAbort = () => stop.abort(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (signal.aborted) onAbort();
   try {
     const maxBytes = limits.maxUploadBytes + maxOtherBytes;
     await pipeline(chunksOf(body, maxBytes, limits.maxUploadBytes, stop.signal), parser, {
-      // Where a file is given up half-way the parser would wait for its reader for ever.
+      // When a file is abandoned half-way, the parser would wait forever for its reader.
       signal: stop.signal,
     });
     const files = await Promise.all(writes);
@@ -98,7 +96,7 @@ export async function receiveForm(
     await Promise.allSettled(writes);
     throw stop.signal.reason;
   } finally {
-    signal.removeEventListener('abort', onAbort);
+    unlink();
   }
 }
 
@@ -122,7 +120,7 @@ function makeParser(contentType: string, { maxFiles, maxPromptChars }: FormLimit
   }
 }
 
-/** Stopping it makes a pending read end at once, however long the client is silent. */
+/** Aborting it ends a pending read at once, even if the client sends nothing. */
 async function* chunksOf(
   body: BodyReader,
   maxBytes: number,
@@ -130,10 +128,10 @@ async function* chunksOf(
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const cancel = () => {
-    // The body is given up already; that it cannot even be cancelled changes nothing.
+    // The body is discarded anyway, so a failure to cancel it does not matter.
     body.cancel(signal.reason).catch(() => undefined);
   };
-  signal.addEventListener('abort', cancel, { once: true });
+  const unsubscribe = onAbort(signal, cancel);
   try {
     let received = 0;
     for (;;) {
@@ -146,7 +144,7 @@ async function* chunksOf(
       yield value;
     }
   } finally {
-    signal.removeEventListener('abort', cancel);
+    unsubscribe();
     cancel();
   }
 }
@@ -167,7 +165,7 @@ async function storeFile(
       yield chunk;
     }
   }
-  // The stream must be taken at once, or an early end of the body would go unheard.
+  // Subscribe at once: an early end of the body would be missed otherwise.
   await pipeline(
     stream,
     async (chunks: AsyncIterable<Uint8Array>) => {
@@ -179,7 +177,7 @@ async function storeFile(
   return { path, bytes };
 }
 
-/** A file name fit for a sentence, if there is one. */
+/** A file name that can stand in a sentence, if there is one. */
 function displayName(filename: string | undefined): string | undefined {
   const name = filename
     ?.replaceAll(/\p{Cc}+/gu, ' ')
@@ -188,7 +186,7 @@ function displayName(filename: string | undefined): string | undefined {
   return name === '' ? undefined : name;
 }
 
-/** What the parser throws is about the bytes of the body. */
+/** Errors of the parser mean a malformed body. */
 function brokenForm(error: unknown): unknown {
   if (error instanceof HttpError || InvalidInputError.isInstance(error) || MediaError.isInstance(error))
     return error;

@@ -1,19 +1,19 @@
 import type { DescribedError } from './describe-error.js';
-import type { Reply } from './exchange.js';
+import type { HttpResponse } from './http-messages.js';
 
 const jsonType = 'application/json; charset=utf-8';
 
-/** What every reply carries. */
+/** Headers of every reply. */
 const alwaysHeaders = {
   'cache-control': 'no-store',
   'x-content-type-options': 'nosniff',
 };
 
-export function replyWith(
+export function respond(
   body: string | ReadableStream<Uint8Array> | null,
   contentType: string | undefined,
   { status = 200, headers = {} }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
-): Reply {
+): HttpResponse {
   const all: Record<string, string> = { ...alwaysHeaders, ...headers };
   if (contentType !== undefined) all['content-type'] = contentType;
   if (typeof body !== 'string') return { status, headers: all, body };
@@ -22,11 +22,11 @@ export function replyWith(
   return { status, headers: all, body: bytes };
 }
 
-export function replyWithJson(
+export function respondWithJson(
   value: unknown,
   init?: { status?: number; headers?: Readonly<Record<string, string>> },
-): Reply {
-  return replyWith(`${JSON.stringify(value)}\n`, jsonType, init);
+): HttpResponse {
+  return respond(`${JSON.stringify(value)}\n`, jsonType, init);
 }
 
 /** `{"detail": sentence, "error": {…}}`, the shape of every error. */
@@ -34,14 +34,14 @@ export function errorBody({ code, message, retryAfterMs }: DescribedError): obje
   return { detail: message, error: { code, message, retry_after_ms: retryAfterMs } };
 }
 
-export function replyWithError(described: DescribedError): Reply {
+export function respondWithError(described: DescribedError): HttpResponse {
   const { status, headers, retryAfterMs } = described;
   const retryAfter =
     retryAfterMs === undefined ? {} : { 'retry-after': String(Math.max(1, Math.ceil(retryAfterMs / 1000))) };
-  return replyWithJson(errorBody(described), { status, headers: { ...retryAfter, ...headers } });
+  return respondWithJson(errorBody(described), { status, headers: { ...retryAfter, ...headers } });
 }
 
-/** Header values are bytes: whatever is not plain ASCII is percent-encoded. */
+/** Percent-encodes text that is not plain ASCII, since header values are bytes. */
 export function headerValue(text: string): string {
   return /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$/.test(text) ? text : encodeURIComponent(text);
 }

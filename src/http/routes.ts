@@ -20,9 +20,9 @@ const methods: Readonly<Record<Route['name'], readonly string[]>> = {
 };
 
 /**
- * The route that a path leads to, if any. A trailing slash makes no difference.
+ * The route of a path, if there is one. A trailing slash makes no difference.
  *
- * @throws InvalidInputError when the session's name is not validly percent-encoded.
+ * @throws InvalidInputError if the session's name is not validly percent-encoded.
  */
 export function matchRoute(path: string): Route | undefined {
   const trimmed = path.length > 1 ? path.replace(/\/$/, '') : path;

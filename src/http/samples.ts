@@ -1,6 +1,6 @@
 import { type PreparedMedia, type Turn, toTurn } from '../index.js';
 
-/** Requests and answers that the tests of HTTP share. */
+/** Requests and replies shared by the tests of HTTP. */
 export const url = (path: string) => `http://localhost${path}`;
 
 export function ask(
@@ -47,7 +47,7 @@ export const clip: PreparedMedia = {
   ],
 };
 
-/** Takes server-sent events apart; comments are left out. */
+/** Parses server-sent events, without comments. */
 export function readEvents(text: string): { event: string; data: Record<string, unknown> }[] {
   return text
     .split('\n\n')

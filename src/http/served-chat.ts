@@ -1,6 +1,6 @@
 import type { ChatRequest, ChatStreamEvent, MultimodalChat } from '../index.js';
 
-/** What the HTTP adapters use of a chat. A `MultimodalChat` is one; in tests a plain object will do. */
+/** The members of `MultimodalChat` that the HTTP adapters use; a plain object serves in tests. */
 export interface ServedChat extends Pick<MultimodalChat, 'send' | 'history' | 'forget' | 'stats'> {
   stream(request: ChatRequest): AsyncIterable<ChatStreamEvent>;
 }

@@ -33,7 +33,7 @@ async function endedProcess(): Promise<number> {
 }
 
 describe('UploadDirectories', () => {
-  it('makes a directory of its own for each request, closed to others', async () => {
+  it('creates a private directory for each request', async () => {
     const directories = new UploadDirectories(parent);
     const [one, other] = [directories.forRequest(), directories.forRequest()];
     const [first, second] = await Promise.all([one.path(), other.path()]);
@@ -45,12 +45,12 @@ describe('UploadDirectories', () => {
     expect(await readdir(parent)).toEqual([basename(second)]);
   });
 
-  it('makes nothing before the first file', async () => {
+  it('creates nothing before the first file', async () => {
     await new UploadDirectories(parent).forRequest().remove();
     expect(await readdir(parent)).toEqual([]);
   });
 
-  it('makes the parent where there is none, and tries again after a failure', async () => {
+  it('creates a missing parent, and tries again after a failure', async () => {
     const inTheWay = join(parent, 'file');
     await writeFile(inTheWay, '');
     const directories = new UploadDirectories(join(inTheWay, 'uploads'));
@@ -61,13 +61,13 @@ describe('UploadDirectories', () => {
     expect((await stat(await directories.forRequest().path())).isDirectory()).toBe(true);
   });
 
-  it('removes what dead processes have left', async () => {
+  it('removes directories of dead processes', async () => {
     await leave(await nameFor(await endedProcess(), 'abcdef'));
     const made = await new UploadDirectories(parent).forRequest().path();
     expect(await readdir(parent)).toEqual([basename(made)]);
   });
 
-  it('removes what an earlier process with the same id has left', async () => {
+  it('removes directories of an earlier process with the same id', async () => {
     const name = await nameFor(process.pid, 'abcdef');
     await leave(name);
     await utimes(join(parent, name), 1, 1);
@@ -75,7 +75,7 @@ describe('UploadDirectories', () => {
     expect(await readdir(parent)).toEqual([basename(made)]);
   });
 
-  it('leaves alone what is in use or not its own', async () => {
+  it('keeps directories that are in use or not its own', async () => {
     const kept = [
       await nameFor(process.ppid, 'abcdef'),
       await nameFor(process.pid, 'abcdef'),

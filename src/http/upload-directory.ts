@@ -3,13 +3,13 @@ import { lstat, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
-// Other hosts may share the directory, and their process ids mean nothing here.
+// Hosts may share the directory, and a process id is only meaningful on its own host.
 const hostMark = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
 const prefix = `multimodal-chat-upload-${hostMark}-`;
 
 /**
- * Private directories for the uploads of one request each. The first one also removes what processes
- * that were killed have left behind.
+ * Creates a private directory for the uploads of each request. The first one also removes what killed
+ * processes left behind.
  */
 export class UploadDirectories {
   readonly #parent: string;
@@ -35,14 +35,14 @@ export class UploadDirectories {
       await mkdir(this.#parent, { recursive: true });
       await removeLeftovers(this.#parent);
     } catch (error) {
-      // The next request tries again: the disk may be back by then.
+      // The next request tries again: the disk may have recovered.
       this.#cleaned = undefined;
       throw error;
     }
   }
 }
 
-/** A directory that only this user can read, made when the first file of its request comes. */
+/** A directory that only this user can read, created when the first file of its request arrives. */
 export class UploadDirectory {
   readonly #create: () => Promise<string>;
   #created: Promise<string> | undefined;
@@ -56,9 +56,9 @@ export class UploadDirectory {
     return this.#created;
   }
 
-  /** Removes it with everything in it, where it was made. */
+  /** Removes the directory and its contents, if it was created. */
   async remove(): Promise<void> {
-    // Whoever asked for the path has learned that it could not be made.
+    // The caller of `path()` has seen the error if it could not be created.
     const path = await this.#created?.catch(() => undefined);
     if (path !== undefined) await rm(path, { recursive: true, force: true, maxRetries: 3 });
   }
@@ -86,7 +86,7 @@ async function removeLeftover(parent: string, name: string): Promise<void> {
   }
 }
 
-// In a container every run tends to have the same process id, so an older directory is not ours.
+// Runs in a container often have the same process id, so an older directory is not of this process.
 const processStartedAt = () => Date.now() - process.uptime() * 1000 - 1000;
 
 function isAlive(pid: number): boolean {

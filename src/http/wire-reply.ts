@@ -1,25 +1,16 @@
-import type {
-  Attempt,
-  ChatStreamEvent,
-  PreparedMedia,
-  RecalledTurn,
-  Reply,
-  Turn,
-  TurnMedia,
-  Usage,
-} from '../index.js';
-
-/** Points in time go out in seconds since the epoch, as `last_error` always did. */
-export const seconds = (milliseconds: number): number => Math.round(milliseconds) / 1000;
+import type { Attempt, ChatStreamEvent, PreparedMedia, Reply } from '../index.js';
+import { withFormerNames } from './wire-aliases.js';
+import { wireRecalledTurn } from './wire-turn.js';
+import { seconds, wireUsage } from './wire-values.js';
 
 export interface WireOptions {
-  /** Whether the frames' bytes go along, as `data:` URLs. */
+  /** Whether to include the bytes of frames, as `data:` URLs. */
   readonly frameData: boolean;
 }
 
 /** The JSON form of an answer. */
 export function wireReply(reply: Reply, options: WireOptions): object {
-  return {
+  return withFormerNames({
     response: reply.text,
     session_id: reply.sessionId,
     turn_id: reply.turnId,
@@ -29,10 +20,10 @@ export function wireReply(reply: Reply, options: WireOptions): object {
     thoughts: reply.thoughts === '' ? undefined : reply.thoughts,
     usage: reply.usage === undefined ? null : wireUsage(reply.usage),
     media: reply.media.map((media) => wireMedia(media, options)),
-    shown_again: reply.reattachedMedia.map(({ name, kind }) => ({ name, kind })),
-    recalled: reply.recalled.map(wireRecalled),
+    reattached_media: reply.reattachedMedia.map(({ name, kind }) => ({ name, kind })),
+    recalled: reply.recalled.map(wireRecalledTurn),
     recent_turns: reply.recentTurns,
-    summarised_turns: reply.summarizedTurns,
+    summarized_turns: reply.summarizedTurns,
     attempts: reply.attempts.map(wireAttempt),
     timings: {
       total_ms: reply.timings.totalMs,
@@ -41,52 +32,37 @@ export function wireReply(reply: Reply, options: WireOptions): object {
       queue_ms: reply.timings.queueMs,
       first_token_ms: reply.timings.firstTokenMs,
     },
-    remembered: reply.stored,
-  };
+    stored: reply.stored,
+  });
 }
 
-/** The JSON form of a stored turn. */
-export function wireTurn(turn: Turn): object {
-  return {
-    turn_id: turn.id,
-    created_at: seconds(turn.createdAt),
-    prompt: turn.prompt,
-    response: turn.reply,
-    model: turn.model,
-    usage: turn.usage === undefined ? undefined : wireUsage(turn.usage),
-    media: (turn.media ?? []).map(wireTurnMedia),
-  };
-}
-
-const wireRecalled = ({ turn, score }: RecalledTurn): object => ({ ...wireTurn(turn), score });
-
-/** The name and the data of the server-sent event that tells of one part of an answer. */
-export function wirePart(part: ChatStreamEvent): { readonly event: string; readonly data: object } {
-  switch (part.type) {
+/** One event of an answer as a server-sent event: its name and its data. */
+export function wireEvent(event: ChatStreamEvent): { readonly event: string; readonly data: object } {
+  switch (event.type) {
     case 'media':
       return {
         event: 'media',
         data: {
-          index: part.index,
-          ...part.progress,
-          media: part.media === undefined ? undefined : wireMedia(part.media, { frameData: true }),
+          index: event.index,
+          ...event.progress,
+          media: event.media === undefined ? undefined : wireMedia(event.media, { frameData: true }),
         },
       };
     case 'recall':
       return {
         event: 'recall',
-        data: { recent_turns: part.recentTurns, turns: part.turns.map(wireRecalled) },
+        data: { recent_turns: event.recentTurns, turns: event.turns.map(wireRecalledTurn) },
       };
     case 'attempt':
-      return { event: 'attempt', data: { attempt: part.attempt, model: part.model, key: part.keyId } };
+      return { event: 'attempt', data: { attempt: event.attempt, model: event.model, key: event.keyId } };
     case 'thought':
     case 'text':
-      return { event: part.type, data: { text: part.text } };
+      return { event: event.type, data: { text: event.text } };
     case 'restart':
-      return { event: 'restart', data: { kind: part.failure.kind, message: part.failure.message } };
+      return { event: 'restart', data: { kind: event.failure.kind, message: event.failure.message } };
     case 'done':
-      // The reader has had the frames already, in the `media` events.
-      return { event: 'done', data: wireReply(part.reply, { frameData: false }) };
+      // The client already has the frames, from the `media` events.
+      return { event: 'done', data: wireReply(event.reply, { frameData: false }) };
   }
 }
 
@@ -117,23 +93,6 @@ function dataUrl(mimeType: string, data: Uint8Array): string {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   return `data:${mimeType};base64,${bytes.toString('base64')}`;
 }
-
-const wireTurnMedia = (media: TurnMedia): object => ({
-  kind: media.kind,
-  name: media.name,
-  mime_type: media.mimeType,
-  fingerprint: media.fingerprint,
-  duration_ms: media.durationMs,
-  frame_timestamps_ms: media.frameTimestampsMs,
-});
-
-const wireUsage = (usage: Usage): object => ({
-  input_tokens: usage.inputTokens,
-  output_tokens: usage.outputTokens,
-  thought_tokens: usage.thoughtTokens,
-  total_tokens: usage.totalTokens,
-  cached_input_tokens: usage.cachedInputTokens,
-});
 
 const wireAttempt = (attempt: Attempt): object => ({
   model: attempt.model,

@@ -1,5 +1,5 @@
 import type { ChatStats, KeyStats, WindowStats } from '../index.js';
-import { seconds } from './wire-reply.js';
+import { seconds } from './wire-values.js';
 
 /** The JSON form of a chat's statistics. */
 export function wireStats(stats: ChatStats, notice: string | undefined): object {
@@ -20,6 +20,7 @@ export function wireStats(stats: ChatStats, notice: string | undefined): object 
       in_flight: calls.inFlight,
       succeeded: calls.succeeded,
       failed: calls.failed,
+      cancelled: calls.cancelled,
       hedged: calls.hedged,
     },
     memory:

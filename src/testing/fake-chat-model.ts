@@ -1,8 +1,8 @@
 import { onAbort } from '../core/abort.js';
 import { ModelCallError } from '../core/errors.js';
 import type { Failure } from '../core/failure.js';
-import type { FinishReason, Usage } from '../core/turn.js';
 import type { MediaCapabilities } from '../core/media.js';
+import type { FinishReason, Usage } from '../core/turn.js';
 import type {
   ChatModel,
   ModelCapabilities,
@@ -12,18 +12,18 @@ import type {
   ModelStreamOptions,
 } from '../model/chat-model.js';
 
-/** How one call of a {@link FakeChatModel} goes: thoughts, then text, then the end or the fault. */
+/** One scripted answer of a {@link FakeChatModel}: thoughts, then text, then the end or a failure. */
 export interface FakeAnswer {
   readonly thoughts?: readonly string[] | undefined;
-  /** The text, in the pieces that it is streamed in. */
+  /** The text, in the pieces in which it is streamed. */
   readonly text?: string | readonly string[] | undefined;
   /** Default `stop`. */
   readonly finishReason?: FinishReason | undefined;
-  /** Default: a token per four characters. */
+  /** Default: one token per four characters. */
   readonly usage?: Usage | undefined;
   /** Thrown after the text, inside a `ModelCallError`. */
   readonly failure?: Failure | undefined;
-  /** Thrown after the text as it is, such as a `BlockedError`. */
+  /** Thrown after the text unchanged, such as a `BlockedError`. */
   readonly error?: unknown;
   /** Waits after the text until the call is aborted. */
   readonly hangs?: boolean | undefined;
@@ -38,25 +38,33 @@ export interface FakeModelCall {
   readonly cancelled: boolean;
 }
 
-/** What a {@link FakeChatModel} says about itself. */
+/** Settings of a {@link FakeChatModel}. */
 export interface FakeChatModelOptions {
-  /** Whether it is called with keys of a pool. Default `false`. */
+  /** Whether it needs keys of a pool. Default `false`. */
   readonly needsKey?: boolean | undefined;
   /** Default `fake`. */
   readonly provider?: string | undefined;
-  /** Its default name. Default `fake-model`. */
+  /** Its default model name. Default `fake-model`. */
   readonly model?: string | undefined;
-  /** What it takes of attachments. Default: common pictures, sound, PDF and text. */
+  /** The media types it accepts. Default: common pictures, sound, PDF and text. */
   readonly media?: MediaCapabilities | undefined;
 }
 
 const commonMedia: MediaCapabilities = {
-  inline: ['image/jpeg', 'image/png', 'image/webp', 'audio/mp3', 'audio/aac', 'application/pdf', 'text/plain'],
+  inline: [
+    'image/jpeg',
+    'image/png',
+    'image/webp',
+    'audio/mp3',
+    'audio/aac',
+    'application/pdf',
+    'text/plain',
+  ],
 };
 
 /**
- * A `ChatModel` that answers from a script, one entry a call, and records what it was asked. When the
- * script is used up it repeats the last text of the request.
+ * A `ChatModel` that answers from a script, one entry per call, and records its requests. After the script
+ * it repeats the last text of the request.
  *
  * @example
  * ```ts
@@ -87,7 +95,7 @@ export class FakeChatModel implements ChatModel {
     return { media: this.#media };
   }
 
-  /** The calls so far, oldest first. */
+  /** All calls, oldest first. */
   get calls(): readonly FakeModelCall[] {
     return this.#calls;
   }

@@ -1,6 +1,6 @@
 import type { AbortOptions } from '../core/abort.js';
 import type { Embedder } from '../memory/embedder.js';
-import { embedByHashing } from './gemini-emulator/hashed-embedding.js';
+import { embedByHashing } from './gemini-emulator/embed/hashed-embedding.js';
 
 /**
  * An `Embedder` that hashes words: deterministic, without a network, and near for texts that share

@@ -26,7 +26,7 @@ async function collect(model: FakeChatModel) {
 }
 
 describe('FakeChatModel', () => {
-  it('answers from its script, then with what it was asked, and records the calls', async () => {
+  it('answers from its script, then repeats the prompt, and records the calls', async () => {
     const model = new FakeChatModel([
       { thoughts: ['hm'], text: ['One ', 'two'], finishReason: 'max-tokens' },
     ]);
@@ -58,7 +58,7 @@ describe('FakeChatModel', () => {
     expect((await collect(model)).error).toBeInstanceOf(BlockedError);
   });
 
-  it('knows calls that were cancelled: by leaving the loop, and by abort while it hangs', async () => {
+  it('marks calls as cancelled that were aborted or whose loop was left', async () => {
     const model = new FakeChatModel(['One', { text: 'Two', hangs: true }]);
     for await (const _ of model.stream(request, { apiKey: 'k' })) break;
     const controller = new AbortController();

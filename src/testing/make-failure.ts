@@ -18,7 +18,7 @@ const scopes: Readonly<Record<FailureKind, FailureScope>> = {
   billing: 'project',
 };
 
-/** A failure of this kind with the scope that it usually has; `fields` overrides and adds. */
+/** Creates a failure of this kind with its usual scope; `fields` overrides and adds. */
 export function makeFailure(kind: FailureKind, fields: Partial<Failure> = {}): Failure {
   return { kind, scope: scopes[kind], message: `The call failed: ${kind}.`, ...fields };
 }

@@ -3,7 +3,7 @@ import { sleep } from '../core/clock.js';
 import { VirtualClock } from './virtual-clock.js';
 
 describe('VirtualClock', () => {
-  it('fires timers in the order of their times, those of one instant in the order in which they were set', async () => {
+  it('fires timers by time, those of equal time in the order in which they were set', async () => {
     const clock = new VirtualClock(0);
     const fired: string[] = [];
     clock.setTimeout(() => fired.push(`late ${clock.now()}`), 30);
@@ -15,7 +15,7 @@ describe('VirtualClock', () => {
     expect(fired.at(-1)).toBe('late 30');
   });
 
-  it('lets promise jobs settle between timers, so that a chain of sleeps takes its own time', async () => {
+  it('settles promise jobs between timers, so that a chain of sleeps takes the sum of its times', async () => {
     const clock = new VirtualClock(0);
     const wakings: number[] = [];
     const chain = (async () => {
@@ -30,7 +30,7 @@ describe('VirtualClock', () => {
     expect(clock.now()).toBe(1_000);
   });
 
-  it('does not fire what was cleared', async () => {
+  it('does not fire a cleared timer', async () => {
     const clock = new VirtualClock(0);
     const handle = clock.setTimeout(() => expect.unreachable(), 10);
     expect(clock.pendingTimers).toBe(1);
@@ -39,7 +39,7 @@ describe('VirtualClock', () => {
     await clock.advance(20);
   });
 
-  it('runs until a promise is settled and no further', async () => {
+  it('runs until a promise settles and no further', async () => {
     const clock = new VirtualClock(0);
     clock.setTimeout(() => expect.unreachable(), 5_000);
     await clock.runUntil(sleep(clock, 700));
@@ -47,7 +47,7 @@ describe('VirtualClock', () => {
     await expect(clock.runUntil(Promise.reject(new Error('as it failed')))).rejects.toThrow('as it failed');
   });
 
-  it('says so when a promise would never settle', async () => {
+  it('throws if a promise would never settle', async () => {
     const never = new Promise(() => undefined);
     await expect(new VirtualClock().runUntil(never)).rejects.toThrow('no timer is set');
     const clock = new VirtualClock();

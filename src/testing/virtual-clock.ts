@@ -7,9 +7,8 @@ interface Timer {
 }
 
 /**
- * A clock that stands still until a test moves it. Timers fire in order, and the promise jobs that one
- * sets off are done before the next one fires, so that minutes of traffic run in milliseconds and
- * always the same way.
+ * A clock that a test advances. Timers fire in order, and all promise jobs that a timer starts are done
+ * before the next one fires, so that minutes of traffic run in milliseconds and always the same way.
  *
  * @example
  * ```ts
@@ -21,11 +20,11 @@ interface Timer {
  */
 export class VirtualClock implements Clock {
   #now: number;
-  /** Latest first, so that the next one is popped from the end; of one instant, the first set fires first. */
+  /** Latest first, so that the next one is popped from the end. Equal times fire in the order they were set. */
   readonly #timers: Timer[] = [];
   readonly #held = new Set<Promise<unknown>>();
 
-  /** @param startMs milliseconds since the epoch; default 2026-11-02, 12:00 UTC. */
+  /** @param startMs Milliseconds since the epoch. Default: 2026-11-02, 12:00 UTC. */
   constructor(startMs: number = Date.UTC(2026, 10, 2, 12)) {
     this.#now = startMs;
   }
@@ -57,7 +56,7 @@ export class VirtualClock implements Clock {
     if (place >= 0) this.#timers.splice(place, 1);
   }
 
-  /** Time stands still until the work is done: for parts that do real input and output. */
+  /** Stops time until the work is done: for parts that do real input and output. */
   hold<T>(work: Promise<T>): Promise<T> {
     const release = () => {
       this.#held.delete(work);
@@ -67,7 +66,7 @@ export class VirtualClock implements Clock {
     return work;
   }
 
-  /** Moves the time on by `ms`, firing what falls due on the way. */
+  /** Advances the time by `ms`, firing all timers that fall due. */
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     await this.#settle();
@@ -77,10 +76,10 @@ export class VirtualClock implements Clock {
   }
 
   /**
-   * Moves the time on, timer by timer, until the promise is settled, and returns what it resolves to.
+   * Advances the time, timer by timer, until the promise settles, and returns its value.
    *
-   * @throws RangeError when no timer is left, or `limitMs` (default one day) has passed, and the
-   * promise is still pending.
+   * @throws RangeError if the promise is still pending when no timer is left or `limitMs` (default: one
+   * day) has passed.
    */
   async runUntil<T>(promise: Promise<T>, limitMs = 86_400_000): Promise<T> {
     const end = this.#now + limitMs;
@@ -92,7 +91,7 @@ export class VirtualClock implements Clock {
     await this.#settle();
     while (!isSettled) {
       const next = this.#timers.at(-1);
-      if (next === undefined) throw new RangeError('Nothing more will happen: no timer is set.');
+      if (next === undefined) throw new RangeError('The promise will never settle: no timer is set.');
       if (next.at > end) throw new RangeError(`The promise is still pending after ${limitMs} ms.`);
       await this.#fireNext();
     }
@@ -107,7 +106,7 @@ export class VirtualClock implements Clock {
     await this.#settle();
   }
 
-  /** Waits until the jobs and the held work that the latest step set off are done. */
+  /** Waits until the promise jobs and the held work of the latest step are done. */
   async #settle(): Promise<void> {
     await afterPendingJobs();
     while (this.#held.size > 0) {

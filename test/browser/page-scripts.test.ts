@@ -19,7 +19,7 @@ interface EventStreamScript {
   createEventParser(onEvent: (event: { event: string; data: string }) => void): (piece: string) => void;
 }
 
-/** The page's scripts are plain JavaScript for browsers; these two need no document. */
+/** The page's scripts are plain JavaScript for browsers; these two use no document. */
 const load = (name: string) =>
   import(new URL(`../../examples/express-server/page/${name}`, import.meta.url).href);
 const { parseMarkdown, parseInline } = (await load('markdown.js')) as MarkdownScript;
@@ -169,7 +169,7 @@ describe('the event stream', () => {
     { event: 'message', data: 'tail' },
   ];
 
-  it('comes out the same however it is cut', () => {
+  it('is parsed the same from chunks of any size', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: stream.length })), (cuts) => {
         const read: unknown[] = [];

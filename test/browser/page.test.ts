@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startGeminiEmulator } from 'multimodal-chat/testing';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { ServerProcess } from '../integration/server-process.js';
@@ -30,7 +31,7 @@ const doneWith = (response: string) =>
       usage: null,
       attempts: [{}],
       finish_reason: 'stop',
-      remembered: true,
+      stored: true,
     },
   ] as const;
 
@@ -54,7 +55,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     await remove?.();
   });
 
-  /** A page in a browser of its own, which fails the test when it complains. */
+  /** A page in its own browser context. Errors of the page fail the test. */
   async function openPage(options: BrowserContextOptions = {}, url = server.url): Promise<Page> {
     const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
     const page = await context.newPage();
@@ -176,7 +177,79 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     await page.getByText('Remembered 1 earlier exchange').click();
     expect(await page.locator('.recalled li').textContent()).toContain('The <b>code</b> word?');
     const spoken = await page.locator('#announcer').textContent();
-    expect(spoken).toContain('The answer begins anew.');
+    expect(spoken).toContain('The answer starts again.');
+  });
+
+  it('shows tool calls, files and sources of a stored turn, folded', async () => {
+    const page = await openPage();
+    await askOnPage(page, 'Where is my order?');
+    const stored = {
+      turn_id: 't1',
+      created_at: 1_700_000_000,
+      prompt: 'Where is my order?',
+      response: 'One moment.It is lost.',
+      media: [],
+      messages: [
+        { role: 'user', parts: [{ type: 'text', text: 'Where is my order?' }] },
+        {
+          role: 'assistant',
+          parts: [
+            { type: 'reasoning', text: 'Look it up.' },
+            { type: 'text', text: 'One moment.' },
+            { type: 'tool-call', call_id: 'a', name: 'find_order', input: { id: 7 } },
+            { type: 'tool-call', call_id: 'b', name: 'find_label', input: {} },
+          ],
+        },
+        {
+          role: 'tool',
+          parts: [
+            {
+              type: 'tool-result',
+              call_id: 'a',
+              name: 'find_order',
+              output: '<b>lost</b>',
+              media: [{ kind: 'image', name: 'label.png' }],
+            },
+            { type: 'tool-result', call_id: 'b', name: 'find_label', output: 'No label.', is_error: true },
+          ],
+        },
+        {
+          role: 'assistant',
+          parts: [
+            { type: 'text', text: 'It is ' },
+            { type: 'text', text: 'lost.' },
+            { type: 'file', mime_type: 'image/png', fingerprint: 'dd', bytes: 1200, name: 'chart.png' },
+            { type: 'source', kind: 'web', title: 'Orders', url: 'https://shop.example/7' },
+            { type: 'source', kind: 'web', title: 'Trap', url: 'javascript:alert(1)' },
+            { type: 'later-than-this-page' },
+          ],
+        },
+      ],
+    };
+    await page.route('**/sessions/*', (route) =>
+      route.fulfill({ json: { session_id: 's', turns: [stored] } }),
+    );
+    await page.reload();
+    await answers(page).first().waitFor();
+    expect(await page.locator('.answer p').allTextContents()).toEqual(['One moment.', 'It is lost.']);
+
+    const steps = page.locator('.steps');
+    expect(await steps.locator('summary').allTextContents()).toEqual([
+      'Made 2 tool calls',
+      'Made 1 file',
+      'Based on 2 sources',
+    ]);
+    expect(await steps.locator('pre').first().isVisible()).toBe(false);
+    for (const summary of await steps.locator('summary').all()) await summary.click();
+    expect(await steps.locator('ol > li', { has: page.locator('code') }).allTextContents()).toEqual([
+      'find_order{\n  "id": 7\n}Result:<b>lost</b>label.png',
+      'find_label{}It failed:No label.',
+    ]);
+    expect(await steps.locator('.file-chip').last().textContent()).toBe('chart.png1 kB');
+    expect(
+      await steps.locator('a').evaluateAll((links) => links.map((link) => link.getAttribute('href'))),
+    ).toEqual(['https://shop.example/7']);
+    await page.screenshot({ path: join(screenshots, 'stored-steps.png') });
   });
 
   it('shows an error as a sentence and asks again', async () => {
@@ -201,7 +274,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     expect(await page.locator('.turn').allTextContents()).toEqual([expect.stringContaining('There.')]);
   });
 
-  it('says so when the connection breaks off in the middle', async () => {
+  it('reports a connection that breaks off half-way', async () => {
     const page = await openPage();
     await page.route('**/infer', (route) => route.fulfill(eventStream(['text', { text: 'Half' }])));
     await page.getByLabel('Message', { exact: true }).fill('Hello?');
@@ -213,16 +286,31 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
   });
 
   it('stops an answer with Escape, and the server stops too', async () => {
-    const page = await openPage();
+    // Slow enough that the answer is never complete before Escape, however busy the machine.
+    const emulator = await startGeminiEmulator({ chunkDelayMs: 30_000 });
+    const { path, remove: removeSlow } = await makeServerDirectory();
+    const slow = await startServer(path, {
+      GEMINI_API_KEY: 'slow-key-0001',
+      GOOGLE_GEMINI_BASE_URL: emulator.url,
+    });
+    onTestFinished(async () => {
+      await slow.stop();
+      await emulator.close();
+      await removeSlow();
+    });
+    const page = await openPage({}, slow.url);
     await page.getByLabel('Message', { exact: true }).fill('A long story');
     await page.keyboard.press('Enter');
+    await page.locator('.answer.is-streaming').waitFor();
     await page.getByRole('button', { name: 'Stop the answer' }).waitFor();
     await page.keyboard.press('Escape');
     expect(await page.locator('.problem p').textContent()).toBe('Stopped. This exchange is not remembered.');
-    await server.shows('status=499');
+    await slow.shows('status=499');
+    await emulator.whenIdle();
+    emulator.expectCalls({ operation: 'generate', aborted: true }, 1);
   });
 
-  it('takes files that are dropped or pasted, and lets go of them again', async () => {
+  it('accepts dropped and pasted files, and removes them again', async () => {
     const page = await openPage();
     const hand = (type: 'drop' | 'paste', name: string) =>
       page.evaluate(
@@ -245,7 +333,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     expect(await page.locator('.attachment').count()).toBe(0);
   });
 
-  it('says what is wrong with a file', async () => {
+  it('shows what is wrong with a file', async () => {
     const page = await openPage();
     const fake = {
       name: 'fake.mp4',
@@ -258,7 +346,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     expect(await page.locator('.problem p').textContent()).toMatch(/fake\.mp4.*\./);
   });
 
-  it('is worked by keyboard alone, at the width of a small phone, in the dark', async () => {
+  it('works by keyboard alone, at the width of a small phone, in dark mode', async () => {
     const page = await openPage({ viewport: { width: 320, height: 640 }, colorScheme: 'dark' });
     await askOnPage(page, 'What is the main action?', ['clip.mp4']);
     await page.screenshot({ path: join(screenshots, 'phone-dark.png') });
@@ -292,7 +380,7 @@ describe.skipIf(isMissing)(`the chat page in Chromium${isMissing ? ` (${howToGet
     expect(await page.locator('#welcome').isVisible()).toBe(true);
   });
 
-  it('asks for the token where the server demands one, and goes on with it', async () => {
+  it('asks for the token if the server requires one, and goes on with it', async () => {
     const { path, remove: removeGuarded } = await makeServerDirectory();
     const guarded = await startServer(path, { API_TOKEN: 'correct-horse-battery' });
     onTestFinished(async () => {

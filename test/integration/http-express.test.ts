@@ -41,7 +41,7 @@ function formOf(prompt: string, ...files: readonly File[]): FormData {
 }
 
 const temporaryFiles = () => readdir(tempDir, { recursive: true });
-/** Settles when nothing is left; a client that hung up cannot be told. */
+/** Resolves once the directory is empty; a client that hung up gets no reply to wait for. */
 const untilNothingIsLeft = () => vi.waitFor(async () => expect(await temporaryFiles()).toEqual([]));
 
 describe('chatRouter', () => {
@@ -53,7 +53,7 @@ describe('chatRouter', () => {
     expect((await fetch(`${url}/health`)).status).toBe(404);
   });
 
-  it("leaves other paths to the app's other routes", async () => {
+  it("passes other paths on to the app's routes", async () => {
     const app = express().use(chatRouter(fakeChat()));
     app.get('/mine', (_request, response) => void response.send('mine'));
     const { url } = await listen(app);
@@ -61,7 +61,7 @@ describe('chatRouter', () => {
     expect((await fetch(`${url}/infer`)).status).toBe(405);
   });
 
-  it('answers other paths itself where it is told to', async () => {
+  it('answers other paths itself with `fallthrough: false`', async () => {
     const { url } = await listen(express().use(chatRouter(fakeChat(), { fallthrough: false })));
     const response = await fetch(`${url}/mine`);
     expect(response.status).toBe(404);
@@ -118,7 +118,7 @@ describe('chatRouter', () => {
     ]);
   });
 
-  it('serves 50 uploads at once, each with its own file, and leaves nothing behind', async () => {
+  it('serves 50 uploads at once, each with its own file, and removes them', async () => {
     const chat = fakeChat();
     const contents = new Map<string, string>();
     const answering = {
@@ -142,7 +142,7 @@ describe('chatRouter', () => {
     expect(await temporaryFiles()).toEqual([]);
   });
 
-  it('refuses an upload over the limit and lives on', async () => {
+  it('refuses an upload over the limit and goes on', async () => {
     const { url } = await listen(express().use(chatRouter(fakeChat(), { tempDir, maxUploadBytes: 100_000 })));
     const body = formOf('Hi', new File(['x'.repeat(900_000)], 'a.mp4'));
     const response = await fetch(`${url}/infer`, { method: 'POST', body });

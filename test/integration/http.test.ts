@@ -14,7 +14,7 @@ import { startGeminiEmulator } from 'multimodal-chat/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { drawPicture, makeClip, readPattern } from '../support/media-fixtures.js';
 
-/** The whole service: real files over a real socket, real preparation and memory, the emulator behind. */
+/** End to end: real files over a real socket, real preparation and memory, the emulator as the model. */
 let emulator: GeminiEmulator;
 let directory: string;
 let chat: MultimodalChat;
@@ -75,8 +75,8 @@ const fileOf = (data: Uint8Array | string, name: string) =>
 const picture = async (name = 'image.jpg') => fileOf(await drawPicture(7).jpeg().toBuffer(), name);
 const nothingIsLeft = async () => expect(await readdir(tempDir())).toEqual([]);
 
-describe('the service', () => {
-  it('answers a text, a picture, a clip and what came before, also after a restart', async () => {
+describe('the HTTP API, end to end', () => {
+  it('answers about a text, a picture, a clip and earlier turns, also after a restart', async () => {
     const session_id = 'c1';
     const text = await infer({ prompt: 'What are the benefits of renewable energy?', session_id });
     expect(text.status).toBe(200);
@@ -111,6 +111,9 @@ describe('the service', () => {
       'What is the main action?',
       'And what came before that?',
     ]);
+    for (const { messages } of history.turns)
+      expect(messages.map(({ role }: { role: string }) => role)).toEqual(['user', 'assistant']);
+    expect(JSON.stringify(history)).not.toMatch(/signature/i);
     expect(await (await fetch(`${url}/sessions/c1`, { method: 'DELETE' })).json()).toMatchObject({
       deleted: 4,
     });
@@ -131,7 +134,7 @@ describe('the service', () => {
     const shown = await fetch(ready.media.frames[0].data);
     expect(await readPattern(new Uint8Array(await shown.arrayBuffer()))).toBe(7);
     const text = named.flatMap(({ event, data }) => (event === 'text' ? [data.text] : [])).join('');
-    expect(named.at(-1)?.data).toMatchObject({ response: text, session_id: 'c1', remembered: true });
+    expect(named.at(-1)?.data).toMatchObject({ response: text, session_id: 'c1', stored: true });
     await nothingIsLeft();
   });
 
@@ -205,6 +208,10 @@ describe('the service', () => {
     await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
     await vi.waitFor(() => expect(emulator.journal[0]?.aborted).toBe(true));
     await vi.waitFor(nothingIsLeft);
+    await vi.waitFor(async () => {
+      const { calls } = await (await fetch(`${url}/stats`)).json();
+      expect(calls).toMatchObject({ total: 1, in_flight: 0, cancelled: 1, failed: 0 });
+    });
   });
 });
 
@@ -213,7 +220,7 @@ function blackPng(width: number, height: number): Buffer {
   const header = Buffer.alloc(13);
   header.writeUInt32BE(width, 0);
   header.writeUInt32BE(height, 4);
-  // One bit a pixel, grey.
+  // One bit per pixel, gray.
   header[8] = 1;
   const rows = Buffer.alloc(height * (1 + Math.ceil(width / 8)));
   return Buffer.concat([

@@ -62,11 +62,14 @@ describe('a server that cannot start', () => {
     );
     expect(code).toBe(1);
     expect(await readLog(path)).toContain('CRITICAL');
+    // What was already opened must not keep the process alive.
+    const withRedis = await runServer(path, { PORT: String(port), REDIS_URL: 'redis://127.0.0.1:9' });
+    expect(withRedis).toMatchObject({ code: 1, stderr: expect.stringContaining('is already in use') });
   });
 });
 
 describe('a server whose memory cannot be reached', () => {
-  it('says so at once, and goes on serving', async () => {
+  it('logs it at once, and goes on serving', async () => {
     const env = { MEMORY: 'chroma', CHROMA_URL: 'http://127.0.0.1:1' };
     const server = await startServer(await directory(), env);
     onTestFinished(() => server.signal('SIGKILL'));
@@ -79,7 +82,7 @@ describe('a server whose memory cannot be reached', () => {
 });
 
 describe('a server with an outbox', () => {
-  it('has its turns on the disk while Chroma takes none, also after a restart', async () => {
+  it('keeps turns on disk while Chroma is down, also after a restart', async () => {
     await using chroma = await startChromaStub(({ path }) =>
       path.endsWith('/add') ? { status: 503, body: { error: 'Unavailable', message: 'full' } } : undefined,
     );
@@ -98,8 +101,8 @@ describe('a server with an outbox', () => {
   });
 });
 
-describe('a server that is open to others', () => {
-  it('says so loudly, unless it demands a token', async () => {
+describe('a server that others can reach', () => {
+  it('logs a warning unless it requires a token', async () => {
     const open = await startServer(await directory(), { HOST: '0.0.0.0' });
     expect(open.output()).toMatch(
       /WARNING +This server is OPEN: HOST is 0\.0\.0\.0 and API_TOKEN is not set/,
@@ -114,7 +117,7 @@ describe('a server that is open to others', () => {
   });
 });
 
-describe('a server that is told to stop', () => {
+describe('a server that gets a stop signal', () => {
   /** A server in the middle of an answer that takes a while, and a reader of that answer. */
   async function serverWithRunningAnswer(chunkDelayMs: number) {
     const emulator = await startGeminiEmulator({

@@ -19,7 +19,7 @@ export async function makeServerDirectory(): Promise<{ path: string; remove(): P
   return { path, remove: () => rm(path, { recursive: true, force: true }) };
 }
 
-/** Nothing of the developer's own environment reaches the server, least of all a key. */
+/** Keeps the developer's own environment from the server, keys above all. */
 function environmentOf(env: Environment): Record<string, string> {
   const { PATH = '', HOME = '', FFMPEG_PATH } = process.env;
   return {
@@ -62,7 +62,7 @@ function watch(child: ChildProcess): { output: () => string; exited: Promise<Exi
   return { output: () => written.both, exited };
 }
 
-/** Runs a server that is expected to end by itself. */
+/** Runs a server that is expected to exit by itself. */
 export async function runServer(directory: string, env: Environment = {}): Promise<Exit> {
   return watch(spawnServer(directory, env)).exited;
 }
@@ -77,7 +77,7 @@ export interface ServerProcess {
   shows(text: string): Promise<void>;
   signal(name: NodeJS.Signals): void;
   readonly exited: Promise<Exit>;
-  /** Stops it in order, if it still runs. */
+  /** Stops it with SIGTERM if it still runs. */
   stop(): Promise<Exit>;
 }
 
@@ -135,7 +135,7 @@ export function question(
   return form;
 }
 
-/** Asks over HTTP and resolves with the plain answer. @throws when the status is not 200. */
+/** Asks over HTTP and resolves to the plain answer. @throws if the status is not 200. */
 export async function ask(
   server: Pick<ServerProcess, 'url'>,
   prompt: string,

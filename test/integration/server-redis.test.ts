@@ -44,7 +44,7 @@ describe('servers with a REDIS_URL', () => {
     expect(JSON.stringify(stats.api_key_stats)).toContain('"requests":6');
   });
 
-  it('answer while Redis does not', async () => {
+  it('answer while Redis is down', async () => {
     const server = await serve({ REDIS_URL: 'redis://127.0.0.1:9' });
     expect(await ask(server, 'Still there?')).toContain('Still there?');
     await server.shows('key quotas are kept by this server alone until Redis answers');

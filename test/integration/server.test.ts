@@ -54,7 +54,7 @@ describe('the example server without any key', () => {
     await remove?.();
   });
 
-  it('answers the four calls of the README, the last one knowing the others', async () => {
+  it('answers the four calls of the README, the last one with the others as context', async () => {
     const answers = [
       await ask(server, 'What are the benefits of renewable energy?'),
       await ask(server, 'Describe what you see', { attachments: [picture] }),
@@ -78,7 +78,7 @@ describe('the example server without any key', () => {
     expect(server.output()).toMatch(/WARNING +DEMO: a built-in emulator answers/);
   });
 
-  it('serves a page that loads nothing from anywhere', async () => {
+  it('serves a page without external resources', async () => {
     const response = await fetch(`${server.url}/`, { headers: { accept: 'text/html' } });
     expect(response.headers.get('content-security-policy')).toContain("default-src 'none'");
     const page = await response.text();
@@ -103,7 +103,7 @@ describe('the example server without any key', () => {
     expect(await readLog(path)).not.toContain('hidden');
   });
 
-  it('is reached over IPv4 and IPv6', async () => {
+  it('listens on IPv4 and IPv6', async () => {
     expect((await fetch(`http://127.0.0.1:${server.port}/health`)).status).toBe(200);
     expect((await fetch(`http://[::1]:${server.port}/health`)).status).toBe(200);
   });
@@ -114,7 +114,7 @@ describe('the example server without any key', () => {
   });
 });
 
-describe('what the example server remembers', () => {
+describe('the memory of the example server', () => {
   it('survives an orderly restart', async () => {
     const path = await directory();
     const first = await start(path);
@@ -171,7 +171,7 @@ describe('the example server with keys', () => {
     expect((await fetch(`${server.url}/`)).headers.get('x-notice')).toBeNull();
   });
 
-  it('puts no key and no token into its logs, whatever goes wrong', async () => {
+  it('logs no key and no token, whatever fails', async () => {
     const path = await directory();
     const emulator = await emulate({ projects: [{ id: 'alpha', keys }] });
     emulator.inject({ fault: 'bad-key', times: 1 });
@@ -189,7 +189,7 @@ describe('the example server with keys', () => {
     const headers = { authorization: `Bearer ${token}` };
     const refused = await fetch(`${server.url}/infer`, { method: 'POST', body: question('Hello', 's') });
     expect(refused.status).toBe(401);
-    // Whatever becomes of these three, the faults above are met on the way.
+    // The results of these three do not matter: they meet the faults above.
     for (const prompt of ['one', 'two', `my token is ${token} and my key ${keys[0]}`]) {
       await fetch(`${server.url}/infer?token=${token}`, {
         method: 'POST',
@@ -216,7 +216,7 @@ describe('the example server with keys', () => {
     expect((await fetch(`${server.url}/health`)).status).toBe(200);
   });
 
-  it('demands the token for everything but the page and its health', async () => {
+  it('requires the token for everything but the page and GET /health', async () => {
     const emulator = await emulate();
     const server = await start(await directory(), {
       ...keyVariables,
@@ -232,7 +232,7 @@ describe('the example server with keys', () => {
     expect(await statusOf('/stats', { authorization: `Bearer ${token}` })).toBe(200);
   });
 
-  it('reads .env from its working directory, where the real environment wins', async () => {
+  it('reads .env from its working directory; the real environment takes precedence', async () => {
     const path = await directory();
     const emulator = await emulate();
     const lines = [

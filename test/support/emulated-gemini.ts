@@ -5,7 +5,7 @@ import {
 } from '../../src/testing/gemini-emulator/gemini-emulator.js';
 import type { GeminiEmulatorOptions } from '../../src/testing/gemini-emulator/options.js';
 
-/** Starts emulators for one test file; `closeAll` belongs into its `afterEach`. */
+/** Starts emulators for one test file; call `closeAll` in its `afterEach`. */
 export function createStarter() {
   const opened: GeminiEmulator[] = [];
   return {

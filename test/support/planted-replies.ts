@@ -16,19 +16,19 @@ export const recordedReplies: readonly RecordedReply[] = readdirSync(folder)
   .filter((file) => file.endsWith('.json'))
   .map((file) => JSON.parse(readFileSync(new URL(file, folder), 'utf8')));
 
-/** A reply as it goes over the wire, in the pieces in which it is sent. */
+/** A reply as sent over the wire, in pieces. */
 export interface WireReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly pieces: readonly Buffer[];
-  /** Whether the connection is cut behind the last piece. */
+  /** Whether the connection is cut after the last piece. */
   readonly isCut?: boolean | undefined;
 }
 
 const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Every string that a reply says, but not what the model says. */
+/** Every string of a reply except the model's answer. */
 function* placesOf(value: unknown): Generator<{ readonly holder: Json; readonly name: string }> {
   if (typeof value !== 'object' || value === null) return;
   for (const [name, item] of Object.entries(value)) {
@@ -38,7 +38,7 @@ function* placesOf(value: unknown): Generator<{ readonly holder: Json; readonly 
   }
 }
 
-/** Details in which Google has been seen to write what it was sent. */
+/** Error details in which Google has been seen to echo its input. */
 const details = (text: string): readonly Json[] => [
   {
     '@type': 'type.googleapis.com/google.rpc.ErrorInfo',
@@ -54,7 +54,7 @@ const details = (text: string): readonly Json[] => [
   { '@type': 'type.googleapis.com/google.rpc.LocalizedMessage', locale: 'en', message: text },
 ];
 
-/** A copy of a message with the text put into one of its places, or beside them where Google explains. */
+/** A copy of a message with the text planted in one of its strings, or in an added error detail. */
 function plantInMessage(message: unknown, text: string, place: number): unknown {
   const copy = structuredClone(message);
   if (!isObject(copy)) return copy;
@@ -95,7 +95,7 @@ function plantInEvents(stream: string, text: string, place: number): string {
   return lines.join('\n');
 }
 
-/** A recorded body with the text in one of the places where it says something. */
+/** A recorded body with the text planted in one of its strings. */
 function plantInBody(body: unknown, text: string, place: number): string {
   if (typeof body !== 'string') return JSON.stringify(plantInMessage(body, text, place), null, 2);
   if (body.startsWith('data: ')) return plantInEvents(body, text, place);
@@ -107,7 +107,7 @@ const events = { 'content-type': 'text/event-stream' };
 const html = { 'content-type': 'text/html; charset=UTF-8' };
 const whole = (body: string) => [Buffer.from(body)];
 
-/** The body in two writes, the first of which ends in the middle of the text. */
+/** The body in two writes, split in the middle of the text. */
 function splitIn(body: string, text: string): readonly Buffer[] {
   const bytes = Buffer.from(body);
   const written = [text, JSON.stringify(text).slice(1, -1)].find((form) => body.includes(form)) ?? text;
@@ -130,7 +130,7 @@ const wordsOf = ({ body }: RecordedReply, text: string, place: number) =>
     ? plantInMessage(body, text, place)
     : { error: { code: 503, message: text, status: 'UNAVAILABLE' } };
 
-/** Ways in which a reply with a key in it can arrive. */
+/** Ways in which a reply that contains a key can arrive. */
 export const deliveries: Readonly<Record<string, Delivery>> = {
   'as recorded': asRecorded,
   'cut inside the key': (recorded, text, place) => {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 
-/** A recorded reply with status 200 and what has to come of it. */
+/** A recorded reply with status 200 and its expected outcome. */
 export interface RecordedAnswer {
   readonly name: string;
   readonly contentType: string;
@@ -15,7 +15,7 @@ const folder = new URL('../fixtures/gemini-payloads/', import.meta.url);
 
 const emptyAnswer = 'incomplete/call: NO_FINISH_REASON';
 
-/** Name, how it ends, and the text where it is short. */
+/** Name, outcome, and the text if it is short. */
 const outcomes: readonly (readonly [name: string, end: string, text?: string])[] = [
   ['200_empty_content', emptyAnswer],
   ['200_finish_safety', 'blocked: SAFETY', 'Safety error incoming in 5, 4, 3, 2...'],
@@ -37,7 +37,7 @@ const outcomes: readonly (readonly [name: string, end: string, text?: string])[]
   ['stream_utf8', 'stop'],
 ];
 
-/** The text of a recorded stream, read in the simplest way that could work. */
+/** The text of a recorded stream, read by the simplest possible parser. */
 function textOf(body: unknown, ofThoughts: boolean): string {
   const lines = typeof body === 'string' ? body.split('\n').filter((line) => line.startsWith('data: {')) : [];
   const parts = lines.flatMap((line) => JSON.parse(line.slice(6)).candidates?.[0]?.content?.parts ?? []);

@@ -5,7 +5,7 @@ import {
   createMinuteCounter,
   type MinuteCounter,
   type QuotaWindow,
-} from '../../src/testing/gemini-emulator/quota-window.js';
+} from '../../src/testing/gemini-emulator/quota/quota-window.js';
 import { exponential, logNormal } from './seeded-random.js';
 
 export interface SimulatedProject {

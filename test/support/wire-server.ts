@@ -6,9 +6,9 @@ import type { WireReply } from './planted-replies.js';
 /** A server that answers every request with the same raw reply. */
 export interface WireServer {
   readonly url: string;
-  /** How many requests came since `answer` was last set. */
+  /** Number of requests since the last `answer`. */
   readonly received: number;
-  /** What every request is answered from now on. */
+  /** Sets the reply to all further requests. */
   answer(reply: WireReply): void;
   close(): Promise<void>;
 }
@@ -16,7 +16,7 @@ export interface WireServer {
 async function send({ status, headers, pieces, isCut }: WireReply, response: ServerResponse): Promise<void> {
   response.writeHead(status, headers);
   for (const piece of pieces) {
-    // Each in a packet of its own, so that the client reads it apart.
+    // Each in its own packet, so that the client reads it separately.
     await new Promise((resolve) => response.write(piece, () => setImmediate(resolve)));
   }
   if (isCut) response.destroy();

@@ -1,4 +1,4 @@
-// What a screen reader says while an answer comes in.
+// Screen reader output while an answer arrives.
 
 import { byId, el } from './dom.js';
 
@@ -22,7 +22,7 @@ export function createAnnouncer() {
     },
     restart() {
       said = 0;
-      say('The answer begins anew.');
+      say('The answer starts again.');
     },
   };
 }

@@ -12,7 +12,7 @@ export class ApiError extends Error {
   }
 }
 
-/** The page may be mounted below a prefix: addresses are relative to it. */
+/** URLs are relative, since the page may be mounted below a prefix. */
 const address = (path) => new URL(path, document.baseURI.replace(/[^/]*$/, '')).href;
 
 let token = load('token', '');
@@ -45,7 +45,7 @@ async function errorOf(response) {
   return new ApiError(sentence, { status, code: body.error?.code, retryAfterMs: body.error?.retry_after_ms });
 }
 
-/** Asks, and reports every event of the answer until it is done. */
+/** Asks a question and passes every event of the answer to `onEvent`. */
 export async function infer({ prompt, sessionId, files, signal, onEvent }) {
   const form = new FormData();
   form.append('prompt', prompt);

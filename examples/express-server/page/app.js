@@ -21,7 +21,7 @@ import { readDone, readMediaEvent, readRecalled, readTurn } from './wire.js';
 
 const settings = JSON.parse(byId('page-settings').textContent);
 
-/** One column each, so that an answer goes on coming in while another conversation is looked at. */
+/** One column each, so that an answer goes on while another conversation is shown. */
 const conversations = new Map();
 let current;
 
@@ -70,9 +70,10 @@ async function loadHistory(conversation) {
   }
 }
 
-function pastTurnView({ prompt, reply, media, facts }) {
+function pastTurnView({ prompt, reply, media, facts, tools, files, sources }) {
   const attachments = media.map(rememberedAttachment);
   const turn = createTurn({ prompt, attachments, onGrow: () => undefined });
+  turn.showSteps({ tools, files, sources });
   turn.finish({ text: reply, facts, isPast: true });
   return turn.element;
 }
@@ -170,13 +171,13 @@ function showEvent(turn, event, data) {
       turn.addText(data.text);
       break;
     case 'restart':
-      turn.restart('The answer broke off; it begins anew…');
+      turn.restart('The answer broke off and starts again…');
       break;
     case 'done':
       turn.finish(readDone(data));
       break;
     default:
-    // Later servers may say more; what they say is not needed here.
+    // Later versions of the server may send other events.
   }
 }
 
@@ -210,7 +211,7 @@ setUpTheme();
 setUpToken();
 setUpViewer();
 setUpScrolling();
-// Another tab may have begun or deleted a conversation.
+// Another tab may have created or deleted a conversation.
 addEventListener('storage', showCurrent);
 openConversation(load('current', undefined) ?? newSessionId());
 refreshKeys();

@@ -88,7 +88,7 @@ export function setUpComposer({ maxUploadBytes, onSend, onStop }) {
   refresh();
 
   return {
-    /** While an answer comes in, the button stops it. */
+    /** While an answer arrives, the button stops it. */
     setBusy(busy) {
       const hadFocus = document.activeElement === byId('stop') || document.activeElement === byId('send');
       byId('stop').hidden = !busy;

@@ -1,8 +1,8 @@
-// Small things that every part of the page uses.
+// Helpers that every part of the page uses.
 
 export const byId = (id) => document.getElementById(id);
 
-/** Makes an element; `on…` properties are listeners, the rest are properties or attributes. */
+/** Creates an element; `on…` properties are listeners, the rest are properties or attributes. */
 export function el(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -24,7 +24,7 @@ const iconPaths = {
   document: 'M7 3h7l4 4v14H7zM14 3v4h4M10 12h5M10 16h5',
 };
 
-/** A line drawing; it says nothing to a screen reader. */
+/** A line drawing, hidden from screen readers. */
 export function icon(name) {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
   svg.setAttribute('viewBox', '0 0 24 24');
@@ -69,7 +69,7 @@ export function formatAgo(timeMs, nowMs = Date.now()) {
 export const formatDate = (timeMs) =>
   new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' }).format(timeMs);
 
-/** What was saved by this page, in case that storage is switched off or full. */
+/** Copies of what this page saved, in case storage is disabled or full. */
 const saved = new Map();
 
 /** Reads what was saved earlier, also by another tab. */
@@ -78,7 +78,7 @@ export function load(key, fallback) {
     const text = localStorage.getItem(`multimodal-chat.${key}`);
     if (text !== null) return JSON.parse(text);
   } catch {
-    // Then this page's own copy has to do.
+    // Fall back to this page's own copy.
   }
   return saved.get(key) ?? fallback;
 }
@@ -88,6 +88,6 @@ export function save(key, value) {
   try {
     localStorage.setItem(`multimodal-chat.${key}`, JSON.stringify(value));
   } catch {
-    // The page works without storage; it only forgets when it is closed.
+    // Without storage the page works, but forgets when it is closed.
   }
 }

@@ -1,6 +1,6 @@
 // Server-sent events over fetch: EventSource can only GET, and an upload is a POST.
 
-/** Splits pieces of an event stream, cut anywhere, into `{ event, data }`. */
+/** Parses an event stream from chunks of any size into `{ event, data }`. */
 export function createEventParser(onEvent) {
   let rest = '';
   let event = '';

@@ -40,7 +40,7 @@ function describeSource({ name, width, height, durationMs, bytes }) {
   return facts.join(' · ');
 }
 
-/** The whole clip as a line, with a mark where each frame was taken. */
+/** The whole clip as a line, with a mark at the time of each frame. */
 function timeline(media, frames) {
   const line = el('div', {
     className: 'timeline',
@@ -56,7 +56,7 @@ function timeline(media, frames) {
   return line;
 }
 
-/** Width by height, within what can stand side by side. */
+/** Aspect ratio, limited so that frames fit side by side. */
 function shapeOf({ width, height }) {
   if (!width || !height) return 1.6;
   return Math.min(2.4, Math.max(0.7, width / height));
@@ -137,7 +137,7 @@ export function setUpViewer() {
     if (event.key === 'ArrowRight') step(1);
   });
   viewer.addEventListener('click', (event) => {
-    // A click on the dialog itself is a click beside the picture.
+    // The dialog itself is the target of clicks beside the picture.
     if (event.target === viewer) viewer.close();
   });
 }

@@ -1,4 +1,4 @@
-// The key pool, live from /stats: a summary in the bar, the whole story in a panel.
+// The key pool, live from /stats: a summary in the bar, the details in a panel.
 
 import { ApiError, readStats } from './api.js';
 import { byId, el, formatAgo, formatCount, formatSeconds, plural } from './dom.js';
@@ -10,7 +10,7 @@ let timer = 0;
 
 const isOpen = () => !byId('keys').hidden;
 
-/** Reads the figures now, and again after a while as long as somebody may be looking. */
+/** Reads the statistics now, and repeatedly while the page is visible. */
 export async function refreshKeys() {
   clearTimeout(timer);
   try {

@@ -1,6 +1,6 @@
 // Markdown of an answer -> a plain tree. Pure, and valid at any moment of a stream.
 
-/** Deeper nesting is shown as it was written; nobody reads it, and recursion stays bounded. */
+/** Deeper nesting is shown as plain text, which bounds the recursion. */
 const deepestNesting = 8;
 
 const fencePattern = /^ {0,3}(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$/;
@@ -17,7 +17,7 @@ function startsBlock(line) {
   return [fencePattern, headingPattern, rulePattern, quotePattern, itemPattern].some((p) => p.test(line));
 }
 
-/** Parses a text into blocks; any text is valid, also one that is still being written. */
+/** Parses a text into blocks. Any text is valid, also one that is still arriving. */
 export function parseMarkdown(text, depth = 0) {
   const lines = text.replace(/\r\n?/g, '\n').replaceAll('\t', '    ').split('\n');
   const blocks = [];
@@ -34,7 +34,7 @@ export function parseMarkdown(text, depth = 0) {
   return blocks;
 }
 
-/** Reads one block and says at which line the next one starts. */
+/** Reads one block; returns it and the line at which the next one starts. */
 function readBlock(lines, at, depth) {
   const line = lines[at];
   const heading = headingPattern.exec(line);
@@ -187,7 +187,7 @@ export function parseInline(text, depth = 0) {
 }
 
 /** Only web addresses: a link may not run code or open a local file. */
-function safeHref(target) {
+export function safeHref(target) {
   if (!/^https?:\/\//i.test(target) || !URL.canParse(target)) return undefined;
   return new URL(target).href;
 }

@@ -2,7 +2,7 @@
 
 import { byId, load, save } from './dom.js';
 
-/** The shade lies under whatever covers the messages. */
+/** The shade lies below any panel that covers the messages. */
 export function showScrim() {
   const keysCover = !byId('keys').hidden && matchMedia('(max-width: 1100px)').matches;
   byId('scrim').hidden = !keysCover && !byId('sidebar').classList.contains('is-open');

@@ -1,10 +1,10 @@
-// Keeps the newest text in view, without taking the page away from somebody who reads.
+// Keeps the newest text in view, unless the reader has scrolled away.
 
 import { byId } from './dom.js';
 
-/** Nearer than this to the end counts as being there. */
+/** Distances below this count as the end. */
 const nearPixels = 80;
-/** Above an answer whose beginning has reached the top of the view. */
+/** Space above an answer whose beginning is at the top of the view. */
 const marginPixels = 12;
 
 const messages = () => byId('messages');
@@ -12,7 +12,7 @@ const messages = () => byId('messages');
 let following = true;
 /** The answer that is being written; its beginning is never pushed out of view. */
 let anchor;
-/** Where this file scrolled to last, to tell its own scrolling from the reader's. */
+/** Where this file scrolled to last, to distinguish its own scrolling from the reader's. */
 let expectedTop = -1;
 
 const distanceToEnd = () => messages().scrollHeight - messages().scrollTop - messages().clientHeight;
@@ -27,7 +27,7 @@ function scrollTo(top) {
   showButton();
 }
 
-/** Goes to the end at once, and stays with `answer` from now on, where one is given. */
+/** Scrolls to the end at once, and follows `answer` from now on if it is given. */
 export function scrollToLatest(answer) {
   anchor = answer;
   following = true;

@@ -5,11 +5,11 @@ import { byId, el, formatAgo, icon, load, save } from './dom.js';
 const mostSessions = 200;
 const longestTitle = 80;
 
-/** Read anew each time, since another tab may have changed it. */
+/** Read every time, since another tab may have changed it. */
 const sessions = () => load('sessions', []);
 
 export const newSessionId = () =>
-  // randomUUID is missing where the page is served over plain HTTP to another machine.
+  // randomUUID is missing on pages served over plain HTTP by another machine.
   crypto.randomUUID?.() ??
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join(
     '',

@@ -5,13 +5,13 @@ import { byId } from './dom.js';
 
 let asking;
 
-/** Runs the call; where the server wants a token, asks for it and runs the call again. */
+/** Runs the call. If the server requires a token, asks for it and runs the call again. */
 export async function withToken(run) {
   try {
     return await run();
   } catch (error) {
     if (error.status !== 401) throw error;
-    // Several calls may be turned away at once; the question is asked once.
+    // Several calls may be refused at once; the user is asked once.
     asking ??= ask(error.message).finally(() => {
       asking = undefined;
     });

@@ -1,9 +1,10 @@
-// One exchange: the question, what the model was shown, and the answer while it comes in.
+// One exchange: the question, what the model was shown, and the answer as it arrives.
 
 import { createAnnouncer } from './announcer.js';
 import { el, formatAgo, formatClock, formatCount, formatSeconds, plural } from './dom.js';
 import { fileChip, shownMedia } from './frames.js';
 import { renderMarkdown } from './markdown-view.js';
+import { filesView, sourcesView, toolsView } from './steps.js';
 
 const stageNames = {
   queued: 'Waiting to look at',
@@ -13,7 +14,7 @@ const stageNames = {
   encoding: 'Preparing',
 };
 
-/** Builds the question's side from what was chosen just now, or from what the history says. */
+/** The question, with attachments that were just chosen or are on record. */
 function questionView(prompt, attachments) {
   const media = attachments.map((attachment) => {
     if (attachment.kind === 'image' && attachment.url) {
@@ -42,7 +43,7 @@ function questionView(prompt, attachments) {
 }
 
 /**
- * The view of one exchange. `onGrow` is called whenever it may have become taller.
+ * The view of one exchange. `onGrow` is called when it may have become taller.
  */
 export function createTurn({ prompt, attachments, onGrow }) {
   const question = questionView(prompt, attachments);
@@ -55,8 +56,10 @@ export function createTurn({ prompt, attachments, onGrow }) {
     el('summary', {}, 'Thoughts'),
     thoughtsText,
   );
+  const tools = el('div');
   const status = el('div', { className: 'status' });
   const answer = el('div', { className: 'answer' });
+  const outcome = el('div');
   const foot = el('div');
   const element = el(
     'article',
@@ -65,8 +68,10 @@ export function createTurn({ prompt, attachments, onGrow }) {
     shown,
     recalled,
     thoughts,
+    tools,
     status,
     answer,
+    outcome,
     foot,
   );
   const announcer = createAnnouncer();
@@ -110,7 +115,7 @@ export function createTurn({ prompt, attachments, onGrow }) {
     showMedia(index, media) {
       const card = shownMedia(media);
       card.dataset.index = index;
-      // Attachments get ready in any order; they are shown in that of the question.
+      // Attachments become ready in any order; they are shown in the order of the question.
       const later = [...shown.children].find((other) => Number(other.dataset.index) > index);
       shown.insertBefore(card, later ?? null);
       onGrow();
@@ -161,7 +166,14 @@ export function createTurn({ prompt, attachments, onGrow }) {
       setStatus(sentence);
     },
 
-    /** `facts` say what it took: model, milliseconds, tokens. An answer of long ago is not read out. */
+    /** Shows, folded, what a stored turn holds beside its texts. */
+    showSteps(steps) {
+      tools.replaceChildren(...[toolsView(steps.tools)].filter(Boolean));
+      outcome.replaceChildren(...[filesView(steps.files), sourcesView(steps.sources)].filter(Boolean));
+      onGrow();
+    },
+
+    /** `facts` say what it took: model, milliseconds, tokens. An answer of the past is not read out. */
     finish({ text: whole, facts, isPast = false }) {
       text = whole;
       if (!isPast) announcer.follow(text, true);
@@ -228,7 +240,7 @@ function factsView({ model, totalMs, usage, attempts, createdAt, isCutOff, isFor
   );
 }
 
-/** An attachment as the history knows it: its frames' times, no longer the frames. */
+/** An attachment on record: the times of its frames are known, the frames are not. */
 export function rememberedAttachment({ kind, name, frameTimestampsMs = [] }) {
   if (frameTimestampsMs.length < 2) return { kind, name };
   const [first, last] = [frameTimestampsMs[0], frameTimestampsMs.at(-1)];

@@ -1,5 +1,7 @@
 // The server's JSON -> what the page shows.
 
+import { formatBytes } from './dom.js';
+
 export function readMediaEvent({ index, name, stage, fraction, media }) {
   return { index, progress: { name, stage, fraction }, media: media && readMedia(media) };
 }
@@ -22,10 +24,13 @@ export const readRecalled = ({ turns }) => turns.map(readTurn);
 
 export function readTurn(turn) {
   const createdAt = turn.created_at * 1000;
+  // Recalled turns come without messages.
+  const messages = turn.messages ?? [];
   return {
     prompt: turn.prompt,
-    reply: turn.response,
+    reply: readReply(messages) || turn.response,
     createdAt,
+    ...readSteps(messages),
     media: turn.media.map(({ kind, name, frame_timestamps_ms: frameTimestampsMs }) => ({
       kind,
       name,
@@ -34,6 +39,40 @@ export function readTurn(turn) {
     facts: { model: turn.model, usage: readUsage(turn.usage), createdAt },
   };
 }
+
+/** The texts of all assistant messages, a paragraph each. */
+const readReply = (messages) =>
+  messages
+    .filter(({ role }) => role === 'assistant')
+    .map(({ parts }) => parts.map((part) => (part.type === 'text' ? part.text : '')).join(''))
+    .filter((text) => text.trim() !== '')
+    .join('\n\n');
+
+function readSteps(messages) {
+  const parts = messages.flatMap((message) => message.parts);
+  const ofType = (type) => parts.filter((part) => part.type === type);
+  const results = new Map(ofType('tool-result').map((result) => [result.call_id, result]));
+  return {
+    tools: ofType('tool-call').map(({ call_id: id, name, input }) => ({
+      name,
+      input,
+      result: readResult(results.get(id)),
+    })),
+    files: ofType('file').map(({ name, mime_type: mimeType, bytes }) => ({
+      kind: mimeType.split('/')[0],
+      name: name ?? mimeType,
+      detail: formatBytes(bytes),
+    })),
+    sources: ofType('source').map(({ kind, title, url }) => ({ kind, title, url })),
+  };
+}
+
+const readResult = (result) =>
+  result && {
+    output: result.output,
+    isError: result.is_error === true,
+    media: (result.media ?? []).map(({ kind, name }) => ({ kind, name })),
+  };
 
 export function readDone(reply) {
   return {
@@ -44,7 +83,7 @@ export function readDone(reply) {
       usage: readUsage(reply.usage),
       attempts: reply.attempts.length,
       isCutOff: reply.finish_reason === 'max-tokens',
-      isForgotten: !reply.remembered,
+      isForgotten: !reply.stored,
     },
   };
 }

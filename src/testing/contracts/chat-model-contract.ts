@@ -3,23 +3,23 @@ import { BlockedError, ModelCallError } from '../../core/errors.js';
 import type { ChatModel, ModelEvent, ModelRequest } from '../../model/chat-model.js';
 import type { ContractCase } from './contract-case.js';
 
-/** How the service behind a model is to treat the next call. */
+/** How the service behind the model answers the next call. */
 export type ChatModelScenario =
   /** Answers with the text `One two three.` in several pieces. */
   | 'answers'
   /** Streams thoughts before the same text. */
   | 'thinks'
-  /** Fails at once in a way that may pass, such as a 503. */
+  /** Fails at once with a transient error, such as a 503. */
   | 'is-overloaded'
   /** Refuses the key and repeats its value in the reply. */
   | 'refuses-the-key'
   /** Refuses to answer for safety. */
   | 'blocks'
-  /** Ends after some text without saying why. */
+  /** Ends after some text without a finish reason. */
   | 'ends-without-finish'
   /** Cuts the connection after some text. */
   | 'breaks-off'
-  /** Streams some text, then nothing more. */
+  /** Streams some text, then stays silent. */
   | 'hangs';
 
 /** A model under test, and the service behind it. */
@@ -32,7 +32,7 @@ export interface ChatModelFixture {
   prepare(scenario: ChatModelScenario): void | Promise<void>;
   /** Resolves once the service has seen that the caller hung up. */
   cancelled(): Promise<void>;
-  /** How many calls the service has received. */
+  /** Number of calls that the service has received. */
   callCount(): number;
   close(): Promise<void>;
 }
@@ -40,8 +40,8 @@ export interface ChatModelFixture {
 const answer = 'One two three.';
 
 /**
- * What every `ChatModel` owes. `create` gives a model in front of a service that can be told how to
- * behave; for a model that speaks Gemini's REST API, `geminiModelFixture` is one.
+ * The duties of every `ChatModel`. `create` returns a model and a service behind it that plays scenarios;
+ * for Gemini's REST API, use `geminiModelFixture`.
  *
  * @example
  * ```ts
@@ -81,7 +81,7 @@ export function chatModelContract(create: () => Promise<ChatModelFixture>): read
         events.map((_, index) => index === events.length - 1),
       );
     }),
-    withModel('reports why the answer ended, what it cost and its parts', async (fixture) => {
+    withModel('reports finish reason, usage and parts', async (fixture) => {
       await fixture.prepare('answers');
       const { events } = await collect(fixture);
       const finish = events.at(-1);
@@ -108,11 +108,11 @@ export function chatModelContract(create: () => Promise<ChatModelFixture>): read
       assert.ok(BlockedError.isInstance(error), `threw ${String(error)}`);
       assert.notEqual(error.reason, '');
     }),
-    failing('does not take a stream without a finish for an answer', 'ends-without-finish', (error) => {
+    failing('throws a stream that ends without a finish as incomplete', 'ends-without-finish', (error) => {
       assert.ok(ModelCallError.isInstance(error), `threw ${String(error)}`);
       assert.equal(error.failure.kind, 'incomplete');
     }),
-    failing('throws a connection that breaks off as ModelCallError', 'breaks-off', (error) => {
+    failing('throws a broken connection as ModelCallError', 'breaks-off', (error) => {
       assert.ok(ModelCallError.isInstance(error), `threw ${String(error)}`);
       assert.ok(['network', 'incomplete'].includes(error.failure.kind), error.failure.kind);
     }),
@@ -139,7 +139,7 @@ export function chatModelContract(create: () => Promise<ChatModelFixture>): read
       );
       await fixture.cancelled();
     }),
-    withModel('makes no call when it is aborted before', async (fixture) => {
+    withModel('makes no call if the signal has already aborted', async (fixture) => {
       await fixture.prepare('answers');
       const reason = new Error('too late');
       const { error } = await collect(fixture, {}, AbortSignal.abort(reason));

@@ -1,6 +1,6 @@
 /**
- * One thing that an implementation must do. A contract suite is a function that returns cases, so that
- * it runs under any test framework.
+ * One duty of an implementation. A contract suite is a function that returns cases, so that it runs under
+ * any test framework.
  *
  * @example
  * ```ts
@@ -10,8 +10,8 @@
  * ```
  */
 export interface ContractCase {
-  /** A sentence of behaviour. */
+  /** A sentence of behavior. */
   readonly name: string;
-  /** Rejects with an `AssertionError` when the implementation does something else. */
+  /** Rejects with an `AssertionError` if the implementation behaves differently. */
   run(): Promise<void>;
 }

@@ -13,7 +13,7 @@ const faults = {
   hangs: 'stall',
 } as const satisfies Record<ChatModelScenario, string | undefined>;
 
-/** A fixture of `chatModelContract` for a model that speaks Gemini's REST API: the emulator is behind it. */
+/** A fixture of `chatModelContract` for models of Gemini's REST API, with the emulator behind them. */
 export async function geminiModelFixture(
   createModel: (baseUrl: string) => ChatModel,
 ): Promise<ChatModelFixture> {

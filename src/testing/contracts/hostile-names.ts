@@ -1,4 +1,4 @@
-/** Names of sessions and tenants that break careless stores. All differ, and none may meet another. */
+/** Names of sessions and tenants that break careless stores. A store must keep all of them apart. */
 export function hostileNames(): readonly string[] {
   const long = 'n'.repeat(10_240);
   return [

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import sharp from 'sharp';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createStarter, model, statusOf, twoProjects } from '../../../test/support/emulated-gemini.js';
+import { ConfigurationError } from '../../core/errors.js';
 import { startGeminiEmulator } from './gemini-emulator.js';
 import type { GeminiEmulatorOptions } from './options.js';
 
@@ -89,7 +90,7 @@ describe('the emulator answers the real client', () => {
     expect(await count('gemini-2.5-flash')).toBe(2 + 258);
   });
 
-  it('with the models that it knows, and 404 for others', async () => {
+  it('with its models, and 404 for others', async () => {
     const { ai } = await start({ models: ['one', 'two'] });
     const names = [];
     for await (const { name } of await ai.models.list()) names.push(name);
@@ -115,7 +116,7 @@ describe('the emulator answers the real client', () => {
 });
 
 describe('keys and quotas', () => {
-  it('refuse a key that belongs to no project, and none at all', async () => {
+  it('refuse an unknown key and a missing one', async () => {
     const { emulator, client } = await start(twoProjects);
     const ask = (key: string) => client(key).models.generateContent({ model, contents: 'x' });
     expect(await statusOf(ask('key-b'))).toBe(200);
@@ -127,7 +128,7 @@ describe('keys and quotas', () => {
     expect((await fetch(`${emulator.url}/v1/models`)).status).toBe(400);
   });
 
-  it('are shared by the keys of a project and by nothing else, and follow the clock', async () => {
+  it('are shared by the keys of one project only, and follow the clock', async () => {
     let now = Date.parse('2026-11-20T12:00:00Z');
     const clock = { now: () => now, setTimeout: () => undefined, clearTimeout: () => undefined };
     const { client } = await start({ ...twoProjects, clock });
@@ -140,7 +141,7 @@ describe('keys and quotas', () => {
   });
 });
 
-describe('a request that Gemini would not take', () => {
+describe('an invalid request', () => {
   const post = async (body: string, options: GeminiEmulatorOptions = {}) => {
     const { emulator } = await start(options);
     const url = `${emulator.url}/v1beta/models/${model}:generateContent`;
@@ -157,7 +158,7 @@ describe('a request that Gemini would not take', () => {
     expect(await post(body)).toMatch(message);
   });
 
-  it('is answered 400 when it is too large, in bytes or in tokens', async () => {
+  it('is answered 400 if it is too large, in bytes or in tokens', async () => {
     const body = (characters: number) =>
       JSON.stringify({ contents: [{ parts: [{ text: 'x'.repeat(characters) }] }] });
     expect(await post(body(2000), { maxRequestBytes: 1000 })).toBe(
@@ -167,8 +168,8 @@ describe('a request that Gemini would not take', () => {
   });
 });
 
-describe('what is not HTTP', () => {
-  it('does not bring the emulator down', async () => {
+describe('a request that is not HTTP', () => {
+  it('does not crash the emulator', async () => {
     const { emulator, ai } = await start();
     const socket = connect(Number(new URL(emulator.url).port), '127.0.0.1');
     socket.end('POST /v1beta/%ZZ HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\nshort');
@@ -177,8 +178,30 @@ describe('what is not HTTP', () => {
   });
 });
 
+describe('startGeminiEmulator', () => {
+  it.each<[string, unknown]>([
+    ['port', 70_000],
+    ['host', ''],
+    ['projects', [{ id: 'alpha' }]],
+    ['projects.0.limits', [{ id: 'alpha', keys: ['k'], limits: { rpm: -1 } }]],
+    ['window', 'hourly'],
+    ['models', 'gemini-3.8-flash'],
+    ['clock', Date],
+    ['chunkDelayMs', -1],
+    ['chunks', 0],
+    ['answer', 7],
+    ['chaos.rates', { rates: { overloaded: 2 } }],
+    ['journal', 'off'],
+    ['chunk', 4],
+  ])('refuses a wrong or unknown option and names it: %s', async (name, value) => {
+    const options = { [name.split('.', 1)[0] as string]: value } as GeminiEmulatorOptions;
+    await expect(startGeminiEmulator(options)).rejects.toThrow(ConfigurationError);
+    await expect(startGeminiEmulator(options)).rejects.toThrow(name);
+  });
+});
+
 describe('closing', () => {
-  it('ends calls that are still being answered, and frees the port', async () => {
+  it('cuts calls that are being answered, and frees the port', async () => {
     const { emulator, ai } = await start({ firstChunkDelayMs: 60_000 });
     const call = expect(ai.models.generateContent({ model, contents: 'x' })).rejects.toThrow();
     await emulator.whenReceived(1);
@@ -188,7 +211,7 @@ describe('closing', () => {
     await again.close();
   });
 
-  it('says which port is taken', async () => {
+  it('names a port that is already in use', async () => {
     const { emulator } = await start();
     const port = Number(new URL(emulator.url).port);
     await expect(startGeminiEmulator({ port })).rejects.toThrow(

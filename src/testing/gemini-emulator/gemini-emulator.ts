@@ -1,11 +1,15 @@
-import { type Clock, systemClock } from '../../core/clock.js';
 import { ConfigurationError } from '../../core/errors.js';
-import { defaultRefusalMs, type Injection } from './faults.js';
-import { type CallCount, type CallFilter, expectCalls } from './journal.js';
+import { parseOptions } from '../../core/parse-options.js';
+import { type AnswerText, EmulatedApi } from './emulated-api.js';
+import { defaultRefusalMs, type Injection } from './faults/faults.js';
+import { type CallCount, type CallFilter, expectCalls } from './journal/expect-calls.js';
+import type { RecordedCall } from './journal/recorded-call.js';
 import { Listener } from './listener.js';
-import type { GeminiEmulatorOptions } from './options.js';
-import type { RecordedCall } from './recorded-call.js';
-import { type AnswerText, EmulatedService } from './service.js';
+import {
+  type GeminiEmulatorOptions,
+  geminiEmulatorOptionsSchema,
+  type ResolvedEmulatorOptions,
+} from './options.js';
 
 /**
  * Starts a local server that speaks Gemini's REST API over a real socket, without a key and without the
@@ -20,12 +24,12 @@ import { type AnswerText, EmulatedService } from './service.js';
  *
  * emulator.say('Bonjour!');
  * emulator.inject({ fault: 'overloaded', times: 2 });
- * // ... run the code under test, which must ride out two 503s ...
+ * // ... run the code under test, which must survive two 503s ...
  * emulator.expectCalls({ status: 503 }, 2);
  * await emulator.close();
  * ```
  *
- * @throws ConfigurationError when the port or the host cannot be used.
+ * @throws ConfigurationError if an option is not valid, or the port or host cannot be used.
  */
 export async function startGeminiEmulator(options: GeminiEmulatorOptions = {}): Promise<GeminiEmulator> {
   const emulator = new GeminiEmulator(options);
@@ -35,16 +39,15 @@ export async function startGeminiEmulator(options: GeminiEmulatorOptions = {}): 
 
 /** A running emulator; made by {@link startGeminiEmulator}. */
 export class GeminiEmulator {
-  readonly #options: GeminiEmulatorOptions;
-  readonly #service: EmulatedService;
+  readonly #options: ResolvedEmulatorOptions;
+  readonly #api: EmulatedApi;
   readonly #listener: Listener;
 
   /** @internal */
   constructor(options: GeminiEmulatorOptions) {
-    const clock: Clock = options.clock ?? systemClock;
-    this.#options = options;
-    this.#service = new EmulatedService(options, clock, () => this.#listener);
-    this.#listener = new Listener(this.#service.serve, clock);
+    this.#options = parseOptions(geminiEmulatorOptionsSchema, options, 'GeminiEmulator');
+    this.#api = new EmulatedApi(this.#options, () => this.#listener);
+    this.#listener = new Listener(this.#api.serve, this.#options.clock);
   }
 
   /** Where the server listens, such as `http://127.0.0.1:41234`. */
@@ -54,14 +57,14 @@ export class GeminiEmulator {
 
   /** The calls received so far, oldest first; empty with `journal: false`. */
   get journal(): readonly RecordedCall[] {
-    return this.#service.log.calls;
+    return this.#api.log.calls;
   }
 
   /**
-   * Asserts how many calls of the journal have all that the filter names, and gives them, oldest first.
+   * Asserts how many calls of the journal match the filter, and returns them, oldest first.
    * The end of a call (`status`, `aborted`) is known once it has been answered: see `whenIdle`.
    *
-   * @param count exactly so many, or `{ min, max }`. Default: at least one.
+   * @param count The exact number, or `{ min, max }`. Default: at least one.
    * @throws AssertionError that prints the journal, with keys masked.
    * @throws ConfigurationError with `journal: false`.
    *
@@ -74,49 +77,47 @@ export class GeminiEmulator {
    * ```
    */
   expectCalls(filter: CallFilter = {}, count: CallCount = { min: 1 }): readonly RecordedCall[] {
-    if (this.#options.journal === false)
-      throw new ConfigurationError(
-        'There is no journal to look at: start the emulator without `journal: false`.',
-      );
+    if (!this.#options.journal)
+      throw new ConfigurationError('The emulator keeps no journal. Start it without `journal: false`.');
     return expectCalls(this.journal, filter, count);
   }
 
   /** Makes the next matching calls go wrong, or gives them a raw reply. Injections apply in their order. */
   inject(injection: Injection): void {
     if (injection.fault === 'refuse') this.#listener.refuse(injection.delayMs ?? defaultRefusalMs);
-    else this.#service.faults.add(injection);
+    else this.#api.faults.add(injection);
   }
 
-  /** Drops what was injected and has not struck yet. Resolves once connections are accepted again. */
+  /** Drops injections that have not applied yet. Resolves once connections are accepted again. */
   async clearFaults(): Promise<void> {
-    this.#service.faults.clear();
+    this.#api.faults.clear();
     await this.#listener.accept();
   }
 
-  /** Scripts the text of the next answer; call it again for the one after. */
+  /** Scripts the text of the next answer. Texts of several calls queue up. */
   say(text: AnswerText): void {
-    this.#service.said.push(text);
+    this.#api.scriptedAnswers.push(text);
   }
 
   /** Resolves once the emulator has received `calls` calls since its start. */
   whenReceived(calls: number): Promise<void> {
-    return this.#service.log.whenReceived(calls);
+    return this.#api.log.whenReceived(calls);
   }
 
   /** Resolves once no call is being answered, so that the journal is complete. */
   whenIdle(): Promise<void> {
-    return this.#service.log.whenIdle();
+    return this.#api.log.whenIdle();
   }
 
   /** @internal */
   async listen(): Promise<void> {
-    const { port = 0, host = '127.0.0.1' } = this.#options;
+    const { port, host } = this.#options;
     await this.#listener.open(port, host);
   }
 
-  /** Stops listening and cuts what is still open. */
+  /** Stops listening and cuts open connections. */
   async close(): Promise<void> {
-    this.#service.log.cutAll();
+    this.#api.log.cutAll();
     await this.#listener.close();
   }
 

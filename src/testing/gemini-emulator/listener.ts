@@ -3,10 +3,10 @@ import type { AddressInfo } from 'node:net';
 import type { Clock } from '../../core/clock.js';
 import { ConfigurationError } from '../../core/errors.js';
 
-/** After how long a port is tried again that somebody else took while it was closed. */
+/** Retry interval if another process took the port while it was closed. */
 const retryMs = 100;
 
-/** The port of the emulator: open, closed for a while so that connections are refused, closed for good. */
+/** The port of the emulator: open, closed for a while to refuse connections, or closed for good. */
 export class Listener {
   readonly #server: Server;
   readonly #clock: Clock;
@@ -19,7 +19,7 @@ export class Listener {
   constructor(serve: RequestListener, clock: Clock) {
     this.#clock = clock;
     this.#server = createServer((request, response) => {
-      // What is already connected is served, but must connect anew for the next call.
+      // Open connections are served, but must reconnect for their next call.
       if (this.#refusesUntil !== undefined) response.shouldKeepAlive = false;
       response.once('close', () => {
         if (this.#refusesUntil !== undefined) setImmediate(() => this.#server.closeIdleConnections());
@@ -34,7 +34,7 @@ export class Listener {
     return `http://${this.#host.includes(':') ? `[${this.#host}]` : this.#host}:${this.#port}`;
   }
 
-  /** @throws ConfigurationError when the port or the host cannot be used. */
+  /** @throws ConfigurationError if the port or the host cannot be used. */
   async open(port: number, host: string): Promise<void> {
     this.#host = host;
     this.#port = port;
@@ -50,7 +50,7 @@ export class Listener {
     this.#port = (this.#server.address() as AddressInfo).port;
   }
 
-  /** Closes the port for so long, by the emulator's clock. Calls that are being answered go on. */
+  /** Closes the port for `durationMs` of the emulator's clock. Calls that are being answered go on. */
   refuse(durationMs: number): void {
     if (this.#isClosed) return;
     const until = this.#clock.now() + durationMs;
@@ -68,12 +68,12 @@ export class Listener {
       await this.#listen();
       this.#refusesUntil = undefined;
     } catch {
-      // Somebody took the port: it is tried again until it is free.
+      // Another process took the port: try again until it is free.
       this.#wakeAfter(retryMs);
     }
   }
 
-  /** Stops listening and cuts what is still open. */
+  /** Stops listening and cuts open connections. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#clock.clearTimeout(this.#timer);

@@ -1,27 +1,12 @@
-import type { Clock } from '../../core/clock.js';
-import type { FaultRates } from './faults.js';
-import type { QuotaWindow } from './quota-window.js';
-import type { RecordedCall } from './recorded-call.js';
+import { z } from 'zod';
+import { type Clock, systemClock } from '../../core/clock.js';
+import { atLeastOne, count, partWith } from '../../core/parse-options.js';
+import { type FaultRates, faultNames } from './faults/faults.js';
+import type { RecordedCall } from './journal/recorded-call.js';
+import type { EmulatedProject } from './quota/emulated-project.js';
+import type { QuotaWindow } from './quota/quota-window.js';
 
-/** What a project may spend on one model. What is absent is not limited. */
-export interface EmulatedLimits {
-  /** Requests a minute. */
-  readonly rpm?: number | undefined;
-  /** Input tokens a minute. */
-  readonly tpm?: number | undefined;
-  /** Requests a day; the day ends at midnight in Los Angeles. */
-  readonly rpd?: number | undefined;
-}
-
-export interface EmulatedProject {
-  readonly id: string;
-  readonly keys: readonly string[];
-  /** For every model alike, or by model name. A model without an entry is not limited. */
-  readonly limits?: EmulatedLimits | Readonly<Record<string, EmulatedLimits>> | undefined;
-  /** Decides the names of the quotas in a 429. Default `free`. */
-  readonly tier?: 'free' | 'paid' | undefined;
-}
-
+/** Settings of `startGeminiEmulator`. */
 export interface GeminiEmulatorOptions {
   /** Default 0: any free port. */
   readonly port?: number | undefined;
@@ -33,23 +18,23 @@ export interface GeminiEmulatorOptions {
   readonly window?: QuotaWindow | undefined;
   /** The known models; any other is answered 404. Default: the models that Gemini serves in November 2026. */
   readonly models?: readonly string[] | undefined;
-  /** Tells the time of quotas, delays and file processing. Default: the machine's clock. */
+  /** Clock of quotas, delays and file processing. Default: the machine's clock. */
   readonly clock?: Clock | undefined;
   /** Default 0. */
   readonly firstChunkDelayMs?: number | undefined;
   /** Between two chunks of a stream. Default 0. */
   readonly chunkDelayMs?: number | undefined;
-  /** Into how many pieces a streamed answer is cut, words permitting. Default 4. */
+  /** Number of pieces of a streamed answer, cut between words. Default 4. */
   readonly chunks?: number | undefined;
   /** How long an uploaded video stays `PROCESSING`. Default 0. */
   readonly fileProcessingMs?: number | undefined;
   /** Larger requests are answered 400 as Gemini does. Default 100 MiB. */
   readonly maxRequestBytes?: number | undefined;
-  /** The text of every answer that was not scripted by `say`. Default: a description of what arrived. */
+  /** The text of every answer not scripted by `say`. Default: a description of the request. */
   readonly answer?: string | ((call: RecordedCall) => string) | undefined;
-  /** Makes response ids and chance repeatable. Default 1. */
+  /** Makes response ids and random faults repeatable. Default 1. */
   readonly seed?: number | undefined;
-  /** Faults that strike at random: the share of the calls that each one hits, from 0 to 1. */
+  /** Random faults: the share of calls that each one hits, from 0 to 1. */
   readonly chaos?:
     | {
         readonly seed?: number | undefined;
@@ -74,3 +59,47 @@ export const defaultModels: readonly string[] = [
   'gemini-embedding-2',
   'gemini-embedding-001',
 ];
+
+const share = z.number().min(0).max(1);
+const limitsSchema = z.strictObject({
+  rpm: count.optional(),
+  tpm: count.optional(),
+  rpd: count.optional(),
+});
+
+export const geminiEmulatorOptionsSchema = z.strictObject({
+  port: count.max(65_535).default(0),
+  host: z.string().min(1).default('127.0.0.1'),
+  projects: z
+    .array(
+      z.strictObject({
+        id: z.string(),
+        keys: z.array(z.string()).readonly(),
+        limits: z.union([limitsSchema, z.record(z.string(), limitsSchema)]).optional(),
+        tier: z.enum(['free', 'paid']).optional(),
+      }),
+    )
+    .readonly()
+    .optional(),
+  window: z.enum(['sliding', 'fixed', 'bucket']).default('sliding'),
+  models: z.array(z.string()).readonly().default(defaultModels),
+  clock: partWith<Clock>('Clock', 'now', 'setTimeout', 'clearTimeout').default(systemClock),
+  firstChunkDelayMs: z.number().min(0).default(0),
+  chunkDelayMs: z.number().min(0).default(0),
+  chunks: atLeastOne.default(4),
+  fileProcessingMs: z.number().min(0).default(0),
+  maxRequestBytes: atLeastOne.default(100 * 1024 * 1024),
+  answer: z
+    .union([
+      z.string(),
+      z.custom<(call: RecordedCall) => string>((value) => typeof value === 'function', 'must be a function'),
+    ])
+    .optional(),
+  seed: z.number().int().default(1),
+  chaos: z
+    .strictObject({ seed: z.number().int().optional(), rates: z.partialRecord(z.enum(faultNames), share) })
+    .optional(),
+  journal: z.boolean().default(true),
+}) satisfies z.ZodType<unknown, GeminiEmulatorOptions>;
+
+export type ResolvedEmulatorOptions = z.output<typeof geminiEmulatorOptionsSchema>;

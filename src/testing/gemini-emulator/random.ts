@@ -1,4 +1,4 @@
-/** Repeatable chance: numbers from 0 to 1, equal for equal seeds (mulberry32). */
+/** Pseudo-random numbers from 0 to 1, the same for the same seed (mulberry32). */
 export function createRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

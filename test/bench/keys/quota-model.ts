@@ -10,10 +10,10 @@ import {
   overloaded,
   quotaExceeded,
   rateLimitBare,
-} from '../../../src/testing/gemini-emulator/error-bodies.js';
-import { QuotaLedger, type QuotaViolation } from '../../../src/testing/gemini-emulator/quota-ledger.js';
-import type { QuotaWindow } from '../../../src/testing/gemini-emulator/quota-window.js';
-import type { WireErrorBody } from '../../../src/testing/gemini-emulator/wire.js';
+} from '../../../src/testing/gemini-emulator/wire/error-bodies.js';
+import { QuotaLedger, type QuotaViolation } from '../../../src/testing/gemini-emulator/quota/quota-ledger.js';
+import type { QuotaWindow } from '../../../src/testing/gemini-emulator/quota/quota-window.js';
+import type { WireErrorBody } from '../../../src/testing/gemini-emulator/wire/messages.js';
 import { exponential, logNormal } from '../../support/seeded-random.js';
 import type { BenchFaults, BenchProject } from './scenario.js';
 

@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest';
+import { ConfigurationError } from '../index.js';
+import { chatRouter } from './chat-router.js';
+import { fakeChat } from './fake-chat.js';
+import { createHandler } from './handler.js';
+import type { HandlerOptions, RouterOptions } from './handler-options.js';
+
+const wrongOptions: Readonly<Record<keyof HandlerOptions, unknown>> = {
+  basePath: 'api',
+  page: 7,
+  notice: '',
+  allowedOrigins: ['https://app.example', 'app.example'],
+  apiToken: '',
+  authorize: 'yes',
+  clientRpm: 0.5,
+  clientAddress: {},
+  maxUploadBytes: 0,
+  maxBodyBytes: -1,
+  maxFiles: '16',
+  maxPromptChars: Number.NaN,
+  heartbeatMs: 0,
+  tempDir: '',
+  onError: true,
+};
+
+describe('createHandler', () => {
+  it.each(Object.entries(wrongOptions))('refuses a wrong %s and names it', (name, value) => {
+    const create = () => createHandler(fakeChat(), { [name]: value });
+    expect(create).toThrow(ConfigurationError);
+    expect(create).toThrow(`options of createHandler are not valid: \`${name}`);
+  });
+
+  it('refuses an unknown option and names it', () => {
+    const create = () => createHandler(fakeChat(), { maxUplaodBytes: 1 } as HandlerOptions);
+    expect(create).toThrow(ConfigurationError);
+    expect(create).toThrow('maxUplaodBytes');
+  });
+});
+
+describe('chatRouter', () => {
+  it.each<[string, unknown]>([
+    ['fallthrough', 'no'],
+    ['maxFiles', 0],
+    ['basePath', '/api'],
+  ])('refuses a wrong %s and names it', (name, value) => {
+    const create = () => chatRouter(fakeChat(), { [name]: value } as RouterOptions);
+    expect(create).toThrow(ConfigurationError);
+    expect(create).toThrow(new RegExp(`options of chatRouter .*${name}`));
+  });
+});
