@@ -1,7 +1,7 @@
 export type { ChatRequest, MultimodalChatOptions, SummaryOptions } from './chat/chat-options.js';
 export { ChatSession, type SessionRequest } from './chat/chat-session.js';
-export { ChatStream } from './chat/chat-stream.js';
 export type { ChatStats, SummaryStats } from './chat/chat-stats.js';
+export { ChatStream } from './chat/chat-stream.js';
 export { MultimodalChat } from './chat/multimodal-chat.js';
 export type { AbortOptions } from './core/abort.js';
 export type { Clock } from './core/clock.js';
@@ -21,7 +21,13 @@ export {
   MultimodalChatError,
   TimeoutError,
 } from './core/errors.js';
-export { type Attempt, type Failure, type FailureKind, type FailureScope, isRoutedByPool } from './core/failure.js';
+export {
+  type Attempt,
+  type Failure,
+  type FailureKind,
+  type FailureScope,
+  isRoutedByPool,
+} from './core/failure.js';
 export type * from './core/media.js';
 export type * from './core/message.js';
 export type * from './core/turn.js';

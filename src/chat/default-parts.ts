@@ -14,7 +14,7 @@ import type { ChatModel } from '../model/chat-model.js';
 import { GeminiModel } from '../model/gemini/gemini-model.js';
 import { BackoffRetryPolicy } from '../retry/backoff-retry-policy.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
-import { ModelRoutes } from '../turn/generate/model-routes.js';
+import { ModelRoutes } from '../turn/model-routes.js';
 import type { TurnDeps } from '../turn/turn-deps.js';
 import type { ResolvedOptions } from './parse-options.js';
 

@@ -5,7 +5,7 @@ import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
 import type { ChatEvents } from './chat-events.js';
-import type { ModelRoutes } from './generate/model-routes.js';
+import type { ModelRoutes } from './model-routes.js';
 import type { TurnSettings } from './turn-request.js';
 
 /** What a turn works with. */

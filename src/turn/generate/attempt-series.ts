@@ -4,12 +4,12 @@ import { type Attempt, type Failure, isRoutedByPool } from '../../core/failure.j
 import type { KeyLease, KeyPool, LeaseRequest } from '../../keys/key-pool.js';
 import type { ModelRequest } from '../../model/chat-model.js';
 import type { RetryDecision, RetryPolicy } from '../../retry/retry-policy.js';
+import type { ModelRoute, ModelRoutes } from '../model-routes.js';
 import type { ChatStreamEvent } from '../reply.js';
 import type { Spans } from '../spans.js';
 import { fitRequest } from './fit-request.js';
 import { firstToSpeak } from './hedge.js';
 import { type AttemptLease, ModelAttempt } from './model-attempt.js';
-import type { ModelRoute, ModelRoutes } from './model-routes.js';
 
 /** Guards against a policy that never gives up. */
 const maxAttempts = 100;

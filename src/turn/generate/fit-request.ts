@@ -1,5 +1,5 @@
 import type { ModelMessage, ModelPart, ModelRequest } from '../../model/chat-model.js';
-import type { ModelRoute } from './model-routes.js';
+import type { ModelRoute } from '../model-routes.js';
 
 /**
  * The request as the model of an attempt can take it. Media that it does not take become text, or a line

@@ -4,8 +4,8 @@ import { BlockedError, ModelCallError } from '../../core/errors.js';
 import type { Attempt, Failure } from '../../core/failure.js';
 import type { KeyLease, LeaseOutcome } from '../../keys/key-pool.js';
 import type { ModelEvent, ModelRequest } from '../../model/chat-model.js';
+import type { ModelRoute } from '../model-routes.js';
 import type { OpenSpan } from '../spans.js';
-import type { ModelRoute } from './model-routes.js';
 
 /** Reasons of failures that happened before anything was sent, so that no quota was spent. */
 const unsentReasons: ReadonlySet<string> = new Set([

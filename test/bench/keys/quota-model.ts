@@ -4,6 +4,8 @@ import { ModelCallError } from '../../../src/core/errors.js';
 import type { Failure } from '../../../src/core/failure.js';
 import type { ChatModel, ModelEvent, ModelRequest } from '../../../src/model/chat-model.js';
 import { classifyFailure } from '../../../src/model/gemini/classify-failure.js';
+import { QuotaLedger, type QuotaViolation } from '../../../src/testing/gemini-emulator/quota/quota-ledger.js';
+import type { QuotaWindow } from '../../../src/testing/gemini-emulator/quota/quota-window.js';
 import {
   badKey,
   internal,
@@ -11,8 +13,6 @@ import {
   quotaExceeded,
   rateLimitBare,
 } from '../../../src/testing/gemini-emulator/wire/error-bodies.js';
-import { QuotaLedger, type QuotaViolation } from '../../../src/testing/gemini-emulator/quota/quota-ledger.js';
-import type { QuotaWindow } from '../../../src/testing/gemini-emulator/quota/quota-window.js';
 import type { WireErrorBody } from '../../../src/testing/gemini-emulator/wire/messages.js';
 import { exponential, logNormal } from '../../support/seeded-random.js';
 import type { BenchFaults, BenchProject } from './scenario.js';

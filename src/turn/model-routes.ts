@@ -1,5 +1,5 @@
-import { ConfigurationError } from '../../core/errors.js';
-import type { ChatModel } from '../../model/chat-model.js';
+import { ConfigurationError } from '../core/errors.js';
+import type { ChatModel } from '../model/chat-model.js';
 
 /** A model's name and the provider that serves it. */
 export interface ModelRoute {
