@@ -142,7 +142,7 @@ export interface KeyEvent {
  * Shipped: `ScheduledKeyPool`.
  */
 export interface KeyPool {
-  acquire(need: LeaseRequest, options?: AbortOptions): Promise<KeyLease>;
+  acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease>;
   stats(): Promise<KeyPoolStats>;
   /** The values of all keys, so that none is shown where a reply gives one away. */
   secrets?(): readonly string[];

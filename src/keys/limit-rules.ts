@@ -14,7 +14,7 @@ export interface LimitRule extends QuotaLimits {
   readonly model?: string | undefined;
 }
 
-/** The limits of one unit: of all rules that match, the most specific one decides each number. */
+/** The limits of one quota: of all rules that match, the most specific one decides each number. */
 export function limitsFor(rules: readonly LimitRule[], project: string, model: string): QuotaLimits {
   const specificity = (rule: LimitRule) =>
     (rule.project === undefined ? 0 : 2) + (rule.model === undefined ? 0 : 1);

@@ -1,4 +1,4 @@
-import { type KeyNeed, KeyPoolExhaustedError, type LeaseOutcome } from 'multimodal-chat';
+import { KeyPoolExhaustedError, type LeaseOutcome, type LeaseRequest } from 'multimodal-chat';
 import { RedisKeyPool, type RedisKeyPoolOptions } from 'multimodal-chat/redis';
 import { VirtualClock } from 'multimodal-chat/testing';
 import { createClient } from 'redis';
@@ -48,11 +48,11 @@ afterEach(async () => {
 });
 
 describe.skipIf(server === undefined)('A long backlog in several processes', () => {
-  function openBacklog(need: Partial<KeyNeed>) {
+  function openBacklog(need: Partial<LeaseRequest>) {
     const { clock, pools } = createPools(2, { keys: keys.slice(0, 1), limits: [{ rpm: 60 }] });
     const startedAt = clock.now();
     const grants: { readonly at: number; readonly who: string }[] = [];
-    const ask = (pool: RedisKeyPool, who: string, asked: Partial<KeyNeed>) =>
+    const ask = (pool: RedisKeyPool, who: string, asked: Partial<LeaseRequest>) =>
       pool.acquire({ model, estimatedTokens: 10, ...asked }).then((lease) => {
         grants.push({ at: clock.now() - startedAt, who });
         clock.setTimeout(() => lease.settle({ ok: true }), 1_000);
@@ -132,7 +132,7 @@ describe.skipIf(server === undefined)('Batch calls while people ask another proc
   function openJobsAndPeople() {
     const { clock, pools } = createPools(2, { keys: keys.slice(0, 1), limits: [{ rpm: 60 }] });
     const [jobs, people] = pools as [RedisKeyPool, RedisKeyPool];
-    const ask = (pool: RedisKeyPool, asked: Partial<KeyNeed> = {}) =>
+    const ask = (pool: RedisKeyPool, asked: Partial<LeaseRequest> = {}) =>
       clock.runUntil(
         pool.acquire({ model, estimatedTokens: 10, deadline: clock.now() + 10 * minuteMs, ...asked }),
       );
@@ -290,7 +290,7 @@ describe.skipIf(server === undefined)('A lease that nobody settles', () => {
   it('is taken back long after its deadline, in the ledger, too', async () => {
     const { clock, pools } = createPools(2, {
       maxInFlight: 1,
-      maxInFlightPerUnit: 1,
+      maxInFlightPerProjectModel: 1,
       keys: keys.slice(0, 1),
       maxLeaseMs: minuteMs,
     });

@@ -25,7 +25,7 @@ export interface ServiceFaults {
   /** Part of each quota that another application uses up. */
   readonly foreignShare?: number | undefined;
   /** Refusals carry no details. */
-  readonly bareRefusals?: boolean | undefined;
+  readonly refusalsWithoutHint?: boolean | undefined;
   /** Part of the calls that fail with 503 and with 500. */
   readonly overloadedShare?: number | undefined;
   readonly internalShare?: number | undefined;
@@ -121,7 +121,7 @@ export class SimulatedService {
       message: 'Quota exceeded.',
       status: 429,
     } as const;
-    if (this.#options.faults?.bareRefusals) return refusal;
+    if (this.#options.faults?.refusalsWithoutHint) return refusal;
     return { ...refusal, retryAfterMs: Math.floor(waitMs / 1_000) * 1_000, learned };
   }
 

@@ -7,15 +7,15 @@ const hourMs = 60 * minuteMs;
 export interface Reaction {
   /** Who is left alone; `call` blames nobody. */
   readonly blame: FailureScope;
-  /** For how long; `Infinity` for good; `rate` and `day` ask the unit, `breaker` the model. */
-  readonly leaveMs: number | 'rate' | 'day' | 'breaker';
+  /** For how long; `Infinity` for good; `rate` and `day` ask the quota, `breaker` the model. */
+  readonly blockMs: number | 'rate' | 'day' | 'breaker';
   /** How often the blamed one may be tried again after `leaveMs`; then it is left alone for good. */
   readonly probes: number;
   /** Whether the service refused before counting the call. */
   readonly refund: boolean;
 }
 
-const nobody: Reaction = { blame: 'call', leaveMs: 0, probes: 0, refund: false };
+const nobody: Reaction = { blame: 'call', blockMs: 0, probes: 0, refund: false };
 const uncounted: Reaction = { ...nobody, refund: true };
 const always = Number.POSITIVE_INFINITY;
 
@@ -30,27 +30,27 @@ export function reactTo(failure: Failure): Reaction {
       if (scope === 'call') return uncounted;
       return {
         blame: scope === 'key' ? 'project-model' : scope,
-        leaveMs: 'rate',
+        blockMs: 'rate',
         probes: always,
         refund: true,
       };
     case 'daily-quota':
-      return { blame: 'project-model', leaveMs: 'day', probes: always, refund: true };
+      return { blame: 'project-model', blockMs: 'day', probes: always, refund: true };
     case 'no-quota':
-      return { blame: 'project-model', leaveMs: 24 * hourMs, probes: always, refund: true };
+      return { blame: 'project-model', blockMs: 24 * hourMs, probes: always, refund: true };
     case 'auth':
       if (scope === 'call') return uncounted;
       return failure.reason === 'API_KEY_INVALID'
-        ? { blame: scope, leaveMs: 5 * minuteMs, probes: 1, refund: true }
-        : { blame: scope, leaveMs: always, probes: 0, refund: true };
+        ? { blame: scope, blockMs: 5 * minuteMs, probes: 1, refund: true }
+        : { blame: scope, blockMs: always, probes: 0, refund: true };
     case 'permission':
       return permission(failure);
     case 'billing':
-      return { blame: scope === 'call' ? 'project' : scope, leaveMs: hourMs, probes: always, refund: true };
+      return { blame: scope === 'call' ? 'project' : scope, blockMs: hourMs, probes: always, refund: true };
     case 'model-unavailable':
       return {
         blame: scope === 'call' ? 'model' : scope,
-        leaveMs: 10 * minuteMs,
+        blockMs: 10 * minuteMs,
         probes: always,
         refund: true,
       };
@@ -58,11 +58,11 @@ export function reactTo(failure: Failure): Reaction {
     case 'network':
     case 'timeout':
       // Met by most calls at once these are an outage; the breaker tells it from a single bad line.
-      return { blame: 'model', leaveMs: 'breaker', probes: always, refund: false };
+      return { blame: 'model', blockMs: 'breaker', probes: always, refund: false };
     case 'internal':
       return scope === 'call'
         ? nobody
-        : { blame: 'model', leaveMs: 'breaker', probes: always, refund: false };
+        : { blame: 'model', blockMs: 'breaker', probes: always, refund: false };
     case 'incomplete':
     case 'invalid-request':
     case 'too-large':
@@ -76,13 +76,13 @@ function permission(failure: Failure): Reaction {
     case 'call':
       return uncounted;
     case 'key':
-      return { blame: 'key', leaveMs: always, probes: 0, refund: true };
+      return { blame: 'key', blockMs: always, probes: 0, refund: true };
     case 'project-model':
     case 'model':
-      return { blame: failure.scope, leaveMs: 10 * minuteMs, probes: always, refund: true };
+      return { blame: failure.scope, blockMs: 10 * minuteMs, probes: always, refund: true };
     case 'project':
       return failure.reason === 'SERVICE_DISABLED'
-        ? { blame: 'project', leaveMs: 5 * minuteMs, probes: always, refund: true }
-        : { blame: 'project', leaveMs: always, probes: 0, refund: true };
+        ? { blame: 'project', blockMs: 5 * minuteMs, probes: always, refund: true }
+        : { blame: 'project', blockMs: always, probes: 0, refund: true };
   }
 }

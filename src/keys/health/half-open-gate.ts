@@ -1,8 +1,8 @@
 /**
  * Closes for a while and then lets a single probe through: what it meets decides whether the gate
- * opens again. Keys, projects, units and models each have one.
+ * opens again. Keys, projects, quotas and models each have one.
  */
-export class Gate {
+export class HalfOpenGate {
   /** Why the gate was closed, in one sentence. */
   reason: string | undefined;
   #closedUntil = 0;
@@ -16,22 +16,22 @@ export class Gate {
   }
 
   /** Whether nothing is held against what is behind the gate. */
-  get isOpen(): boolean {
+  get isHealthy(): boolean {
     return !this.#suspect;
   }
 
   /** Until when the gate lets nobody through; in the past when it is open or may be probed. */
-  get closedUntil(): number {
+  get blockedUntil(): number {
     return this.#closedUntil;
   }
 
   /**
-   * When the next call may pass; in the past when it may pass now. `hopeful` takes it that a probe under
+   * When the next call may pass; in the past when it may pass now. `optimistic` takes it that a probe under
    * way meets nothing bad, which may show any moment.
    */
-  opensAt(now: number, hopeful = false): number {
+  allowsAt(now: number, optimistic = false): number {
     if (!this.#suspect) return 0;
-    if (hopeful || now < this.#closedUntil || this.#probedAt === undefined) return this.#closedUntil;
+    if (optimistic || now < this.#closedUntil || this.#probedAt === undefined) return this.#closedUntil;
     return this.#probedAt + this.#probeMs;
   }
 
@@ -41,7 +41,7 @@ export class Gate {
   }
 
   /** Closes at least until `until`; `Infinity` is for good. */
-  close(until: number, reason: string): void {
+  block(until: number, reason: string): void {
     this.#closedUntil = Math.max(until, this.#suspect ? this.#closedUntil : 0);
     this.#suspect = true;
     this.#probedAt = undefined;
@@ -54,7 +54,7 @@ export class Gate {
   }
 
   /** The call that passed at `enteredAt` proved that all is well. Returns whether that opened the gate. */
-  open(enteredAt: number): boolean {
+  unblock(enteredAt: number): boolean {
     if (!this.isProbe(enteredAt)) return false;
     this.#suspect = false;
     this.#probedAt = undefined;
@@ -64,7 +64,7 @@ export class Gate {
   }
 
   /** The call that passed at `enteredAt` proved nothing: another may probe. */
-  release(enteredAt: number): void {
+  releaseProbe(enteredAt: number): void {
     if (this.isProbe(enteredAt) && this.#probedAt === enteredAt) this.#probedAt = undefined;
   }
 }

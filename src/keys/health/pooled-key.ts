@@ -1,5 +1,5 @@
 import type { KeyLease } from '../key-pool.js';
-import { Gate } from './half-open-gate.js';
+import { HalfOpenGate } from './half-open-gate.js';
 
 /** A key that is probing again is given this long before another call may try it too. */
 export const keyProbeMs = 30_000;
@@ -31,7 +31,7 @@ export interface Rejections {
 
 /** One key, what is held against it and what it has done. */
 export class PooledKey {
-  readonly gate = new Gate(keyProbeMs);
+  readonly gate = new HalfOpenGate(keyProbeMs);
   readonly id: string;
   inFlight = 0;
   usageCount = 0;
@@ -68,7 +68,7 @@ export class PooledKey {
 
 /** The keys that share quotas. */
 export class KeyProject {
-  readonly gate = new Gate(keyProbeMs);
+  readonly gate = new HalfOpenGate(keyProbeMs);
   keys: PooledKey[] = [];
   strikes = 0;
   readonly name: string;
@@ -84,13 +84,13 @@ export class KeyProject {
   }
 
   /**
-   * When some key may be used; `Infinity` when none ever will. `hopeful` takes it that the probes under
+   * When some key may be used; `Infinity` when none ever will. `optimistic` takes it that the probes under
    * way meet nothing bad.
    */
-  opensAt(now: number, hopeful = false): number {
+  allowsAt(now: number, optimistic = false): number {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const key of this.keys) earliest = Math.min(earliest, key.gate.opensAt(now, hopeful));
-    return Math.max(earliest, this.gate.opensAt(now, hopeful));
+    for (const key of this.keys) earliest = Math.min(earliest, key.gate.allowsAt(now, optimistic));
+    return Math.max(earliest, this.gate.allowsAt(now, optimistic));
   }
 
   /** The next usable key in rotation. */
@@ -98,7 +98,7 @@ export class KeyProject {
     for (let i = 0; i < this.keys.length; i += 1) {
       const place = (this.#next + i) % this.keys.length;
       const key = this.keys[place];
-      if (key !== undefined && key.gate.opensAt(now) <= now) {
+      if (key !== undefined && key.gate.allowsAt(now) <= now) {
         this.#next = place + 1;
         return key;
       }

@@ -6,13 +6,13 @@ export const regainedSquared = 0.002;
 export const cutFactor = 0.98;
 /** A ledger fuller than this explains a refusal by itself: nobody else is using the quota. */
 export const fullShare = 0.95;
-/** However little was admitted, this share stays usable, so that the unit can find out that it recovered. */
+/** However little was admitted, this share stays usable, so that the quota can find out that it recovered. */
 export const smallestShare = 0.05;
 
 export type LimitOrigin = 'configured' | 'learned' | 'estimated' | 'unknown';
 
 /**
- * One limit of one unit: configured, learned from a refusal that named it, estimated from refusals
+ * One limit of one quota: configured, learned from a refusal that named it, estimated from refusals
  * that did not, or unknown. The lower of configured and learned counts: a user may leave room for
  * another application. A refusal below the limit cuts the share that is used, which then grows back
  * slowly (additive increase, multiplicative decrease).

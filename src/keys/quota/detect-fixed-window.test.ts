@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../core/failure.js';
-import { provesClockMinutes } from './detect-fixed-window.js';
+import { detectFixedWindow } from './detect-fixed-window.js';
 import { SlidingLog } from './sliding-log.js';
 
 const now = 1_000_000;
@@ -25,6 +25,6 @@ describe('A refusal proves that minutes are those of the clock', () => {
     ['not when it names no limit', refusal(undefined, 30_000), 200, 10, 0, false],
     ['not when it names no time', refusal({ rpm: 100 }), 200, 10, 0, false],
   ] as const)('%s', (_, failure, requests, tokens, inFlight, expected) => {
-    expect(provesClockMinutes(failure, logOf(requests, tokens), inFlight, now)).toBe(expected);
+    expect(detectFixedWindow(failure, logOf(requests, tokens), inFlight, now)).toBe(expected);
   });
 });

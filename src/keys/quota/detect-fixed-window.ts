@@ -9,7 +9,7 @@ const overdraftShare = 1.1;
  * limit that it names within the window of the log, and asks for more patience than a bucket would, in
  * which the quota of one call comes back all the time. When such a minute ends all of it is forgotten.
  */
-export function provesClockMinutes(
+export function detectFixedWindow(
   { learned, retryAfterMs = 0 }: Failure,
   log: SlidingLog,
   inFlight: number,

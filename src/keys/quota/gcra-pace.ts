@@ -6,12 +6,12 @@ export const leewayMs = 5_000;
  * virtual scheduling of the generic cell rate algorithm (ITU-T I.371), once for requests and once for
  * tokens. Quotas that are used up in bursts come back in bursts, with nothing for anybody in between.
  */
-export class Pace {
+export class GcraPace {
   #requestsAt = 0;
   #tokensAt = 0;
 
   /** When a paced call may start; in the past when it may start now. */
-  get opensAt(): number {
+  get allowsAt(): number {
     return Math.max(this.#requestsAt, this.#tokensAt);
   }
 

@@ -16,8 +16,8 @@ function open(owners: Readonly<Record<string, string>>, keys: readonly KeySpec[]
   const refused = new Map<string, number>();
   /** One call with each key that can be had, all at once. Returns how many there were. */
   const callAll = async () => {
-    const need = { model, estimatedTokens: 10, deadline: clock.now() };
-    const asked = await Promise.allSettled(Object.keys(owners).map(() => pool.acquire(need)));
+    const request = { model, estimatedTokens: 10, deadline: clock.now() };
+    const asked = await Promise.allSettled(Object.keys(owners).map(() => pool.acquire(request)));
     await clock.advance(1_000);
     const leases = asked.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     for (const lease of leases) {

@@ -4,7 +4,7 @@ const recountedEvery = 16;
 const usualShare = 0.99;
 
 /** How long calls to one model take, from the key in hand to the whole answer. */
-export class AnswerTimes {
+export class LatencyWindow {
   readonly #times: number[] = [];
   #next = 0;
   #usualMs = 0;

@@ -25,8 +25,10 @@ function open() {
     clock,
     random: () => 0,
   });
-  const acquire = (need: Partial<LeaseRequest> = {}) =>
-    clock.runUntil(pool.acquire({ model, estimatedTokens: 100, deadline: clock.now() + 300_000, ...need }));
+  const acquire = (request: Partial<LeaseRequest> = {}) =>
+    clock.runUntil(
+      pool.acquire({ model, estimatedTokens: 100, deadline: clock.now() + 300_000, ...request }),
+    );
   /** Tokens a minute that may be used, by project. */
   const usable = async () => {
     const { keys } = await pool.stats();

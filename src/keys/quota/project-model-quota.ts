@@ -1,12 +1,12 @@
 import type { Failure, FailureKind } from '../../core/failure.js';
-import { Gate } from '../health/half-open-gate.js';
+import { HalfOpenGate } from '../health/half-open-gate.js';
 import type { KeyProject } from '../health/pooled-key.js';
 import type { QuotaLimits } from '../limit-rules.js';
 import { AdaptiveLimit } from './adaptive-limit.js';
-import { BareCooling } from './cooldown-without-hint.js';
+import { CooldownWithoutHint } from './cooldown-without-hint.js';
 import { DayCount } from './day-count.js';
-import { provesClockMinutes } from './detect-fixed-window.js';
-import { Pace } from './gcra-pace.js';
+import { detectFixedWindow } from './detect-fixed-window.js';
+import { GcraPace } from './gcra-pace.js';
 import { InFlightCap } from './in-flight-cap.js';
 import { type LogEntry, SlidingLog } from './sliding-log.js';
 
@@ -20,22 +20,22 @@ export const refusalUsuallyTakesMs = 250;
 /** After a refusal that the ledger cannot explain calls are sent in small numbers again. */
 export const distrustMs = 120_000;
 
-/** What a call has booked on a unit. */
+/** What a call has booked on a quota. */
 export interface Booking {
   readonly entry: LogEntry;
   readonly dayEnd: number;
 }
 
 /** One model in one project: what Gemini counts quotas by. */
-export class Unit {
+export class ProjectModelQuota {
   readonly model: string;
   readonly project: KeyProject;
   readonly rpm: AdaptiveLimit;
   readonly tpm: AdaptiveLimit;
   readonly rpd: AdaptiveLimit;
-  readonly gate = new Gate(refusalArrivesWithinMs);
+  readonly gate = new HalfOpenGate(refusalArrivesWithinMs);
   readonly log = new SlidingLog(minuteMs + initialMarginMs);
-  readonly #pace = new Pace();
+  readonly #pace = new GcraPace();
   inFlight = 0;
   /** Which quota closed the gate. */
   blockedBy: FailureKind | undefined;
@@ -45,15 +45,15 @@ export class Unit {
   dayRefusedAt = Number.NEGATIVE_INFINITY;
   readonly #day = new DayCount();
   readonly #inFlightCap: InFlightCap;
-  readonly #bareCooling = new BareCooling();
+  readonly #cooldownWithoutHint = new CooldownWithoutHint();
   /** Until when the ledger is not trusted alone, because the service refused what it admitted. */
   #distrustedUntil = 0;
   #bookedAt = Number.NEGATIVE_INFINITY;
   /** Since when the ledger is kept. */
   #openedAt: number | undefined;
   readonly #maxInFlight: number;
-  /** The unit that this one turned out to be. */
-  #absorbedBy: Unit | undefined;
+  /** The quota that this one turned out to be. */
+  #absorbedBy: ProjectModelQuota | undefined;
 
   constructor(model: string, project: KeyProject, limits: QuotaLimits, maxInFlight: number) {
     this.model = model;
@@ -66,7 +66,7 @@ export class Unit {
   }
 
   /** Where the ledger is kept now. */
-  get current(): Unit {
+  get current(): ProjectModelQuota {
     return this.#absorbedBy?.current ?? this;
   }
 
@@ -84,7 +84,7 @@ export class Unit {
     return this.#day.requests(now);
   }
 
-  /** Whether the unit's whole minute could ever hold so many tokens. */
+  /** Whether the quota's whole minute could ever hold so many tokens. */
   couldFit(tokens: number): boolean {
     return tokens <= this.tpm.nominal;
   }
@@ -96,27 +96,27 @@ export class Unit {
 
   /** Whether the daily quota is used up, by our own count or by what the service said. */
   isOverDay(now: number): boolean {
-    return this.#dayFreeAt(now) > now || (this.blockedBy === 'daily-quota' && this.gate.opensAt(now) > now);
+    return this.#dayFreeAt(now) > now || (this.blockedBy === 'daily-quota' && this.gate.allowsAt(now) > now);
   }
 
   /**
    * When keys, quotas and cooling allow a call with so many tokens; `Infinity` when they never do.
-   * `hopeful` takes it that the probes under way meet nothing bad.
+   * `optimistic` takes it that the probes under way meet nothing bad.
    */
-  freeAt(tokens: number, now: number, hopeful = false): number {
+  freeAt(tokens: number, now: number, optimistic = false): number {
     const maxTokens = this.tpm.usable(now);
     // A request above the usable share but within the limit may go when it goes alone.
     const windowAt = this.log.freeAt(Math.min(tokens, maxTokens), this.rpm.usable(now), maxTokens, now);
-    return Math.max(this.#passableAt(now, hopeful), windowAt);
+    return Math.max(this.#passableAt(now, optimistic), windowAt);
   }
 
   /**
    * When a call that gives way to others may start, as far as the even spread of calls goes. Limits
    * that are guessed, or used by others too, give no pace: what is left of them is taken as it comes.
    */
-  paceOpensAt(now: number): number {
+  paceAllowsAt(now: number): number {
     const isKnown = this.rpm.origin !== 'estimated' && now >= this.#distrustedUntil;
-    return isKnown ? this.#pace.opensAt : 0;
+    return isKnown ? this.#pace.allowsAt : 0;
   }
 
   /** Calls a minute that the limits admit; `Infinity` when they are unknown. */
@@ -128,7 +128,7 @@ export class Unit {
   slack(now: number): number {
     let slack = 1 - this.inFlight / this.inFlightCap(now);
     const isUnknown = this.rpm.origin === 'unknown' && this.tpm.origin === 'unknown';
-    // What is sent before the first refusal has come back is refused too: rather try another unit first.
+    // What is sent before the first refusal has come back is refused too: rather try another quota first.
     if (isUnknown && now < this.#bookedAt + refusalUsuallyTakesMs) slack -= 1;
     const rpm = this.rpm.usable(now);
     if (rpm < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.log.requests(now) / rpm);
@@ -178,7 +178,7 @@ export class Unit {
   /** A call that was granted at `grantedAt` got through. */
   succeed(grantedAt: number): void {
     this.answeredAt = Math.max(this.answeredAt, grantedAt);
-    this.#bareCooling.reset();
+    this.#cooldownWithoutHint.reset();
     this.#inFlightCap.succeed(this.inFlight);
   }
 
@@ -192,12 +192,12 @@ export class Unit {
   }
 
   /**
-   * The service refused a call for its rate. Returns how long to leave the unit alone, without
-   * jitter. The refused call must have been refunded. `blamesCall` says that the limits need not be
+   * The service refused a call for its rate. Returns how long to leave the quota alone, without
+   * jitter. The refused call must have been refunded. `blamesCall` says that the limits request not be
    * cut, because the call was too large for them.
    */
   refused(failure: Failure, bookedAt: number, now: number, blamesCall = false): number {
-    const fresh = this.gate.isOpen || this.gate.isProbe(bookedAt);
+    const fresh = this.gate.isHealthy || this.gate.isProbe(bookedAt);
     const { learned, retryAfterMs } = failure;
     // A ledger younger than the window does not know what was used before, by a former process say.
     const isComplete = this.#openedAt !== undefined && this.#openedAt + this.log.windowMs <= now;
@@ -208,7 +208,7 @@ export class Unit {
         learned?.tpm !== undefined ? this.tpm.cut(used.tokens, now) : this.rpm.cut(used.requests, now);
       if (isCut) this.#distrustedUntil = now + distrustMs;
     }
-    if (provesClockMinutes(failure, this.log, this.inFlight, now)) this.log.clear();
+    if (detectFixedWindow(failure, this.log, this.inFlight, now)) this.log.clear();
     if (fresh) {
       this.#inFlightCap.cut(this.inFlight);
       if (retryAfterMs !== undefined && retryAfterMs < 1_000) {
@@ -217,17 +217,17 @@ export class Unit {
     }
     // Gemini truncates retryDelay to whole seconds.
     if (retryAfterMs !== undefined) return retryAfterMs + 1_000;
-    return this.#bareCooling.next(fresh, this.log, now);
+    return this.#cooldownWithoutHint.next(fresh, this.log, now);
   }
 
-  /** Takes over the ledger of a unit that turned out to be this one. */
-  absorb(other: Unit): void {
+  /** Takes over the ledger of a quota that turned out to be this one. */
+  absorb(other: ProjectModelQuota): void {
     other.#absorbedBy = this;
     this.log.absorb(other.log);
     this.inFlight += other.inFlight;
     this.#day.absorb(other.#day);
     for (const metric of ['rpm', 'tpm', 'rpd'] as const) this[metric].absorb(other[metric]);
-    if (!other.gate.isOpen) this.gate.close(other.gate.closedUntil, other.gate.reason ?? '');
+    if (!other.gate.isHealthy) this.gate.block(other.gate.blockedUntil, other.gate.reason ?? '');
   }
 
   /** How long it takes until the quota of one request comes back, in the mean. */
@@ -239,10 +239,10 @@ export class Unit {
     return (this.log.windowMs * tokens) / this.tpm.usable(now);
   }
 
-  #passableAt(now: number, hopeful: boolean): number {
+  #passableAt(now: number, optimistic: boolean): number {
     return Math.max(
-      this.project.opensAt(now, hopeful),
-      this.gate.opensAt(now, hopeful),
+      this.project.allowsAt(now, optimistic),
+      this.gate.allowsAt(now, optimistic),
       this.#dayFreeAt(now),
     );
   }

@@ -1,10 +1,10 @@
 import type { Clock } from '../../core/clock.js';
 import type { LeaseRequest } from '../key-pool.js';
-import { type ModelLane, pacedBacklog } from '../scheduler/model-queue.js';
+import { type ModelQueue, pacedBacklog } from '../scheduler/model-queue.js';
 import { callsPerMinute } from './forecast.js';
 import type { KeyMirror } from './key-mirror.js';
 import type { LedgerIds } from './ledger-ids.js';
-import type { Rivals } from './rivals.js';
+import type { PeerProcesses } from './peer-processes.js';
 
 /** So many backlogs of each model the others are told of, the largest ones. */
 const mostTold = 16;
@@ -12,13 +12,13 @@ const mostTold = 16;
 /** Which calls belong to a backlog that is long in all processes together. */
 export class Backlog {
   readonly #mirror: KeyMirror;
-  readonly #rivals: Rivals;
+  readonly #peers: PeerProcesses;
   readonly #ids: LedgerIds;
   readonly #clock: Clock;
 
-  constructor(mirror: KeyMirror, rivals: Rivals, ids: LedgerIds, clock: Clock) {
+  constructor(mirror: KeyMirror, peers: PeerProcesses, ids: LedgerIds, clock: Clock) {
     this.#mirror = mirror;
-    this.#rivals = rivals;
+    this.#peers = peers;
     this.#ids = ids;
     this.#clock = clock;
   }
@@ -28,27 +28,28 @@ export class Backlog {
    * batch calls of a long backlog or while people ask anywhere, and the long backlog of one tenant beside
    * others.
    */
-  isPaced(lane: ModelLane): (need: LeaseRequest) => boolean {
-    const { model } = lane;
-    const isTold = (kind: 'people' | 'tenants') => this.#rivals.backlog(this.#ids.askers(model, kind)) > 0;
-    const peopleAsk = lane.isAskedByPeople(this.#clock.now()) || isTold('people');
-    const hasTenants = lane.hasTenants || isTold('tenants');
-    const isLong = this.#isLong(lane);
-    return (need) => (need.priority === 'batch' ? peopleAsk || isLong(need) : hasTenants && isLong(need));
+  isPaced(modelQueue: ModelQueue): (request: LeaseRequest) => boolean {
+    const { model } = modelQueue;
+    const isTold = (kind: 'people' | 'tenants') => this.#peers.backlog(this.#ids.askers(model, kind)) > 0;
+    const peopleAsk = modelQueue.hasInteractiveDemand(this.#clock.now()) || isTold('people');
+    const hasTenants = modelQueue.hasTenants || isTold('tenants');
+    const isLong = this.#isLong(modelQueue);
+    return (request) =>
+      request.priority === 'batch' ? peopleAsk || isLong(request) : hasTenants && isLong(request);
   }
 
   /** Tells of each call for the model whether too many like it wait. */
-  #isLong(lane: ModelLane): (need: LeaseRequest) => boolean {
-    const { queue, model } = lane;
+  #isLong(modelQueue: ModelQueue): (request: LeaseRequest) => boolean {
+    const { waiters: queue, model } = modelQueue;
     const elsewhere = new Map<string | undefined, number>();
-    const longest = Math.max(1, this.#callsPerMinute(lane) * pacedBacklog);
-    return (need) => {
-      const own = queue.backlog(need);
-      if (!this.#rivals.haveBacklogs) return own > longest;
-      const tenant = need.priority === 'batch' ? undefined : (need.tenant ?? 'default');
+    const longest = Math.max(1, this.#callsPerMinute(modelQueue) * pacedBacklog);
+    return (request) => {
+      const own = queue.backlog(request);
+      if (!this.#peers.haveBacklogs) return own > longest;
+      const tenant = request.priority === 'batch' ? undefined : (request.tenant ?? 'default');
       let others = elsewhere.get(tenant);
       if (others === undefined) {
-        others = this.#rivals.backlog(this.#ids.backlog(model, tenant));
+        others = this.#peers.backlog(this.#ids.backlog(model, tenant));
         elsewhere.set(tenant, others);
       }
       return own + others > longest;
@@ -56,37 +57,37 @@ export class Backlog {
   }
 
   /** Until when a call waits: in a long backlog the answer gets its time. */
-  latestStart(lane: ModelLane, need: LeaseRequest, deadline: number, since: number): number {
-    if (lane.queue.size === 0) return deadline;
-    return this.#isLong(lane)(need) ? lane.startInTime(deadline, since) : deadline;
+  latestStart(modelQueue: ModelQueue, request: LeaseRequest, deadline: number, since: number): number {
+    if (modelQueue.waiters.size === 0) return deadline;
+    return this.#isLong(modelQueue)(request) ? modelQueue.startInTime(deadline, since) : deadline;
   }
 
   /** What the others have to know of the backlogs here, and of who asks. */
   describe(): readonly (readonly [id: string, size: number])[] {
-    return [...this.#mirror.ring.lanes()].flatMap((lane) => [
-      ...this.#askersOf(lane),
-      ...lane.queue
+    return [...this.#mirror.registry.modelQueues()].flatMap((modelQueue) => [
+      ...this.#askersOf(modelQueue),
+      ...modelQueue.waiters
         .backlogs()
         .filter(({ size }) => size > 1)
         .sort((a, b) => b.size - a.size)
         .slice(0, mostTold)
-        .map(({ tenant, size }) => [this.#ids.backlog(lane.model, tenant), size] as const),
+        .map(({ tenant, size }) => [this.#ids.backlog(modelQueue.model, tenant), size] as const),
     ]);
   }
 
-  #askersOf(lane: ModelLane): readonly (readonly [id: string, size: number])[] {
-    const people = lane.isAskedByPeople(this.#clock.now()) ? (['people'] as const) : [];
-    const tenants = lane.hasTenants ? (['tenants'] as const) : [];
-    return [...people, ...tenants].map((kind) => [this.#ids.askers(lane.model, kind), 1]);
+  #askersOf(modelQueue: ModelQueue): readonly (readonly [id: string, size: number])[] {
+    const people = modelQueue.hasInteractiveDemand(this.#clock.now()) ? (['people'] as const) : [];
+    const tenants = modelQueue.hasTenants ? (['tenants'] as const) : [];
+    return [...people, ...tenants].map((kind) => [this.#ids.askers(modelQueue.model, kind), 1]);
   }
 
-  #callsPerMinute(lane: ModelLane): number {
+  #callsPerMinute(modelQueue: ModelQueue): number {
     let admitted = 0;
-    for (const unit of lane.units) {
-      if (unit.project.keys.length === 0) continue;
-      const view = this.#mirror.seen(unit)?.view;
+    for (const quota of modelQueue.quotas) {
+      if (quota.project.keys.length === 0) continue;
+      const view = this.#mirror.seen(quota)?.view;
       if (view === undefined) return Number.POSITIVE_INFINITY;
-      admitted += callsPerMinute(view, lane.queue.meanTokens);
+      admitted += callsPerMinute(view, modelQueue.waiters.meanTokens);
     }
     return admitted;
   }

@@ -20,22 +20,22 @@ for id, close in pairs(request.gates) do
     writeGate(id, { shut = shut, why = close.why, strikes = close.strikes })
   end
 end
-for i, unit in ipairs(openUnits()) do
-  local known = request.units[i]
-  local state = unit.state
+for i, quota in ipairs(loadQuotas()) do
+  local known = request.quotas[i]
+  local state = quota.state
   for metric, limit in pairs(known.learned) do
     if not state[metric].learned then state[metric].learned = limit end
   end
   if known.dayEnd == state.dayEnd then state.day = math.max(state.day, known.day) end
   for _, call in ipairs(known.calls) do
-    if call[2] + state.window > now and charge(unit, call[1], call[2], call[3]) and call[2] > known.seenAt then
+    if call[2] + state.window > now and charge(quota, call[1], call[2], call[3]) and call[2] > known.seenAt then
       state.day = state.day + 1
     end
   end
   local closedFor = known.closedFor
   if closedFor and closedFor > 0 and not state.gate then state.gate = { shut = now + closedFor, why = known.why } end
-  unit.dirty = true
-  saveUnit(unit)
+  quota.dirty = true
+  saveQuota(quota)
 end
 return cjson.encode({ now = now, epoch = epoch })
 `;

@@ -2,20 +2,20 @@ import type { Clock } from '../../core/clock.js';
 import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { KeyLease } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
-import type { Unit } from '../quota/project-model-quota.js';
-import type { ModelLane } from '../scheduler/model-queue.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { ModelQueue } from '../scheduler/model-queue.js';
 import type { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
 import type { Waiter } from '../scheduler/wait-queue.js';
 import type { Backlog } from './backlog.js';
-import { DelegatedCalls } from './delegated-calls.js';
+import { FallbackQueue } from './fallback-queue.js';
+import { Heartbeat } from './heartbeat.js';
 import type { KeyMirror } from './key-mirror.js';
-import { knownToProcess } from './known-to-process.js';
 import type { Ledger, LedgerUnavailable } from './ledger.js';
 import type { SettleRequest } from './ledger-view.js';
 import { openLocalShare } from './local-share.js';
+import type { PeerProcesses } from './peer-processes.js';
+import { recoverySnapshot } from './recovery-snapshot.js';
 import type { LedgerChange, RedisKeyPoolOptions } from './redis-key-pool-options.js';
-import { Rhythm } from './rhythm.js';
-import type { Rivals } from './rivals.js';
 import type { SharedQueue } from './shared-queue.js';
 
 /** How often a process says that it lives, and looks at what the others know. */
@@ -30,7 +30,7 @@ export interface LedgerLinkOptions {
   readonly ledger: Ledger;
   readonly mirror: KeyMirror;
   readonly queue: SharedQueue;
-  readonly rivals: Rivals;
+  readonly peers: PeerProcesses;
   readonly backlog: Backlog;
   readonly clock: Clock;
   readonly random: () => number;
@@ -49,16 +49,16 @@ export class LedgerLink {
   #mode: 'new' | 'joining' | 'shared' | 'local' | 'closed' = 'new';
   #reason = '';
   #local: ScheduledKeyPool | undefined;
-  readonly #delegated: DelegatedCalls;
+  readonly #fallback: FallbackQueue;
   readonly #untold = new Set<Promise<void>>();
-  readonly #rhythm: Rhythm;
+  readonly #rhythm: Heartbeat;
   #joiningSince: number | undefined;
   #joining: Promise<void> = Promise.resolve();
 
   constructor(parts: LedgerLinkOptions) {
     this.#parts = parts;
-    this.#delegated = new DelegatedCalls(parts.adopt);
-    this.#rhythm = new Rhythm(parts.clock);
+    this.#fallback = new FallbackQueue(parts.adopt);
+    this.#rhythm = new Heartbeat(parts.clock);
     this.#onClientError = (error) => {
       this.#reason = error instanceof Error ? error.message : String(error);
     };
@@ -73,38 +73,38 @@ export class LedgerLink {
   }
 
   /** Calls that wait for the local share. */
-  get delegated(): number {
-    return this.#delegated.size;
+  get fallbackSize(): number {
+    return this.#fallback.size;
   }
 
-  push(lane: ModelLane, waiter: Waiter): void {
+  push(modelQueue: ModelQueue, waiter: Waiter): void {
     if (this.#mode === 'local') {
-      this.#delegate(lane, waiter);
+      this.#delegate(modelQueue, waiter);
       return;
     }
-    this.#parts.queue.push(lane, waiter);
+    this.#parts.queue.push(modelQueue, waiter);
     if (this.#mode === 'new') this.#join();
   }
 
   /** The caller does not wait any more. */
-  drop(lane: ModelLane, waiter: Waiter): void {
-    lane.queue.remove(waiter);
-    this.#delegated.drop(waiter);
+  drop(modelQueue: ModelQueue, waiter: Waiter): void {
+    modelQueue.waiters.remove(waiter);
+    this.#fallback.drop(waiter);
   }
 
   /** Tells the ledger how a call ended; without one it learns that when it is joined again. */
-  tell(unit: Unit, request: SettleRequest): void {
-    if (this.#mode !== 'local' && this.#mode !== 'new') this.tellInAnyCase(unit, request);
+  report(quota: ProjectModelQuota, request: SettleRequest): void {
+    if (this.#mode !== 'local' && this.#mode !== 'new') this.reportAlways(quota, request);
   }
 
   /** For what the ledger has only just said, be it too late: it is there, whatever was thought of it. */
-  tellInAnyCase(unit: Unit, request: SettleRequest): void {
-    const isMerged = unit.current !== unit;
-    const told = this.#parts.ledger.settle(unit, request).then(
+  reportAlways(quota: ProjectModelQuota, request: SettleRequest): void {
+    const isMerged = quota.current !== quota;
+    const told = this.#parts.ledger.settle(quota, request).then(
       () => {
         if (isMerged && this.#mode === 'shared') this.#join();
       },
-      (error: LedgerUnavailable) => this.lose(error),
+      (error: LedgerUnavailable) => this.onUnavailable(error),
     );
     this.#untold.add(told);
     void told.then(() => this.#untold.delete(told));
@@ -115,7 +115,7 @@ export class LedgerLink {
   }
 
   /** The ledger did not answer, or has lost its data. */
-  lose(error: LedgerUnavailable): void {
+  onUnavailable(error: LedgerUnavailable): void {
     if (this.#mode !== 'shared' && this.#mode !== 'joining') return;
     if (!error.isLost) {
       this.#goLocal(error.message);
@@ -131,30 +131,30 @@ export class LedgerLink {
   async observe(): Promise<void> {
     if (this.#mode === 'joining') await this.#joining;
     if (this.#mode !== 'shared') return;
-    const { ledger, mirror, queue, rivals, backlog, clock } = this.#parts;
+    const { ledger, mirror, queue, peers, backlog, clock } = this.#parts;
     this.#parts.reclaim();
     mirror.calls.forget(ledger.now());
-    const units = mirror.units();
+    const quotas = mirror.quotas();
     const { settled } = mirror;
     const running = mirror.calls
-      .of(units)
+      .of(quotas)
       .map((calls) => calls.filter((call) => call.isRunning).map(({ id }) => id));
-    const queued = units.length === 0 ? 0 : queue.size;
+    const queued = quotas.length === 0 ? 0 : queue.size;
     try {
-      const reply = await ledger.observe(units, { queued, backlogs: backlog.describe(), running });
-      mirror.hydrate(units, reply, clock.now(), settled);
-      rivals.see(reply.processes, reply.queuedElsewhere, reply.backlogs);
+      const reply = await ledger.observe(quotas, { queued, backlogs: backlog.describe(), running });
+      mirror.hydrate(quotas, reply, clock.now(), settled);
+      peers.update(reply.processes, reply.queuedElsewhere, reply.backlogs);
       // Others may have given back what was waited for, or found that a model is back.
       queue.pump();
       if (mirror.identify(reply.consumers)) this.#join();
     } catch (error) {
-      this.lose(error as LedgerUnavailable);
+      this.onUnavailable(error as LedgerUnavailable);
     }
   }
 
   async close(reason: KeyPoolExhaustedError): Promise<void> {
     const { options, queue } = this.#parts;
-    for (const { waiter } of [...queue.drain(), ...this.#delegated.drain()]) waiter.reject(reason);
+    for (const { waiter } of [...queue.drain(), ...this.#fallback.drain()]) waiter.reject(reason);
     this.#rhythm.stop();
     queue.isOpen = false;
     const wasShared = this.#mode === 'shared';
@@ -172,12 +172,12 @@ export class LedgerLink {
     // A client queues what it cannot send: attempts must not pile up in it.
     if (this.#joiningSince !== undefined && this.#joiningSince + abandonedMs > now) return;
     this.#joiningSince = now;
-    const units = mirror.units();
-    const known = knownToProcess(mirror, ledger.layout, units, ledger.dayEnd(), now);
+    const quotas = mirror.quotas();
+    const known = recoverySnapshot(mirror, ledger.layout, quotas, ledger.dayEnd(), now);
     const ended = () => {
       this.#joiningSince = undefined;
     };
-    this.#joining = ledger.join(units, known, ended).then(
+    this.#joining = ledger.join(quotas, known, ended).then(
       () => this.#joined(),
       (error: LedgerUnavailable) => {
         if (this.#mode === 'joining' || this.#mode === 'shared') this.#goLocal(error.message);
@@ -191,7 +191,7 @@ export class LedgerLink {
     const wasLocal = this.#mode === 'local';
     this.#mode = 'shared';
     queue.isOpen = true;
-    for (const { lane, waiter } of this.#delegated.drain()) queue.push(lane, waiter);
+    for (const { modelQueue, waiter } of this.#fallback.drain()) queue.push(modelQueue, waiter);
     this.#local = undefined;
     void this.observe();
     this.#rhythm.every(heartbeatMs, () => this.observe());
@@ -200,7 +200,7 @@ export class LedgerLink {
   }
 
   #goLocal(failure: string): void {
-    const { options, ledger, mirror, queue, rivals, clock, random } = this.#parts;
+    const { options, ledger, mirror, queue, peers, clock, random } = this.#parts;
     this.#reason = failure;
     this.#mode = 'local';
     queue.isOpen = false;
@@ -208,17 +208,17 @@ export class LedgerLink {
       this.#local = openLocalShare({
         mirror,
         rules: options.limits ?? [],
-        processes: rivals.processes,
+        processes: peers.processes,
         clock,
         random,
         maxWaitMs: options.maxWaitMs ?? 60_000,
         maxQueueLength: options.maxQueueLength ?? 10_000,
         maxInFlight: options.maxInFlight ?? 512,
-        maxInFlightPerUnit: options.maxInFlightPerUnit ?? 256,
+        maxInFlightPerProjectModel: options.maxInFlightPerProjectModel ?? 256,
         toLocal: (at) => ledger.toLocal(at),
       });
     }
-    for (const { lane, waiter } of queue.drain()) this.#delegate(lane, waiter);
+    for (const { modelQueue, waiter } of queue.drain()) this.#delegate(modelQueue, waiter);
     this.#rhythm.every(retryMs, () => this.#join());
     this.#announce({ mode: 'local', reason: this.#reason });
   }
@@ -231,7 +231,7 @@ export class LedgerLink {
     }
   }
 
-  #delegate(lane: ModelLane, waiter: Waiter): void {
+  #delegate(modelQueue: ModelQueue, waiter: Waiter): void {
     const local = this.#local;
     if (local === undefined) {
       waiter.reject(
@@ -242,6 +242,6 @@ export class LedgerLink {
       );
       return;
     }
-    this.#delegated.push(local, lane, waiter);
+    this.#fallback.push(local, modelQueue, waiter);
   }
 }

@@ -20,7 +20,7 @@ export interface LimitView {
 }
 
 /** One project and model as all processes together know it. */
-export interface UnitView {
+export interface QuotaView {
   readonly requests: number;
   readonly tokens: number;
   readonly inFlight: number;
@@ -40,16 +40,16 @@ export interface UnitView {
 export interface LedgerView {
   /** Milliseconds since the epoch by the ledger's clock. */
   readonly now: number;
-  readonly units?: readonly UnitView[] | undefined;
+  readonly quotas?: readonly QuotaView[] | undefined;
   /** By the id of a key, project or model. */
   readonly gates?: Readonly<Record<string, GateView>> | undefined;
 }
 
 export interface ReserveReply extends LedgerView {
-  /** One for each call until all units were taken or reserved; empty for those that were passed over. */
+  /** One for each call until all quotas were taken or reserved; empty for those that were passed over. */
   readonly outcomes: readonly {
-    /** Places of the unit and of its key, and how many tokens of the minute were used before. */
-    readonly grant?: readonly [unit: number, key: number, usedTokens: number];
+    /** Places of the quota and of its key, and how many tokens of the minute were used before. */
+    readonly grant?: readonly [quota: number, key: number, usedTokens: number];
     /** In how many milliseconds the call could start at best, if the probes under way meet nothing bad. */
     readonly after?: number;
   }[];
@@ -68,13 +68,13 @@ export interface ObserveReply extends LedgerView {
   readonly consumers: Readonly<Record<string, string>>;
 }
 
-export interface CallToReserve {
+export interface QueuedRequest {
   readonly id: string;
   /** To be booked. */
   readonly tokens: number;
   /** What has to fit under the limit. */
   readonly fit: number;
-  /** Place of the only unit that may serve, from 1. */
+  /** Place of the only quota that may serve, from 1. */
   readonly only?: number | undefined;
   /** How long the caller still waits, in milliseconds. */
   readonly within: number;
@@ -94,7 +94,7 @@ export interface SettleRequest {
   readonly learned?: Readonly<Record<string, number>> | undefined;
   /** Ids of keys, projects and models that the call proved to be well. */
   readonly proven: readonly string[];
-  readonly pairIsProven: boolean;
+  readonly projectModelIsProven: boolean;
   /** Whether the service refused the call for its rate. */
   readonly refused: boolean;
   /** Whether it did so for the size of the call alone. */
@@ -102,22 +102,22 @@ export interface SettleRequest {
   readonly retryAfterMs?: number | undefined;
   readonly why?: FailureKind | undefined;
   /** Whom to leave alone for how long; without an id the project and model of the call. */
-  readonly close: readonly { readonly id?: string; readonly ms: number; readonly strikes?: number }[];
+  readonly block: readonly { readonly id?: string; readonly ms: number; readonly strikes?: number }[];
   /** Ids of everybody who took part in the call. */
   readonly touched: readonly string[];
   readonly consumer?: string | undefined;
 }
 
 /** What a process writes back when it joins the ledger. */
-export interface KnownToProcess {
+export interface RecoverySnapshot {
   readonly gates: Readonly<Record<string, GateView>>;
-  readonly units: readonly {
+  readonly quotas: readonly {
     readonly learned: Readonly<Record<string, number>>;
     readonly day: number;
     readonly dayEnd: number;
     /** When `day` was read; 0 when never. */
     readonly seenAt: number;
-    readonly closedFor?: number | undefined;
+    readonly blockedFor?: number | undefined;
     readonly why?: string | undefined;
     readonly calls: readonly (readonly [id: string, at: number, tokens: number])[];
   }[];

@@ -1,13 +1,13 @@
 import type { Clock } from '../../core/clock.js';
 import { pacificDayEnd } from '../quota/pacific-day.js';
-import type { Unit } from '../quota/project-model-quota.js';
-import type { ModelLane } from '../scheduler/model-queue.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { ModelQueue } from '../scheduler/model-queue.js';
 import { joinScript } from './join-script.js';
-import type { LedgerLayout, UnitSet } from './ledger-layout.js';
+import type { LedgerLayout, QuotaSet } from './ledger-layout.js';
 import type {
-  CallToReserve,
-  KnownToProcess,
   ObserveReply,
+  QueuedRequest,
+  RecoverySnapshot,
   ReserveReply,
   SettleRequest,
 } from './ledger-view.js';
@@ -68,7 +68,7 @@ export class Ledger {
   #turn = 0;
   #joins = 0;
   /** Outcomes that Redis has not been sent yet, and the promises that they and the latest ones sent are told. */
-  #untold: { readonly unit: Unit; readonly request: SettleRequest }[] = [];
+  #untold: { readonly quota: ProjectModelQuota; readonly request: SettleRequest }[] = [];
   #telling: Promise<void> | undefined;
   #told: Promise<void> = Promise.resolve();
 
@@ -95,7 +95,11 @@ export class Ledger {
   }
 
   /** `onEnd` hears when the attempt is over, which may be long after it was given up. */
-  async join(units: readonly Unit[], known: KnownToProcess, onEnd: () => void): Promise<void> {
+  async join(
+    quotas: readonly ProjectModelQuota[],
+    known: RecoverySnapshot,
+    onEnd: () => void,
+  ): Promise<void> {
     void this.#tell();
     this.#joins += 1;
     const request = {
@@ -105,7 +109,7 @@ export class Ledger {
     };
     const { epoch } = await this.#call<{ now: number; epoch: string }>(
       join,
-      this.layout.setOf(units),
+      this.layout.setOf(quotas),
       request,
       {
         onEnd,
@@ -116,18 +120,18 @@ export class Ledger {
 
   /** Grants what is free to calls for one model, in their order. `onLate` gets an answer that came too late. */
   reserve(
-    lane: ModelLane,
-    calls: readonly CallToReserve[],
+    modelQueue: ModelQueue,
+    calls: readonly QueuedRequest[],
     onLate: (reply: ReserveReply) => void,
   ): Promise<ReserveReply> {
     void this.#tell();
     this.#turn += calls.length;
-    const set = this.layout.setOf(lane.units);
+    const set = this.layout.setOf(modelQueue.quotas);
     const request = {
       epoch: this.#epoch,
       process: this.process,
       calls,
-      model: this.layout.ids.model(lane.model),
+      model: this.layout.ids.model(modelQueue.model),
       turn: this.#turn,
       leaseMs: this.#options.leaseMs,
     };
@@ -138,14 +142,14 @@ export class Ledger {
   }
 
   /** Outcomes of one moment are told together, before anything else is asked. */
-  settle(unit: Unit, request: SettleRequest): Promise<void> {
-    this.#untold.push({ unit, request });
+  settle(quota: ProjectModelQuota, request: SettleRequest): Promise<void> {
+    this.#untold.push({ quota, request });
     this.#telling ??= Promise.resolve().then(() => this.#tell());
     return this.#telling;
   }
 
   observe(
-    units: readonly Unit[],
+    quotas: readonly ProjectModelQuota[],
     state: {
       readonly queued: number;
       readonly backlogs: readonly (readonly [id: string, size: number])[];
@@ -155,7 +159,7 @@ export class Ledger {
     void this.#tell();
     const { leaseMs } = this.#options;
     const request = { ...state, epoch: this.#epoch, process: this.process, leaseMs, processTtlMs };
-    return this.#call(observe, this.layout.setOf(units), request);
+    return this.#call(observe, this.layout.setOf(quotas), request);
   }
 
   #tell(): Promise<void> {
@@ -163,17 +167,17 @@ export class Ledger {
     const outcomes = this.#untold;
     this.#untold = [];
     this.#telling = undefined;
-    const units = [...new Set(outcomes.map(({ unit }) => unit))];
+    const quotas = [...new Set(outcomes.map(({ quota }) => quota))];
     const request = {
-      outcomes: outcomes.map(({ unit, request }) => ({ ...request, unit: units.indexOf(unit) + 1 })),
+      outcomes: outcomes.map(({ quota, request }) => ({ ...request, quota: quotas.indexOf(quota) + 1 })),
     };
-    this.#told = this.#call(settle, this.layout.setOf(units), request).then(() => undefined);
+    this.#told = this.#call(settle, this.layout.setOf(quotas), request).then(() => undefined);
     return this.#told;
   }
 
   async #call<Reply extends { readonly now: number }>(
     script: RedisScript,
-    set: UnitSet,
+    set: QuotaSet,
     request: Record<string, unknown>,
     hooks: Hooks<Reply> = {},
   ): Promise<Reply> {

@@ -1,11 +1,11 @@
 import type { Clock } from '../../core/clock.js';
 import type { PooledKey } from '../health/pooled-key.js';
 import type { LimitRule, QuotaLimits } from '../limit-rules.js';
-import type { Unit } from '../quota/project-model-quota.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
 import type { KeyMirror } from './key-mirror.js';
 import { endless, type LimitView } from './ledger-view.js';
-import type { OwnCall } from './own-calls.js';
+import type { LocalCall } from './local-call-log.js';
 
 const minuteMs = 60_000;
 
@@ -19,7 +19,7 @@ export interface LocalShareOptions {
   readonly maxWaitMs: number;
   readonly maxQueueLength: number;
   readonly maxInFlight: number;
-  readonly maxInFlightPerUnit: number;
+  readonly maxInFlightPerProjectModel: number;
   /** The time of the local clock at a moment of the ledger's. */
   readonly toLocal: (at: number) => number;
 }
@@ -31,23 +31,23 @@ export interface LocalShareOptions {
 export function openLocalShare(options: LocalShareOptions): ScheduledKeyPool {
   const { mirror, clock } = options;
   const now = clock.now();
-  const units = mirror.units();
+  const quotas = mirror.quotas();
   const pool = new ScheduledKeyPool({
     ...options,
     keys: usableKeys(mirror, now).map(({ key, project }) => ({ key: key.leased.value, project })),
     limits: [
       ...options.rules.map((rule) => divideRule(rule, options.processes)),
-      ...units.map((unit) => unitRule(unit, options)),
+      ...quotas.map((quota) => quotaRule(quota, options)),
     ],
-    maxInFlightPerUnit: part(options.maxInFlightPerUnit, options.processes),
+    maxInFlightPerProjectModel: part(options.maxInFlightPerProjectModel, options.processes),
   });
-  const calls = mirror.calls.of(units);
-  units.forEach((unit, place) => {
-    const { closedUntil, reason } = unit.gate;
+  const calls = mirror.calls.of(quotas);
+  quotas.forEach((quota, place) => {
+    const { blockedUntil: closedUntil, reason } = quota.gate;
     pool.restore({
-      model: unit.model,
-      project: unit.project.name,
-      calls: ownPart(unit, calls[place] ?? [], options),
+      model: quota.model,
+      project: quota.project.name,
+      calls: ownPart(quota, calls[place] ?? [], options),
       ...(closedUntil > now ? { closedUntil, reason } : {}),
     });
   });
@@ -59,11 +59,11 @@ function usableKeys(
   mirror: KeyMirror,
   now: number,
 ): readonly { readonly key: PooledKey; readonly project: string }[] {
-  const all = [...mirror.ring.projects()].flatMap((project) =>
+  const all = [...mirror.registry.projects()].flatMap((project) =>
     project.keys.map((key) => ({
       key,
       project: project.name,
-      opensAt: Math.max(key.gate.opensAt(now), project.gate.opensAt(now)),
+      opensAt: Math.max(key.gate.allowsAt(now), project.gate.allowsAt(now)),
     })),
   );
   const open = all.filter(({ opensAt }) => opensAt <= now);
@@ -79,17 +79,17 @@ function divideRule(rule: LimitRule, processes: number): LimitRule {
   };
 }
 
-/** The part of what the ledger or the service said about one unit; of the day only what is left of it. */
-function unitRule(unit: Unit, { mirror, processes }: LocalShareOptions): LimitRule {
-  const view = mirror.seen(unit)?.view;
+/** The part of what the ledger or the service said about one quota; of the day only what is left of it. */
+function quotaRule(quota: ProjectModelQuota, { mirror, processes }: LocalShareOptions): LimitRule {
+  const view = mirror.seen(quota)?.view;
   const limits: QuotaLimits = {
-    rpm: finite(unit.rpm.nominal),
-    tpm: finite(unit.tpm.nominal),
-    rpd: finite(unit.rpd.nominal),
+    rpm: finite(quota.rpm.nominal),
+    tpm: finite(quota.tpm.nominal),
+    rpd: finite(quota.rpd.nominal),
   };
   return {
-    project: unit.project.name,
-    model: unit.model,
+    project: quota.project.name,
+    model: quota.model,
     rpm: part(lower(limits.rpm, view?.rpm), processes),
     tpm: part(lower(limits.tpm, view?.tpm), processes),
     rpd:
@@ -101,12 +101,12 @@ function unitRule(unit: Unit, { mirror, processes }: LocalShareOptions): LimitRu
 
 /** This process's part of the latest minute, at times that its own calls suggest. */
 function ownPart(
-  unit: Unit,
-  own: readonly OwnCall[],
+  quota: ProjectModelQuota,
+  own: readonly LocalCall[],
   options: LocalShareOptions,
 ): readonly { at: number; tokens: number }[] {
   const { mirror, processes, toLocal, clock } = options;
-  const view = mirror.seen(unit)?.view;
+  const view = mirror.seen(quota)?.view;
   if (view === undefined) return own.map(({ at, tokens }) => ({ at: toLocal(at), tokens }));
   const count = Math.ceil(view.requests / processes);
   const tokens = Math.ceil(view.tokens / Math.max(1, count) / processes);

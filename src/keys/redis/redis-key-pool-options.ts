@@ -41,7 +41,7 @@ export interface RedisKeyPoolOptions {
   /** Calls that may wait for one model in this process. Default 10,000. */
   readonly maxQueueLength?: number | undefined;
   /** Calls that may run at once in one project with one model, in all processes together. Default 256. */
-  readonly maxInFlightPerUnit?: number | undefined;
+  readonly maxInFlightPerProjectModel?: number | undefined;
   /** Calls that may run at once in this process. Default 512. */
   readonly maxInFlight?: number | undefined;
   /**

@@ -13,9 +13,9 @@ import { Ledger } from './ledger.js';
 import { LedgerIds } from './ledger-ids.js';
 import { LedgerLayout } from './ledger-layout.js';
 import { LedgerLink } from './ledger-link.js';
+import { PeerProcesses } from './peer-processes.js';
 import { scriptRunner } from './redis-client.js';
 import type { RedisKeyPoolOptions } from './redis-key-pool-options.js';
-import { Rivals } from './rivals.js';
 import { SharedLeases } from './shared-leases.js';
 import { type Reservation, releaseRequest, SharedQueue } from './shared-queue.js';
 
@@ -55,24 +55,24 @@ export class RedisKeyPool implements KeyPool {
 
   /** @throws `ConfigurationError` when `client` is no Redis client. */
   constructor(options: RedisKeyPoolOptions) {
-    const { limits = [], maxInFlightPerUnit = 256, random = Math.random } = options;
+    const { limits = [], maxInFlightPerProjectModel = 256, random = Math.random } = options;
     this.#options = options;
     this.#clock = options.clock ?? systemClock;
     this.#maxInFlight = options.maxInFlight ?? 512;
     const ids = new LedgerIds(options.secret);
     const prefix = options.prefix ?? 'multimodal-chat';
-    const layout = new LedgerLayout(prefix, ids, limits, maxInFlightPerUnit);
-    this.#mirror = new KeyMirror(layout, limits, maxInFlightPerUnit, random);
+    const layout = new LedgerLayout(prefix, ids, limits, maxInFlightPerProjectModel);
+    this.#mirror = new KeyMirror(layout, limits, maxInFlightPerProjectModel, random);
     this.#mirror.add(options.keys);
-    const rivals = new Rivals(options.expectedProcesses ?? 1);
-    this.#backlog = new Backlog(this.#mirror, rivals, ids, this.#clock);
-    this.#admission = new Admission(this.#mirror, rivals, this.#clock, options.maxQueueLength ?? 10_000);
+    const peers = new PeerProcesses(options.expectedProcesses ?? 1);
+    this.#backlog = new Backlog(this.#mirror, peers, ids, this.#clock);
+    this.#admission = new Admission(this.#mirror, peers, this.#clock, options.maxQueueLength ?? 10_000);
     this.#leases = new SharedLeases(
       this.#mirror,
       this.#clock,
       options.maxLeaseMs ?? 900_000,
       (grant, request) => {
-        this.#link.tell(grant.unit, request);
+        this.#link.report(grant.quota, request);
         this.#queue.pump();
       },
     );
@@ -89,22 +89,23 @@ export class RedisKeyPool implements KeyPool {
       ledger: this.#ledger,
       mirror: this.#mirror,
       backlog: this.#backlog,
-      rivals,
+      peers: peers,
       clock: this.#clock,
       random,
       spare: () => this.#maxInFlight - this.#leases.size,
       grant: (waiter, reservation) => this.#grant(waiter, reservation),
-      refuse: (lane, waiter, at) => waiter.reject(this.#admission.refusal(lane, waiter.need, at)),
+      refuse: (modelQueue, waiter, at) =>
+        waiter.reject(this.#admission.refusal(modelQueue, waiter.request, at)),
       release: (reservation) =>
-        this.#link.tellInAnyCase(reservation.unit, releaseRequest(reservation, this.#mirror)),
-      onUnavailable: (error) => this.#link.lose(error),
+        this.#link.reportAlways(reservation.quota, releaseRequest(reservation, this.#mirror)),
+      onUnavailable: (error) => this.#link.onUnavailable(error),
     });
     this.#link = new LedgerLink({
       options,
       ledger: this.#ledger,
       mirror: this.#mirror,
       queue: this.#queue,
-      rivals,
+      peers: peers,
       backlog: this.#backlog,
       clock: this.#clock,
       random,
@@ -113,32 +114,32 @@ export class RedisKeyPool implements KeyPool {
     });
   }
 
-  acquire(asked: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
+  acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
     const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#closed) return Promise.reject(closedError());
     const now = this.#clock.now();
     this.#leases.reclaim();
-    const lane = this.#mirror.ring.lane(asked.model);
-    const need = lane.oversized.resize(asked);
-    const since = need.since ?? now;
+    const modelQueue = this.#mirror.registry.modelQueue(request.model);
+    const resized = modelQueue.oversized.resize(request);
+    const since = resized.since ?? now;
     const deadline =
-      need.deadline === undefined
+      resized.deadline === undefined
         ? now + (this.#options.maxWaitMs ?? 60_000)
-        : this.#backlog.latestStart(lane, need, need.deadline, since);
-    const tokens = lane.tokensFor(need.estimatedTokens);
-    lane.ask(need, now);
-    const refusal = this.#admission.check(lane, need, tokens, since, deadline);
+        : this.#backlog.latestStart(modelQueue, resized, resized.deadline, since);
+    const tokens = modelQueue.tokensFor(resized.estimatedTokens);
+    modelQueue.noteDemand(resized, now);
+    const refusal = this.#admission.check(modelQueue, resized, tokens, since, deadline);
     if (refusal !== undefined) return Promise.reject(refusal);
     return new Promise((resolve, reject) => {
       const onAbort = () => {
-        this.#link.drop(lane, waiter);
+        this.#link.drop(modelQueue, waiter);
         reject(signal?.reason);
         this.#queue.pump();
       };
       const leave = () => signal?.removeEventListener('abort', onAbort);
       const waiter: Waiter = {
-        need,
+        request,
         tokens,
         since,
         enqueuedAt: now,
@@ -153,29 +154,35 @@ export class RedisKeyPool implements KeyPool {
         },
       };
       signal?.addEventListener('abort', onAbort, { once: true });
-      this.#link.push(lane, waiter);
+      this.#link.push(modelQueue, waiter);
     });
   }
 
   async stats(): Promise<KeyPoolStats> {
     await this.#link.observe();
     const now = this.#clock.now();
-    const own = describePool(this.#mirror.ring, this.#waits, this.#leases.current, this.#leases.size, now);
-    const queued = own.queued + this.#link.delegated;
+    const own = describePool(
+      this.#mirror.registry,
+      this.#waits,
+      this.#leases.current,
+      this.#leases.size,
+      now,
+    );
+    const queued = own.queued + this.#link.fallbackSize;
     if (!this.#link.isShared) return { ...own, queued };
     const shared = new Map(
-      this.#mirror.units().flatMap((unit) => {
-        const view = this.#mirror.seen(unit)?.view;
+      this.#mirror.quotas().flatMap((quota) => {
+        const view = this.#mirror.seen(quota)?.view;
         return view === undefined
           ? []
-          : [[`${unit.project.name} ${unit.model}`, describeView(unit.model, view, now)] as const];
+          : [[`${quota.project.name} ${quota.model}`, describeView(quota.model, view, now)] as const];
       }),
     );
     return { ...own, queued, keys: own.keys.map((key) => withSharedWindows(key, shared)) };
   }
 
   secrets(): readonly string[] {
-    return this.#mirror.ring.secrets();
+    return this.#mirror.registry.secrets();
   }
 
   onEvent(listener: (event: KeyEvent) => void): () => void {
@@ -207,23 +214,23 @@ export class RedisKeyPool implements KeyPool {
   }
 
   #grant(waiter: Waiter, reservation: Reservation): void {
-    const { need, tokens } = waiter;
-    const grant = this.#mirror.book(reservation, need, tokens, reservation, this.#clock.now());
+    const { request, tokens } = waiter;
+    const grant = this.#mirror.book(reservation, request, tokens, reservation, this.#clock.now());
     this.#waits.add(this.#clock.now() - waiter.enqueuedAt);
     waiter.grant(this.#leases.lease(grant, waiter.deadline));
   }
 
   /** Books a call here that the local share granted. */
   #adopt(waiter: Waiter, local: KeyLease): void {
-    const { need, tokens } = waiter;
-    const place = this.#mirror.find(need.model, local.key.value);
+    const { request, tokens } = waiter;
+    const place = this.#mirror.find(request.model, local.key.value);
     if (place === undefined) {
       waiter.grant(local);
       return;
     }
     const now = this.#clock.now();
     const call = { id: this.#queue.nextId(), at: this.#ledger.now(), dayEnd: this.#ledger.dayEnd() };
-    const grant = this.#mirror.book(place, need, tokens, call, now);
+    const grant = this.#mirror.book(place, request, tokens, call, now);
     this.#waits.add(now - waiter.enqueuedAt);
     waiter.grant(this.#leases.lease(grant, waiter.deadline, local));
   }

@@ -11,8 +11,8 @@ const beta = { key: 'the-beta-key-0000002', project: 'beta' };
 function open(options: Partial<ScheduledKeyPoolOptions> = {}) {
   const clock = new VirtualClock();
   const pool = new ScheduledKeyPool({ keys: [alpha], clock, random: () => 0.5, ...options });
-  const acquire = (need: Partial<LeaseRequest> = {}) =>
-    pool.acquire({ model, estimatedTokens: 100, ...need });
+  const acquire = (request: Partial<LeaseRequest> = {}) =>
+    pool.acquire({ model, estimatedTokens: 100, ...request });
   return { clock, pool, acquire };
 }
 

@@ -19,8 +19,8 @@ function open(limits: QuotaLimits = { rpm: 60 }) {
   const grants: { readonly at: number; readonly who: string }[] = [];
   const refusals: number[] = [];
   /** Asks for a key, holds it for `answerMs`, and notes when it came. */
-  const ask = (need: Partial<LeaseRequest>, who: string, answerMs = 1_000) =>
-    pool.acquire({ model, estimatedTokens: 10, ...need }).then(
+  const ask = (request: Partial<LeaseRequest>, who: string, answerMs = 1_000) =>
+    pool.acquire({ model, estimatedTokens: 10, ...request }).then(
       (lease) => {
         grants.push({ at: clock.now() - startedAt, who });
         clock.setTimeout(() => lease.settle({ ok: true }), answerMs);
@@ -37,10 +37,11 @@ const gapsOf = (times: readonly number[]) => times.slice(1).map((at, index) => a
 describe.each([
   ['batch calls', { priority: 'batch' }],
   ['calls of one tenant', { tenant: 'heavy' }],
-] as const)('A long backlog of %s', (_, need) => {
+] as const)('A long backlog of %s', (_, request) => {
   it('is served evenly once the first burst is over, and uses the whole quota', async () => {
     const { ask, clock, grants } = open();
-    for (let i = 0; i < 300; i += 1) void ask({ ...need, deadline: clock.now() + 10 * minuteMs }, 'backlog');
+    for (let i = 0; i < 300; i += 1)
+      void ask({ ...request, deadline: clock.now() + 10 * minuteMs }, 'backlog');
     await clock.advance(4 * minuteMs);
     const later = grants.map(({ at }) => at).filter((at) => at > 2 * minuteMs);
     expect(Math.max(...gapsOf(later))).toBeLessThan(8_000);
@@ -49,7 +50,8 @@ describe.each([
 
   it('leaves quota for an interactive call of somebody else at any time', async () => {
     const { ask, clock, grants } = open();
-    for (let i = 0; i < 300; i += 1) void ask({ ...need, deadline: clock.now() + 10 * minuteMs }, 'backlog');
+    for (let i = 0; i < 300; i += 1)
+      void ask({ ...request, deadline: clock.now() + 10 * minuteMs }, 'backlog');
     await clock.advance(2 * minuteMs);
     const waits: number[] = [];
     for (let i = 0; i < 20; i += 1) {

@@ -1,40 +1,40 @@
 import { KeyProject, PooledKey } from '../health/pooled-key.js';
 import { type KeySpec, maskKey } from '../key-spec.js';
 import { type LimitRule, limitsFor } from '../limit-rules.js';
-import { Unit } from '../quota/project-model-quota.js';
-import { ModelLane } from './model-queue.js';
+import { ProjectModelQuota } from '../quota/project-model-quota.js';
+import { ModelQueue } from './model-queue.js';
 
-/** Which keys there are, which projects they belong to, and the lanes of the models that they serve. */
-export class KeyRing {
+/** Which keys there are, which projects they belong to, and the modelQueues of the models that they serve. */
+export class KeyRegistry {
   readonly #projects = new Map<string, KeyProject>();
-  readonly #lanes = new Map<string, ModelLane>();
+  readonly #modelQueues = new Map<string, ModelQueue>();
   /** Names of projects that turned out to be another one. */
   readonly #aliases = new Map<string, string>();
   readonly #rules: readonly LimitRule[];
-  readonly #maxInFlightPerUnit: number;
+  readonly #maxInFlightPerProjectModel: number;
   #added = 0;
 
-  constructor(rules: readonly LimitRule[], maxInFlightPerUnit: number) {
+  constructor(rules: readonly LimitRule[], maxInFlightPerProjectModel: number) {
     this.#rules = rules;
-    this.#maxInFlightPerUnit = maxInFlightPerUnit;
+    this.#maxInFlightPerProjectModel = maxInFlightPerProjectModel;
   }
 
-  lanes(): IterableIterator<ModelLane> {
-    return this.#lanes.values();
+  modelQueues(): IterableIterator<ModelQueue> {
+    return this.#modelQueues.values();
   }
 
   projects(): IterableIterator<KeyProject> {
     return this.#projects.values();
   }
 
-  lane(model: string): ModelLane {
-    let lane = this.#lanes.get(model);
-    if (lane === undefined) {
-      lane = new ModelLane(model);
-      this.#lanes.set(model, lane);
-      lane.units = [...this.#projects.values()].map((project) => this.#unit(model, project));
+  modelQueue(model: string): ModelQueue {
+    let modelQueue = this.#modelQueues.get(model);
+    if (modelQueue === undefined) {
+      modelQueue = new ModelQueue(model);
+      this.#modelQueues.set(model, modelQueue);
+      modelQueue.quotas = [...this.#projects.values()].map((project) => this.#quota(model, project));
     }
-    return lane;
+    return modelQueue;
   }
 
   /** What the project is called now. */
@@ -92,11 +92,11 @@ export class KeyRing {
     for (const key of from.keys) key.moveTo(into.name);
     into.keys = [...into.keys, ...from.keys];
     from.keys = [];
-    for (const lane of this.#lanes.values()) {
-      const absorbed = lane.units.find((unit) => unit.project === from);
-      const target = lane.units.find((unit) => unit.project === into);
+    for (const modelQueue of this.#modelQueues.values()) {
+      const absorbed = modelQueue.quotas.find((quota) => quota.project === from);
+      const target = modelQueue.quotas.find((quota) => quota.project === into);
       if (absorbed !== undefined && target !== undefined) target.absorb(absorbed);
-      lane.units = lane.units.filter((unit) => unit !== absorbed);
+      modelQueue.quotas = modelQueue.quotas.filter((quota) => quota !== absorbed);
     }
   }
 
@@ -105,13 +105,19 @@ export class KeyRing {
     if (project === undefined) {
       project = new KeyProject(name, labelled);
       this.#projects.set(name, project);
-      for (const lane of this.#lanes.values()) lane.units = [...lane.units, this.#unit(lane.model, project)];
+      for (const modelQueue of this.#modelQueues.values())
+        modelQueue.quotas = [...modelQueue.quotas, this.#quota(modelQueue.model, project)];
     }
     return project;
   }
 
-  #unit(model: string, project: KeyProject): Unit {
-    return new Unit(model, project, limitsFor(this.#rules, project.name, model), this.#maxInFlightPerUnit);
+  #quota(model: string, project: KeyProject): ProjectModelQuota {
+    return new ProjectModelQuota(
+      model,
+      project,
+      limitsFor(this.#rules, project.name, model),
+      this.#maxInFlightPerProjectModel,
+    );
   }
 
   #keys(): readonly PooledKey[] {

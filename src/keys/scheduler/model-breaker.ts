@@ -1,5 +1,5 @@
-import { Gate } from '../health/half-open-gate.js';
-import type { Unit } from '../quota/project-model-quota.js';
+import { HalfOpenGate } from '../health/half-open-gate.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 
 const observedMs = 10_000;
 const fewestFailures = 3;
@@ -17,16 +17,16 @@ const sharedRefusals = 3;
  * back. Opens when at least three calls and half of those that ended in the last ten seconds failed.
  */
 export class ModelBreaker {
-  readonly gate = new Gate(modelProbeMs);
+  readonly gate = new HalfOpenGate(modelProbeMs);
   /** When the calls began to fail. */
   #failingSince = 0;
   #outcomes: { readonly at: number; readonly failed: boolean }[] = [];
-  #bareRefusals = new Map<Unit, number>();
+  #refusalsWithoutHint = new Map<ProjectModelQuota, number>();
 
   /** A call that was granted at `grantedAt` was answered. Returns whether this ended a pause. */
   succeed(grantedAt: number, now: number): boolean {
     this.#observe(now, false);
-    if (!this.gate.open(grantedAt)) return false;
+    if (!this.gate.unblock(grantedAt)) return false;
     this.#outcomes = [];
     return true;
   }
@@ -34,7 +34,7 @@ export class ModelBreaker {
   /** A call failed for the model's sake. Returns for how long to pause, if so. */
   fail(grantedAt: number, now: number): number | undefined {
     this.#observe(now, true);
-    if (this.gate.isOpen) {
+    if (this.gate.isHealthy) {
       if (!this.#mostFail()) return undefined;
       this.#failingSince = now;
     } else if (!this.gate.isProbe(grantedAt)) {
@@ -48,13 +48,13 @@ export class ModelBreaker {
     this.#failingSince = at;
   }
 
-  /** A unit was refused without any detail. Returns whether all `units` were at about the same time. */
-  refusedBare(unit: Unit, now: number, units: number): boolean {
-    this.#bareRefusals.set(unit, now);
-    for (const [other, at] of this.#bareRefusals) {
-      if (at + observedMs < now) this.#bareRefusals.delete(other);
+  /** A quota was refused without any detail. Returns whether all `quotas` were at about the same time. */
+  refusedWithoutHint(quota: ProjectModelQuota, now: number, quotas: number): boolean {
+    this.#refusalsWithoutHint.set(quota, now);
+    for (const [other, at] of this.#refusalsWithoutHint) {
+      if (at + observedMs < now) this.#refusalsWithoutHint.delete(other);
     }
-    return this.#bareRefusals.size >= Math.max(sharedRefusals, units);
+    return this.#refusalsWithoutHint.size >= Math.max(sharedRefusals, quotas);
   }
 
   #observe(now: number, failed: boolean): void {

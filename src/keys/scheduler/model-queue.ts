@@ -1,7 +1,7 @@
 import type { LeaseRequest } from '../key-pool.js';
-import { AnswerTimes } from '../quota/latency-window.js';
+import { LatencyWindow } from '../quota/latency-window.js';
 import { OversizedCalls } from '../quota/oversized-calls.js';
-import type { Unit } from '../quota/project-model-quota.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import { ModelBreaker } from './model-breaker.js';
 import { defaultTenant, WaitQueue } from './wait-queue.js';
 
@@ -19,19 +19,19 @@ const interactiveForMs = 60_000;
 const mostForAnswer = 0.25;
 
 export interface Slot {
-  readonly unit: Unit;
-  /** When the unit is free; in the past when it only waits for a call to end. */
+  readonly quota: ProjectModelQuota;
+  /** When the quota is free; in the past when it only waits for a call to end. */
   readonly at: number;
 }
 
 /** Everything about the calls to one model: where they can go and who waits. */
-export class ModelLane {
+export class ModelQueue {
   readonly model: string;
   readonly breaker = new ModelBreaker();
-  readonly queue = new WaitQueue();
-  readonly answers = new AnswerTimes();
+  readonly waiters = new WaitQueue();
+  readonly latencies = new LatencyWindow();
   readonly oversized = new OversizedCalls();
-  units: readonly Unit[] = [];
+  quotas: readonly ProjectModelQuota[] = [];
   /** The earliest slot that somebody waits for. */
   wakeAt = Number.POSITIVE_INFINITY;
   /** Real usage per estimated token, in the mean, and the mean square by which calls differ from it. */
@@ -64,40 +64,42 @@ export class ModelLane {
    * Until when a call waits. In a long backlog everybody would get a key at the last moment, hang up
    * before the answer is whole, and the quota would be lost: there the answer gets its time.
    */
-  latestStart(need: LeaseRequest, deadline: number, since: number, now: number): number {
-    return this.queue.backlog(need) > this.longBacklog(now) ? this.startInTime(deadline, since) : deadline;
+  latestStart(request: LeaseRequest, deadline: number, since: number, now: number): number {
+    return this.waiters.backlog(request) > this.longBacklog(now)
+      ? this.startInTime(deadline, since)
+      : deadline;
   }
 
   /** Until when a call has to start to be answered before its deadline. */
   startInTime(deadline: number, since: number): number {
-    return deadline - Math.min(this.answers.usualMs, mostForAnswer * Math.max(0, deadline - since));
+    return deadline - Math.min(this.latencies.usualMs, mostForAnswer * Math.max(0, deadline - since));
   }
 
-  /** Units that could ever take the call. */
-  eligible(need: LeaseRequest, project: string | undefined): readonly Unit[] {
-    return this.units.filter((unit) => isEligible(unit, need, project));
+  /** Quotas that could ever take the call. */
+  eligible(request: LeaseRequest, project: string | undefined): readonly ProjectModelQuota[] {
+    return this.quotas.filter((quota) => isEligible(quota, request, project));
   }
 
-  /** The free unit with most slack. */
+  /** The free quota with most slack. */
   choose(
-    need: LeaseRequest,
+    request: LeaseRequest,
     project: string | undefined,
     tokens: number,
     now: number,
-    reserved?: ReadonlySet<Unit>,
+    reserved?: ReadonlySet<ProjectModelQuota>,
     paced = false,
-  ): Unit | undefined {
-    if (this.breaker.gate.opensAt(now) > now) return undefined;
-    let best: Unit | undefined;
+  ): ProjectModelQuota | undefined {
+    if (this.breaker.gate.allowsAt(now) > now) return undefined;
+    let best: ProjectModelQuota | undefined;
     let mostSlack = Number.NEGATIVE_INFINITY;
-    for (const unit of this.units) {
-      if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
-      if (paced && unit.paceOpensAt(now) > now) continue;
-      if (unit.isFull(now) || unit.freeAt(tokens, now) > now) continue;
-      const slack = unit.slack(now);
+    for (const quota of this.quotas) {
+      if (!isEligible(quota, request, project) || reserved?.has(quota)) continue;
+      if (paced && quota.paceAllowsAt(now) > now) continue;
+      if (quota.isFull(now) || quota.freeAt(tokens, now) > now) continue;
+      const slack = quota.slack(now);
       if (slack > mostSlack) {
         mostSlack = slack;
-        best = unit;
+        best = quota;
       }
     }
     return best;
@@ -105,19 +107,19 @@ export class ModelLane {
 
   /** Where and when the call can go first, if nobody else wanted to; in-flight caps not considered. */
   earliest(
-    need: LeaseRequest,
+    request: LeaseRequest,
     project: string | undefined,
     tokens: number,
     now: number,
-    reserved?: ReadonlySet<Unit>,
+    reserved?: ReadonlySet<ProjectModelQuota>,
     paced = false,
   ): Slot | undefined {
-    const opensAt = this.breaker.gate.opensAt(now);
+    const opensAt = this.breaker.gate.allowsAt(now);
     let best: Slot | undefined;
-    for (const unit of this.units) {
-      if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
-      const at = Math.max(opensAt, unit.freeAt(tokens, now), paced ? unit.paceOpensAt(now) : 0);
-      if (best === undefined || at < best.at) best = { unit, at };
+    for (const quota of this.quotas) {
+      if (!isEligible(quota, request, project) || reserved?.has(quota)) continue;
+      const at = Math.max(opensAt, quota.freeAt(tokens, now), paced ? quota.paceAllowsAt(now) : 0);
+      if (best === undefined || at < best.at) best = { quota, at };
     }
     return best;
   }
@@ -126,18 +128,18 @@ export class ModelLane {
    * When the call could start at the earliest, if nobody else wanted to and the probes under way meet
    * nothing bad; `Infinity` when it never could.
    */
-  couldStartAt(need: LeaseRequest, project: string | undefined, tokens: number, now: number): number {
+  couldStartAt(request: LeaseRequest, project: string | undefined, tokens: number, now: number): number {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const unit of this.units) {
-      if (isEligible(unit, need, project)) earliest = Math.min(earliest, unit.freeAt(tokens, now, true));
+    for (const quota of this.quotas) {
+      if (isEligible(quota, request, project)) earliest = Math.min(earliest, quota.freeAt(tokens, now, true));
     }
-    return Math.max(this.breaker.gate.opensAt(now, true), earliest);
+    return Math.max(this.breaker.gate.allowsAt(now, true), earliest);
   }
 
   /** Notes who asks, and so for whom room has to be left. */
-  ask(need: LeaseRequest, now: number): void {
-    if (need.priority !== 'batch') this.#interactiveUntil = now + interactiveForMs;
-    if ((need.tenant ?? defaultTenant) !== defaultTenant) this.#hasTenants = true;
+  noteDemand(request: LeaseRequest, now: number): void {
+    if (request.priority !== 'batch') this.#interactiveUntil = now + interactiveForMs;
+    if ((request.tenant ?? defaultTenant) !== defaultTenant) this.#hasTenants = true;
   }
 
   /** Whether calls name whom they are for. */
@@ -146,7 +148,7 @@ export class ModelLane {
   }
 
   /** Whether people asked just now, so that they may ask again at any moment. */
-  isAskedByPeople(now: number): boolean {
+  hasInteractiveDemand(now: number): boolean {
     return now < this.#interactiveUntil;
   }
 
@@ -154,36 +156,36 @@ export class ModelLane {
    * Whether calls like this one are served evenly, so that others find quota when they come: batch calls
    * with a long backlog or while people ask too, and the long backlog of one tenant beside others.
    */
-  isPaced(need: LeaseRequest, longBacklog: number, now: number): boolean {
-    const isBatch = need.priority === 'batch';
-    if (isBatch && this.isAskedByPeople(now)) return true;
-    return (isBatch || this.#hasTenants) && this.queue.backlog(need) > longBacklog;
+  isPaced(request: LeaseRequest, longBacklog: number, now: number): boolean {
+    const isBatch = request.priority === 'batch';
+    if (isBatch && this.hasInteractiveDemand(now)) return true;
+    return (isBatch || this.#hasTenants) && this.waiters.backlog(request) > longBacklog;
   }
 
   /** Backlogs that are longer than this are served evenly. */
   longBacklog(now: number): number {
     let callsPerMinute = 0;
-    const meanTokens = this.queue.meanTokens;
-    for (const unit of this.units) {
-      if (unit.project.keys.length > 0) callsPerMinute += unit.callsPerMinute(meanTokens, now);
+    const meanTokens = this.waiters.meanTokens;
+    for (const quota of this.quotas) {
+      if (quota.project.keys.length > 0) callsPerMinute += quota.callsPerMinute(meanTokens, now);
     }
     return Math.max(1, callsPerMinute * pacedBacklog);
   }
 
   /** When a call with `ahead` others before it can be expected to start, from the quotas alone. */
   forecast(
-    need: LeaseRequest,
+    request: LeaseRequest,
     project: string | undefined,
     tokens: number,
     ahead: number,
     now: number,
   ): number {
-    const meanTokens = (this.queue.meanTokens * this.queue.size + tokens) / (this.queue.size + 1);
-    const opensAt = this.breaker.gate.opensAt(now, true);
-    const units = this.eligible(need, project);
+    const meanTokens = (this.waiters.meanTokens * this.waiters.size + tokens) / (this.waiters.size + 1);
+    const opensAt = this.breaker.gate.allowsAt(now, true);
+    const quotas = this.eligible(request, project);
     const enoughBy = (at: number) => {
       let starts = 0;
-      for (const unit of units) starts += unit.startsBy(at, meanTokens, now);
+      for (const quota of quotas) starts += quota.startsBy(at, meanTokens, now);
       return at >= opensAt && starts > ahead;
     };
     if (enoughBy(now)) return now;
@@ -199,7 +201,7 @@ export class ModelLane {
   }
 }
 
-function isEligible(unit: Unit, need: LeaseRequest, project: string | undefined): boolean {
-  if (unit.project.keys.length === 0 || unit.project.name === need.avoidProject) return false;
-  return (project === undefined || unit.project.name === project) && unit.couldFit(need.estimatedTokens);
+function isEligible(quota: ProjectModelQuota, request: LeaseRequest, project: string | undefined): boolean {
+  if (quota.project.keys.length === 0 || quota.project.name === request.avoidProject) return false;
+  return (project === undefined || quota.project.name === project) && quota.couldFit(request.estimatedTokens);
 }

@@ -12,7 +12,7 @@ export interface ScheduledKeyPoolOptions {
   /** Calls that may wait for one model. Default 10,000. */
   readonly maxQueueLength?: number | undefined;
   /** Calls that may run at once in one project with one model. Default 256. */
-  readonly maxInFlightPerUnit?: number | undefined;
+  readonly maxInFlightPerProjectModel?: number | undefined;
   /** Calls that may run at once altogether. Default 512. */
   readonly maxInFlight?: number | undefined;
   /**
@@ -27,7 +27,7 @@ export interface ScheduledKeyPoolOptions {
 }
 
 /** What is known from elsewhere about one project and model. */
-export interface KnownUnit {
+export interface KnownQuota {
   readonly model: string;
   readonly project: string;
   readonly calls: readonly { readonly at: number; readonly tokens: number }[];

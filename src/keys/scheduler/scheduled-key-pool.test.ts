@@ -16,8 +16,8 @@ function open(options: Partial<ScheduledKeyPoolOptions> = {}) {
   const pool = new ScheduledKeyPool({ keys: [keyA], clock, random: () => 0.5, ...options });
   const events: KeyEvent[] = [];
   pool.onEvent((event) => events.push(event));
-  const acquire = (need: Partial<LeaseRequest> = {}, signal?: AbortSignal) =>
-    pool.acquire({ model, estimatedTokens: 100, ...need }, { signal });
+  const acquire = (request: Partial<LeaseRequest> = {}, signal?: AbortSignal) =>
+    pool.acquire({ model, estimatedTokens: 100, ...request }, { signal });
   return { clock, pool, events, acquire };
 }
 
@@ -126,7 +126,7 @@ describe('ScheduledKeyPool', () => {
     expect(error.message).toMatch(/1000 input tokens a minute.*needs about 5000/);
   });
 
-  it('cools a refused unit for the advised time and a second, then sends a single probe', async () => {
+  it('cools a refused quota for the advised time and a second, then sends a single probe', async () => {
     const { acquire, clock, events } = open();
     const start = clock.now();
     (await acquire()).settle(

@@ -2,7 +2,7 @@ import type { KeyLease, LeaseRequest } from '../key-pool.js';
 
 /** A call that waits for its turn. */
 export interface Waiter {
-  readonly need: LeaseRequest;
+  readonly request: LeaseRequest;
   readonly tokens: number;
   /** When the call began; it keeps its place by this when it asks again. */
   readonly since: number;
@@ -18,8 +18,8 @@ const priorities = ['interactive', 'batch'] as const;
 /** Who asks when a call does not say. */
 export const defaultTenant = 'default';
 
-const priorityOf = (waiter: Waiter): Priority => waiter.need.priority ?? 'interactive';
-const tenantOf = (waiter: Waiter): string => waiter.need.tenant ?? defaultTenant;
+const priorityOf = (waiter: Waiter): Priority => waiter.request.priority ?? 'interactive';
+const tenantOf = (waiter: Waiter): string => waiter.request.tenant ?? defaultTenant;
 
 /**
  * Who is next: interactive before batch, tenants in turn, first come first served within a tenant.
@@ -87,9 +87,9 @@ export class WaitQueue {
   }
 
   /** How many calls wait that have no better claim than this one: all batch calls, or those of its tenant. */
-  backlog(need: LeaseRequest): number {
-    if (need.priority !== 'batch')
-      return this.#rings.interactive.get(need.tenant ?? defaultTenant)?.length ?? 0;
+  backlog(request: LeaseRequest): number {
+    if (request.priority !== 'batch')
+      return this.#rings.interactive.get(request.tenant ?? defaultTenant)?.length ?? 0;
     let waiting = 0;
     for (const line of this.#rings.batch.values()) waiting += line.length;
     return waiting;
@@ -106,15 +106,15 @@ export class WaitQueue {
   }
 
   /** How many calls are served before one that would be pushed now. */
-  ahead(need: LeaseRequest, since: number): number {
+  ahead(request: LeaseRequest, since: number): number {
     let ahead = 0;
     for (const priority of priorities) {
       const ring = this.#rings[priority];
-      if (priority !== (need.priority ?? 'interactive')) {
+      if (priority !== (request.priority ?? 'interactive')) {
         for (const line of ring.values()) ahead += line.length;
         continue;
       }
-      const own = ring.get(need.tenant ?? defaultTenant) ?? [];
+      const own = ring.get(request.tenant ?? defaultTenant) ?? [];
       let place = own.length;
       while (place > 0 && (own[place - 1]?.since ?? 0) > since) place -= 1;
       for (const line of ring.values()) ahead += line === own ? place : Math.min(line.length, place + 1);
@@ -127,14 +127,14 @@ export class WaitQueue {
    * Who gives way to a call that finds the queue full: the last one of the longest line of the lowest
    * priority, unless the call itself would be that one.
    */
-  victimFor(need: LeaseRequest): Waiter | undefined {
+  victimFor(request: LeaseRequest): Waiter | undefined {
     const priority = this.#rings.batch.size > 0 ? 'batch' : 'interactive';
-    if (priority === 'interactive' && need.priority === 'batch') return undefined;
+    if (priority === 'interactive' && request.priority === 'batch') return undefined;
     const ring = this.#rings[priority];
     let longest: Waiter[] = [];
     for (const line of ring.values()) if (line.length > longest.length) longest = line;
-    if (priority === (need.priority ?? 'interactive')) {
-      const own = ring.get(need.tenant ?? defaultTenant)?.length ?? 0;
+    if (priority === (request.priority ?? 'interactive')) {
+      const own = ring.get(request.tenant ?? defaultTenant)?.length ?? 0;
       if (own + 1 >= longest.length) return undefined;
     }
     return longest.at(-1);
@@ -144,7 +144,7 @@ export class WaitQueue {
    * The waiters in the order of their turns. The one yielded may be taken or removed; what stays is
    * not offered again.
    */
-  *inTurn(): Generator<Waiter, void, void> {
+  *inServiceOrder(): Generator<Waiter, void, void> {
     for (const priority of priorities) {
       const ring = this.#rings[priority];
       let turns = [...ring.keys()].map((tenant) => ({ tenant, passed: 0 }));

@@ -21,7 +21,7 @@ const faultsSchema = z.strictObject({
   /** Part of each quota that another application asks for. */
   foreignShare: share.default(0),
   /** Refusals carry no details. */
-  bareRefusals: z.boolean().default(false),
+  refusalsWithoutHint: z.boolean().default(false),
   /** Part of the calls that fail with 503 and with 500. */
   overloadedShare: share.default(0.01),
   internalShare: share.default(0.002),

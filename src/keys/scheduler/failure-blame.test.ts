@@ -22,19 +22,19 @@ function open(options: Partial<ScheduledKeyPoolOptions> = {}) {
   const pool = new ScheduledKeyPool({ keys: labelled, clock, random: () => 0.5, ...options });
   const events: KeyEvent[] = [];
   pool.onEvent((event) => events.push(event));
-  const acquire = (need: Partial<LeaseRequest> = {}) =>
-    pool.acquire({ model, estimatedTokens: 100, deadline: clock.now(), ...need });
-  const call = async (outcome: LeaseOutcome, need: Partial<LeaseRequest> = {}) => {
-    const lease = await acquire(need);
+  const acquire = (request: Partial<LeaseRequest> = {}) =>
+    pool.acquire({ model, estimatedTokens: 100, deadline: clock.now(), ...request });
+  const call = async (outcome: LeaseOutcome, request: Partial<LeaseRequest> = {}) => {
+    const lease = await acquire(request);
     lease.settle(outcome);
     return lease.key;
   };
   /** Which keys a call could get now. */
-  const usable = async (need: Partial<LeaseRequest> = {}) => {
+  const usable = async (request: Partial<LeaseRequest> = {}) => {
     const leases = [];
     for (let i = 0; i < 6; i += 1) {
       // A refusal is one of the answers counted here: no key can be had.
-      const lease = await acquire(need).catch(() => undefined);
+      const lease = await acquire(request).catch(() => undefined);
       if (lease !== undefined) leases.push(lease);
     }
     for (const lease of leases) {

@@ -1,5 +1,5 @@
 /** What is known of the processes that use the same ledger. */
-export class Rivals {
+export class PeerProcesses {
   /** Processes that live, this one included. */
   #processes: number;
   #queuedElsewhere = 0;
@@ -18,7 +18,7 @@ export class Rivals {
     return this.#processes > 1;
   }
 
-  see(processes: number, queuedElsewhere: number, backlogs: Readonly<Record<string, number>>): void {
+  update(processes: number, queuedElsewhere: number, backlogs: Readonly<Record<string, number>>): void {
     this.#processes = Math.max(1, processes);
     this.#queuedElsewhere = queuedElsewhere;
     this.#backlogs = backlogs;

@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 
 /** Does one thing again and again, until it is given another. Keeps no process alive. */
-export class Rhythm {
+export class Heartbeat {
   readonly #clock: Clock;
   #timer: unknown;
 

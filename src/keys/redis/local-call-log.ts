@@ -1,12 +1,12 @@
-import type { Unit } from '../quota/project-model-quota.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 
 /** Long enough for the widest window. */
 const rememberedMs = 66_000;
 
 /** A call that this process was granted. */
-export interface OwnCall {
+export interface LocalCall {
   readonly id: string;
-  readonly unit: Unit;
+  readonly quota: ProjectModelQuota;
   /** By the ledger's clock. */
   readonly at: number;
   tokens: number;
@@ -14,10 +14,10 @@ export interface OwnCall {
 }
 
 /** The calls of this process that count against some minute, to be written back to a ledger that lost them. */
-export class OwnCalls {
-  readonly #calls = new Map<string, OwnCall>();
+export class LocalCallLog {
+  readonly #calls = new Map<string, LocalCall>();
 
-  add(call: OwnCall): void {
+  add(call: LocalCall): void {
     this.#calls.set(call.id, call);
   }
 
@@ -40,10 +40,10 @@ export class OwnCalls {
     }
   }
 
-  /** Calls of each unit, oldest first. */
-  of(units: readonly Unit[]): readonly (readonly OwnCall[])[] {
-    const byUnit = new Map<Unit, OwnCall[]>(units.map((unit) => [unit, []]));
-    for (const call of this.#calls.values()) byUnit.get(call.unit.current)?.push(call);
-    return units.map((unit) => (byUnit.get(unit) ?? []).sort((a, b) => a.at - b.at));
+  /** Calls of each quota, oldest first. */
+  of(quotas: readonly ProjectModelQuota[]): readonly (readonly LocalCall[])[] {
+    const byQuota = new Map<ProjectModelQuota, LocalCall[]>(quotas.map((quota) => [quota, []]));
+    for (const call of this.#calls.values()) byQuota.get(call.quota.current)?.push(call);
+    return quotas.map((quota) => (byQuota.get(quota) ?? []).sort((a, b) => a.at - b.at));
   }
 }
