@@ -1,13 +1,13 @@
 import { fullShare } from './adaptive-limit.js';
 import type { ProjectModelQuota } from './project-model-quota.js';
 
-/** How far the joint count of quotas may be from the limit that they share. */
+/** How far the joint count may be from the shared limit. */
 const tolerance = 0.1;
 
 /**
- * Which other quotas of unlabelled keys count against the daily quota that has just refused `quota`, by the
- * evidence of their use: they were refused by the same limit, `quota` was not answered since, none has
- * asked enough to be refused for its own calls, and together they have asked just enough.
+ * Other quotas of unlabelled keys that share the daily limit which has just refused `quota`, judged by
+ * their use: the same limit refused them, `quota` answered no call since, none has used the limit up
+ * alone, and together they have just done so.
  */
 export function inferSharedProject(
   quota: ProjectModelQuota,
@@ -29,11 +29,11 @@ export function inferSharedProject(
       quota.answeredAt < other.dayRefusedAt &&
       isPartlyUsed(other),
   );
-  const explains = (kin: readonly ProjectModelQuota[]) => {
-    const requests = kin.reduce((sum, other) => sum + other.requestsToday(now), quota.requestsToday(now));
+  const explains = (others: readonly ProjectModelQuota[]) => {
+    const requests = others.reduce((sum, other) => sum + other.requestsToday(now), quota.requestsToday(now));
     return Math.abs(requests / limit - 1) <= tolerance;
   };
   if (suspects.length > 0 && explains(suspects)) return suspects;
-  const pairs = suspects.filter((other) => explains([other]));
-  return pairs.length === 1 ? pairs : [];
+  const single = suspects.filter((other) => explains([other]));
+  return single.length === 1 ? single : [];
 }

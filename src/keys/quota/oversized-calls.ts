@@ -1,28 +1,28 @@
 import type { LeaseRequest } from '../key-pool.js';
 import type { ProjectModelQuota } from './project-model-quota.js';
 
-/** So many refusals by quotas that were idle show that it is the call that is too large. */
+/** Refusals by idle quotas after which the call itself counts as too large. */
 const enoughRefusals = 3;
-/** A ledger emptier than this does not explain a refusal. */
+/** A quota used less than this does not explain a refusal by itself. */
 const idleShare = 0.5;
 const rememberedMs = 600_000;
 
 interface Suspect {
   refusals: number;
-  /** The largest limit that the call did not fit. */
+  /** The largest limit that the call exceeded. */
   limit: number;
   readonly at: number;
 }
 
 /**
- * Calls that are far larger than was estimated, larger than a whole minute's tokens: the service
- * refuses them for their rate for ever, and each refusal would cost a quota its rest.
+ * Detects calls that are far larger than estimated, and larger than the tokens of a whole minute. The
+ * service refuses them every time, and each refusal would cut the limit of a quota.
  */
 export class OversizedCalls {
   readonly #suspects = new Map<string, Suspect>();
   readonly #lastOf = new WeakMap<ProjectModelQuota, { readonly id: string; readonly at: number }>();
 
-  /** The request with the size that refusals have shown it to have. */
+  /** The request with the size that its refusals have proved. */
   resize(request: LeaseRequest): LeaseRequest {
     if (this.#suspects.size === 0) return request;
     const suspect = this.#suspects.get(idOf(request));
@@ -31,8 +31,8 @@ export class OversizedCalls {
   }
 
   /**
-   * A call was refused by a limit of `limit` tokens a minute of which `usedTokens` were used. Returns
-   * whether that is rather the call's fault than that of somebody else who uses the quota.
+   * A call was refused by a limit of `limit` tokens a minute, of which `usedTokens` were used. Returns
+   * whether the call is to blame rather than another application that uses the quota.
    */
   refused(
     request: LeaseRequest,
@@ -58,7 +58,7 @@ export class OversizedCalls {
   }
 }
 
-/** A call that asks again keeps the moment when it began. */
+/** A retried call keeps its `since`. */
 function idOf({ estimatedTokens, since, tenant }: LeaseRequest): string {
   return [since, estimatedTokens, tenant].join('\n');
 }

@@ -3,7 +3,7 @@ import type { ModelQueue } from '../scheduler/model-queue.js';
 import type { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
 import type { Waiter } from '../scheduler/wait-queue.js';
 
-/** The calls that wait for the local share while there is no ledger. */
+/** The calls that wait for the local share while Redis does not answer. */
 export class FallbackQueue {
   readonly #calls = new Map<
     Waiter,
@@ -11,7 +11,7 @@ export class FallbackQueue {
   >();
   readonly #adopt: (waiter: Waiter, lease: KeyLease) => void;
 
-  /** `adopt` hears that a call got a lease of the local share. */
+  /** @param adopt Called when a call gets a lease of the local share. */
   constructor(adopt: (waiter: Waiter, lease: KeyLease) => void) {
     this.#adopt = adopt;
   }
@@ -24,7 +24,7 @@ export class FallbackQueue {
     const controller = new AbortController();
     this.#calls.set(waiter, { modelQueue, controller });
     const { request, since } = waiter;
-    // The local share keeps time for the answer itself, off the caller's own deadline.
+    // The local share leaves time for the answer by itself, so it gets the caller's own deadline.
     const deadline = request.deadline ?? waiter.deadline;
     local.acquire({ ...request, deadline, since }, { signal: controller.signal }).then(
       (lease) => {
@@ -38,13 +38,13 @@ export class FallbackQueue {
     );
   }
 
-  /** The caller does not wait any more. */
+  /** Drops a call that its caller has aborted. */
   drop(waiter: Waiter): void {
     this.#calls.get(waiter)?.controller.abort();
     this.#calls.delete(waiter);
   }
 
-  /** Takes back everybody who still waits. */
+  /** Removes and returns all waiting calls. */
   drain(): readonly { readonly modelQueue: ModelQueue; readonly waiter: Waiter }[] {
     const waiting = [...this.#calls].map(([waiter, { modelQueue }]) => ({ modelQueue, waiter }));
     for (const { waiter } of waiting) this.drop(waiter);

@@ -3,8 +3,8 @@ import { endless, type LimitView, type QuotaView } from './ledger-view.js';
 const longestForecastMs = 3_600_000;
 
 /**
- * In how many milliseconds a call can be expected to start that has `ahead` others before it, from the
- * quotas alone; `Infinity` when not within an hour.
+ * In how many milliseconds a call with `ahead` calls before it is expected to start, judged by the quotas
+ * alone; `Infinity` when not within an hour.
  */
 export function forecastStart(quotas: readonly QuotaView[], ahead: number, meanTokens: number): number {
   const enoughWithin = (ms: number) =>

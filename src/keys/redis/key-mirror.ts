@@ -14,23 +14,23 @@ import type { LedgerLayout } from './ledger-layout.js';
 import type { LedgerView, QuotaView, SettleRequest } from './ledger-view.js';
 import { LocalCallLog } from './local-call-log.js';
 
-/** A grant, and how the ledger knows it. */
+/** A grant and its identity in the ledger. */
 export interface SharedGrant extends Grant {
   readonly id: string;
   readonly ledgerAt: number;
   readonly bookedDayEnd: number;
 }
 
-/** The latest view of a quota, and when it was taken by the ledger's clock. */
+/** The latest view of a quota, and its time by the ledger's clock. */
 export interface SeenQuota {
   readonly view: QuotaView;
   readonly at: number;
 }
 
 /**
- * What one process knows of the keys, kept by the parts of the in-process scheduler: counters, events
- * and guilt come from its own calls, limits and who is left alone also from the ledger. Out of it a
- * ledger that lost its data is filled again, and the local share is cut while there is none.
+ * What one process knows of the keys, kept by the parts of the in-process scheduler. Counters and events
+ * come from its own calls; limits and blocks also come from the ledger. It fills a ledger that has lost
+ * its data, and is the base of the local share while Redis does not answer.
  */
 export class KeyMirror {
   readonly registry: KeyRegistry;
@@ -70,7 +70,7 @@ export class KeyMirror {
     return this.#seen.get(quota);
   }
 
-  /** How many calls were settled so far: a view asked for earlier may not know the latest ones. */
+  /** How many calls were settled so far. A view requested earlier may lack the latest ones. */
   get settled(): number {
     return this.#settled;
   }
@@ -90,9 +90,9 @@ export class KeyMirror {
     const { modelQueue, key } = place;
     const quota = place.quota.current;
     const gates = [key.gate, quota.project.gate, quota.gate, modelQueue.breaker.gate];
-    // Whoever granted the call found all gates passable, whatever is known here.
-    const closings = gates.map((gate) => gate.blockedUntil).filter((at) => at < Number.POSITIVE_INFINITY);
-    const at = Math.max(now, ...closings);
+    // The grant proves that all gates allowed the call, even if this process has not seen it yet.
+    const blocks = gates.map((gate) => gate.blockedUntil).filter((at) => at < Number.POSITIVE_INFINITY);
+    const at = Math.max(now, ...blocks);
     const booking = quota.book(tokens, at);
     for (const gate of [key.gate, quota.project.gate, modelQueue.breaker.gate]) gate.enter(at);
     key.inFlight += 1;
@@ -105,7 +105,7 @@ export class KeyMirror {
       booking,
       estimatedTokens,
       at,
-      // Only who knows what all processes used can tell a call that is too large from one that came too much.
+      // Whether a call is too large shows only against the tokens that all processes used.
       ...(call.usedTokens === undefined ? {} : { request, usedTokens: call.usedTokens }),
       id: call.id,
       ledgerAt: call.at,
@@ -113,7 +113,7 @@ export class KeyMirror {
     };
   }
 
-  /** Where a model meets the key with this value. */
+  /** The key with this value, and its quota for a model. */
   find(
     model: string,
     value: string,
@@ -126,7 +126,7 @@ export class KeyMirror {
     return undefined;
   }
 
-  /** By what the ledger knows those who take part in a call. */
+  /** The ledger's ids of the key, project and model of a call. */
   idsOf({ modelQueue, quota, key }: Pick<Grant, 'modelQueue' | 'quota' | 'key'>): readonly string[] {
     const { ids } = this.#layout;
     return [
@@ -136,7 +136,7 @@ export class KeyMirror {
     ];
   }
 
-  /** Learns from how a call ended, and says what of it the ledger has to know. */
+  /** Learns from how a call ended. Returns what the ledger needs of it. */
   settle(grant: SharedGrant, outcome: LeaseOutcome, now: number): SettleRequest {
     this.#settled += 1;
     const { key, modelQueue } = grant;
@@ -188,7 +188,7 @@ export class KeyMirror {
     };
   }
 
-  /** Takes over what the ledger says. `settledBefore` is `settled` at the time of the question. */
+  /** Takes over the state of the ledger. `settledBefore` is `settled` at the time of the request. */
   hydrate(quotas: readonly ProjectModelQuota[], view: LedgerView, now: number, settledBefore: number): void {
     view.quotas?.forEach((quotaView, place) => {
       const quota = quotas[place];
@@ -214,7 +214,7 @@ export class KeyMirror {
     }
   }
 
-  /** Joins projects that another process found to be one. Returns whether there were any. */
+  /** Joins projects that another process found to be the same. Returns whether there were any. */
   identify(consumers: Readonly<Record<string, string>>): boolean {
     let isNews = false;
     for (const project of [...this.registry.projects()]) {
@@ -241,7 +241,7 @@ export class KeyMirror {
     ] as const;
   }
 
-  /** Processes compare projects by digests of their numbers, so that no number stands in Redis. */
+  /** Processes compare projects by digests of their numbers, so that Redis holds no number. */
   #consumerOf(outcome: LeaseOutcome): string | undefined {
     if (outcome.ok || outcome.failure.project === undefined) return undefined;
     return this.#layout.ids.consumer(consumerNumber(outcome.failure.project));

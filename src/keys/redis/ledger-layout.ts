@@ -3,13 +3,13 @@ import { type LimitRule, limitsFor } from '../limit-rules.js';
 import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import type { LedgerIds } from './ledger-ids.js';
 
-/** Some quotas as a script gets them. */
+/** Some quotas as a script receives them. */
 export interface QuotaSet {
   readonly quotas: readonly ProjectModelQuota[];
   readonly keys: readonly string[];
-  /** The configured limits of each quota, and how many keys it has. */
+  /** JSON: the configured limits of each quota, and its number of keys. */
   readonly limits: string;
-  /** The ids of the project and of the keys of each quota. */
+  /** JSON: the ids of the project and of the keys of each quota. */
   readonly ids: string;
   /** The keys of each quota, in the order of their ids. */
   readonly pooledKeys: readonly (readonly PooledKey[])[];
@@ -22,7 +22,7 @@ interface QuotaPart {
   readonly pooledKeys: readonly PooledKey[];
 }
 
-/** Where everything stands in Redis, all under one hash tag, so that one node of a cluster holds it. */
+/** The keys in Redis. One hash tag keeps them on one node of a cluster. */
 export class LedgerLayout {
   readonly ids: LedgerIds;
   readonly #prefix: string;
@@ -79,6 +79,7 @@ export class LedgerLayout {
         keys: pooledKeys.length,
       };
       const ids = [project, ...pooledKeys.map((key) => this.keyId(key))];
+      // Processes of an earlier version read the state of a quota under the name `unit`.
       const keys = ['unit', 'log', 'tokens', 'running'].map(
         (name) => `${this.#prefix}:${name}:${project}.${this.ids.model(quota.model)}`,
       );

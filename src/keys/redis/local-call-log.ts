@@ -1,6 +1,6 @@
 import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 
-/** Long enough for the widest window. */
+/** Longer than the widest window. */
 const rememberedMs = 66_000;
 
 /** A call that this process was granted. */
@@ -13,7 +13,7 @@ export interface LocalCall {
   isRunning: boolean;
 }
 
-/** The calls of this process that count against some minute, to be written back to a ledger that lost them. */
+/** The calls of this process in the last minute, to be written back to a ledger that lost them. */
 export class LocalCallLog {
   readonly #calls = new Map<string, LocalCall>();
 
@@ -21,7 +21,7 @@ export class LocalCallLog {
     this.#calls.set(call.id, call);
   }
 
-  /** The call ended, for so many tokens in reality. */
+  /** The call ended. `tokens` is its real usage, if known. */
   end(id: string, tokens: number | undefined): void {
     const call = this.#calls.get(id);
     if (call === undefined) return;
@@ -29,7 +29,7 @@ export class LocalCallLog {
     if (tokens !== undefined) call.tokens = tokens;
   }
 
-  /** The call cost nothing. */
+  /** The call cost no quota. */
   remove(id: string): void {
     this.#calls.delete(id);
   }
@@ -40,7 +40,7 @@ export class LocalCallLog {
     }
   }
 
-  /** Calls of each quota, oldest first. */
+  /** The calls of each quota, oldest first. */
   of(quotas: readonly ProjectModelQuota[]): readonly (readonly LocalCall[])[] {
     const byQuota = new Map<ProjectModelQuota, LocalCall[]>(quotas.map((quota) => [quota, []]));
     for (const call of this.#calls.values()) byQuota.get(call.quota.current)?.push(call);

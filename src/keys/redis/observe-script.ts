@@ -1,8 +1,8 @@
 import { ledgerLua } from './ledger-lua.js';
 
 /**
- * The heartbeat of a process: says that it lives and which calls wait in it, keeps its running
- * calls reserved, and answers what all processes know together.
+ * The heartbeat of a process: reports that it is alive and which calls wait in it, renews the reservations
+ * of its running calls, and replies with the state of all processes together.
  */
 export const observeScript = `${ledgerLua}
 if epoch ~= request.epoch then return cjson.encode({ stale = true }) end

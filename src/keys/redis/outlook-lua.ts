@@ -1,17 +1,17 @@
 import { refusalArrivesWithinMs, refusalUsuallyTakesMs } from '../quota/project-model-quota.js';
 
-/** When quotas are free, how much of them is left, and what of this the processes are told. */
+/** When quotas are free, their slack, and the views of them that processes receive. */
 export const outlookLua = `
 local function dayAt(quota) return quota.state.day < quota.rpd and 0 or quota.state.dayEnd end
 local function passableAt(quota)
-  local at = math.max(opensAt(quota.state.gate, ${refusalArrivesWithinMs}), dayAt(quota))
+  local at = math.max(allowsAt(quota.state.gate, ${refusalArrivesWithinMs}), dayAt(quota))
   if next(gates) == nil then return quota.config.keys > 0 and at or math.huge end
   local keysAt = math.huge
   for n = 1, quota.config.keys do keysAt = math.min(keysAt, keyAt(quota, n)) end
   return math.max(at, keysAt, projectAt(quota))
 end
--- When the oldest requests will have left the window, and the oldest calls with so many tokens. What a
--- script charges is the newest, so what was read of the oldest stays true to its end.
+-- When the oldest requests will have left the window, by their number or by their tokens.
+-- Cached for one run of the script, which charges only the newest calls.
 local function requestsLeaveAt(quota, count)
   local known = quota.requestsLeave
   if not known then known = {} quota.requestsLeave = known end
@@ -55,7 +55,7 @@ local function freeAt(quota, tokens) return math.max(passableAt(quota), windowAt
 local function slack(quota)
   local least = 1 - quota.state.running / quota.cap
   local isUnknown = origin(quota.state.rpm, quota.config.rpm) == 'unknown' and origin(quota.state.tpm, quota.config.tpm) == 'unknown'
-  -- What is sent before the first refusal has come back is refused too: rather try another quota first.
+  -- Calls sent before the first refusal has arrived are refused too, so another quota is tried first.
   if isUnknown and now < (quota.state.booked or 0) + ${refusalUsuallyTakesMs} then least = least - 1 end
   if quota.rpm < math.huge then least = math.min(least, 1 - quota.state.requests / quota.rpm) end
   if quota.tpm < math.huge then least = math.min(least, 1 - quota.state.tokens / quota.tpm) end
@@ -63,7 +63,7 @@ local function slack(quota)
   return least
 end
 
--- Infinity has no JSON: it is -1.
+-- JSON has no infinity: it is -1.
 local function finite(number) return number < forever and number or -1 end
 local function after(at) return at < forever and math.max(0, math.ceil(at - now)) or -1 end
 local function viewOfGate(gate)

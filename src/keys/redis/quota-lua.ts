@@ -2,16 +2,16 @@ import { leewayMs } from '../quota/gcra-pace.js';
 import { firstInFlight } from '../quota/in-flight-cap.js';
 import { initialMarginMs } from '../quota/project-model-quota.js';
 
-/** How many keys of Redis stand before those of the quotas, and how many each quota has. */
+/** Redis keys before those of the quotas, and Redis keys of each quota. */
 const sharedKeys = 4;
 const keysPerQuota = 4;
 
-/** What a quota has learned outlives a quiet weekend. */
+/** What was learned of a quota outlives a weekend without calls. */
 const quotaTtlMs = 3 * 24 * 3_600_000;
 
-/** The counterparts of `SlidingLog`, `Pace` and `Quota`: what is booked on one model in one project. */
+/** The counterparts of `SlidingLog`, `GcraPace` and `ProjectModelQuota`. */
 export const quotaLua = `
--- Requests, tokens and running calls are counted in the state; the sets are read when something leaves them.
+-- The state holds the counts of requests, tokens and running calls. The sets are read when entries leave them.
 local function evict(quota)
   local state = quota.state
   if state.oldest and state.oldest + state.window <= now then
@@ -88,7 +88,7 @@ local function unlease(quota, id)
   quota.state.running = math.max(0, quota.state.running - redis.call('ZREM', quota.running, id))
   quota.dirty = true
 end
--- Charges one call. Returns whether it was not charged before.
+-- Charges one call. Returns false if it was charged before.
 local function charge(quota, id, at, tokens)
   local state = quota.state
   local isNew = redis.call('ZADD', quota.log, 'NX', at, id) == 1
@@ -105,7 +105,7 @@ local function charge(quota, id, at, tokens)
   return isNew
 end
 
--- Moves on when the next call may start that keeps the even pace.
+-- Moves the time at which the next paced call may start.
 local function movePace(quota, requests, tokens)
   local state = quota.state
   local function timeOf(amount, limit) return limit >= 1 and state.window * amount / limit or 0 end

@@ -4,7 +4,7 @@ import type { KeyMirror } from './key-mirror.js';
 import type { LedgerLayout } from './ledger-layout.js';
 import type { RecoverySnapshot } from './ledger-view.js';
 
-/** Everything that a ledger without data has to be told. */
+/** The state that a ledger without data is filled with. */
 export function recoverySnapshot(
   mirror: KeyMirror,
   layout: LedgerLayout,

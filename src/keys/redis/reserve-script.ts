@@ -1,17 +1,16 @@
 import { ledgerLua } from './ledger-lua.js';
 
-/** What only waits for calls of other processes to end, or for their probes, is looked at again after this. */
+/** Poll interval while blocked on another process's calls or probes. */
 const pollMs = 250;
-/** Who was told when a slot comes has come back for it so much later. */
+/** How long after a slot comes free the process that waits for it may still claim it. */
 const claimMs = 100;
-/** Processes that wait come back at least this often. */
+/** Claims are renewed at least this often, because a process may die. */
 const longestClaimMs = 1_000;
 
 /**
- * Serves the calls of one model that wait in one process, in their turn: throws out what left the
- * windows, chooses the quota with most slack for each call and books it. Who is first in turn but
- * blocked keeps its quota; others may pass it on the remaining ones. Answers what was granted, until
- * when the others have to wait, and, where anybody waits, what the quotas look like.
+ * The counterpart of `dispatch`: serves the calls of one model that wait in one process, in service order.
+ * Chooses the quota with the most slack for each call and charges it. Replies with the grants, with how
+ * long the other calls have to wait, and, if any call waits, with the state of the quotas.
  */
 export const reserveScript = `${ledgerLua}
 if epoch ~= request.epoch then return cjson.encode({ stale = true }) end
@@ -23,8 +22,8 @@ local function fits(i, quota, call)
   return quota.config.keys > 0 and (not call.only or call.only == i)
     and call.fit <= nominal(quota.state.tpm, quota.config.tpm)
 end
--- Who waits for a slot claims it until it has had the time to come back for it. Calls that keep the even
--- pace let those of other processes pass who need not, and take turns with those who do.
+-- A process claims the slot that it waits for until it has had time to ask again. Claims of paced calls
+-- yield to unpaced calls of other processes, and alternate with the paced calls of other processes.
 local function claimAt(quota)
   local claim = quota.state.claim
   if not claim or claim.by == request.process then return 0 end
@@ -37,18 +36,17 @@ local function claim(quota, call, at)
     local yields = other.paced and (not call.paced or other.by == quota.state.pacedBy)
     if not yields then return end
   end
-  -- Who claims may die: what is further off is claimed again in time.
   local upTo = math.min(at, now + ${longestClaimMs}) + ${claimMs}
   quota.state.claim = { by = request.process, at = upTo, paced = call.paced }
   quota.dirty = true
 end
-local function givesWayUntil(quota) return math.max(paceAt(quota), claimAt(quota)) end
+local function pacedUntil(quota) return math.max(paceAt(quota), claimAt(quota)) end
 local function choose(call, taken)
   if modelAt(request.model) > now or grace > now then return nil end
   local best, most
   for i, quota in ipairs(quotas) do
     if fits(i, quota, call) and not taken[i] and quota.state.running < quota.cap
-      and not (call.paced and givesWayUntil(quota) > now) and freeAt(quota, call.tokens) <= now then
+      and not (call.paced and pacedUntil(quota) > now) and freeAt(quota, call.tokens) <= now then
       local unused = slack(quota)
       if not most or unused > most then best, most = i, unused end
     end
@@ -60,7 +58,7 @@ local function earliest(call, taken, paced)
   local first = math.huge
   for i, quota in ipairs(quotas) do
     if fits(i, quota, call) and not taken[i] then
-      local at = math.max(grace, modelAt(request.model), freeAt(quota, call.tokens), paced and givesWayUntil(quota) or 0)
+      local at = math.max(grace, modelAt(request.model), freeAt(quota, call.tokens), paced and pacedUntil(quota) or 0)
       if at < first then where, first = i, at end
     end
   end
@@ -72,17 +70,17 @@ local function enter(id)
   gate.probed = now
   writeGate(id, gate)
 end
-local function pickKey(quota, turn)
+local function pickKey(quota, rotation)
   local keys = quota.config.keys
   for offset = 0, keys - 1 do
-    local candidate = (turn + offset) % keys + 1
+    local candidate = (rotation + offset) % keys + 1
     if next(gates) == nil or keyAt(quota, candidate) <= now then return candidate end
   end
 end
-local function grant(i, call, turn)
+local function grant(i, call, rotation)
   local quota = quotas[i]
   local usedTokens = quota.state.tokens
-  local place = pickKey(quota, turn)
+  local place = pickKey(quota, rotation)
   charge(quota, call.id, now, call.tokens)
   bookPace(quota, call.tokens)
   lease(quota, call.id, request.leaseMs)
@@ -102,8 +100,8 @@ end
 
 local reply = { now = now, outcomes = {}, parked = gates[request.model] ~= nil }
 local wakeAt, isBlocked = math.huge, false
--- Who only waits for the even pace keeps its quota from those who do so too, and from nobody else.
-local reserved, reservedInPace = { count = 0 }, { count = 0 }
+-- A waiter held back only by pacing reserves its quota against other paced waiters alone.
+local reserved, reservedAgainstPaced = { count = 0 }, { count = 0 }
 local function keep(taken, i)
   if taken[i] then return end
   taken[i] = true
@@ -115,9 +113,9 @@ local function hold(call)
   local first = surely > now and optimistically(function() return (earliest(call, {})) end) or surely
   local waitsForProbe = first <= now and surely > now
   if first < forever and first - now <= call.within then
-    local at, where = earliest(call, call.paced and reservedInPace or reserved, call.paced)
+    local at, where = earliest(call, call.paced and reservedAgainstPaced or reserved, call.paced)
     if where then
-      keep(reservedInPace, where)
+      keep(reservedAgainstPaced, where)
       if not call.paced or freeAt(quotas[where], call.tokens) > now then keep(reserved, where) end
       if at < forever then claim(quotas[where], call, at) end
       wakeAt = math.min(wakeAt, (waitsForProbe or at <= now) and now + ${pollMs} or at)
@@ -126,10 +124,10 @@ local function hold(call)
   return { after = after(first) }
 end
 for place, call in ipairs(request.calls) do
-  local taken = call.paced and reservedInPace or reserved
+  local taken = call.paced and reservedAgainstPaced or reserved
   local chosen = taken.count < #quotas and choose(call, taken)
   if chosen then
-    reply.outcomes[place] = { grant = grant(chosen, call, request.turn + place) }
+    reply.outcomes[place] = { grant = grant(chosen, call, request.rotation + place) }
   else
     reply.outcomes[place] = taken.count < #quotas and hold(call) or {}
   end

@@ -1,12 +1,13 @@
 import { cutFactor, fullShare, smallestShare } from '../quota/adaptive-limit.js';
 import { cooldownsWithoutHintMs } from '../quota/cooldown-without-hint.js';
-import { slowStartEndsAt } from '../quota/in-flight-cap.js';
+import { inFlightDivisor, leastInFlight, slowStartEndsAt } from '../quota/in-flight-cap.js';
 import { distrustMs, initialMarginMs, largestMarginMs } from '../quota/project-model-quota.js';
+import { coolingJitterMs } from '../scheduler/settlement.js';
 import { ledgerLua } from './ledger-lua.js';
 
 /**
- * Books how calls ended: real tokens in place of the estimate, or nothing at all; opens the gates
- * of those that a call proved to be well, closes those that it spoke against; adapts the limits.
+ * Books how calls ended: charges the real tokens or refunds the call, unblocks what it proved healthy,
+ * blocks what is to blame for a failure, and adapts the limits.
  */
 export const settleScript = `${ledgerLua}
 if not epoch then return cjson.encode({ stale = true }) end
@@ -32,7 +33,8 @@ local function cut(limit, configured, used)
   limit.cutAt = now
   return true
 end
-local bare = { ${cooldownsWithoutHintMs.join(', ')} }
+local cooldowns = { ${cooldownsWithoutHintMs.join(', ')} }
+-- Returns the least and the most milliseconds for which to block the quota.
 local function refused(quota, outcome)
   local state = quota.state
   local isFresh = not state.gate or isProbe(state.gate, outcome.at)
@@ -47,16 +49,21 @@ local function refused(quota, outcome)
       end
       if isCut then state.distrust = now + ${distrustMs} end
     end
-    state.cap = math.max(2, math.min(state.running, state.cap) / 4)
+    state.cap = math.max(${leastInFlight}, math.min(state.running, state.cap) / ${inFlightDivisor})
     if outcome.retryAfterMs and outcome.retryAfterMs < 1000 then
       state.window = math.min(${60_000 + largestMarginMs}, state.window + ${initialMarginMs})
     end
   end
-  if outcome.retryAfterMs then return 0 end
+  if outcome.retryAfterMs then return 0, math.huge end
   if isFresh then state.bare = state.bare + 1 end
-  return bare[math.min(state.bare, #bare)] or bare[1]
+  local coolingMs = cooldowns[math.min(state.bare, #cooldowns)] or cooldowns[1]
+  local oldest = tonumber(redis.call('ZRANGE', quota.log, 0, 0, 'WITHSCORES')[2])
+  if not oldest then return coolingMs, math.huge end
+  -- Quota comes back as soon as the oldest request leaves the window.
+  local mostMs = math.max(cooldowns[1], oldest + state.window - now)
+  return math.min(coolingMs, mostMs), mostMs + ${coolingJitterMs}
 end
-local function shutGate(gate, ms, why, strikes)
+local function blockGate(gate, ms, why, strikes)
   local shut = ms < 0 and forever or now + ms
   return {
     shut = math.max(shut, gate and gate.shut or 0), why = why, strikes = strikes, since = gate and gate.since or now,
@@ -94,13 +101,14 @@ local function settle(quota, outcome)
       state.cap = math.min(quota.config.max, state.cap + (state.cap < ${slowStartEndsAt} and 1 or 1 / state.cap))
     end
   end
-  local coolingMs = outcome.refused and refused(quota, outcome) or 0
-  for _, close in ipairs(outcome.close or {}) do
-    if close.id then
-      writeGate(close.id, shutGate(gates[close.id], close.ms, outcome.why, close.strikes))
+  local leastMs, mostMs = 0, math.huge
+  if outcome.refused then leastMs, mostMs = refused(quota, outcome) end
+  for _, block in ipairs(outcome.block or {}) do
+    if block.id then
+      writeGate(block.id, blockGate(gates[block.id], block.ms, outcome.why, block.strikes))
     else
-      local ms = close.ms < 0 and close.ms or math.max(close.ms, coolingMs)
-      state.gate = shutGate(state.gate, ms, outcome.why)
+      local ms = block.ms < 0 and block.ms or math.min(mostMs, math.max(block.ms, leastMs))
+      state.gate = blockGate(state.gate, ms, outcome.why)
     end
   end
   for _, id in ipairs(outcome.touched) do

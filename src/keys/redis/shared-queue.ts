@@ -1,17 +1,17 @@
-import type { Clock } from '../../core/clock.js';
 import type { PooledKey } from '../health/pooled-key.js';
 import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import type { ModelQueue } from '../scheduler/model-queue.js';
 import type { Waiter } from '../scheduler/wait-queue.js';
+import { WakeTimer } from '../scheduler/wake-timer.js';
 import type { Backlog } from './backlog.js';
 import type { KeyMirror } from './key-mirror.js';
 import type { Ledger, LedgerUnavailable } from './ledger.js';
 import { endless, type QueuedRequest, type ReserveReply, type SettleRequest } from './ledger-view.js';
-import type { PeerProcesses } from './peer-processes.js';
+import type { PoolDeps } from './pool-deps.js';
 
 /** Calls that are offered to the ledger at once. */
 const batchSize = 32;
-/** Processes that wait for the same slot do not ask for it in the same millisecond. */
+/** Spreads the requests of processes that wait for the same slot. */
 const jitterMs = 20;
 
 /** What the ledger has reserved for a call. */
@@ -22,43 +22,43 @@ export interface Reservation {
   readonly key: PooledKey;
   readonly at: number;
   readonly dayEnd: number;
-  /** Tokens of the minute that had been used before. */
+  /** Tokens of the minute that were used before. */
   readonly usedTokens: number;
 }
 
-export interface SharedQueueOptions {
+export interface SharedQueueDeps extends PoolDeps {
   readonly ledger: Ledger;
-  readonly mirror: KeyMirror;
   readonly backlog: Backlog;
-  readonly peers: PeerProcesses;
-  readonly clock: Clock;
   readonly random: () => number;
   /** How many more calls may start in this process. */
   readonly spare: () => number;
   readonly grant: (waiter: Waiter, reservation: Reservation) => void;
   /** Rejects a call that cannot be served before `at`. */
   readonly refuse: (modelQueue: ModelQueue, waiter: Waiter, at: number) => void;
-  /** Gives back what nobody wants any more. */
+  /** Gives back a reservation whose caller has left. */
   readonly release: (reservation: Reservation) => void;
   readonly onUnavailable: (error: LedgerUnavailable) => void;
 }
 
 /**
- * The calls of one process that wait for the ledger. They are offered in their turn, one batch at a
- * time, and again when a call ends here or when the ledger said that a slot comes free.
+ * The calls of one process that wait for the ledger. Offers them in service order, one batch at a time,
+ * and again when a call ends in this process or when a slot comes free that the ledger has announced.
  */
 export class SharedQueue {
-  /** Whether the ledger can be asked. */
-  isOpen = false;
-  readonly #options: SharedQueueOptions;
+  /** Whether the ledger answers. */
+  isActive = false;
+  readonly #deps: SharedQueueDeps;
   readonly #busy = new Set<ModelQueue>();
   readonly #again = new Set<ModelQueue>();
+  readonly #timer: WakeTimer;
   #reservations = 0;
-  #timer: unknown;
-  #timerAt = Number.POSITIVE_INFINITY;
 
-  constructor(options: SharedQueueOptions) {
-    this.#options = options;
+  constructor(deps: SharedQueueDeps) {
+    this.#deps = deps;
+    this.#timer = new WakeTimer(deps.clock, () => {
+      for (const modelQueue of this.#modelQueues()) this.#expire(modelQueue);
+      this.pump();
+    });
   }
 
   push(modelQueue: ModelQueue, waiter: Waiter): void {
@@ -69,19 +69,19 @@ export class SharedQueue {
   /** Calls that wait. */
   get size(): number {
     let size = 0;
-    for (const modelQueue of this.#options.mirror.registry.modelQueues()) size += modelQueue.waiters.size;
+    for (const modelQueue of this.#modelQueues()) size += modelQueue.waiters.size;
     return size;
   }
 
-  /** Offers again what waits. */
+  /** Offers all waiting calls again. */
   pump(): void {
-    for (const modelQueue of this.#options.mirror.registry.modelQueues()) this.#offer(modelQueue);
+    for (const modelQueue of this.#modelQueues()) this.#offer(modelQueue);
     this.#arm();
   }
 
-  /** Takes out everybody who waits. */
+  /** Removes and returns all waiting calls. */
   drain(): readonly { readonly modelQueue: ModelQueue; readonly waiter: Waiter }[] {
-    const all = [...this.#options.mirror.registry.modelQueues()].flatMap((modelQueue) =>
+    const all = [...this.#modelQueues()].flatMap((modelQueue) =>
       [...modelQueue.waiters.inServiceOrder()].map((waiter) => ({ modelQueue, waiter })),
     );
     for (const { modelQueue, waiter } of all) modelQueue.waiters.remove(waiter);
@@ -91,12 +91,12 @@ export class SharedQueue {
 
   nextId(): string {
     this.#reservations += 1;
-    return `${this.#options.ledger.process}.${this.#reservations}`;
+    return `${this.#deps.ledger.process}.${this.#reservations}`;
   }
 
   #offer(modelQueue: ModelQueue): void {
     if (this.#busy.has(modelQueue)) this.#again.add(modelQueue);
-    else if (this.isOpen && modelQueue.waiters.size > 0) void this.#serve(modelQueue);
+    else if (this.isActive && modelQueue.waiters.size > 0) void this.#serve(modelQueue);
   }
 
   async #serve(modelQueue: ModelQueue): Promise<void> {
@@ -105,9 +105,9 @@ export class SharedQueue {
       do {
         this.#again.delete(modelQueue);
         await this.#serveBatch(modelQueue);
-      } while (this.isOpen && this.#again.has(modelQueue));
+      } while (this.isActive && this.#again.has(modelQueue));
     } catch (error) {
-      this.#options.onUnavailable(error as LedgerUnavailable);
+      this.#deps.onUnavailable(error as LedgerUnavailable);
     } finally {
       this.#busy.delete(modelQueue);
       this.#again.delete(modelQueue);
@@ -116,7 +116,7 @@ export class SharedQueue {
   }
 
   async #serveBatch(modelQueue: ModelQueue): Promise<void> {
-    const { ledger, mirror, backlog, clock, spare } = this.#options;
+    const { ledger, mirror, backlog, clock, spare } = this.#deps;
     this.#expire(modelQueue);
     const offered: { readonly waiter: Waiter; readonly call: QueuedRequest }[] = [];
     const most = Math.min(batchSize, spare());
@@ -155,7 +155,7 @@ export class SharedQueue {
       modelQueue,
       offered.map(({ call }) => call),
       (late) => {
-        for (const { reservation } of reservationsOf(late)) this.#options.release(reservation);
+        for (const { reservation } of reservationsOf(late)) this.#deps.release(reservation);
       },
     );
     const now = clock.now();
@@ -164,8 +164,8 @@ export class SharedQueue {
       breaker.unblock(Number.POSITIVE_INFINITY);
     mirror.hydrate(quotas, reply, now, settled);
     for (const { waiter, reservation } of reservationsOf(reply)) {
-      if (modelQueue.waiters.take(waiter)) this.#options.grant(waiter, reservation);
-      else this.#options.release(reservation);
+      if (modelQueue.waiters.take(waiter)) this.#deps.grant(waiter, reservation);
+      else this.#deps.release(reservation);
     }
     const waitMs = reply.wakeAfter ?? endless;
     modelQueue.wakeAt = waitMs === endless ? Number.POSITIVE_INFINITY : now + waitMs + this.#jitter();
@@ -174,14 +174,14 @@ export class SharedQueue {
       if (after === undefined || waiter === undefined) return;
       const at = after === endless ? Number.POSITIVE_INFINITY : now + after;
       const isHopeless = at > waiter.deadline || at === Number.POSITIVE_INFINITY;
-      if (isHopeless && modelQueue.waiters.remove(waiter)) this.#options.refuse(modelQueue, waiter, at);
+      if (isHopeless && modelQueue.waiters.remove(waiter)) this.#deps.refuse(modelQueue, waiter, at);
     });
     const isServed = reply.quotas === undefined;
     if (isServed && modelQueue.waiters.size > 0 && spare() > 0) this.#again.add(modelQueue);
   }
 
   #describe(modelQueue: ModelQueue, waiter: Waiter, paced: boolean): QueuedRequest {
-    const { clock, mirror } = this.#options;
+    const { clock, mirror } = this.#deps;
     const { request, tokens } = waiter;
     const project = mirror.registry.projectName(request.project);
     const only = modelQueue.quotas.findIndex((quota) => quota.project.name === project);
@@ -196,41 +196,32 @@ export class SharedQueue {
   }
 
   #expire(modelQueue: ModelQueue): void {
-    const now = this.#options.clock.now();
+    const now = this.#deps.clock.now();
     if (modelQueue.waiters.earliestDeadline > now) return;
     for (const waiter of modelQueue.waiters.expired(now)) {
       if (modelQueue.waiters.remove(waiter))
-        this.#options.refuse(modelQueue, waiter, Math.max(now, modelQueue.wakeAt));
+        this.#deps.refuse(modelQueue, waiter, Math.max(now, modelQueue.wakeAt));
     }
   }
 
   #jitter(): number {
-    return this.#options.peers.exist ? this.#options.random() * jitterMs : 0;
+    return this.#deps.peers.exist ? this.#deps.random() * jitterMs : 0;
   }
 
   #arm(): void {
-    const { clock, mirror } = this.#options;
     let wakeAt = Number.POSITIVE_INFINITY;
-    for (const modelQueue of mirror.registry.modelQueues()) {
-      if (modelQueue.waiters.size > 0)
-        wakeAt = Math.min(wakeAt, modelQueue.wakeAt, modelQueue.waiters.earliestDeadline);
+    for (const { waiters, wakeAt: slotAt } of this.#modelQueues()) {
+      if (waiters.size > 0) wakeAt = Math.min(wakeAt, slotAt, waiters.earliestDeadline);
     }
-    if (wakeAt === this.#timerAt) return;
-    if (this.#timer !== undefined) clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#timerAt = wakeAt;
-    if (wakeAt === Number.POSITIVE_INFINITY) return;
-    const delayMs = Math.max(1, Math.ceil(wakeAt - clock.now()));
-    this.#timer = clock.setTimeout(() => {
-      this.#timer = undefined;
-      this.#timerAt = Number.POSITIVE_INFINITY;
-      for (const modelQueue of mirror.registry.modelQueues()) this.#expire(modelQueue);
-      this.pump();
-    }, delayMs);
+    this.#timer.set(wakeAt);
+  }
+
+  #modelQueues(): Iterable<ModelQueue> {
+    return this.#deps.mirror.registry.modelQueues();
   }
 }
 
-/** Gives back a reservation as if it had never been made. */
+/** Gives back a reservation without any cost. */
 export function releaseRequest(reservation: Reservation, mirror: KeyMirror): SettleRequest {
   return {
     id: reservation.id,

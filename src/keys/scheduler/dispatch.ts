@@ -3,9 +3,9 @@ import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import type { ModelQueue } from './model-queue.js';
 import type { Waiter } from './wait-queue.js';
 
-/** What is done with those whose turn it is. */
+/** What the dispatcher does with a waiter. */
 export interface DispatchActions {
-  /** Whether one more call may run. */
+  /** Whether the pool may run one more call. */
   hasRoom(): boolean;
   /** The project that the call is bound to. */
   projectOf(request: LeaseRequest): string | undefined;
@@ -14,7 +14,7 @@ export interface DispatchActions {
   refuse(waiter: Waiter, at: number): void;
 }
 
-/** Refuses those whose time is over. */
+/** Refuses the waiters whose deadline has passed. */
 export function expireWaiters(modelQueue: ModelQueue, now: number, actions: DispatchActions): void {
   if (modelQueue.waiters.earliestDeadline > now) return;
   for (const waiter of modelQueue.waiters.expired(now)) {
@@ -28,21 +28,21 @@ export function expireWaiters(modelQueue: ModelQueue, now: number, actions: Disp
 }
 
 /**
- * Gives out what is free to those who wait, in turn, and sets when the next slot comes. Who is first
- * but blocked keeps its quota, so that no stream of smaller calls can pass it for ever; others may pass
- * on the remaining ones.
+ * Grants free slots to waiters in service order, and sets when the next slot comes free. A waiter that
+ * cannot start yet reserves the quota that it waits for, so that a stream of smaller calls cannot overtake
+ * it forever; later waiters may use the other quotas.
  */
 export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchActions): void {
   const reserved = new Set<ProjectModelQuota>();
-  // Who only waits for the even pace keeps its quota from those who do so too, and from nobody else.
-  const reservedInPace = new Set<ProjectModelQuota>();
+  // A waiter held back only by pacing reserves its quota against other paced waiters alone.
+  const reservedAgainstPaced = new Set<ProjectModelQuota>();
   const longBacklog = modelQueue.longBacklog(now);
   modelQueue.wakeAt = Number.POSITIVE_INFINITY;
   for (const waiter of modelQueue.waiters.inServiceOrder()) {
     if (!actions.hasRoom()) return;
     const { request, tokens } = waiter;
     const paced = modelQueue.isPaced(request, longBacklog, now);
-    const taken = paced ? reservedInPace : reserved;
+    const taken = paced ? reservedAgainstPaced : reserved;
     if (taken.size === modelQueue.quotas.length) continue;
     const project = actions.projectOf(request);
     const quota = modelQueue.choose(request, project, tokens, now, taken, paced);
@@ -59,7 +59,7 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
     }
     const slot = modelQueue.earliest(request, project, tokens, now, taken, paced);
     if (slot === undefined) continue;
-    reservedInPace.add(slot.quota);
+    reservedAgainstPaced.add(slot.quota);
     if (!paced || slot.quota.freeAt(tokens, now) > now) reserved.add(slot.quota);
     if (slot.at > now) modelQueue.wakeAt = Math.min(modelQueue.wakeAt, slot.at);
     if (reserved.size === modelQueue.quotas.length) return;

@@ -3,7 +3,7 @@ import type { LeaseRequest } from '../key-pool.js';
 import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import type { ModelQueue } from './model-queue.js';
 
-/** What is in the way of each key, told as one sentence with the number of keys that it concerns. */
+/** Why no key can serve the call, in one sentence with the number of keys for each cause. */
 export function explainExhaustion(
   modelQueue: ModelQueue,
   request: LeaseRequest,
@@ -62,7 +62,7 @@ function quotaCause(quota: ProjectModelQuota, request: LeaseRequest, now: number
   return `at their limit for ${quota.model}`;
 }
 
-/** The refusal of a call that could start at `at`; `Infinity` when no wait helps. */
+/** The error for a call that could start at `at`; `Infinity` when waiting does not help. */
 export function exhausted(message: string, at: number, now: number): KeyPoolExhaustedError {
   const retryAfterMs = at === Number.POSITIVE_INFINITY ? undefined : Math.max(0, Math.ceil(at - now));
   return new KeyPoolExhaustedError(message, { retryAfterMs });
@@ -72,7 +72,7 @@ function ofOne(cause: string): string {
   return cause.replace(/^(over|at) their/, '$1 its');
 }
 
-/** Longer than this ahead, a time of day alone could be taken for an earlier day's. */
+/** Further ahead than this, a time needs its date. */
 const sameDayMs = 12 * 3_600_000;
 
 function timeOf(at: number, now: number): string {

@@ -4,11 +4,11 @@ import { type LimitRule, limitsFor } from '../limit-rules.js';
 import { ProjectModelQuota } from '../quota/project-model-quota.js';
 import { ModelQueue } from './model-queue.js';
 
-/** Which keys there are, which projects they belong to, and the modelQueues of the models that they serve. */
+/** The keys, their projects, and a queue for each model. */
 export class KeyRegistry {
   readonly #projects = new Map<string, KeyProject>();
   readonly #modelQueues = new Map<string, ModelQueue>();
-  /** Names of projects that turned out to be another one. */
+  /** Current names of projects that were joined to another one. */
   readonly #aliases = new Map<string, string>();
   readonly #rules: readonly LimitRule[];
   readonly #maxInFlightPerProjectModel: number;
@@ -37,7 +37,7 @@ export class KeyRegistry {
     return modelQueue;
   }
 
-  /** What the project is called now. */
+  /** The current name of a project. */
   projectName(name: string | undefined): string | undefined {
     if (name === undefined) return undefined;
     return this.#aliases.get(name) ?? name;
@@ -65,7 +65,7 @@ export class KeyRegistry {
     for (const project of this.#projects.values()) {
       const left = project.keys.filter((key) => key.id !== id);
       if (left.length < project.keys.length) {
-        // The project stays: its quotas are used up whether or not the key comes back.
+        // The project stays, because its quotas stay used if the key comes back.
         project.keys = left;
         return true;
       }
@@ -73,7 +73,7 @@ export class KeyRegistry {
     return false;
   }
 
-  /** A reply named the number of the project that the key belongs to. Joins what it proves to be one. */
+  /** A reply named the number of a project. Joins the projects that share it; returns the one that remains. */
   identify(project: KeyProject, consumer: string): KeyProject {
     const number = consumerNumber(consumer);
     project.consumer ??= number;
@@ -85,7 +85,7 @@ export class KeyRegistry {
     return this.#projects.get(this.projectName(project.name) ?? '') ?? project;
   }
 
-  /** `from` turned out to be the same project as `into`. */
+  /** Merges `from` into `into`, because they are the same project. */
   join(from: KeyProject, into: KeyProject): void {
     this.#projects.delete(from.name);
     this.#aliases.set(from.name, into.name);
@@ -125,7 +125,7 @@ export class KeyRegistry {
   }
 }
 
-/** The number in the ways in which replies write a project: `projects/123`, `project_number:123`. */
+/** The project number in `projects/123` or `project_number:123`, as replies write it. */
 export function consumerNumber(consumer: string): string {
   return consumer.replace(/^projects?[/_a-z]*[:/]/, '');
 }

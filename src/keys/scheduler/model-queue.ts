@@ -5,26 +5,26 @@ import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import { ModelBreaker } from './model-breaker.js';
 import { defaultTenant, WaitQueue } from './wait-queue.js';
 
-/** Estimates are booked at least so much too high until the real usage is known. */
+/** Bounds of the share by which an estimate is charged too high until the real usage is known. */
 const smallestReserve = 0.05;
 const largestReserve = 0.5;
-/** How fast the estimates follow the real usage. */
+/** How fast estimates follow the real usage. */
 const correctionRate = 0.05;
 const longestForecastMs = 3_600_000;
-/** A backlog of more than this part of what the quotas admit a minute is served evenly. */
+/** A backlog above this share of the calls a minute that the quotas admit is long. */
 export const pacedBacklog = 1 / 12;
-/** People who asked within this time may ask again at any moment. */
+/** For how long after an interactive call another one is expected. */
 const interactiveForMs = 60_000;
-/** At most this part of a caller's patience is kept free for the answer itself. */
-const mostForAnswer = 0.25;
+/** Largest share of the time to the deadline that is kept for the answer. */
+const largestAnswerShare = 0.25;
 
 export interface Slot {
   readonly quota: ProjectModelQuota;
-  /** When the quota is free; in the past when it only waits for a call to end. */
+  /** When the quota is free; in the past when only its in-flight cap is in the way. */
   readonly at: number;
 }
 
-/** Everything about the calls to one model: where they can go and who waits. */
+/** The calls to one model: the quotas that can serve them, and the calls that wait. */
 export class ModelQueue {
   readonly model: string;
   readonly breaker = new ModelBreaker();
@@ -32,26 +32,25 @@ export class ModelQueue {
   readonly latencies = new LatencyWindow();
   readonly oversized = new OversizedCalls();
   quotas: readonly ProjectModelQuota[] = [];
-  /** The earliest slot that somebody waits for. */
+  /** When the earliest slot comes free that a call waits for. */
   wakeAt = Number.POSITIVE_INFINITY;
-  /** Real usage per estimated token, in the mean, and the mean square by which calls differ from it. */
+  /** Mean of the real tokens per estimated token, and its variance. */
   #tokenScale = 1;
   #tokenVariance = 0;
   #interactiveUntil = 0;
-  /** Whether calls name whom they are for. */
   #hasTenants = false;
 
   constructor(model: string) {
     this.model = model;
   }
 
-  /** What to book for a call. */
+  /** The tokens to charge for a call. */
   tokensFor(estimatedTokens: number): number {
     const reserve = Math.min(largestReserve, Math.max(smallestReserve, Math.sqrt(this.#tokenVariance)));
     return Math.ceil(estimatedTokens * this.#tokenScale * (1 + reserve));
   }
 
-  /** Learns from what a call really cost. */
+  /** Learns from the real usage of a call. */
   correct(estimatedTokens: number, inputTokens: number): void {
     if (estimatedTokens <= 0 || inputTokens <= 0) return;
     const ratio = Math.min(4, Math.max(0.25, inputTokens / estimatedTokens));
@@ -61,8 +60,8 @@ export class ModelQueue {
   }
 
   /**
-   * Until when a call waits. In a long backlog everybody would get a key at the last moment, hang up
-   * before the answer is whole, and the quota would be lost: there the answer gets its time.
+   * Until when a call waits. In a long backlog every call would start just before its deadline and be
+   * aborted before its answer is whole, so there the deadline leaves time for the answer.
    */
   latestStart(request: LeaseRequest, deadline: number, since: number, now: number): number {
     return this.waiters.backlog(request) > this.longBacklog(now)
@@ -70,17 +69,17 @@ export class ModelQueue {
       : deadline;
   }
 
-  /** Until when a call has to start to be answered before its deadline. */
+  /** The latest start of a call that is to be answered before its deadline. */
   startInTime(deadline: number, since: number): number {
-    return deadline - Math.min(this.latencies.usualMs, mostForAnswer * Math.max(0, deadline - since));
+    return deadline - Math.min(this.latencies.usualMs, largestAnswerShare * Math.max(0, deadline - since));
   }
 
-  /** Quotas that could ever take the call. */
+  /** The quotas that could ever serve the call. */
   eligible(request: LeaseRequest, project: string | undefined): readonly ProjectModelQuota[] {
     return this.quotas.filter((quota) => isEligible(quota, request, project));
   }
 
-  /** The free quota with most slack. */
+  /** The free quota with the most slack. */
   choose(
     request: LeaseRequest,
     project: string | undefined,
@@ -105,7 +104,7 @@ export class ModelQueue {
     return best;
   }
 
-  /** Where and when the call can go first, if nobody else wanted to; in-flight caps not considered. */
+  /** The first slot for the call if no other call waited, in-flight caps not considered. */
   earliest(
     request: LeaseRequest,
     project: string | undefined,
@@ -125,8 +124,8 @@ export class ModelQueue {
   }
 
   /**
-   * When the call could start at the earliest, if nobody else wanted to and the probes under way meet
-   * nothing bad; `Infinity` when it never could.
+   * When the call could start at the earliest, if no other call waited and the probes under way succeed;
+   * `Infinity` when it never could.
    */
   couldStartAt(request: LeaseRequest, project: string | undefined, tokens: number, now: number): number {
     let earliest = Number.POSITIVE_INFINITY;
@@ -136,25 +135,25 @@ export class ModelQueue {
     return Math.max(this.breaker.gate.allowsAt(now, true), earliest);
   }
 
-  /** Notes who asks, and so for whom room has to be left. */
+  /** Notes that interactive calls, or calls of a tenant, come in. */
   noteDemand(request: LeaseRequest, now: number): void {
     if (request.priority !== 'batch') this.#interactiveUntil = now + interactiveForMs;
     if ((request.tenant ?? defaultTenant) !== defaultTenant) this.#hasTenants = true;
   }
 
-  /** Whether calls name whom they are for. */
+  /** Whether calls name their tenants. */
   get hasTenants(): boolean {
     return this.#hasTenants;
   }
 
-  /** Whether people asked just now, so that they may ask again at any moment. */
+  /** Whether an interactive call came within the last minute, so that another one is likely. */
   hasInteractiveDemand(now: number): boolean {
     return now < this.#interactiveUntil;
   }
 
   /**
-   * Whether calls like this one are served evenly, so that others find quota when they come: batch calls
-   * with a long backlog or while people ask too, and the long backlog of one tenant beside others.
+   * Whether the call is paced, so that other calls find quota when they come: a batch call in a long
+   * backlog or beside interactive calls, and a call in the long backlog of one tenant beside others.
    */
   isPaced(request: LeaseRequest, longBacklog: number, now: number): boolean {
     const isBatch = request.priority === 'batch';
@@ -162,7 +161,7 @@ export class ModelQueue {
     return (isBatch || this.#hasTenants) && this.waiters.backlog(request) > longBacklog;
   }
 
-  /** Backlogs that are longer than this are served evenly. */
+  /** The size above which a backlog is long. */
   longBacklog(now: number): number {
     let callsPerMinute = 0;
     const meanTokens = this.waiters.meanTokens;
@@ -172,7 +171,7 @@ export class ModelQueue {
     return Math.max(1, callsPerMinute * pacedBacklog);
   }
 
-  /** When a call with `ahead` others before it can be expected to start, from the quotas alone. */
+  /** When a call with `ahead` calls before it is expected to start, judged by the quotas alone. */
   forecast(
     request: LeaseRequest,
     project: string | undefined,

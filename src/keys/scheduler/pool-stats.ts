@@ -23,7 +23,7 @@ export class QueueWaits {
   }
 }
 
-/** Puts everything that the pool knows into plain data, free of secrets. */
+/** The state of the pool as plain data without secrets. */
 export function describePool(
   registry: KeyRegistry,
   waits: QueueWaits,
@@ -66,8 +66,8 @@ function describeKey(
   const cooling = isCooling
     ? [...quotas].sort((a, b) => a.gate.allowsAt(now) - b.gate.allowsAt(now))[0]?.gate
     : undefined;
-  const held = disabled ?? cooling;
-  const until = held?.allowsAt(now);
+  const blocking = disabled ?? cooling;
+  const until = blocking?.allowsAt(now);
   return {
     id: key.id,
     project: project.name,
@@ -79,7 +79,7 @@ function describeKey(
     lastError: key.lastError,
     isCurrent,
     state: disabled !== undefined ? 'disabled' : cooling !== undefined ? 'cooling' : 'ready',
-    ...(held?.reason === undefined ? {} : { reason: held.reason }),
+    ...(blocking?.reason === undefined ? {} : { reason: blocking.reason }),
     ...(until === undefined || until === Number.POSITIVE_INFINITY ? {} : { until }),
     windows,
     rejections: { ...key.rejections },

@@ -4,7 +4,7 @@ import { exhausted, explainExhaustion } from './exhaustion.js';
 import type { ModelQueue } from './model-queue.js';
 
 export interface QueueLimits {
-  /** How long a call without a deadline of its own waits for a key. */
+  /** How long a call without a deadline of its own waits for a key, in milliseconds. */
   readonly maxWaitMs: number;
   /** Calls that may wait for one model. */
   readonly maxQueueLength: number;
@@ -13,7 +13,7 @@ export interface QueueLimits {
 interface QueuedRequest {
   readonly modelQueue: ModelQueue;
   readonly request: LeaseRequest;
-  /** What the project that the call is bound to is called now. */
+  /** The current name of the project that the call is bound to. */
   readonly project: string | undefined;
   readonly tokens: number;
 }
@@ -23,10 +23,7 @@ export type Admission =
   | { readonly since: number; readonly deadline: number }
   | { readonly error: KeyPoolExhaustedError };
 
-/**
- * Whether a call may wait: not when it is clear already that it would wait in vain. In a full queue a
- * call with a lesser claim gives way to it.
- */
+/** Whether a call may wait. It may not if it cannot start before its deadline. */
 export function admit(call: QueuedRequest, limits: QueueLimits, now: number): Admission {
   const { modelQueue, request, project, tokens } = call;
   const since = request.since ?? now;
@@ -40,21 +37,36 @@ export function admit(call: QueuedRequest, limits: QueueLimits, now: number): Ad
   }
   const ahead = modelQueue.waiters.ahead(request, since);
   const startAt = Math.max(earliest, modelQueue.forecast(request, project, tokens, ahead, now));
-  if (startAt > deadline) {
-    const message = `${ahead} calls wait for ${request.model} already, more than its quotas admit before the deadline. Retry later, or add keys of further projects.`;
-    return { error: exhausted(message, startAt, now) };
-  }
-  if (modelQueue.waiters.size >= limits.maxQueueLength) {
-    const victim = modelQueue.waiters.victimFor(request);
-    const error = exhausted(`The queue for ${request.model} is full. Retry later.`, startAt, now);
-    if (victim === undefined) return { error };
-    modelQueue.waiters.remove(victim);
-    victim.reject(error);
-  }
-  return { since, deadline };
+  const error = makeRoom(modelQueue, request, { ahead, startAt, deadline }, limits.maxQueueLength, now);
+  return error === undefined ? { since, deadline } : { error };
 }
 
-/** The refusal of a call that could start at `at`, with what is in its way. */
+/**
+ * Why a call that is expected to start at `startAt` may not wait; `undefined` if it may. In a full queue
+ * a waiter of lesser claim is rejected in its place.
+ */
+export function makeRoom(
+  { model, waiters }: ModelQueue,
+  request: LeaseRequest,
+  expected: { readonly ahead: number; readonly startAt: number; readonly deadline: number },
+  maxQueueLength: number,
+  now: number,
+): KeyPoolExhaustedError | undefined {
+  const { ahead, startAt, deadline } = expected;
+  if (startAt > deadline) {
+    const message = `${ahead} calls wait for ${model} already, more than its quotas admit before the deadline. Retry later, or add keys of further projects.`;
+    return exhausted(message, startAt, now);
+  }
+  if (waiters.size < maxQueueLength) return undefined;
+  const error = exhausted(`The queue for ${model} is full. Retry later.`, startAt, now);
+  const victim = waiters.victimFor(request);
+  if (victim === undefined) return error;
+  waiters.remove(victim);
+  victim.reject(error);
+  return undefined;
+}
+
+/** The refusal of a call that could start at `at`, with the reasons. */
 export function refusal(
   modelQueue: ModelQueue,
   request: LeaseRequest,

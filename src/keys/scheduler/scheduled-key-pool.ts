@@ -1,6 +1,7 @@
 import type { AbortOptions } from '../../core/abort.js';
-import { type Clock, systemClock } from '../../core/clock.js';
-import { KeyPoolExhaustedError } from '../../core/errors.js';
+import type { Clock } from '../../core/clock.js';
+import { ClosedError, KeyPoolExhaustedError } from '../../core/errors.js';
+import { parseOptions } from '../../core/parse-options.js';
 import type { PooledKey } from '../health/pooled-key.js';
 import { KeyEvents } from '../key-events.js';
 import type { KeyEvent, KeyLease, KeyPool, KeyPoolStats, LeaseOutcome, LeaseRequest } from '../key-pool.js';
@@ -8,19 +9,20 @@ import type { KeySpec } from '../key-spec.js';
 import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import { type DispatchActions, dispatch, expireWaiters } from './dispatch.js';
 import { KeyRegistry } from './key-registry.js';
+import type { KnownQuota } from './known-quota.js';
 import type { ModelQueue } from './model-queue.js';
 import { lostLease, OpenLeases } from './open-leases.js';
 import { describePool, QueueWaits } from './pool-stats.js';
 import { admit, type QueueLimits, refusal } from './queue-admission.js';
-import type { KnownQuota, ScheduledKeyPoolOptions } from './scheduled-key-pool-options.js';
+import { type ScheduledKeyPoolOptions, scheduledKeyPoolOptionsSchema } from './scheduled-key-pool-options.js';
 import { type Grant, Settlement } from './settlement.js';
-import type { Waiter } from './wait-queue.js';
+import { waitForLease } from './wait-queue.js';
 import { WakeTimer } from './wake-timer.js';
 
 /**
- * Schedules calls over keys by the quotas behind them: requests and input tokens a minute and requests
- * a day, per project and model, configured or learned from refusals. Calls that no quota admits yet
- * wait in a fair queue instead of being refused by the service.
+ * Schedules calls over keys by their quotas: requests and input tokens a minute and requests a day, per
+ * project and model, configured or learned from refusals. A call that no quota admits yet waits in a fair
+ * queue instead of being refused by the service.
  *
  * @example
  * ```ts
@@ -43,24 +45,25 @@ export class ScheduledKeyPool implements KeyPool {
   readonly #maxLeaseMs: number;
   readonly #leases = new OpenLeases();
   #current: PooledKey | undefined;
-  #closed = false;
+  #isClosed = false;
   #isPumpDue = false;
 
+  /** @throws ConfigurationError that names every option that is wrong or unknown. */
   constructor(options: ScheduledKeyPoolOptions) {
-    this.#clock = options.clock ?? systemClock;
+    const parsed = parseOptions(scheduledKeyPoolOptionsSchema, options, 'ScheduledKeyPool');
+    this.#clock = parsed.clock;
     this.#timer = new WakeTimer(this.#clock, () => this.#pump());
-    const { maxWaitMs = 60_000, maxQueueLength = 10_000 } = options;
-    this.#queueLimits = { maxWaitMs, maxQueueLength };
-    this.#maxInFlight = options.maxInFlight ?? 512;
-    this.#maxLeaseMs = options.maxLeaseMs ?? 900_000;
-    this.#registry = new KeyRegistry(options.limits ?? [], options.maxInFlightPerProjectModel ?? 256);
-    this.#settlement = new Settlement(this.#registry, this.#events, options.random ?? Math.random, true);
-    this.#registry.add(options.keys);
+    this.#queueLimits = parsed;
+    this.#maxInFlight = parsed.maxInFlight;
+    this.#maxLeaseMs = parsed.maxLeaseMs;
+    this.#registry = new KeyRegistry(parsed.limits, parsed.maxInFlightPerProjectModel);
+    this.#settlement = new Settlement(this.#registry, this.#events, parsed.random, true);
+    this.#registry.add(parsed.keys);
   }
 
   acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    if (this.#closed) return Promise.reject(closedError());
+    if (this.#isClosed) return Promise.reject(new ClosedError('key pool'));
     const now = this.#clock.now();
     const modelQueue = this.#registry.modelQueue(request.model);
     const resized = modelQueue.oversized.resize(request);
@@ -92,13 +95,17 @@ export class ScheduledKeyPool implements KeyPool {
     return this.#events.subscribe(listener);
   }
 
-  /** Adds keys while calls run. Keys that are already there are left as they are. */
+  /**
+   * Adds keys while calls run. Keys that the pool already has stay as they are.
+   *
+   * @throws ConfigurationError if a key is not valid.
+   */
   addKeys(keys: readonly KeySpec[]): void {
-    this.#registry.add(keys);
+    this.#registry.add(parseOptions(scheduledKeyPoolOptionsSchema.shape.keys, keys, 'addKeys'));
     this.#pump();
   }
 
-  /** Takes out the key with this masked id. Its calls in flight may finish. Returns whether it was there. */
+  /** Removes the key with this masked id. Its calls in flight may finish. Returns whether the pool had it. */
   removeKey(id: string): boolean {
     const removed = this.#registry.remove(id);
     this.#pump();
@@ -106,8 +113,9 @@ export class ScheduledKeyPool implements KeyPool {
   }
 
   /**
-   * Takes over what is known from elsewhere about one project and model: calls that count against its
-   * minute, oldest first, and until when it is to be left alone.
+   * Takes over what another source knows about one project and model.
+   *
+   * @internal
    */
   restore(known: KnownQuota): void {
     const project = this.#registry.projectName(known.project);
@@ -116,16 +124,16 @@ export class ScheduledKeyPool implements KeyPool {
       .quotas.find((candidate) => candidate.project.name === project);
     if (quota === undefined) return;
     for (const call of known.calls) quota.log.add(call.tokens, call.at);
-    if (known.closedUntil !== undefined) quota.gate.block(known.closedUntil, known.reason ?? '');
+    if (known.blockedUntil !== undefined) quota.gate.block(known.blockedUntil, known.reason ?? '');
     this.#pump();
   }
 
   close(): Promise<void> {
-    this.#closed = true;
+    this.#isClosed = true;
     for (const modelQueue of this.#registry.modelQueues()) {
       for (const waiter of [...modelQueue.waiters.inServiceOrder()]) {
         modelQueue.waiters.remove(waiter);
-        waiter.reject(closedError());
+        waiter.reject(new ClosedError('key pool'));
       }
     }
     this.#arm();
@@ -146,29 +154,16 @@ export class ScheduledKeyPool implements KeyPool {
     const project = this.#registry.projectName(request.project);
     const admission = admit({ modelQueue, request, project, tokens }, this.#queueLimits, now);
     if ('error' in admission) return Promise.reject(admission.error);
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
+    const call = { request, tokens, ...admission, enqueuedAt: now };
+    return waitForLease(call, signal, {
+      enqueue: (waiter) => {
+        modelQueue.waiters.push(waiter);
+        this.#pump();
+      },
+      leave: (waiter) => {
         modelQueue.waiters.remove(waiter);
-        reject(signal?.reason);
         this.#pumpSoon();
-      };
-      const waiter: Waiter = {
-        request,
-        tokens,
-        ...admission,
-        enqueuedAt: now,
-        grant: (lease) => {
-          signal?.removeEventListener('abort', onAbort);
-          resolve(lease);
-        },
-        reject: (error) => {
-          signal?.removeEventListener('abort', onAbort);
-          reject(error);
-        },
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      modelQueue.waiters.push(waiter);
-      this.#pump();
+      },
     });
   }
 
@@ -212,7 +207,7 @@ export class ScheduledKeyPool implements KeyPool {
     };
   }
 
-  /** Gives out what is free, in turn, and sets the timer for the next slot or deadline. */
+  /** Grants what is free, and sets the timer for the next slot or deadline. */
   #pump(): void {
     const now = this.#clock.now();
     this.#leases.reclaim(now);
@@ -235,7 +230,7 @@ export class ScheduledKeyPool implements KeyPool {
     this.#arm();
   }
 
-  /** Callers who hang up together are waited for, so that one of them does not wait for the others. */
+  /** Dispatches once for all calls that are aborted together. */
   #pumpSoon(): void {
     if (this.#isPumpDue) return;
     this.#isPumpDue = true;
@@ -258,8 +253,4 @@ export class ScheduledKeyPool implements KeyPool {
     }
     this.#timer.set(wakeAt);
   }
-}
-
-function closedError(): KeyPoolExhaustedError {
-  return new KeyPoolExhaustedError('The key pool is closed and grants no more keys.');
 }

@@ -9,10 +9,10 @@ import type { KeyRegistry } from './key-registry.js';
 import type { ModelQueue } from './model-queue.js';
 
 const hourMs = 3_600_000;
-/** Spreads calls that were all told to come back at the same moment. */
-const coolingJitterMs = 1_000;
+/** Spreads the calls that were all refused until the same moment. */
+export const coolingJitterMs = 1_000;
 
-/** What a lease stands for. */
+/** The call that a lease was granted to. */
 export interface Grant {
   readonly modelQueue: ModelQueue;
   readonly quota: ProjectModelQuota;
@@ -20,20 +20,20 @@ export interface Grant {
   readonly booking: Booking;
   readonly estimatedTokens: number;
   readonly at: number;
-  /** What the call asked for, to know it again when it asks once more. */
+  /** By which a retry of the same call is recognized. */
   readonly request?: LeaseRequest | undefined;
-  /** Tokens of the minute that were used when it was granted, where a ledger other than the quota's knows. */
+  /** Tokens of the minute that were used at the grant. Default: as the log of the quota says. */
   readonly usedTokens?: number | undefined;
 }
 
-/** Learns from how a call ended: books what it cost and leaves alone whoever is to blame. */
+/** Learns from how a call ended: charges its cost, and blocks what is to blame for a failure. */
 export class Settlement {
   readonly #registry: KeyRegistry;
   readonly #events: KeyEvents;
   readonly #random: () => number;
   readonly #keepsLedger: boolean;
 
-  /** @param keepsLedger whether the quotas count all that this process knows of, and not a part of it. */
+  /** @param keepsLedger Whether the quotas of this process count all calls. On Redis they count only its own. */
   constructor(registry: KeyRegistry, events: KeyEvents, random: () => number, keepsLedger = false) {
     this.#registry = registry;
     this.#events = events;
@@ -41,7 +41,7 @@ export class Settlement {
     this.#keepsLedger = keepsLedger;
   }
 
-  /** Returns whether the call was refused for its own size rather than for what else was asked. */
+  /** Returns whether the call was refused because of its own size. */
   settle(grant: Grant, outcome: LeaseOutcome, now: number): boolean {
     const { key, modelQueue } = grant;
     const quota = grant.quota.current;
@@ -102,10 +102,10 @@ export class Settlement {
     return isTooLarge;
   }
 
-  /** Limit 0 means that there is no quota at all, which is no limit to schedule by. */
+  /** Limit 0 stands for no quota at all, so it is not learned. */
   #learn(grant: Grant, quota: ProjectModelQuota, failure: Failure): void {
     if (failure.kind === 'no-quota' || !quota.learn(failure.learned)) return;
-    this.#events.emit({
+    this.#events.emit('key', {
       type: 'limit-learned',
       keyId: grant.key.id,
       project: quota.project.name,
@@ -122,8 +122,8 @@ export class Settlement {
       rejections.rpd += 1;
       quota.dayRefusedAt = now;
       if (this.#keepsLedger) {
-        for (const kin of inferSharedProject(quota, grant.modelQueue.quotas, now))
-          this.#registry.join(kin.project, quota.project);
+        for (const other of inferSharedProject(quota, grant.modelQueue.quotas, now))
+          this.#registry.join(other.project, quota.project);
       }
       quota.gate.block(Math.min(quota.dayEnd(now), now + hourMs), failure.message);
     } else {
@@ -138,8 +138,11 @@ export class Settlement {
         grant.modelQueue.oversized.refused(grant.request, quota, limit, usedTokens, now);
       const coolingMs = quota.refused(failure, grant.at, now, isTooLarge) + this.#random() * coolingJitterMs;
       quota.gate.block(now + coolingMs, failure.message);
-      const isBare = failure.learned === undefined && failure.retryAfterMs === undefined;
-      if (isBare && grant.modelQueue.breaker.refusedWithoutHint(quota, now, grant.modelQueue.quotas.length)) {
+      const isWithoutHint = failure.learned === undefined && failure.retryAfterMs === undefined;
+      if (
+        isWithoutHint &&
+        grant.modelQueue.breaker.refusedWithoutHint(quota, now, grant.modelQueue.quotas.length)
+      ) {
         grant.modelQueue.breaker.gate.block(now + coolingMs, failure.message);
       }
     }
@@ -168,7 +171,7 @@ export class Settlement {
     failure: Failure,
     now: number,
   ): void {
-    // Calls that were in flight together fail together: only the first counts as a strike.
+    // Calls that were in flight together fail together, so only the first one counts as a strike.
     if (!culprit.gate.isHealthy && !culprit.gate.isProbe(grant.at)) return;
     culprit.strikes += 1;
     const forGood = culprit.strikes > reaction.probes;
@@ -189,7 +192,7 @@ export class Settlement {
     breaker.gate.block(now + pauseMs * (0.75 + 0.25 * this.#random()), failure.message);
   }
 
-  /** Opens the gates of those whom the call proved to be well. */
+  /** Unblocks what the call proved healthy. */
   #recovered(
     grant: Grant,
     quota: ProjectModelQuota,
@@ -200,7 +203,7 @@ export class Settlement {
     if (proven.includes('model')) modelQueue.breaker.succeed(grant.at, now);
     if (proven.includes('project-model') && quota.gate.unblock(grant.at)) {
       quota.blockedBy = undefined;
-      this.#events.emit({
+      this.#events.emit('key', {
         type: 'recovered',
         keyId: key.id,
         project: quota.project.name,
@@ -213,7 +216,7 @@ export class Settlement {
     ] as const) {
       if (!proven.includes(scope) || !culprit.gate.unblock(grant.at)) continue;
       culprit.strikes = 0;
-      this.#events.emit({ type: 'recovered', keyId: key.id, project: quota.project.name });
+      this.#events.emit('key', { type: 'recovered', keyId: key.id, project: quota.project.name });
     }
   }
 
@@ -224,7 +227,7 @@ export class Settlement {
     failure: Failure,
     until: number,
   ): void {
-    this.#events.emit({
+    this.#events.emit('key', {
       type,
       keyId: grant.key.id,
       project: grant.quota.current.project.name,
@@ -239,7 +242,7 @@ function isForQuota({ blockMs: leaveMs }: Reaction): boolean {
   return leaveMs === 'rate' || leaveMs === 'day';
 }
 
-/** Whom a failed call nevertheless proved to be well: a refusal for its rate, say, was given to a valid key. */
+/** Scopes that a failed call still proves healthy. A refusal for the rate proves that the key is valid. */
 export function scopesProvenBy(failure: Failure, sent: boolean): readonly Reaction['blame'][] {
   if (!sent) return [];
   switch (failure.kind) {
