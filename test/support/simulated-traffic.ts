@@ -10,7 +10,7 @@ import { type ServiceFaults, type SimulatedProject, SimulatedService } from './s
 export interface TrafficClass {
   readonly tenant: string;
   readonly priority: 'interactive' | 'batch';
-  /** Part of the ceiling that the class asks for. */
+  /** Offered load, as a share of the ceiling. */
   readonly load: number;
 }
 
@@ -31,13 +31,13 @@ interface ClassResult {
   offered: number;
   succeeded: number;
   failed: number;
-  /** Time between the call and the start of the attempt that succeeded, in milliseconds. */
+  /** From the call to the start of the attempt that succeeded, in milliseconds. */
   readonly waitsMs: number[];
 }
 
 export interface SimulationResult {
   readonly classes: Readonly<Record<string, ClassResult>>;
-  /** Answers that began in the measured time, as a part of what was offered or possible, the smaller one. */
+  /** Calls answered in the measured time, as a share of the calls offered or possible, whichever is less. */
   readonly goodput: number;
   readonly rejectionsPerSuccess: number;
   readonly callsPerOffered: number;
@@ -46,7 +46,7 @@ export interface SimulationResult {
   readonly waitP99Ms: number;
 }
 
-/** Calls a minute that the quotas admit at best. */
+/** Calls a minute that the quotas admit at most. */
 function ceilingPerMinute(projects: readonly SimulatedProject[], meanTokens: number): number {
   return projects.reduce((sum, { rpm, tpm }) => sum + Math.min(rpm, tpm / meanTokens), 0);
 }
@@ -133,7 +133,7 @@ interface Call {
   readonly since: number;
 }
 
-/** When the attempt began that was answered; `undefined` when the user got an error. */
+/** When the successful attempt began; `undefined` when the call failed. */
 async function answer(call: Call): Promise<number | undefined> {
   const { clock, leaseRequest, pool, retry, service } = call;
   let attempt = 0;

@@ -4,15 +4,15 @@ import { SlidingLog } from './sliding-log.js';
 
 const now = 1_000_000;
 
-describe('A quota that is refused without being told for how long', () => {
-  it('is left alone longer each time, up to a minute', () => {
+describe('CooldownWithoutHint', () => {
+  it('grows with each refusal, up to a minute', () => {
     const cooling = new CooldownWithoutHint();
     const log = new SlidingLog(60_000);
     const times = Array.from({ length: 6 }, () => cooling.next(true, log, now));
     expect(times).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
   });
 
-  it('is left alone no longer for calls that were refused together', () => {
+  it('does not grow for calls that were refused together', () => {
     const cooling = new CooldownWithoutHint();
     const log = new SlidingLog(60_000);
     expect([true, false, false].map((isNews) => cooling.next(isNews, log, now))).toEqual([
@@ -20,7 +20,7 @@ describe('A quota that is refused without being told for how long', () => {
     ]);
   });
 
-  it('is tried again when what it admitted begins to leave the window', () => {
+  it('ends when the oldest request leaves the window', () => {
     const cooling = new CooldownWithoutHint();
     const log = new SlidingLog(60_000);
     log.add(10, now - 45_000);
@@ -29,7 +29,7 @@ describe('A quota that is refused without being told for how long', () => {
     expect(times).toEqual([5_000, 10_000, 15_000, 15_000]);
   });
 
-  it('is trusted again after an answer', () => {
+  it('starts over after a success', () => {
     const cooling = new CooldownWithoutHint();
     const log = new SlidingLog(60_000);
     for (let i = 0; i < 4; i += 1) cooling.next(true, log, now);

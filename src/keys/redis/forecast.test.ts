@@ -20,13 +20,23 @@ const quota = (view: Partial<QuotaView> = {}): QuotaView => ({
 describe('forecastStart', () => {
   it.each<[string, readonly QuotaView[], number, number]>([
     ['starts at once while requests are left', [quota()], 59, 0],
-    ['waits for the minute to move on when all are used', [quota({ requests: 60 })], 0, 1_000],
-    ['waits in proportion to those ahead', [quota({ requests: 60 })], 29, 30_000],
+    ['waits for the window to move when all requests are used', [quota({ requests: 60 })], 0, 1_000],
+    ['waits in proportion to the calls ahead', [quota({ requests: 60 })], 29, 30_000],
     ['counts all quotas', [quota({ requests: 60 }), quota({ requests: 60 })], 29, 15_000],
-    ['waits for a quota that cools', [quota({ passableAfter: 5_000 })], 0, 5_000],
-    ['goes by the tokens where they are short', [quota({ tpm: limit(1_000), tokens: 1_000 })], 0, 6_000],
-    ['gives up on quotas that never pass', [quota({ passableAfter: endless })], 0, Number.POSITIVE_INFINITY],
-    ['gives up after an hour', [quota({ rpm: limit(1) })], 100, Number.POSITIVE_INFINITY],
+    ['waits for a quota that is blocked', [quota({ passableAfter: 5_000 })], 0, 5_000],
+    [
+      'waits for tokens if they are the tighter limit',
+      [quota({ tpm: limit(1_000), tokens: 1_000 })],
+      0,
+      6_000,
+    ],
+    [
+      'is endless for quotas that stay blocked',
+      [quota({ passableAfter: endless })],
+      0,
+      Number.POSITIVE_INFINITY,
+    ],
+    ['is endless beyond an hour', [quota({ rpm: limit(1) })], 100, Number.POSITIVE_INFINITY],
   ])('%s', (_, quotas, ahead, expected) => {
     expect(forecastStart(quotas, ahead, 100)).toBeCloseTo(expected, -1);
   });
