@@ -58,10 +58,10 @@ describe.skipIf(server === undefined)('RedisKeyPool with a long backlog in sever
   function openBacklog(request: Partial<LeaseRequest>) {
     const { clock, pools } = createPools(2, { keys: keys.slice(0, 1), limits: [{ rpm: 60 }] });
     const startedAt = clock.now();
-    const grants: { readonly at: number; readonly who: string }[] = [];
-    const ask = (pool: RedisKeyPool, who: string, own: Partial<LeaseRequest>) =>
+    const grants: { readonly at: number; readonly caller: string }[] = [];
+    const ask = (pool: RedisKeyPool, caller: string, own: Partial<LeaseRequest>) =>
       pool.acquire({ model, estimatedTokens: 10, ...own }).then((lease) => {
-        grants.push({ at: clock.now() - startedAt, who });
+        grants.push({ at: clock.now() - startedAt, caller });
         clock.setTimeout(() => lease.settle({ ok: true }), 1_000);
       });
     for (const pool of pools) {

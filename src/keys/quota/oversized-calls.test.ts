@@ -38,7 +38,7 @@ function open() {
 }
 
 /** Retries one call until the pool refuses it. Returns the refusal and the number of grants. */
-async function retryRefused({ acquire, clock }: ReturnType<typeof open>, most = 20) {
+async function retryUntilRefused({ acquire, clock }: ReturnType<typeof open>, most = 20) {
   const since = clock.now();
   for (let granted = 0; granted < most; granted += 1) {
     try {
@@ -53,20 +53,20 @@ async function retryRefused({ acquire, clock }: ReturnType<typeof open>, most = 
 
 describe('OversizedCalls, with a call larger than the tokens a minute', () => {
   it('refuses it after three refusals by idle quotas, with the reason', async () => {
-    const { granted, message } = await retryRefused(open());
+    const { granted, message } = await retryUntilRefused(open());
     expect(granted).toBe(3);
     expect(message).toMatch(/limited to 10000 input tokens a minute.*needs about 10001/);
   });
 
   it('cuts no limit for it', async () => {
     const pool = open();
-    await retryRefused(pool);
+    await retryUntilRefused(pool);
     expect(await pool.usable()).toEqual([limit, limit]);
   });
 
   it('does not suspect another call of that estimate', async () => {
     const pool = open();
-    await retryRefused(pool);
+    await retryUntilRefused(pool);
     await expect(pool.acquire()).resolves.toBeDefined();
   });
 

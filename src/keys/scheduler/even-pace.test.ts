@@ -16,13 +16,13 @@ function open(limits: QuotaLimits = { rpm: 60 }) {
     random: () => 0.5,
   });
   const startedAt = clock.now();
-  const grants: { readonly at: number; readonly who: string }[] = [];
+  const grants: { readonly at: number; readonly caller: string }[] = [];
   const refusals: number[] = [];
   /** Acquires a key, records the time, and settles after `answerMs`. */
-  const ask = (request: Partial<LeaseRequest>, who: string, answerMs = 1_000) =>
+  const ask = (request: Partial<LeaseRequest>, caller: string, answerMs = 1_000) =>
     pool.acquire({ model, estimatedTokens: 10, ...request }).then(
       (lease) => {
-        grants.push({ at: clock.now() - startedAt, who });
+        grants.push({ at: clock.now() - startedAt, caller });
         clock.setTimeout(() => lease.settle({ ok: true }), answerMs);
       },
       () => {
@@ -61,7 +61,7 @@ describe.each([
       await clock.advance(3_000);
     }
     expect(Math.max(...waits)).toBeLessThan(8_000);
-    expect(grants.filter(({ who }) => who === 'light')).toHaveLength(20);
+    expect(grants.filter(({ caller }) => caller === 'light')).toHaveLength(20);
   });
 });
 
@@ -77,7 +77,7 @@ describe('ScheduledKeyPool with batch beside interactive calls', () => {
       }
       await clock.advance(1_000);
     }
-    expect(grants.filter(({ who }) => who === 'people')).toHaveLength(23);
+    expect(grants.filter(({ caller }) => caller === 'people')).toHaveLength(23);
     expect(Math.max(...waits)).toBeLessThan(6_000);
   });
 
@@ -87,7 +87,7 @@ describe('ScheduledKeyPool with batch beside interactive calls', () => {
     await clock.advance(2 * minuteMs);
     for (let i = 0; i < 60; i += 1) void ask({ priority: 'batch' }, 'batch');
     await clock.advance(0);
-    expect(grants.filter(({ who }) => who === 'batch')).toHaveLength(60);
+    expect(grants.filter(({ caller }) => caller === 'batch')).toHaveLength(60);
   });
 });
 

@@ -22,7 +22,7 @@ export interface Grant {
   readonly at: number;
   /** By which a retry of the same call is recognized. */
   readonly request?: LeaseRequest | undefined;
-  /** Tokens of the minute that were used at the grant. Default: as the log of the quota says. */
+  /** Tokens of the minute that were used at the grant. Default: by the log of the quota. */
   readonly usedTokens?: number | undefined;
 }
 
