@@ -142,8 +142,8 @@ export interface KeyEvent {
  *
  * `keyPoolContract` of `multimodal-chat/testing` checks all of this.
  *
- * Shipped: {@link ScheduledKeyPool}, {@link RedisKeyPool} for several processes, {@link FakeKeyPool} for
- * tests.
+ * Shipped: {@link ScheduledKeyPool}, {@link redis!RedisKeyPool | RedisKeyPool} for several processes,
+ * {@link testing!FakeKeyPool | FakeKeyPool} for tests.
  */
 export interface KeyPool {
   acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease>;

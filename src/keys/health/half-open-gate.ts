@@ -55,6 +55,11 @@ export class HalfOpenGate {
     return this.#isSuspect && enteredAt >= this.#blockedUntil;
   }
 
+  /** Whether a failure of the call that passed at `enteredAt` is news, and not one of several that failed together. */
+  isNews(enteredAt: number): boolean {
+    return !this.#isSuspect || this.isProbe(enteredAt);
+  }
+
   /** The call that passed at `enteredAt` succeeded. Returns whether the gate became healthy by it. */
   unblock(enteredAt: number): boolean {
     if (!this.isProbe(enteredAt)) return false;

@@ -199,11 +199,11 @@ export class ProjectModelQuota {
    * @param blamesCall Whether the call was too large for the limits, so that they are not cut.
    */
   refused(failure: Failure, bookedAt: number, now: number, blamesCall = false): number {
-    const fresh = this.gate.isHealthy || this.gate.isProbe(bookedAt);
+    const isNews = this.gate.isNews(bookedAt);
     const { learned, retryAfterMs } = failure;
     // A log younger than the window misses what was used before, for example by a former process.
     const isComplete = this.#openedAt !== undefined && this.#openedAt + this.log.windowMs <= now;
-    if (fresh && isComplete && !blamesCall) {
+    if (isNews && isComplete && !blamesCall) {
       // Only calls sent before the refused one show what the service had admitted by then.
       const used = this.log.before(bookedAt, now);
       const isCut =
@@ -211,7 +211,7 @@ export class ProjectModelQuota {
       if (isCut) this.#distrustedUntil = now + distrustMs;
     }
     if (detectFixedWindow(failure, this.log, this.inFlight, now)) this.log.clear();
-    if (fresh) {
+    if (isNews) {
       this.#inFlightCap.cut(this.inFlight);
       if (retryAfterMs !== undefined && retryAfterMs < 1_000) {
         this.log.windowMs = Math.min(minuteMs + largestMarginMs, this.log.windowMs + initialMarginMs);
@@ -219,7 +219,7 @@ export class ProjectModelQuota {
     }
     // Gemini truncates retryDelay to whole seconds.
     if (retryAfterMs !== undefined) return retryAfterMs + 1_000;
-    return this.#cooldownWithoutHint.next(fresh, this.log, now);
+    return this.#cooldownWithoutHint.next(isNews, this.log, now);
   }
 
   /** Merges a quota that turned out to be this one. */

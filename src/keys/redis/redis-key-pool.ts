@@ -25,10 +25,11 @@ import { SharedLeases } from './shared-leases.js';
 import { type Reservation, releaseRequest, SharedQueue } from './shared-queue.js';
 
 /**
- * Schedules calls over keys like {@link ScheduledKeyPool}, but keeps quotas, learned limits and blocks in
- * Redis, so that any number of processes together use each quota to the full and never exceed it. While
- * Redis does not answer, every process uses its share of the limits, and writes its use back when Redis
- * answers again. Counts of calls by key are of this process; windows, limits and states are of all.
+ * Schedules calls over keys like {@link index!ScheduledKeyPool | ScheduledKeyPool}, but keeps quotas,
+ * learned limits and blocks in Redis, so that any number of processes together use each quota to the full
+ * and never exceed it. While Redis does not answer, every process uses its share of the limits, and writes
+ * its use back when Redis answers again. Counts of calls by key are of this process; windows, limits and
+ * states are of all.
  *
  * Redis holds no API key: names are HMACs. One hash tag keeps everything on one node of a cluster.
  *

@@ -73,8 +73,8 @@ export class KeyRegistry {
     return false;
   }
 
-  /** A reply named the number of a project. Joins the projects that share it; returns the one that remains. */
-  identify(project: KeyProject, consumer: string): KeyProject {
+  /** A reply named the number of a project. Joins the projects that share it. */
+  identify(project: KeyProject, consumer: string): void {
     const number = consumerNumber(consumer);
     project.consumer ??= number;
     const same = [...this.#projects.values()].filter((other) => other.consumer === number);
@@ -82,7 +82,6 @@ export class KeyRegistry {
     for (const other of same) {
       if (other !== target && !other.labelled) this.join(other, target);
     }
-    return this.#projects.get(this.projectName(project.name) ?? '') ?? project;
   }
 
   /** Merges `from` into `into`, because they are the same project. */

@@ -117,7 +117,7 @@ export class Settlement {
   #cool(grant: Grant, quota: ProjectModelQuota, failure: Failure, now: number): boolean {
     const { rejections } = grant.key;
     let isTooLarge = false;
-    const fresh = quota.gate.isHealthy || quota.gate.isProbe(grant.at);
+    const isNews = quota.gate.isNews(grant.at);
     if (failure.kind === 'daily-quota') {
       rejections.rpd += 1;
       quota.dayRefusedAt = now;
@@ -147,7 +147,7 @@ export class Settlement {
       }
     }
     quota.blockedBy = failure.kind;
-    if (fresh) this.#emitBlocked('cooled', grant, quota, failure, quota.gate.blockedUntil);
+    if (isNews) this.#emitBlocked('cooled', grant, quota, failure, quota.gate.blockedUntil);
     return isTooLarge;
   }
 
@@ -158,10 +158,10 @@ export class Settlement {
     reaction: Reaction,
     now: number,
   ): void {
-    const fresh = quota.gate.isHealthy || quota.gate.isProbe(grant.at);
+    const isNews = quota.gate.isNews(grant.at);
     quota.gate.block(now + Number(reaction.blockMs), failure.message);
     quota.blockedBy = failure.kind;
-    if (fresh) this.#emitBlocked('disabled', grant, quota, failure, quota.gate.blockedUntil);
+    if (isNews) this.#emitBlocked('disabled', grant, quota, failure, quota.gate.blockedUntil);
   }
 
   #disable(
@@ -171,8 +171,7 @@ export class Settlement {
     failure: Failure,
     now: number,
   ): void {
-    // Calls that were in flight together fail together, so only the first one counts as a strike.
-    if (!culprit.gate.isHealthy && !culprit.gate.isProbe(grant.at)) return;
+    if (!culprit.gate.isNews(grant.at)) return;
     culprit.strikes += 1;
     const forGood = culprit.strikes > reaction.probes;
     const until = forGood ? Number.POSITIVE_INFINITY : now + Number(reaction.blockMs);
