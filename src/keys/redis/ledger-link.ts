@@ -225,7 +225,7 @@ export class LedgerLink {
     if (local === undefined) {
       waiter.reject(
         new KeyPoolExhaustedError(
-          `The limits are kept in Redis, which cannot be used: ${this.#reason} Retry later, or open the pool with failClosed: false.`,
+          `The limits are kept in Redis, which cannot be used: ${this.#reason} Retry later, or create the pool with failClosed: false.`,
           { retryAfterMs: retryMs },
         ),
       );

@@ -1,5 +1,5 @@
 import { cutFactor, fullShare, smallestShare } from '../quota/adaptive-limit.js';
-import { cooldownsWithoutHintMs } from '../quota/cooldown-without-hint.js';
+import { cooldownWithoutHint } from '../quota/cooldown-without-hint.js';
 import { inFlightDivisor, leastInFlight, slowStartEndsAt } from '../quota/in-flight-cap.js';
 import { distrustMs, initialMarginMs, largestMarginMs } from '../quota/project-model-quota.js';
 import { coolingJitterMs } from '../scheduler/settlement.js';
@@ -33,7 +33,6 @@ local function cut(limit, configured, used)
   limit.cutAt = now
   return true
 end
-local cooldowns = { ${cooldownsWithoutHintMs.join(', ')} }
 -- Returns the least and the most milliseconds for which to block the quota.
 local function refused(quota, outcome)
   local state = quota.state
@@ -56,11 +55,11 @@ local function refused(quota, outcome)
   end
   if outcome.retryAfterMs then return 0, math.huge end
   if isFresh then state.bare = state.bare + 1 end
-  local coolingMs = cooldowns[math.min(state.bare, #cooldowns)] or cooldowns[1]
+  local coolingMs = math.min(${cooldownWithoutHint.maxMs}, ${cooldownWithoutHint.initialMs} * 2 ^ math.max(0, state.bare - 1))
   local oldest = tonumber(redis.call('ZRANGE', quota.log, 0, 0, 'WITHSCORES')[2])
   if not oldest then return coolingMs, math.huge end
   -- Quota comes back as soon as the oldest request leaves the window.
-  local mostMs = math.max(cooldowns[1], oldest + state.window - now)
+  local mostMs = math.max(${cooldownWithoutHint.initialMs}, oldest + state.window - now)
   return math.min(coolingMs, mostMs), mostMs + ${coolingJitterMs}
 end
 local function blockGate(gate, ms, why, strikes)

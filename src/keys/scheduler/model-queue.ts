@@ -113,11 +113,11 @@ export class ModelQueue {
     reserved?: ReadonlySet<ProjectModelQuota>,
     paced = false,
   ): Slot | undefined {
-    const opensAt = this.breaker.gate.allowsAt(now);
+    const allowsAt = this.breaker.gate.allowsAt(now);
     let best: Slot | undefined;
     for (const quota of this.quotas) {
       if (!isEligible(quota, request, project) || reserved?.has(quota)) continue;
-      const at = Math.max(opensAt, quota.freeAt(tokens, now), paced ? quota.paceAllowsAt(now) : 0);
+      const at = Math.max(allowsAt, quota.freeAt(tokens, now), paced ? quota.paceAllowsAt(now) : 0);
       if (best === undefined || at < best.at) best = { quota, at };
     }
     return best;
@@ -180,12 +180,12 @@ export class ModelQueue {
     now: number,
   ): number {
     const meanTokens = (this.waiters.meanTokens * this.waiters.size + tokens) / (this.waiters.size + 1);
-    const opensAt = this.breaker.gate.allowsAt(now, true);
+    const allowsAt = this.breaker.gate.allowsAt(now, true);
     const quotas = this.eligible(request, project);
     const enoughBy = (at: number) => {
       let starts = 0;
       for (const quota of quotas) starts += quota.startsBy(at, meanTokens, now);
-      return at >= opensAt && starts > ahead;
+      return at >= allowsAt && starts > ahead;
     };
     if (enoughBy(now)) return now;
     let early = now;
