@@ -62,11 +62,11 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
     void this.reply;
   }
 
-  async next(): Promise<Result> {
+  next(): Promise<Result> {
     const event = this.#buffered.shift();
-    if (event !== undefined) return { done: false, value: event };
+    if (event !== undefined) return Promise.resolve({ done: false, value: event });
     if (this.#hasEnded) return this.#afterEnd();
-    if (this.#reply === undefined) return this.#read();
+    if (this.#reply === undefined) return this.#readForLoop();
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
 
@@ -88,6 +88,14 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
     await this.return();
   }
 
+  /** Reads no further than the loop does. */
+  #readForLoop(): Promise<Result> {
+    return this.#read().catch((error: unknown) => {
+      this.#hasThrown = true;
+      throw error;
+    });
+  }
+
   async *#texts(): AsyncGenerator<string, void, undefined> {
     for await (const event of this) {
       if (event.type === 'text') yield event.text;
@@ -95,18 +103,19 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
     }
   }
 
-  async #read(): Promise<Result> {
-    try {
-      const result = await this.#source.next();
-      if (result.done) this.#hasEnded = true;
-      else if (result.value.type === 'done') this.#done = result.value.reply;
-      return result;
-    } catch (error) {
-      this.#failure = { error };
-      this.#hasEnded = true;
-      this.#hasThrown = this.#reply === undefined;
-      throw error;
-    }
+  #read(): Promise<Result> {
+    return this.#source.next().then(
+      (result) => {
+        if (result.done) this.#hasEnded = true;
+        else if (result.value.type === 'done') this.#done = result.value.reply;
+        return result;
+      },
+      (error: unknown) => {
+        this.#failure = { error };
+        this.#hasEnded = true;
+        throw error;
+      },
+    );
   }
 
   async #readToEnd(): Promise<Reply> {
@@ -129,8 +138,8 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
     throw this.#failure?.error ?? leftEarly();
   }
 
-  /** What a reader gets after the last event: an error once, then the end. */
-  #afterEnd(): Result {
+  /** What a loop gets after the last event: the error once, then the end. */
+  async #afterEnd(): Promise<Result> {
     if (this.#failure !== undefined && !this.#hasThrown) {
       this.#hasThrown = true;
       throw this.#failure.error;

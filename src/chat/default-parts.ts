@@ -4,10 +4,10 @@ import type { KeyPool } from '../keys/key-pool.js';
 import { keysFromEnv } from '../keys/keys-from-env.js';
 import { ScheduledKeyPool } from '../keys/scheduler/scheduled-key-pool.js';
 import { DefaultMediaProcessor } from '../media/default-media-processor.js';
+import type { MediaProcessor } from '../media/media-processor.js';
 import { DiskMediaArchive } from '../memory/archive/disk-media-archive.js';
 import { InProcessMediaArchive } from '../memory/archive/in-process-media-archive.js';
 import { EmbeddedMemoryStore } from '../memory/embedded/embedded-memory-store.js';
-import type { MediaProcessor } from '../media/media-processor.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
 import type { ChatModel } from '../model/chat-model.js';
@@ -19,14 +19,14 @@ import type { TurnDeps } from '../turn/turn-deps.js';
 import type { ResolvedOptions } from './parse-options.js';
 
 /** The parts of one chat, and those of them that it made and so has to close. */
-export interface ChatParts extends Omit<TurnDeps, 'events' | 'settings'> {
+export interface ChatDeps extends Omit<TurnDeps, 'events' | 'settings'> {
   readonly owned: readonly { close(): Promise<void> }[];
 }
 
 type Own = <Part extends { close(): Promise<void> }>(part: Part) => Part;
 
 /** Takes the parts that were injected and makes the others. */
-export function makeParts(options: ResolvedOptions): ChatParts {
+export function makeChatDeps(options: ResolvedOptions): ChatDeps {
   const owned: { close(): Promise<void> }[] = [];
   const own: Own = (part) => {
     owned.push(part);

@@ -18,8 +18,8 @@ import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
 import { ChatSession } from './chat-session.js';
 import type { ChatStats } from './chat-stats.js';
 import { ChatStream } from './chat-stream.js';
-import type { ChatParts } from './default-parts.js';
-import { makeParts } from './default-parts.js';
+import type { ChatDeps } from './default-parts.js';
+import { makeChatDeps } from './default-parts.js';
 import type { ResolvedOptions } from './parse-options.js';
 import { resolveOptions, resolveRequest } from './parse-options.js';
 import { makeRetention, type Retention } from './retention.js';
@@ -27,13 +27,13 @@ import { makeRollingSummary, type RollingSummary } from './rolling-summary.js';
 import { exportSession, importSession, transferable } from './transcript-transfer.js';
 
 const defaultHistoryTurns = 100;
-/** For a chat whose models need none. */
+/** For a chat whose models need no key. */
 const noKeys: KeyPoolStats = { keys: [], queued: 0, inFlight: 0 };
 
 /**
- * Multimodal Gemini chat: a prompt with pictures, clips, recordings or documents goes in, an answer
- * comes back as a stream. Composes a `KeyPool`, a `MemoryStore`, a `MediaProcessor` and a
- * `RetryPolicy`, each of which can be injected.
+ * Multimodal chat: takes a prompt with pictures, clips, recordings or documents and streams the answer.
+ * Composes a `ChatModel`, a `KeyPool`, a `MediaProcessor`, a `MemoryStore` and a `RetryPolicy`, each of
+ * which can be injected.
  *
  * Any number of calls may run at once. Close it when done, or declare it with `await using`.
  *
@@ -48,7 +48,7 @@ const noKeys: KeyPoolStats = { keys: [], queued: 0, inFlight: 0 };
 export class MultimodalChat implements AsyncDisposable {
   readonly #options: ResolvedOptions;
   readonly #deps: TurnDeps;
-  readonly #owned: ChatParts['owned'];
+  readonly #owned: ChatDeps['owned'];
   readonly #events = new Emitter<ChatEvents>();
   readonly #running = new Set<Call>();
   readonly #startedAt: number;
@@ -62,12 +62,12 @@ export class MultimodalChat implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /**
-   * @throws ConfigurationError when an option is not valid, or when there is neither a key nor an
-   * injected key pool or model.
+   * @throws ConfigurationError if an option is not valid or would be ignored, or if a model needs a key and
+   * there is none.
    */
   constructor(options: MultimodalChatOptions = {}) {
     this.#options = resolveOptions(options);
-    const { owned, ...parts } = makeParts(this.#options);
+    const { owned, ...parts } = makeChatDeps(this.#options);
     this.#owned = owned;
     this.#deps = { ...parts, events: this.#events, settings: this.#options };
     this.#startedAt = this.#options.clock.now();
@@ -76,7 +76,7 @@ export class MultimodalChat implements AsyncDisposable {
     this.#unsubscribe = this.#deps.keyPool?.onEvent?.((event) => this.#events.emit('key', event));
   }
 
-  /** Calls `listener` on every such event. What it throws becomes a process warning. */
+  /** Adds a listener. An error that it throws becomes a process warning. */
   on<Name extends keyof ChatEvents>(event: Name, listener: ChatEvents[Name]): this {
     this.#events.on(event, listener);
     return this;
@@ -94,22 +94,24 @@ export class MultimodalChat implements AsyncDisposable {
   }
 
   /**
-   * Asks and resolves with the whole answer. An answer that broke off is begun anew without a trace.
+   * Sends a prompt and resolves with the whole answer. An answer that breaks off is restarted silently.
    *
-   * @throws InvalidInputError, MediaError: the request cannot be served as it is.
+   * @throws InvalidInputError, MediaError: the request itself cannot be served.
    * @throws BlockedError: the prompt or the answer was refused.
-   * @throws KeyPoolExhaustedError, ModelCallError, IncompleteReplyError, TimeoutError: no answer could
-   * be had, after everything that could be ridden out.
+   * @throws KeyPoolExhaustedError, ModelCallError, IncompleteReplyError, TimeoutError: there was no
+   * answer, after every retry and fallback.
    * @throws MemoryError: the conversation so far could not be read.
-   * The reason of the caller's `signal` is rethrown untouched.
+   * @throws ClosedError: the chat was closed.
+   * The reason of the caller's `signal` is rethrown unchanged.
    */
   send(request: ChatRequest): Promise<Reply> {
     return this.stream(request).reply;
   }
 
   /**
-   * Asks and gives the answer as it comes: a stream of events that also has `textStream` and `reply`. `done`
-   * is yielded once the turn is durably stored. Leaving the loop early cancels the request and stores nothing.
+   * Sends a prompt and returns the answer as a stream of events, which also has `textStream` and `reply`.
+   * `done` is yielded once the turn is durably stored. Leaving the loop early cancels the request and stores
+   * nothing.
    *
    * @throws The same as `send`, from the iteration.
    * @example
@@ -124,7 +126,7 @@ export class MultimodalChat implements AsyncDisposable {
     return new ChatStream(this.#run(request, controller.signal), (reason) => controller.abort(reason));
   }
 
-  /** A conversation by name, with the methods of the chat that concern one. */
+  /** A handle for one conversation. */
   session(sessionId: string, options: { readonly tenant?: string | undefined } = {}): ChatSession {
     return new ChatSession(this, withTenant({ sessionId, ...options }));
   }
@@ -185,8 +187,8 @@ export class MultimodalChat implements AsyncDisposable {
   }
 
   /**
-   * Removes a conversation, a tenant, or everything before a date, for good. Resolves with how many
-   * turns went.
+   * Permanently removes a conversation, a tenant, or everything before a date. Resolves with the number of
+   * turns removed.
    */
   async forget(
     target: ConversationName | { readonly tenant: string } | { readonly before: Date },
@@ -195,16 +197,16 @@ export class MultimodalChat implements AsyncDisposable {
     const { archive, memory } = this.#deps;
     if (memory === undefined) return 0;
     const resolved: ForgetTarget = 'sessionId' in target ? withTenant(target) : target;
-    // First what depends on the turns: were it to fail in between, the turns still say what is to go.
+    // The archive goes first: after a failure in between, the turns still say what is left to remove.
     await archive?.forget(resolved);
     return memory.forget(resolved);
   }
 
   /**
-   * A conversation as JSON lines: its turns, then the attachments that are kept of it. Each string is one
-   * line. The names of tenant and session are not in it.
+   * A conversation as JSON lines: its turns, then its archived attachments. Each string is one line. The
+   * names of tenant and session are left out.
    *
-   * @throws MemoryError when memory is off or cannot be read.
+   * @throws MemoryError if memory is off or cannot be read.
    * @example
    * ```ts
    * await pipeline(chat.exportSession({ sessionId: 'trip' }), createWriteStream('trip.jsonl'));
@@ -217,12 +219,12 @@ export class MultimodalChat implements AsyncDisposable {
   }
 
   /**
-   * Adds an exported conversation to one here, usually a new one. Turns that it has already are left as
-   * they are. Resolves with how many turns were read.
+   * Appends an exported conversation to this one, usually a new one. Turns that it already has stay
+   * unchanged. Resolves with the number of turns read.
    *
    * @param lines Pieces of the export, of any size.
-   * @throws InvalidInputError that names the first line that is not as exported.
-   * @throws MemoryError when memory is off or cannot be written.
+   * @throws InvalidInputError that names the first line that is not valid.
+   * @throws MemoryError if memory is off or cannot be written.
    */
   async importSession(
     conversation: ConversationName,
@@ -252,8 +254,8 @@ export class MultimodalChat implements AsyncDisposable {
   }
 
   /**
-   * Cancels running calls and closes the parts that this chat made; injected parts stay open. Nothing
-   * acknowledged is pending by then. Calling it again waits for the same closing.
+   * Cancels running calls and closes the parts that this chat created; injected parts stay open. Resolves
+   * once everything acknowledged is written. Calling it again returns the same promise.
    */
   close(): Promise<void> {
     this.#closing ??= this.#shutDown();

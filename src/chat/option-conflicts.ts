@@ -2,20 +2,15 @@ import type { MultimodalChatOptions } from './chat-options.js';
 
 type Options = MultimodalChatOptions;
 
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
+const isObject = <T>(value: T): value is Extract<T, object> => typeof value === 'object' && value !== null;
 const isGiven = (value: unknown) => value !== undefined && value !== false;
 
 const ownModel = ({ model }: Options) => isObject(model);
 const ownMemory = ({ memory }: Options) => isObject(memory);
 const ownPolicy = ({ retry }: Options) => isObject(retry) && 'next' in retry;
-const ownArchive = ({ mediaArchive }: Options) => isObject(mediaArchive) && 'keep' in mediaArchive;
+/** Names in `fallbackModels` are served by the provider of `model`. */
 const noModelNeedsKey = ({ fallbackModels = [], model }: Options) =>
-  isObject(model) && [model, ...fallbackModels].every((each) => isObject(each) && each.needsKey === false);
-const keepsNothingOnDisk = (options: Options) => {
-  const { mediaArchive, memory } = options;
-  if (memory === undefined) return false;
-  return typeof memory !== 'object' || mediaArchive === false || ownArchive(options);
-};
+  isObject(model) && [model, ...fallbackModels.filter(isObject)].every(({ needsKey }) => needsKey === false);
 
 /** Pairs of options of which one would be ignored, each with what to do about it. */
 const conflicts: readonly (readonly [applies: (options: Options) => boolean, sentence: string])[] = [
@@ -66,10 +61,6 @@ const conflicts: readonly (readonly [applies: (options: Options) => boolean, sen
   [
     ({ context, memory }) => isGiven(context?.summary) && isObject(memory) && memory.summaries === undefined,
     '`context.summary` would be ignored: your `memory` has no `summaries`. Leave it out, or use a store that keeps them.',
-  ],
-  [
-    (options) => isGiven(options.dataDir) && keepsNothingOnDisk(options),
-    '`dataDir` would be ignored: neither memory nor media archive of this chat is kept there. Leave it out.',
   ],
 ];
 

@@ -39,9 +39,9 @@ describe('resolveOptions', () => {
   it.each([
     [undefined, undefined],
     [false, undefined],
-    [true, { model: 'gemini-3.5-flash-lite', maxTokens: 1_000, everyTokens: 4_000 }],
-    [{ everyTokens: 9 }, { model: 'gemini-3.5-flash-lite', maxTokens: 1_000, everyTokens: 9 }],
-  ])('takes `summary: %j` for %j', (summary, settings) => {
+    [true, { maxTokens: 1_000, everyTokens: 4_000 }],
+    [{ everyTokens: 9 }, { maxTokens: 1_000, everyTokens: 9 }],
+  ])('resolves `summary: %j` to %j', (summary, settings) => {
     expect(resolveOptions({ context: { summary } }).context.summary).toEqual(settings);
   });
 
@@ -50,7 +50,7 @@ describe('resolveOptions', () => {
     expect(resolveOptions({ retry }).retry).toBe(retry);
   });
 
-  it('does not take an instance, whose methods are inherited, for empty settings', () => {
+  it('recognizes an injected part by inherited methods', () => {
     const inherited = Object.create({
       next: () => undefined,
       prepare: () => undefined,
@@ -63,7 +63,7 @@ describe('resolveOptions', () => {
 
   it.each<[string, object, RegExp]>([
     ['an unknown option', { modell: 'x' }, /modell/],
-    ['a misspelt group member', { timeouts: { callms: 1 } }, /timeouts/],
+    ['a misspelled option of a group', { timeouts: { callms: 1 } }, /timeouts/],
     ['a summary of nothing', { context: { summary: { maxTokens: 0 } } }, /context\.summary/],
     ['a negative budget', { context: { recallTokens: -1 } }, /context\.recallTokens/],
     [
@@ -72,15 +72,15 @@ describe('resolveOptions', () => {
       /KeyPool: an object with acquire\(\), stats\(\), close\(\)/,
     ],
     ['an empty key', { keys: [''] }, /keys\.0/],
-    ['a base URL that is none', { baseUrl: 'localhost' }, /baseUrl/],
+    ['an invalid base URL', { baseUrl: 'localhost' }, /baseUrl/],
     ['two wrong options at once', { dataDir: '', model: 7 }, /dataDir.*model|model.*dataDir/],
-  ])('refuses %s by name', (_, options, message) => {
+  ])('names the option when refusing %s', (_, options, message) => {
     const error = thrownBy(() => resolveOptions(options as MultimodalChatOptions));
     expect(error).toBeInstanceOf(ConfigurationError);
     expect((error as Error).message).toMatch(message);
   });
 
-  it('does not echo a key that it refuses', () => {
+  it('does not echo a refused key', () => {
     const error = thrownBy(() => resolveOptions({ keys: [{ key: 'AIzaSecret', projct: 'x' } as never] }));
     expect(String(error)).not.toContain('AIzaSecret');
   });
@@ -101,8 +101,8 @@ describe('resolveRequest', () => {
     ['a blank prompt', { prompt: ' \n' }, /prompt.*empty/],
     ['an empty session', { prompt: 'x', sessionId: '' }, /sessionId/],
     ['a missing attachment', { prompt: 'x', media: [undefined] }, /media\.0/],
-    ['a signal that is none', { prompt: 'x', signal: {} }, /signal/],
-  ])('refuses %s by name', (_, request, message) => {
+    ['an invalid signal', { prompt: 'x', signal: {} }, /signal/],
+  ])('names the field when refusing %s', (_, request, message) => {
     const error = thrownBy(() => resolveRequest(request as ChatRequest));
     expect(error).toBeInstanceOf(InvalidInputError);
     expect((error as Error).message).toMatch(message);

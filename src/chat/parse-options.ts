@@ -48,38 +48,25 @@ const generationSchema = z.strictObject({
 const providerOptionsSchema = z.record(nonBlank, z.record(z.string(), z.unknown()));
 
 const timeoutsSchema = z.strictObject({
-  /** Until the first piece of an answer, each attempt. A thinking model may be silent for long. */
   firstTokenMs: durationMs.default(90_000),
-  /** Between two pieces of an answer. */
   betweenChunksMs: durationMs.default(60_000),
-  /** The whole call: media, waiting for a key, every attempt. */
   callMs: durationMs.default(300_000),
 });
 
 const summarySchema = z.strictObject({
   model: nonBlank.optional(),
-  /** Tokens that the summary may take of a request. */
   maxTokens: atLeastOne.default(1_000),
-  /** It is extended once so many tokens of turns are to be added. */
   everyTokens: atLeastOne.default(4_000),
 });
 
 const contextSchema = z.strictObject({
-  /** Bytes that the attachments of one call may have together as they are sent. */
   mediaBytes: atLeastOne.default(70 * 2 ** 20),
-  /** Tokens that the attachments of one call may cost together. */
   mediaTokens: atLeastOne.default(64_000),
-  /** Tokens of earlier attachments that are shown again. */
   earlierMediaTokens: count.default(8_000),
-  /** Tokens of recent turns that are sent verbatim. The latest turn is always sent whole. */
   recentTokens: count.default(12_000),
-  /** At most this many recent turns are looked at. */
   recentTurns: count.default(40),
-  /** Tokens of older turns that were found by meaning. */
   recallTokens: count.default(4_000),
-  /** At most this many turns are recalled; 0 turns recall off. */
   recallTurns: count.default(20),
-  /** A summary of the turns that are no longer sent verbatim. */
   summary: z
     .union([z.boolean().transform((isOn) => (isOn ? summarySchema.parse({}) : undefined)), summarySchema])
     .optional(),
@@ -122,9 +109,19 @@ const mediaShape = {
 
 const mediaSchema = z.strictObject(mediaShape);
 
-const chatModelSchema = partWith<ChatModel>('ChatModel', 'stream', 'capabilities');
+const chatModelSchema = z.custom<ChatModel>((value) => {
+  if (typeof value !== 'object' || value === null) return false;
+  const { capabilities, models, needsKey, provider, stream } = value as Partial<ChatModel>;
+  return (
+    typeof stream === 'function' &&
+    typeof capabilities === 'function' &&
+    typeof provider === 'string' &&
+    typeof models?.default === 'string' &&
+    typeof needsKey === 'boolean'
+  );
+}, 'must be a ChatModel: an object with stream(), capabilities(), `provider`, `models.default` and `needsKey`');
 
-const optionsSchema = z.strictObject({
+export const optionsSchema = z.strictObject({
   keys: z
     .array(z.union([nonBlank, z.strictObject({ key: nonBlank, project: nonBlank.optional() })]))
     .readonly()

@@ -4,7 +4,7 @@ import { MemoryError } from '../core/errors.js';
 import type { ChatEvents } from '../turn/chat-events.js';
 import type { ResolvedOptions } from './parse-options.js';
 
-/** Old turns are looked for so often. */
+/** How often old turns are deleted. */
 const intervalMs = 3_600_000;
 
 interface RetentionOptions {
@@ -26,12 +26,12 @@ export class Retention {
     this.#options = options;
   }
 
-  /** Does nothing when it is started already. */
+  /** Does nothing if it is already running. */
   start(): void {
     if (this.#running === undefined && !this.#isStopped) this.#run();
   }
 
-  /** Resolves when nothing is being forgotten any more. */
+  /** Resolves once the running deletion has ended. */
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#options.clock.clearTimeout(this.#timer);

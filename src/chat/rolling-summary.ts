@@ -14,12 +14,12 @@ import type { TurnDeps } from '../turn/turn-deps.js';
 import type { SummarySettings } from '../turn/turn-request.js';
 import type { SummaryStats } from './chat-stats.js';
 
-/** How long a call may wait for quota that nobody else wants, and how long it may take altogether. */
+/** How long a call may wait for spare quota, and how long it may take altogether. */
 const longestWaitMs = 30_000;
 const longestCallMs = 120_000;
-/** Calls at a time; what comes beyond is done after a later answer. */
+/** Summaries made at the same time; others wait for a later answer. */
 const mostAtOnce = 4;
-/** How long a conversation is left alone after a failure. Doubles up to the last. */
+/** How long a conversation is skipped after a failure; doubles up to the longest. */
 const firstPauseMs = 60_000;
 const longestPauseMs = 3_600_000;
 const pausesKept = 10_000;
@@ -37,7 +37,7 @@ interface RollingSummaryOptions extends Pick<TurnDeps, 'events' | 'keyPool' | 'm
 
 /**
  * Extends the summary of a conversation in the background, once enough turns are no longer sent verbatim.
- * Whatever goes wrong is emitted as `failure`, costs no answer, and is tried again after a later one.
+ * Failures are emitted as `failure`, never affect an answer, and are retried after a later one.
  */
 export class RollingSummary {
   readonly #options: RollingSummaryOptions;
@@ -54,7 +54,7 @@ export class RollingSummary {
     this.#options = options;
   }
 
-  /** Looks, in the background, whether there is something to add. @param turnId the turn that was just answered. */
+  /** Extends the summary in the background if enough turns have been added. @param turnId The turn just answered. */
   consider(conversation: Conversation, turnId: string): void {
     const key = JSON.stringify([conversation.tenant, conversation.sessionId]);
     const { clock } = this.#options.settings;
@@ -79,7 +79,7 @@ export class RollingSummary {
     };
   }
 
-  /** Breaks off what is under way. */
+  /** Aborts what is running. */
   async close(): Promise<void> {
     this.#stop.abort(new DOMException('The chat was closed.', 'AbortError'));
     await Promise.all(this.#running.values());
@@ -102,7 +102,7 @@ export class RollingSummary {
 
     const spans = new Spans(events, settings.clock, { conversation, turnId });
     const model = this.#model;
-    await spans.during({ kind: 'call', purpose: 'summary', model }, signal, async () => {
+    const extend = async () => {
       const text = await this.#write(conversation.tenant, spans, summary, turns);
       const kept = {
         text,
@@ -115,7 +115,11 @@ export class RollingSummary {
         summaries.keep(conversation, kept, { signal }),
       );
       if (isKept) this.#made += 1;
-    });
+      return isKept ? turns.length : 0;
+    };
+    await spans.during({ kind: 'call', purpose: 'summary', model }, signal, extend, (summarizedTurns) => ({
+      summarizedTurns,
+    }));
   }
 
   get #model(): string {

@@ -8,10 +8,10 @@ import type { MemoryStore } from '../memory/memory-store.js';
 
 /** The first line of every export. */
 const format = { format: 'multimodal-chat/session', version: 2 } as const;
-/** More turns than any conversation has. */
+/** More than any conversation has. */
 const everyTurn = Number.MAX_SAFE_INTEGER;
 
-/** Version 1 had the plain text of a turn and Gemini's parts in place of messages. */
+/** Version 1 has the plain text of a turn and Gemini's parts in place of messages. */
 const headerSchema = z.object({ format: z.literal(format.format), version: z.literal([1, 2]) });
 
 const messageSchema = z.looseObject({
@@ -19,7 +19,7 @@ const messageSchema = z.looseObject({
   parts: z.array(z.looseObject({ type: z.string() })),
 });
 
-/** What a turn must have; the rest of it goes through as it is. */
+/** The required fields of a turn; other fields pass through unchanged. */
 const turnSchema = z.looseObject({
   id: z.string().min(1),
   createdAt: z.number().finite(),
@@ -48,8 +48,8 @@ export interface TransferParts {
 }
 
 /**
- * A conversation as JSON lines: what it is, the turns oldest first, then the attachments that are kept.
- * The names of tenant and session are left out, so that it can be imported under others.
+ * A conversation as JSON lines: a header, the turns oldest first, then the archived attachments.
+ * The names of tenant and session are left out, so that it can be imported under other names.
  */
 export async function* exportSession(
   { archive, memory }: TransferParts,
@@ -70,11 +70,11 @@ export async function* exportSession(
 }
 
 /**
- * Appends what was exported to a conversation. Turns that it has already are left as they are, so an
- * import that broke off can simply be done again.
+ * Appends an export to a conversation. Turns that it already has stay unchanged, so an interrupted import
+ * can simply be repeated.
  *
- * @returns How many turns were read.
- * @throws InvalidInputError that names the first line that is not as exported.
+ * @returns The number of turns read.
+ * @throws InvalidInputError that names the first line that is not valid.
  */
 export async function importSession(
   { archive, memory }: TransferParts,
@@ -118,7 +118,7 @@ const line = (value: unknown) => `${JSON.stringify(value)}\n`;
 
 const toBase64 = (data: Uint8Array | undefined) => Buffer.from(data ?? []).toString('base64');
 
-/** Whole lines from pieces of any size, the last one with or without its line break. Empty lines are left out. */
+/** Lines from pieces of any size; the last one may lack its line break. Empty lines are skipped. */
 async function* splitLines(pieces: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string> {
   let rest = '';
   for await (const piece of pieces) {
@@ -134,13 +134,11 @@ function parse<T>(schema: z.ZodType<T>, text: string, number: number): T {
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw new InvalidInputError(`Line ${number} of the import is no JSON: the file is damaged or cut off.`, {
+    throw new InvalidInputError(`Line ${number} of the import is not JSON: the file is damaged or cut off.`, {
       cause,
     });
   }
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new InvalidInputError(
-    `Line ${number} of the import is not as exported by this version: ${z.prettifyError(result.error)}.`,
-  );
+  throw new InvalidInputError(`Line ${number} of the import is not valid: ${z.prettifyError(result.error)}.`);
 }

@@ -5,32 +5,32 @@ import { onAbort } from './abort.js';
 const listenersOf = (signal: AbortSignal) => getEventListeners(signal, 'abort').length;
 
 describe('onAbort', () => {
-  it('tells every follower the reason, once', () => {
+  it('calls every listener with the reason, once', () => {
     const controller = new AbortController();
-    const told: unknown[] = [];
-    for (let i = 0; i < 3; i += 1) onAbort(controller.signal, (reason) => told.push([i, reason]));
+    const reasons: unknown[] = [];
+    for (let i = 0; i < 3; i += 1) onAbort(controller.signal, (reason) => reasons.push([i, reason]));
     controller.abort('enough');
     controller.abort('again');
-    expect(told).toEqual([0, 1, 2].map((i) => [i, 'enough']));
+    expect(reasons).toEqual([0, 1, 2].map((i) => [i, 'enough']));
   });
 
-  it('tells at once of a signal that has aborted', () => {
-    const told: unknown[] = [];
-    onAbort(AbortSignal.abort('before'), (reason) => told.push(reason));
-    expect(told).toEqual(['before']);
+  it('calls at once for a signal that has already aborted', () => {
+    const reasons: unknown[] = [];
+    onAbort(AbortSignal.abort('before'), (reason) => reasons.push(reason));
+    expect(reasons).toEqual(['before']);
   });
 
-  it('tells nobody who has left', () => {
+  it('does not call a listener that was removed', () => {
     const controller = new AbortController();
-    const told: string[] = [];
-    const leave = onAbort(controller.signal, () => told.push('left'));
-    onAbort(controller.signal, () => told.push('stayed'));
+    const reasons: string[] = [];
+    const leave = onAbort(controller.signal, () => reasons.push('left'));
+    onAbort(controller.signal, () => reasons.push('stayed'));
     leave();
     controller.abort();
-    expect(told).toEqual(['stayed']);
+    expect(reasons).toEqual(['stayed']);
   });
 
-  it('listens once for any number, and not at all when the last has left', () => {
+  it('adds one event listener for any number, and removes it with the last', () => {
     const { signal } = new AbortController();
     const leaves = Array.from({ length: 30 }, () => onAbort(signal, () => undefined));
     expect(listenersOf(signal)).toBe(1);

@@ -8,7 +8,7 @@ export function exponentialDelayMs(attempt: number, { initialMs, maxMs }: Backof
   return Math.min(maxMs, initialMs * 2 ** Math.max(0, attempt - 1));
 }
 
-/** A doubling delay that remembers how often it has been asked since the last success. */
+/** A doubling delay that counts the retries since the last success. */
 export class ExponentialBackoff {
   readonly #options: BackoffOptions;
   #attempt = 0;
@@ -23,7 +23,7 @@ export class ExponentialBackoff {
     return exponentialDelayMs(this.#attempt, this.#options);
   }
 
-  /** To be called after a success. */
+  /** Call after a success. */
   reset(): void {
     this.#attempt = 0;
   }

@@ -8,7 +8,7 @@ async function readAll<Item>(channel: Channel<Item>): Promise<Item[]> {
 }
 
 describe('Channel', () => {
-  it('hands over in order what was pushed before and during the reading', async () => {
+  it('yields items in order, pushed before or during the reading', async () => {
     const channel = new Channel<number>();
     channel.push(1);
     const reading = readAll(channel);
@@ -19,7 +19,7 @@ describe('Channel', () => {
     expect(await reading).toEqual([1, 2, 3]);
   });
 
-  it('throws the first failure at a waiting reader', async () => {
+  it('throws the first failure to a waiting reader', async () => {
     const channel = new Channel<number>();
     const reading = readAll(channel);
     channel.fail(new Error('first'));

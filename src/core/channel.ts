@@ -10,13 +10,13 @@ export class Channel<Item> {
     this.#wake?.();
   }
 
-  /** Ends the reading once the items so far are read. */
+  /** Ends the stream after the items pushed so far. */
   end(): void {
     this.#ended = true;
     this.#wake?.();
   }
 
-  /** Throws at the reader at once, before any item that is still unread. */
+  /** Throws to the reader at once, ahead of unread items. */
   fail(error: unknown): void {
     this.#failure ??= { error };
     this.#wake?.();

@@ -16,11 +16,11 @@ function runScript(script: string): string {
 }
 
 describe('systemClock', () => {
-  it('keeps the process alive while somebody waits', () => {
+  it('keeps the process alive while a timer runs', () => {
     expect(runScript("await sleep(systemClock, 20); console.log('woke')")).toBe('woke 0');
   });
 
-  it('does not keep the process alive for background work', () => {
+  it('does not keep the process alive for a background timer', () => {
     const script = "systemClock.setTimeout(() => console.log('late'), 60_000, { isBackground: true })";
     expect(runScript(script)).toBe(' 0');
   });

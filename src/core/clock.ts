@@ -1,13 +1,15 @@
-/** Tells the time and wakes later. Inject one to run minutes of traffic in milliseconds. */
+import { onAbort } from './abort.js';
+
+/** The current time, and timers. Inject one to run minutes of traffic in milliseconds. */
 export interface Clock {
   /** Milliseconds since the epoch. */
   now(): number;
-  /** A timer that nobody awaits is set with `isBackground`, so that it does not keep the process alive. */
+  /** Pass `isBackground` for a timer that must not keep the process alive. */
   setTimeout(callback: () => void, delayMs: number, options?: { readonly isBackground?: boolean }): unknown;
   clearTimeout(handle: unknown): void;
 }
 
-/** The machine's clock. */
+/** The system clock. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   setTimeout: (callback, delayMs, options) => {
@@ -20,18 +22,14 @@ export const systemClock: Clock = {
 /** Waits `delayMs`; rejects with `signal.reason` as soon as the signal aborts. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) {
-      reject(signal.reason);
-      return;
-    }
+    let unsubscribe: (() => void) | undefined;
     const handle = clock.setTimeout(() => {
-      signal?.removeEventListener('abort', onAbort);
+      unsubscribe?.();
       resolve();
     }, delayMs);
-    const onAbort = () => {
+    unsubscribe = onAbort(signal, (reason) => {
       clock.clearTimeout(handle);
-      reject(signal?.reason);
-    };
-    signal?.addEventListener('abort', onAbort, { once: true });
+      reject(reason);
+    });
   });
 }

@@ -3,7 +3,7 @@ import type { Conversation } from './turn.js';
 
 const defaultTenant = 'default';
 
-/** A conversation whose tenant may be left out. */
+/** A conversation; the tenant is optional. */
 export interface ConversationName {
   readonly sessionId: string;
   /** Default `default`. */

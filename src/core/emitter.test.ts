@@ -19,7 +19,7 @@ describe('Emitter', () => {
     expect(heard).toEqual(['first 1', 'once 1', 'first 2']);
   });
 
-  it('turns what a listener throws into a warning and goes on', async () => {
+  it('turns an error in a listener into a process warning and continues', async () => {
     const events = new Emitter<Events>();
     const warning = new Promise<Error>((resolve) => process.once('warning', resolve));
     const heard: number[] = [];

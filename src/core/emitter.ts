@@ -29,10 +29,7 @@ export class Emitter<Events extends object> {
     this.#events.emit(name, ...payload);
   }
 
-  /** Whether anybody listens: saves building a payload for nobody. */
-  hears(name: keyof Events & string): boolean {
-    return this.#events.listenerCount(name) > 0;
-  }
+  /** Whether the event has listeners, to skip building a payload that is not needed. */
 
   #guard(listener: Listener): (...payload: unknown[]) => void {
     let guarded = this.#guarded.get(listener);

@@ -27,7 +27,7 @@ const named =
   (value: unknown): value is T =>
     MultimodalChatError.isInstance(value) && value.name === name;
 
-/** The package was set up wrongly: an option, an environment variable, a missing key. */
+/** The setup is wrong: an option, an environment variable, a missing key. */
 export class ConfigurationError extends MultimodalChatError {
   override readonly name = 'ConfigurationError' as const;
   static override readonly isInstance = named<ConfigurationError>('ConfigurationError');
@@ -37,7 +37,7 @@ export class ConfigurationError extends MultimodalChatError {
   }
 }
 
-/** The caller's prompt, session or option of one call is not acceptable. */
+/** The prompt, the session or an option of one call is not valid. */
 export class InvalidInputError extends MultimodalChatError {
   override readonly name = 'InvalidInputError' as const;
   static override readonly isInstance = named<InvalidInputError>('InvalidInputError');
@@ -58,8 +58,8 @@ export type MediaErrorReason =
   | 'unavailable';
 
 /**
- * An attachment could not be used. `code` is `MEDIA_` and the reason: `unsupported` (no format that
- * is read here), `corrupt`, `empty`, `too-large` (bytes, pixels, duration), `not-found`,
+ * An attachment could not be used. `code` is `MEDIA_` and the reason: `unsupported` (the format is
+ * not supported), `corrupt`, `empty`, `too-large` (bytes, pixels, duration), `not-found`,
  * `not-allowed` (a remote URL, or a manifest that points elsewhere), `timeout`, `unavailable` (a tool
  * such as ffmpeg is missing).
  */
@@ -78,7 +78,7 @@ export class MediaError extends MultimodalChatError {
 export class KeyPoolExhaustedError extends MultimodalChatError {
   override readonly name = 'KeyPoolExhaustedError' as const;
   static override readonly isInstance = named<KeyPoolExhaustedError>('KeyPoolExhaustedError');
-  /** When a call is likely to be served, in milliseconds from now; absent when no wait helps. */
+  /** Milliseconds until a call is likely to be served; absent if waiting does not help. */
   readonly retryAfterMs: number | undefined;
 
   constructor(message: string, options?: { retryAfterMs?: number | undefined; cause?: unknown }) {
@@ -87,7 +87,7 @@ export class KeyPoolExhaustedError extends MultimodalChatError {
   }
 }
 
-/** The model's service refused or failed the call, and nothing could be ridden out any more. */
+/** The provider failed the call, and no retry or fallback is left. */
 export class ModelCallError extends MultimodalChatError {
   override readonly name = 'ModelCallError' as const;
   static override readonly isInstance = named<ModelCallError>('ModelCallError');
@@ -108,9 +108,9 @@ export class ModelCallError extends MultimodalChatError {
 export class BlockedError extends MultimodalChatError {
   override readonly name = 'BlockedError' as const;
   static override readonly isInstance = named<BlockedError>('BlockedError');
-  /** As the service named it, such as `SAFETY` or `RECITATION`. */
+  /** As the provider names it, such as `SAFETY` or `RECITATION`. */
   readonly reason: string;
-  /** Text that had been answered before the block; often empty. */
+  /** Text received before the block; often empty. */
   readonly partial: string;
 
   constructor(reason: string, message: string, options?: { partial?: string; cause?: unknown }) {
@@ -146,7 +146,7 @@ export class MemoryError extends MultimodalChatError {
   }
 }
 
-/** The call as a whole took longer than it was allowed to. */
+/** The call as a whole took longer than its timeout. */
 export class TimeoutError extends MultimodalChatError {
   override readonly name = 'TimeoutError' as const;
   static override readonly isInstance = named<TimeoutError>('TimeoutError');
@@ -163,7 +163,7 @@ export class ClosedError extends MultimodalChatError {
   override readonly name = 'ClosedError' as const;
   static override readonly isInstance = named<ClosedError>('ClosedError');
 
-  /** @param part What was closed, as the message names it: `chat`, `key pool`, `memory store`. */
+  /** @param part What was closed, for the message: `chat`, `key pool`, `memory store`. */
   constructor(part: string, options?: { cause?: unknown }) {
     super('CLOSED', `This ${part} is closed. Create a new one, or close it later.`, options);
   }

@@ -8,7 +8,7 @@ const htmlNames: Readonly<Record<string, string>> = {
   '>': 'gt',
 };
 
-/** One special character, as it is or escaped for a URL, for JSON or for HTML, each also several times over. */
+/** Pattern source for one special character: plain, or escaped once or more for a URL, JSON or HTML. */
 function formsOfSpecial(character: string): string {
   const code = character.codePointAt(0) ?? 0;
   const name = htmlNames[character];
@@ -25,8 +25,8 @@ function formsOfSpecial(character: string): string {
 }
 
 /**
- * The source of a pattern (to be used without regard to case) for a text in whatever writing a service
- * or a proxy may give it back: as it is, in a URL, in JSON, in HTML, and in one inside another.
+ * Pattern source, for use with the `i` flag, that matches a text however a server or proxy may echo it:
+ * plain, or escaped for a URL, JSON or HTML, also one inside another.
  */
 export function escapedForms(text: string): string {
   return text.replace(/\\+|[^A-Za-z0-9]/gu, (special) =>

@@ -1,6 +1,6 @@
 /** Gemini's rule of thumb for Latin text: https://ai.google.dev/gemini-api/docs/tokens */
 const charactersPerToken = 4;
-/** Scripts beyond Latin split finer: about one token for a CJK character, one for two letters elsewhere. */
+/** Other scripts split finer: about one token per CJK character, one per two letters elsewhere. */
 const tokensPerWideCharacter = 1;
 const tokensPerOtherCharacter = 0.5;
 

@@ -15,22 +15,22 @@ export type FailureKind =
   | 'blocked'
   | 'billing';
 
-/** Who is to blame, and so what to avoid next: this call, the key, (project, model), the project or the model. */
+/** What caused the failure and is to be avoided next: this call, the key, (project, model), the project or the model. */
 export type FailureScope = 'call' | 'key' | 'project-model' | 'project' | 'model';
 
-/** What went wrong with one call, and whose fault it is. Holds no secret. */
+/** What went wrong with one call, and what caused it. Contains no secret. */
 export interface Failure {
   readonly kind: FailureKind;
   readonly scope: FailureScope;
   /** One sentence, scrubbed of key values. */
   readonly message: string;
-  /** HTTP status, where there was one. */
+  /** HTTP status, if there was one. */
   readonly status?: number | undefined;
   /** The machine-readable reason of the reply, such as `API_KEY_INVALID` or `SAFETY`. */
   readonly reason?: string | undefined;
   /** How long the server asked to wait, in milliseconds. */
   readonly retryAfterMs?: number | undefined;
-  /** Limits that the reply gave away: requests a minute, input tokens a minute, requests a day. */
+  /** Limits that the reply revealed: requests per minute, input tokens per minute, requests per day. */
   readonly learned?:
     | {
         readonly rpm?: number | undefined;
@@ -38,9 +38,9 @@ export interface Failure {
         readonly rpd?: number | undefined;
       }
     | undefined;
-  /** The project number that the reply named, which tells which keys share a project. */
+  /** The project number in the reply. Keys with the same number share a project. */
   readonly project?: string | undefined;
-  /** The error behind it, scrubbed of key values. */
+  /** The underlying error, scrubbed of key values. */
   readonly cause?: unknown;
 }
 
@@ -54,12 +54,12 @@ const kindsRoutedByPool: ReadonlySet<FailureKind> = new Set([
 ]);
 const scopesRoutedByPool: ReadonlySet<FailureScope> = new Set(['key', 'project-model', 'project']);
 
-/** Whether the key pool avoids the failure by itself, with another key or later, so that it costs no retry. */
+/** Whether the key pool avoids the failure by itself, with another key or by waiting, so that it costs no retry. */
 export function isRoutedByPool({ kind, scope }: Pick<Failure, 'kind' | 'scope'>): boolean {
   return kindsRoutedByPool.has(kind) && scopesRoutedByPool.has(scope);
 }
 
-/** One try at getting an answer. */
+/** One call to a model for an answer. */
 export interface Attempt {
   readonly model: string;
   /** Masked id of the key, safe to show; absent for a model that needs none. */
@@ -67,7 +67,7 @@ export interface Attempt {
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
   readonly durationMs: number;
-  /** Whether it was a second call beside one that was late (option `hedge`). */
+  /** Whether it was a second call, made because the first was late (option `hedge`). */
   readonly isHedge?: boolean | undefined;
   /** Absent when the attempt succeeded. */
   readonly failure?: Failure | undefined;

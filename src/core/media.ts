@@ -8,16 +8,16 @@ export type MediaData =
   | NodeJS.ReadableStream
   | ReadableStream<Uint8Array>;
 
-/** An attachment with what its sender says about it. */
+/** An attachment with its name, its claimed type, or a section of it. */
 export interface NamedMedia {
   readonly data: MediaData;
   /** File name, for messages and as a weak hint of the format. */
   readonly name?: string | undefined;
   /** The claimed media type. The bytes decide; this only breaks ties. */
   readonly mimeType?: string | undefined;
-  /** Where to begin in a clip or recording, in milliseconds. Default its beginning; others are shown whole. */
+  /** Where to start in a clip or recording, in milliseconds. Default: its start. Other media are used whole. */
   readonly startMs?: number | undefined;
-  /** Where to end in a clip or recording, in milliseconds. Default its end. */
+  /** Where to end in a clip or recording, in milliseconds. Default: its end. */
   readonly endMs?: number | undefined;
 }
 
@@ -26,7 +26,7 @@ export type MediaSource = MediaData | NamedMedia;
 
 export type MediaKind = 'image' | 'video' | 'audio' | 'document';
 
-/** What an attachment was before it was prepared. */
+/** The source of an attachment, before preparation. */
 export interface MediaSourceInfo {
   readonly mimeType: string;
   readonly bytes: number;
@@ -38,21 +38,21 @@ export interface MediaSourceInfo {
   readonly codec?: string | undefined;
 }
 
-/** One picture, sound or document as the model gets it. */
+/** One picture, sound or document as it is sent to the model. */
 export interface PreparedPart {
   readonly mimeType: string;
   readonly data: Uint8Array;
-  /** Where in the clip the frame was taken, in milliseconds from its start. */
+  /** Position of the frame in the clip, in milliseconds from its start. */
   readonly timestampMs?: number | undefined;
-  /** A local file to upload in place of `data`, which is empty then. It is there until `release` is called. */
+  /** A local file to upload; `data` is empty then. The file exists until `release` is called. */
   readonly path?: string | undefined;
-  /** How closely the model is to look at a picture, which decides what it costs. */
+  /** How closely the model should look at a picture. Decides its token cost. */
   readonly detail?: MediaDetail | undefined;
   /** Which tile of a larger picture it is, counted from 1. */
   readonly tile?:
     | { readonly row: number; readonly rows: number; readonly column: number; readonly columns: number }
     | undefined;
-  /** The part of the file that is meant. */
+  /** The section of the file to use. */
   readonly excerpt?: MediaExcerpt | undefined;
 }
 
@@ -62,19 +62,19 @@ export interface PreparedPart {
  */
 export type MediaDetail = 'low' | 'medium' | 'high' | 'ultra-high';
 
-/** A part of a clip, in milliseconds from its beginning; to its end where `endMs` is left out. */
+/** A section of a clip, in milliseconds from its start. Without `endMs`, to its end. */
 export interface MediaExcerpt {
   readonly startMs: number;
   readonly endMs?: number | undefined;
 }
 
-/** An attachment turned into what the model sees best. */
+/** An attachment in the form that is sent to the model. */
 export interface PreparedMedia {
   readonly kind: MediaKind;
   readonly name: string;
   /**
-   * Hex SHA-256 of the source bytes; of sources beyond 32 MiB, of their length and of 64 samples of
-   * 64 KiB spread over them.
+   * Hex SHA-256 of the source bytes; for sources over 32 MiB, of their length and 64 samples of 64 KiB
+   * spread over them.
    */
   readonly fingerprint: string;
   /** In the order in which the model should see them. */
@@ -85,18 +85,18 @@ export interface PreparedMedia {
   /** A sentence on what could not be used, for example the end of a truncated clip. */
   readonly note?: string | undefined;
   /**
-   * A clip that is uploaded whole as frames, by which it can be shown again when the upload is gone; nothing
-   * where it cannot be decoded here. To be called before `release`.
+   * The frames of a clip that is uploaded whole, to show it again after the upload is deleted. Resolves
+   * with undefined if the clip cannot be decoded locally. Call before `release`.
    */
   asFrames?(): Promise<MediaFrames | undefined>;
-  /** Removes the temporary files that the parts name, where there are any. Never rejects. */
+  /** Removes the temporary files of the parts, if any. Never rejects. */
   release?(): Promise<void>;
 }
 
-/** What a clip looks like, in place of the clip. */
+/** Frames that stand for a clip. */
 export type MediaFrames = Pick<PreparedMedia, 'parts' | 'estimatedTokens'>;
 
-/** How far the preparation of one attachment has come. */
+/** Progress of preparing one attachment. */
 export interface MediaProgress {
   readonly name: string;
   readonly stage: 'queued' | 'reading' | 'probing' | 'decoding' | 'encoding' | 'ready';
@@ -104,14 +104,14 @@ export interface MediaProgress {
   readonly fraction: number;
 }
 
-/** What a model takes of attachments. A `MediaProcessor` prepares them so; the rest is told in words. */
+/** Which attachments a model takes. A `MediaProcessor` prepares for these; other media become text. */
 export interface MediaCapabilities {
-  /** Media types that may go inline, such as `image/jpeg`. */
+  /** Media types that may be sent inline, such as `image/jpeg`. */
   readonly inline: readonly string[];
-  /** Media types of clips that may be uploaded whole, by the type that the bytes have. Default: none. */
+  /** Clips that may be uploaded whole: detected media type to the media type to declare. Default: none. */
   readonly upload?: Readonly<Record<string, string>> | undefined;
-  /** Whether a single picture may say how closely it is to be looked at. Default `false`. */
+  /** Whether `detail` can be set for each picture. Default `false`. */
   readonly detail?: boolean | undefined;
-  /** Most pages of a PDF. Default: no limit. */
+  /** Maximum pages of a PDF. Default: no limit. */
   readonly maxPdfPages?: number | undefined;
 }

@@ -11,7 +11,7 @@ export function describeIssues(error: z.ZodError): string {
 /**
  * Validates the options of one part and fills in its defaults.
  *
- * @param part Whose options they are, as the message names it: `DefaultMediaProcessor`.
+ * @param part Name of the part, for the message: `DefaultMediaProcessor`.
  * @throws ConfigurationError that names every option that is wrong or unknown.
  */
 export function parseOptions<Schema extends z.ZodType>(
@@ -24,7 +24,7 @@ export function parseOptions<Schema extends z.ZodType>(
   throw new ConfigurationError(`The options of ${part} are not valid: ${describeIssues(result.error)}.`);
 }
 
-/** Accepts an object that has the given methods: an injected part, told by its duties and not by its class. */
+/** Accepts an object with the given methods: injected parts are recognized by their methods, not by their class. */
 export const partWith = <T>(role: string, ...methods: readonly string[]) =>
   z.custom<T>(
     (value) =>

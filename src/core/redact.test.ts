@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Redactor } from './redact.js';
 
-/** Everything that could be shown of a value, hidden properties of errors included. */
+/** Everything that an inspection could show of a value, hidden properties of errors included. */
 const shown = (value: unknown) =>
   `${inspect(value, { depth: 20, showHidden: true })}${JSON.stringify(value)}`;
 
@@ -25,7 +25,7 @@ describe('Redactor', () => {
     expect(new Redactor().text(given)).toBe(expected);
   });
 
-  it('removes the longer of two keys first, so that no tail stays', () => {
+  it('removes the longer of two overlapping keys first, so that no tail is left', () => {
     expect(new Redactor(['abcdefgh', 'abcdefgh-tail']).text('saw abcdefgh-tail')).toBe('saw ***');
   });
 
@@ -52,14 +52,14 @@ describe('Redactor', () => {
       expect(new Redactor([secret]).text(`before ${write(secret)} after`)).toBe('before *** after');
   });
 
-  it('asks for its secrets when there is something to hide', () => {
+  it('asks for the secrets on first use', () => {
     const secrets: string[] = [];
     const redactor = new Redactor(() => secrets);
     secrets.push('learned-later-1');
     expect(redactor.text('saw learned-later-1')).toBe('saw ***');
   });
 
-  it('leaves out what a parser quotes, which may be half a key', () => {
+  it('removes what a parse error quotes, which may be half a key', () => {
     const parse = () => JSON.parse('{"message": half-a-key-0123456789');
     let error: unknown;
     try {
@@ -75,7 +75,7 @@ describe('Redactor', () => {
     expect((clean.cause as Error).message).toMatch(/^Unexpected token .* is not valid JSON$/);
   });
 
-  it('finds the planted key anywhere: nested, as a name, in JSON, in a URL, in a chain of causes', () => {
+  it('removes a key anywhere: nested, as a property name, in JSON, in a URL, in a chain of causes', () => {
     const textWith = (secret: string) =>
       fc
         .tuple(
@@ -109,7 +109,7 @@ describe('Redactor', () => {
     );
   });
 
-  it('keeps what an error says: name, message, code and causes', () => {
+  it('keeps the name, message, code and causes of an error', () => {
     const cause = Object.assign(new Error('read ECONNRESET by key-12345678'), { code: 'ECONNRESET' });
     const clean = new Redactor(['key-12345678']).error(new TypeError('fetch failed', { cause }));
     expect(clean).toMatchObject({
@@ -119,7 +119,7 @@ describe('Redactor', () => {
     });
   });
 
-  it('survives circular values', () => {
+  it('copies circular values', () => {
     const loop: Record<string, unknown> = { key: 'key-12345678' };
     loop.self = loop;
     const clean = new Redactor(['key-12345678']).value(loop) as Record<string, unknown>;
@@ -127,7 +127,7 @@ describe('Redactor', () => {
     expect(clean.key).toBe('***');
   });
 
-  it('makes an error of anything that was thrown', () => {
+  it('turns any thrown value into an error', () => {
     expect(new Redactor(['key-12345678']).error('bad key-12345678').message).toBe('bad ***');
   });
 });

@@ -20,18 +20,18 @@ function patternOf(secrets: readonly string[]): RegExp {
   return known.length === 0 ? /(?!)/g : new RegExp(known.map(escapedForms).join('|'), 'gi');
 }
 
-/** The parser quotes some characters of what it could not read: they may be half a key, which no pattern knows. */
+/** JSON parse errors quote some of their input, which may be half a key that no pattern matches. */
 const withoutQuotation = (text: string) => text.replace(/(?:\.\.\.)?"[\s\S]*"(?:\.\.\.)?/, '"…"');
 
 /**
- * Removes key values from what is thrown, logged or stored: the given `secrets`, in whatever escapes,
+ * Removes key values from what is thrown, logged or stored: the given `secrets`, in any escaped form,
  * and anything that looks like a Gemini key.
  */
 export class Redactor {
   readonly #secrets: () => readonly string[];
   #pattern: RegExp | undefined;
 
-  /** `secrets` may be asked for when they are needed: most calls have nothing to hide. */
+  /** @param secrets The values to remove, or a function that returns them on first use. */
   constructor(secrets: readonly string[] | (() => readonly string[]) = []) {
     this.#secrets = typeof secrets === 'function' ? secrets : () => secrets;
   }

@@ -1,7 +1,7 @@
 import { type Message, textOfMessages } from './message.js';
 import type { TurnMedia } from './turn-media.js';
 
-/** Tokens that a reply cost, as the model reported them. */
+/** Tokens that a reply cost, as the provider reported them. */
 export interface Usage {
   readonly inputTokens: number;
   /** Visible output, without thoughts. */
@@ -14,7 +14,7 @@ export interface Usage {
 /** Why a reply ended. Reasons that mean a refusal are thrown as `BlockedError` instead. */
 export type FinishReason = 'stop' | 'max-tokens' | 'unknown';
 
-/** Whose conversation it is. Both names are opaque: any non-empty string, never used as a path. */
+/** Identifies a conversation. Both names are opaque: any non-empty string, never used as a path. */
 export interface Conversation {
   readonly tenant: string;
   readonly sessionId: string;
@@ -32,7 +32,7 @@ export interface Turn extends Conversation {
   readonly messages: readonly Message[];
   /** The user's text, for reading and search. */
   readonly prompt: string;
-  /** The visible text of the answer, for reading and search; empty if only an utterance is recorded. */
+  /** The visible text of the answer, for reading and search; empty if only the user's message is recorded. */
   readonly reply: string;
   /** The attachments of the user's messages. */
   readonly media?: readonly TurnMedia[] | undefined;
@@ -41,7 +41,7 @@ export interface Turn extends Conversation {
   readonly usage?: Usage | undefined;
 }
 
-/** A turn of which either the messages or the plain text may be missing. */
+/** A turn with its messages or its plain text; the other may be missing. */
 export type TurnRecord = Omit<Turn, 'messages' | 'prompt' | 'reply'> &
   (
     | { readonly messages: readonly Message[]; readonly prompt?: string; readonly reply?: string }
@@ -89,7 +89,7 @@ function plainMessages({ media = [], model, prompt, reply = '', replyParts }: Pl
   if (reply === '') return [asked];
   const parts = [{ type: 'text', text: reply }] as const;
   if (model === undefined) return [asked, { role: 'assistant', parts }];
-  // Only Gemini answered in the versions that stored its parts.
+  // The versions that stored `replyParts` knew only Gemini.
   const origin = { provider: 'google', model };
   const verbatim = replyParts as never;
   return [
@@ -107,9 +107,9 @@ function mediaOfMessages(messages: readonly Message[]): readonly TurnMedia[] {
   return ofUser.flatMap((part) => (part.type === 'media' ? [part.media] : []));
 }
 
-/** A turn that was found by meaning. */
+/** An earlier turn that was found for a prompt. */
 export interface RecalledTurn {
   readonly turn: Turn;
-  /** From 0 to 1 within one answer; comparable only there. */
+  /** From 0 to 1. Comparable only within one recall. */
   readonly score: number;
 }

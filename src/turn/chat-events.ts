@@ -93,6 +93,8 @@ export interface SpanOutcome {
   /** Of a recall: how many recent turns were read, and how many older ones were found. */
   readonly recentTurns?: number | undefined;
   readonly recalledTurns?: number | undefined;
+  /** Of a call for a summary: how many turns were added to it. */
+  readonly summarizedTurns?: number | undefined;
   /** Of a lease: the key and its project. */
   readonly keyId?: string | undefined;
   readonly project?: string | undefined;

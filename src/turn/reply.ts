@@ -61,6 +61,6 @@ export type ChatStreamEvent =
     }
   | { readonly type: 'thought'; readonly text: string }
   | { readonly type: 'text'; readonly text: string }
-  /** Drop the text received so far: another attempt begins the answer anew. */
+  /** Discard the text received so far: another attempt starts the answer again. */
   | { readonly type: 'restart'; readonly failure: Failure }
   | { readonly type: 'done'; readonly reply: Reply };

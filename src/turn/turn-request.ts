@@ -36,9 +36,9 @@ export interface ContextSettings {
 export interface SummarySettings {
   /** Default: the summary model of the chat's provider. */
   readonly model?: string | undefined;
-  /** Tokens that the summary may take of a request. */
+  /** Tokens of a request that the summary may take. */
   readonly maxTokens: number;
-  /** It is extended once so many tokens of turns are to be added. */
+  /** The summary is extended once the turns to add reach this number of tokens. */
   readonly everyTokens: number;
 }
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { ChatStreamEvent, MultimodalChatOptions, Turn } from 'multimodal-chat';
 import {
   BlockedError,
+  ClosedError,
   ConfigurationError,
   IncompleteReplyError,
   InvalidInputError,
@@ -81,10 +82,10 @@ const picture = () =>
     .toBuffer();
 
 describe('MultimodalChat', () => {
-  it('answers, and knows the conversation in the next call and after a restart', async () => {
+  it('answers, and remembers the conversation in the next call and after a restart', async () => {
     const chat = openChat();
     const first = await chat.send({ sessionId: 's', prompt: 'My cat is called Miezi.' });
-    expect(first).toMatchObject({ sessionId: 's', recentTurns: 0, finishReason: 'stop', remembered: true });
+    expect(first).toMatchObject({ sessionId: 's', recentTurns: 0, finishReason: 'stop', stored: true });
     expect(first.text).toContain('My cat is called Miezi.');
     expect((await chat.send({ sessionId: 's', prompt: 'And my dog Bello.' })).recentTurns).toBe(1);
     await chat.close();
@@ -94,7 +95,7 @@ describe('MultimodalChat', () => {
     expect(JSON.stringify(emulator.journal.at(-1)?.body)).toContain('Miezi');
   });
 
-  it('streams its parts in order and ends with the reply', async () => {
+  it('streams events in order and ends with the reply', async () => {
     const chat = openChat();
     const parts = await readAll(chat.stream({ prompt: 'What colour?', media: [await picture()] }));
     const types = parts.map(({ type }) => type).filter((type, index, all) => type !== all[index - 1]);
@@ -134,7 +135,7 @@ describe('MultimodalChat', () => {
     expect(await chat.history({ sessionId: 's' })).toEqual([]);
   });
 
-  it('keeps nothing with memory off and nothing on disk with `:memory:`', async () => {
+  it('stores nothing with memory off, and nothing on disk with `:memory:`', async () => {
     const off = openChat({ memory: false });
     expect((await off.send({ sessionId: 's', prompt: 'One' })).stored).toBe(false);
     expect((await off.send({ sessionId: 's', prompt: 'Two' })).recentTurns).toBe(0);
@@ -144,18 +145,18 @@ describe('MultimodalChat', () => {
     expect(await readdir(dataDir)).toEqual([]);
   });
 
-  it('counts calls and shows the parts', async () => {
+  it('reports call counts and the state of its parts', async () => {
     const chat = openChat();
     await chat.send({ prompt: 'Hi' });
     emulator.inject({ fault: 'safety' });
     await thrownBy(chat.send({ prompt: 'Hi' }));
     const stats = await chat.stats();
-    expect(stats.calls).toEqual({ total: 2, inFlight: 0, succeeded: 1, failed: 1, hedged: 0 });
+    expect(stats.calls).toEqual({ total: 2, inFlight: 0, succeeded: 1, failed: 1, cancelled: 0, hedged: 0 });
     expect(stats.keys.keys.map(({ id }) => id)).toEqual(['key_1_...0001', 'key_2_...0002']);
     expect(stats.memory?.turns).toBe(1);
   });
 
-  it('answers many at once', async () => {
+  it('answers many calls at once', async () => {
     const chat = openChat();
     const replies = await Promise.all(
       Array.from({ length: 50 }, (_, number) =>
@@ -166,7 +167,7 @@ describe('MultimodalChat', () => {
   });
 });
 
-describe('faults before any text is seen', () => {
+describe('MultimodalChat, on a fault before the first text', () => {
   const ridable: FaultName[] = [
     'overloaded',
     'internal',
@@ -188,7 +189,7 @@ describe('faults before any text is seen', () => {
     'crlf',
     'trickle',
   ];
-  it.each(ridable)('rides out %s without a trace', async (fault) => {
+  it.each(ridable)('recovers from %s without a restart', async (fault) => {
     const chat = openChat();
     emulator.inject({ fault, times: 1 });
     const parts = await readAll(chat.stream({ prompt: 'Still there? Grüße, 世界.' }));
@@ -196,7 +197,7 @@ describe('faults before any text is seen', () => {
     expect(parts.filter(({ type }) => type === 'restart')).toEqual([]);
   });
 
-  it('tells of every attempt in the reply and by events', async () => {
+  it('reports every attempt in the reply and by events', async () => {
     const chat = openChat();
     const retries: string[] = [];
     chat.on('retry', ({ failure }) => retries.push(failure.kind));
@@ -206,13 +207,13 @@ describe('faults before any text is seen', () => {
     expect(retries).toEqual(['overloaded', 'overloaded']);
   });
 
-  it('falls back on another model when the first is retired', async () => {
+  it('falls back to another model if the first is retired', async () => {
     const chat = openChat({ model: 'gemini-0.1-old', fallbackModels: ['gemini-3.8-flash'] });
     emulator.inject({ fault: 'model-not-found', times: 1 });
     expect((await chat.send({ prompt: 'Hi' })).model).toBe('gemini-3.8-flash');
   });
 
-  it('throws what is left when nothing helps, with every attempt', async () => {
+  it('throws the last failure with every attempt once retries are used up', async () => {
     const chat = openChat({ fallbackModels: [], retry: { maxAttempts: 2, baseDelayMs: 1 } });
     emulator.inject({ fault: 'internal', times: 9 });
     const error = await thrownBy(chat.send({ prompt: 'Hi' }));
@@ -220,7 +221,7 @@ describe('faults before any text is seen', () => {
     expect(error).toMatchObject({ code: 'MODEL_INTERNAL', attempts: [{}, {}] });
   });
 
-  it('says that all keys are bad, without showing them', async () => {
+  it('reports that all keys are bad, without showing them', async () => {
     const chat = openChat({ fallbackModels: [] });
     emulator.inject({ fault: 'bad-key', times: Number.POSITIVE_INFINITY });
     const error = await thrownBy(chat.send({ prompt: 'Hi' }));
@@ -233,7 +234,7 @@ describe('faults before any text is seen', () => {
     ['safety', 'SAFETY'],
     ['prompt-blocked', 'SAFETY'],
     ['recitation', 'RECITATION'],
-  ])('does not repeat a refusal (%s) and stores nothing', async (fault, reason) => {
+  ])('does not retry a refusal (%s), and stores nothing', async (fault, reason) => {
     const chat = openChat();
     emulator.inject({ fault, times: 1 });
     const error = await thrownBy(chat.send({ sessionId: 's', prompt: 'Hi' }));
@@ -244,7 +245,7 @@ describe('faults before any text is seen', () => {
   });
 });
 
-describe('faults after some text was seen', () => {
+describe('MultimodalChat, on a fault after some text', () => {
   const breaking: FaultName[] = [
     'reset-mid-body',
     'no-finish',
@@ -253,7 +254,7 @@ describe('faults after some text was seen', () => {
     'error-in-stream',
   ];
 
-  it.each(breaking)('begins anew after %s and says so', async (fault) => {
+  it.each(breaking)('restarts after %s and emits `restart`', async (fault) => {
     const chat = openChat();
     emulator.inject({ fault, times: 1 });
     const parts = await readAll(chat.stream({ prompt: 'A long story, please.' }));
@@ -263,7 +264,7 @@ describe('faults after some text was seen', () => {
     expect(done?.type === 'done' && done.reply.text).toBe(visibleText(parts));
   });
 
-  it('ends with the partial text where restarts are not wanted', async () => {
+  it('throws the partial text with `onPartialOutput: fail`', async () => {
     const chat = openChat({ retry: { onPartialOutput: 'fail' } });
     emulator.inject({ fault: 'reset-mid-body', times: 1 });
     const seen: ChatStreamEvent[] = [];
@@ -278,8 +279,8 @@ describe('faults after some text was seen', () => {
   });
 });
 
-describe('leaving and stopping', () => {
-  it('cancels the request when the reader leaves, and stores nothing', async () => {
+describe('MultimodalChat, when canceled', () => {
+  it('cancels the request when the loop is left, and stores nothing', async () => {
     await emulator.close();
     emulator = await startGeminiEmulator({ chunkDelayMs: 50, chunks: 40 });
     const chat = openChat();
@@ -292,24 +293,24 @@ describe('leaving and stopping', () => {
   });
 
   it.each(['stall', 'slow-first-byte'] as const)(
-    'rethrows the reason of an abort untouched (%s)',
+    'rethrows the reason of an abort unchanged (%s)',
     async (fault) => {
       const chat = openChat();
       emulator.inject({ fault, times: 1 });
       const controller = new AbortController();
       const reason = new Error('the user pressed stop');
-      chat.on('attempt', () => setImmediate(() => controller.abort(reason)));
+      chat.on('span-start', ({ kind }) => kind === 'attempt' && setImmediate(() => controller.abort(reason)));
       expect(await thrownBy(chat.send({ prompt: 'Hi', signal: controller.signal }))).toBe(reason);
     },
   );
 
-  it('does not begin for a signal that is already aborted', async () => {
+  it('does not start with a signal that is already aborted', async () => {
     const error = await thrownBy(openChat().send({ prompt: 'Hi', signal: AbortSignal.abort('no') }));
     expect(error).toBe('no');
     expect(emulator.journal).toEqual([]);
   });
 
-  it('holds an abort against nobody', async () => {
+  it('does not blame the key for an abort', async () => {
     const chat = openChat({ keys: ['first-key-0001'] });
     emulator.inject({ fault: 'stall', times: 1 });
     const leaving = new AbortController();
@@ -338,14 +339,14 @@ describe('leaving and stopping', () => {
     expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 
-  it('tries again when an answer stalls', async () => {
+  it('retries when an answer stalls', async () => {
     const chat = openChat({ timeouts: { betweenChunksMs: 100, firstTokenMs: 100 } });
     emulator.inject({ fault: 'stall', times: 1 });
     const { attempts } = await chat.send({ prompt: 'Hi' });
     expect(attempts.map(({ failure }) => failure?.kind)).toEqual(['timeout', undefined]);
   });
 
-  it('ends a call that takes too long as a whole', async () => {
+  it('ends a call that takes longer than its timeout', async () => {
     const chat = openChat();
     emulator.inject({ fault: 'stall', times: Number.POSITIVE_INFINITY });
     const error = await thrownBy(chat.send({ prompt: 'Hi', timeoutMs: 150 }));
@@ -353,19 +354,21 @@ describe('leaving and stopping', () => {
     expect(error).toMatchObject({ timeoutMs: 150 });
   });
 
-  it('cancels running calls on close and takes no new ones', async () => {
+  it('cancels running calls on close and accepts no new ones', async () => {
     const chat = openChat();
     emulator.inject({ fault: 'stall', times: 1 });
-    const started = new Promise((resolve) => chat.on('attempt', resolve));
+    const started = new Promise<void>((resolve) =>
+      chat.on('span-start', ({ kind }) => kind === 'attempt' && resolve()),
+    );
     const running = thrownBy(chat.send({ prompt: 'Hi' }));
     await started;
     await chat.close();
-    expect(await running).toBeInstanceOf(ConfigurationError);
-    expect(await thrownBy(chat.send({ prompt: 'Hi' }))).toBeInstanceOf(ConfigurationError);
+    expect(await running).toBeInstanceOf(ClosedError);
+    expect(await thrownBy(chat.send({ prompt: 'Hi' }))).toBeInstanceOf(ClosedError);
   });
 });
 
-describe('a memory that fails', () => {
+describe('MultimodalChat, when memory fails', () => {
   const turns: Turn[] = [];
   const workingStore = {
     append: async (turn: Turn) => void turns.push(turn),
@@ -378,23 +381,23 @@ describe('a memory that fails', () => {
   };
   const broken = () => Promise.reject(new MemoryError('The disk is full. Make room.'));
 
-  it('does not take the answer away when the turn cannot be stored', async () => {
+  it('still answers if the turn cannot be stored', async () => {
     const chat = openChat({ memory: { ...workingStore, append: broken } });
     const failures: string[] = [];
     chat.on('failure', ({ error }) => failures.push(error.message));
-    expect(await chat.send({ prompt: 'Hi' })).toMatchObject({ remembered: false });
+    expect(await chat.send({ prompt: 'Hi' })).toMatchObject({ stored: false });
     expect(failures).toEqual(['The disk is full. Make room.']);
   });
 
-  it('is an error when the conversation so far cannot be read', async () => {
+  it('throws if the conversation so far cannot be read', async () => {
     const chat = openChat({ memory: { ...workingStore, recent: broken } });
     expect(await thrownBy(chat.send({ prompt: 'Hi' }))).toBeInstanceOf(MemoryError);
     expect(emulator.journal).toEqual([]);
   });
 });
 
-describe('setting up', () => {
-  it('names the variables when there is no key', () => {
+describe('new MultimodalChat()', () => {
+  it('names the environment variables if there is no key', () => {
     vi.stubEnv('GEMINI_API_KEY', '');
     expect(() => new MultimodalChat()).toThrow(ConfigurationError);
     expect(() => new MultimodalChat()).toThrow(/GEMINI_API_KEY.*GEMINI_API_KEY_1/);
@@ -412,7 +415,7 @@ describe('setting up', () => {
     });
   });
 
-  it('needs no key with a model of your own', async () => {
+  it('needs no key with a model that needs none', async () => {
     vi.stubEnv('GEMINI_API_KEY', '');
     await using chat = new MultimodalChat({ memory: false, model: new FakeChatModel() });
     expect((await chat.send({ prompt: 'Hi' })).text).not.toBe('');
@@ -428,12 +431,12 @@ describe('setting up', () => {
   });
 });
 
-describe('closing', () => {
+describe('MultimodalChat.close()', () => {
   it('leaves injected parts open', async () => {
     const closed: string[] = [];
     const close = (name: string) => async () => void closed.push(name);
     const chat = new MultimodalChat({
-      model: Object.assign(new FakeChatModel(), { close: close('model') }),
+      model: Object.assign(new FakeChatModel([], { needsKey: true }), { close: close('model') }),
       keyPool: Object.assign(new FakeKeyPool(), { close: close('keyPool') }),
       media: Object.assign(new FakeMediaProcessor(), { close: close('media') }),
       memory: Object.assign(new InMemoryStore(), { close: close('memory') }),

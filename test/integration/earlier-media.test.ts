@@ -50,16 +50,16 @@ function openChat(options: MultimodalChatOptions = {}): MultimodalChat {
 const labelsOfLast = () => (emulator.journal.at(-1)?.images ?? []).map(({ label }) => label);
 const sessionId = 's';
 
-describe('a prompt about an earlier attachment', () => {
-  it('shows its frames again, in low detail, and says so', async () => {
+describe('a prompt that refers to an earlier attachment', () => {
+  it('attaches its frames again, in low detail, and reports it', async () => {
     const chat = openChat();
     const { media } = await chat.send({ sessionId, prompt: 'What happens here?', media: [clip] });
-    const { reattachedMedia: shownAgain, text } = await chat.send({
+    const { reattachedMedia, text } = await chat.send({
       sessionId,
       prompt: 'And what came before that?',
     });
     expect(text).toContain('And what came before that?');
-    expect(shownAgain).toMatchObject([
+    expect(reattachedMedia).toMatchObject([
       { kind: 'video', name: 'garden.mp4', frameTimestampsMs: [480, 1480, 2480, 3480] },
     ]);
     expect(labelsOfLast()).toEqual(
@@ -77,15 +77,15 @@ describe('a prompt about an earlier attachment', () => {
     );
   });
 
-  it('shows frames of a clip that was uploaded whole', async () => {
+  it('attaches frames of a clip that was uploaded whole', async () => {
     const media = { frames: 4, video: 'upload' } as const;
     const first = openChat({ media });
     await first.send({ sessionId, prompt: 'What happens here?', media: [clip] });
     expect(emulator.journal.at(-1)?.images).toEqual([]);
     await first.close();
     const second = openChat({ media });
-    const { reattachedMedia: shownAgain } = await second.send({ sessionId, prompt: 'How did the clip end?' });
-    expect(shownAgain).toMatchObject([
+    const { reattachedMedia } = await second.send({ sessionId, prompt: 'How did the clip end?' });
+    expect(reattachedMedia).toMatchObject([
       { kind: 'video', name: 'garden.mp4', frameTimestampsMs: [480, 1480, 2480, 3480] },
     ]);
     expect(labelsOfLast()).toEqual(
@@ -93,7 +93,7 @@ describe('a prompt about an earlier attachment', () => {
     );
   });
 
-  it('finds the one that is meant after many turns and a restart', async () => {
+  it('finds the right attachment after many turns and a restart', async () => {
     const first = openChat();
     await first.send({ sessionId, prompt: 'One', media: [clip] });
     await first.send({ sessionId, prompt: 'Two', media: [picture] });
@@ -109,18 +109,18 @@ describe('a prompt about an earlier attachment', () => {
     expect(await namesFor('How are you?')).toEqual([]);
   });
 
-  it('shows nothing to other sessions and tenants', async () => {
+  it('attaches nothing from other sessions and tenants', async () => {
     const chat = openChat();
     await chat.send({ sessionId, tenant: 'a', prompt: 'One', media: [clip] });
     for (const other of [
       { sessionId, tenant: 'b' },
       { sessionId: 'other', tenant: 'a' },
     ]) {
-      const { reattachedMedia: shownAgain } = await chat.send({
+      const { reattachedMedia } = await chat.send({
         ...other,
         prompt: 'What was in the first clip, garden.mp4?',
       });
-      expect(shownAgain).toEqual([]);
+      expect(reattachedMedia).toEqual([]);
       expect(labelsOfLast()).toEqual([]);
     }
   });
@@ -135,22 +135,22 @@ describe('a prompt about an earlier attachment', () => {
   it.each([
     ['context.earlierMediaTokens is 0', { context: { earlierMediaTokens: 0 } }],
     ['mediaArchive is false', { mediaArchive: false }],
-  ] as const)('shows none when %s', async (_, options) => {
+  ] as const)('attaches nothing if %s', async (_, options) => {
     const chat = openChat(options);
     await chat.send({ sessionId, prompt: 'One', media: [clip] });
-    const { reattachedMedia: shownAgain } = await chat.send({ sessionId, prompt: 'What was in the clip?' });
-    expect(shownAgain).toEqual([]);
+    const { reattachedMedia } = await chat.send({ sessionId, prompt: 'What was in the clip?' });
+    expect(reattachedMedia).toEqual([]);
   });
 
-  it('keeps nothing on disk with memory in the process', async () => {
+  it('leaves nothing on disk with `memory: :memory:`', async () => {
     const chat = openChat({ memory: ':memory:' });
     await chat.send({ sessionId, prompt: 'One', media: [clip] });
-    const { reattachedMedia: shownAgain } = await chat.send({ sessionId, prompt: 'And before?' });
-    expect(shownAgain).toHaveLength(1);
+    const { reattachedMedia } = await chat.send({ sessionId, prompt: 'And before?' });
+    expect(reattachedMedia).toHaveLength(1);
     expect(await readdir(dataDir)).toEqual([]);
   });
 
-  it('is forgotten with its session, without a trace on disk', async () => {
+  it('has its attachment deleted from disk with the session', async () => {
     const chat = openChat();
     await chat.send({
       sessionId,
@@ -167,17 +167,17 @@ describe('a prompt about an earlier attachment', () => {
     }
   });
 
-  it('is answered without its frames when they cannot be read', async () => {
+  it('is answered without the frames if they cannot be read', async () => {
     const chat = openChat();
     await writeFile(join(dataDir, 'media'), 'in the way');
     const failures: MultimodalChatError[] = [];
     chat.on('failure', ({ error }) => failures.push(error));
     await chat.send({ sessionId, prompt: 'One', media: [picture] });
-    const { reattachedMedia: shownAgain, stored: remembered } = await chat.send({
+    const { reattachedMedia, stored } = await chat.send({
       sessionId,
       prompt: 'And before?',
     });
-    expect([shownAgain, remembered]).toEqual([[], true]);
+    expect([reattachedMedia, stored]).toEqual([[], true]);
     expect(failures.length).toBeGreaterThan(0);
     for (const error of failures) expect(error).toBeInstanceOf(MemoryError);
   });

@@ -6,11 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Report, Row } from '../bench/faults/summary.js';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-/** Half a minute of work; a machine that is busy with other things may take several times as long. */
+/** Takes half a minute, or several times that on a busy machine. */
 const timeout = 300_000;
 let running: ChildProcess | undefined;
 
-/** Emulator, server and load in a process each; all faults, briefly. */
+/** Emulator, server and load, each in its own process; all faults, briefly. */
 async function runBench(): Promise<{ code: number | null; report: Report }> {
   const args = ['--import', 'tsx', 'test/bench/faults.ts', '--json', '--quick'];
   const child = spawn(process.execPath, args, { cwd: repository, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -28,7 +28,7 @@ async function runBench(): Promise<{ code: number | null; report: Report }> {
   return { code, report: JSON.parse(output) as Report };
 }
 
-describe('the server under load, through every fault of the emulator', () => {
+describe('the server under load, with every fault of the emulator', () => {
   let code: number | null;
   let report: Report;
   beforeAll(async () => {
@@ -40,7 +40,7 @@ describe('the server under load, through every fault of the emulator', () => {
   const rowsWith = (isBad: (row: Row) => boolean) =>
     report.rows.filter(isBad).map(({ fault, struck, examples }) => ({ fault, struck, examples }));
 
-  it('ends every request in a right answer or in a typed error that fits the fault', () => {
+  it('ends every request with the right answer or a typed error that fits the fault', () => {
     expect(rowsWith(({ wrong }) => wrong > 0)).toEqual([]);
   });
 
@@ -48,22 +48,22 @@ describe('the server under load, through every fault of the emulator', () => {
     expect(rowsWith(({ hanging }) => hanging > 0)).toEqual([]);
   });
 
-  it('has sent requests through each fault, for a part of the calls and for all of them', () => {
+  it('meets each fault, on some of the calls and on all of them', () => {
     expect(new Set(report.rows.map(({ fault }) => fault))).toEqual(new Set(['none', ...faultNames]));
     expect(rowsWith(({ rightInFault }) => rightInFault === null)).toEqual([]);
   });
 
-  it('answers right again after each fault that passes', () => {
+  it('recovers after each fault that passes', () => {
     expect(rowsWith(({ recoveryMs }) => recoveryMs === 'never')).toEqual([]);
   });
 
-  it('rides out faults of a part of the projects, and of the first model', () => {
+  it('routes around faults of some projects and of the first model', () => {
     const routed = ({ struck }: Row) => struck === '1 of 4 projects' || struck === 'first model';
     expect(report.rows.filter(routed).length).toBeGreaterThan(0);
     expect(rowsWith((row) => routed(row) && row.right !== row.requests)).toEqual([]);
   });
 
-  it('leaves nothing running and no warning behind', () => {
+  it('leaves nothing running and emits no warning', () => {
     expect(rowsWith(({ leftInFlight }) => leftInFlight > 0)).toEqual([]);
     expect(report.server.warnings).toEqual([]);
     expect(report.server.errorOutput).toBe('');

@@ -21,14 +21,16 @@ afterEach(async () => {
   await emulator.close();
 });
 
+const projectKeys = [
+  { key: 'alpha-key-0001', project: 'alpha' },
+  { key: 'alpha-key-0002', project: 'alpha' },
+  { key: 'beta-key-0001', project: 'beta' },
+];
+
 function openChat(options: MultimodalChatOptions = {}): MultimodalChat {
   const chat = new MultimodalChat({
-    keys: [
-      { key: 'alpha-key-0001', project: 'alpha' },
-      { key: 'alpha-key-0002', project: 'alpha' },
-      { key: 'beta-key-0001', project: 'beta' },
-    ],
-    baseUrl: emulator.url,
+    ...(options.keyPool === undefined && { keys: projectKeys }),
+    ...(options.model === undefined && { baseUrl: emulator.url }),
     memory: false,
     retry: { baseDelayMs: 1, maxDelayMs: 5 },
     hedge: { afterMs: 20 },
@@ -38,13 +40,13 @@ function openChat(options: MultimodalChatOptions = {}): MultimodalChat {
   return chat;
 }
 
-/** Silent until the client hangs up: a call that would never have been answered. */
+/** Silent until the client hangs up: a call that is never answered. */
 const silence = { fault: 'stall', afterChunks: 0 } as const;
 
 const projectOf = (key: string | undefined) => key?.split('-')[0];
 
-describe('hedge', () => {
-  it('asks another project when the first is silent, and keeps the answer that comes', async () => {
+describe('option hedge', () => {
+  it('asks another project if the first is silent, and keeps the answer that starts first', async () => {
     const chat = openChat();
     emulator.inject(silence);
     const reply = await chat.send({ prompt: 'Are you there?' });
@@ -54,7 +56,7 @@ describe('hedge', () => {
     expect(second).not.toBe(late);
   });
 
-  it('says what it cost', async () => {
+  it('reports its cost', async () => {
     const chat = openChat();
     emulator.inject(silence);
     const { attempts } = await chat.send({ prompt: 'Are you there?' });
@@ -82,28 +84,28 @@ describe('hedge', () => {
     ]);
   });
 
-  it('hangs up on the one that is not needed', async () => {
+  it('cancels the call that is not needed', async () => {
     const chat = openChat();
     emulator.inject(silence);
     await chat.send({ prompt: 'Hi' });
     await expect.poll(() => emulator.journal[0]?.aborted).toBe(true);
   });
 
-  it('costs nothing when the answer begins in time', async () => {
+  it('makes no second call if the answer starts in time', async () => {
     const chat = openChat({ hedge: { afterMs: 60_000 } });
     const { attempts } = await chat.send({ prompt: 'Hi' });
     expect(attempts).toHaveLength(1);
     expect((await chat.stats()).calls.hedged).toBe(0);
   });
 
-  it('is off unless asked for', async () => {
+  it('is off by default', async () => {
     const chat = openChat({ hedge: undefined, timeouts: { firstTokenMs: 200 } });
     emulator.inject(silence);
     const { attempts } = await chat.send({ prompt: 'Hi' });
     expect(attempts.map(({ failure }) => failure?.kind)).toEqual(['timeout', undefined]);
   });
 
-  it('waits for the first when no other project has a key to spare', async () => {
+  it('waits for the first call if no other project has a key to spare', async () => {
     const chat = openChat({ keys: [{ key: 'beta-key-0001', project: 'beta' }] });
     emulator.inject({ fault: 'slow-first-byte', delayMs: 120 });
     const { attempts } = await chat.send({ prompt: 'Hi' });
@@ -111,7 +113,7 @@ describe('hedge', () => {
     expect((await chat.stats()).keys.queued).toBe(0);
   });
 
-  it('does not use a key of the same project that a pool hands out all the same', async () => {
+  it('does not use a key of the same project, even if the pool grants one', async () => {
     const keyPool = new FakeKeyPool(['alpha-key-0001', 'alpha-key-0002']);
     const chat = openChat({ keyPool });
     emulator.inject({ fault: 'slow-first-byte', delayMs: 120 });
@@ -123,7 +125,7 @@ describe('hedge', () => {
     ]);
   });
 
-  it('keeps waiting for the first when the second fails', async () => {
+  it('keeps waiting for the first call if the second fails', async () => {
     const chat = openChat();
     emulator.inject({ fault: 'slow-first-byte', delayMs: 300 });
     emulator.inject({ fault: 'overloaded' });
@@ -147,7 +149,7 @@ describe('hedge', () => {
     ]);
   });
 
-  it('cancels both calls when the reader aborts', async () => {
+  it('cancels both calls on abort', async () => {
     const chat = openChat();
     emulator.inject({ ...silence, times: 2 });
     const leaving = new AbortController();
@@ -159,7 +161,7 @@ describe('hedge', () => {
     expect((await chat.stats()).keys.inFlight).toBe(0);
   });
 
-  it('throws what both said when nothing is left to try', async () => {
+  it('throws both attempts once retries are used up', async () => {
     const chat = openChat({ retry: { maxAttempts: 1 }, fallbackModels: [], timeouts: { firstTokenMs: 100 } });
     emulator.inject({ ...silence, times: 2 });
     const error = await chat.send({ prompt: 'Hi' }).catch((thrown: unknown) => thrown);
@@ -167,16 +169,18 @@ describe('hedge', () => {
     expect((error as ModelCallError).attempts).toHaveLength(2);
   });
 
-  it('still tells a refused prompt from a fault', async () => {
+  it('throws BlockedError if both prompts are refused', async () => {
     const chat = openChat();
     emulator.inject({ fault: 'prompt-blocked', times: 2 });
     await expect(chat.send({ prompt: 'Hi' })).rejects.toBeInstanceOf(BlockedError);
   });
 });
 
-describe('a model of your own', () => {
+describe('a custom ChatModel', () => {
   it('has its iterator closed after the answer and after a fault', async () => {
-    const model = new FakeChatModel([{ text: 'half', failure: makeFailure('overloaded') }, 'whole']);
+    const model = new FakeChatModel([{ text: 'half', failure: makeFailure('overloaded') }, 'whole'], {
+      needsKey: true,
+    });
     const chat = openChat({ model, keyPool: new FakeKeyPool() });
     const { text } = await chat.send({ prompt: 'Hi' });
     expect(text).toBe('whole');

@@ -20,7 +20,7 @@ vi.setConfig({ testTimeout: 240_000, hookTimeout: 600_000 });
 const turnCount = 2000;
 const sessionId = 'years';
 const summaryModel = 'gemini-3.5-flash-lite';
-/** Words that stand in one turn each. */
+/** Each occurs in one turn only. */
 const facts: Readonly<Record<number, string>> = {
   7: 'My aunt Brunhilde keeps eleven alpacas behind the windmill.',
   612: 'The spare key lies under the terracotta hedgehog.',
@@ -50,7 +50,7 @@ const start = () =>
     SUMMARY: 'on',
   });
 
-/** A summary keeps one of the words, from turn 7 on. */
+/** A summary keeps one word, from turn 7 on. */
 const answerOf = ({ model, texts }: RecordedCall) =>
   model === summaryModel ? `They spoke of ${/Brunhilde/.exec(texts.join(' ')) ?? 'nothing'}.` : 'Noted.';
 
@@ -105,7 +105,7 @@ afterAll(async () => {
 });
 
 describe(`a conversation of ${turnCount} turns with pictures and clips, restarted twice`, () => {
-  it('has kept every turn', async () => {
+  it('keeps every turn', async () => {
     const stats = (await (await fetch(`${server.url}/stats`)).json()) as { memory: { turns: number } };
     expect(stats.memory.turns).toBe(turnCount);
   });
@@ -114,12 +114,12 @@ describe(`a conversation of ${turnCount} turns with pictures and clips, restarte
     ['Where does my aunt keep her alpacas?', 7],
     ['Where did I say the spare key is?', 612],
     ['When does the ferry leave?', 1404],
-  ])('brings back what %j is about', async (prompt, turn) => {
+  ])('recalls the turn that %j asks about', async (prompt, turn) => {
     await ask(server, prompt, { sessionId });
     expect(lastTexts()).toContain(facts[turn]);
   });
 
-  it('has the beginning of it summed up, since before the restarts', async () => {
+  it('keeps the summary of its beginning across the restarts', async () => {
     await ask(server, 'What now?', { sessionId });
     expect(lastTexts()).toContain('\n> They spoke of Brunhilde.\n');
     expect(emulator.journal.filter(({ model }) => model === summaryModel).length).toBeLessThan(
@@ -132,13 +132,13 @@ describe(`a conversation of ${turnCount} turns with pictures and clips, restarte
     ['And in the second video?', 'workshop.mp4'],
     ['Describe the third picture again.', 'blueprint.png'],
     ['What did harbour.png show?', 'harbour.png'],
-  ])('shows again what %j is about', async (prompt, name) => {
+  ])('attaches again what %j refers to', async (prompt, name) => {
     await ask(server, prompt, { sessionId });
     expect(lastLabels().length).toBeGreaterThan(0);
     for (const label of lastLabels()) expect(label).toContain(name);
   });
 
-  it('shows nothing of it to another session', async () => {
+  it('shows nothing to another session', async () => {
     await ask(server, 'Where does my aunt keep her alpacas, and what was in the first clip, meadow.mp4?', {
       sessionId: 'someone-else',
     });
@@ -146,26 +146,22 @@ describe(`a conversation of ${turnCount} turns with pictures and clips, restarte
     expect(lastLabels()).toEqual([]);
   });
 
-  it('shows nothing of it to another tenant', async () => {
+  it('shows nothing to another tenant', async () => {
     const chat = new MultimodalChat({
       keys: ['a-key-of-the-test-0001'],
       baseUrl: emulator.url,
       dataDir: join(directory.path, '.multimodal-chat'),
     });
-    const {
-      recalled,
-      recentTurns,
-      reattachedMedia: shownAgain,
-    } = await chat.send({
+    const { recalled, recentTurns, reattachedMedia } = await chat.send({
       sessionId,
       tenant: 'another',
       prompt: 'Where does my aunt keep her alpacas, and what was in the first clip?',
     });
-    expect([recalled, recentTurns, shownAgain]).toEqual([[], 0, []]);
+    expect([recalled, recentTurns, reattachedMedia]).toEqual([[], 0, []]);
     await chat.close();
   });
 
-  it('leaves nothing on disk that contains any of its words, once it is deleted', async () => {
+  it('leaves none of its words on disk once deleted', async () => {
     const words = [
       'Brunhilde',
       'terracotta',

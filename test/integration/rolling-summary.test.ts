@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import type {
   ChatEvents,
   ChatModel,
-  ModelCallOptions,
   ModelRequest,
+  ModelStreamOptions,
   MultimodalChatOptions,
 } from 'multimodal-chat';
 import { MemoryError, MultimodalChat, systemClock } from 'multimodal-chat';
@@ -20,7 +20,7 @@ import {
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 const summaryModel = 'gemini-3.5-flash-lite';
-/** Stands in summaries alone. */
+/** Occurs in summaries only. */
 const marker = 'Zusammengefasst';
 const sessionId = 's';
 
@@ -28,7 +28,7 @@ let emulator: GeminiEmulator;
 let dataDir: string;
 const opened: MultimodalChat[] = [];
 
-/** Notes that hold every fact of what they were made from. */
+/** A summary with every fact of the texts. */
 const notesOn = (texts: readonly string[]) =>
   `${marker}: ${[...new Set(texts.join(' ').match(/fact\d+/g))].join(' ')}.`;
 
@@ -44,7 +44,7 @@ afterEach(async () => {
   await rm(dataDir, { recursive: true, force: true });
 });
 
-/** Three turns are sent verbatim; two more make a summary. Nothing is recalled, to see the summary alone. */
+/** Three turns are sent verbatim; two more trigger a summary. Recall is off, so that only the summary shows. */
 const context = {
   recentTokens: 120,
   recallTurns: 0,
@@ -53,8 +53,8 @@ const context = {
 
 function openChat(options: MultimodalChatOptions = {}): MultimodalChat {
   const chat = new MultimodalChat({
-    keys: ['a-key-0001'],
-    baseUrl: emulator.url,
+    ...(options.keyPool === undefined && options.model === undefined && { keys: ['a-key-0001'] }),
+    ...(options.model === undefined && { baseUrl: emulator.url }),
     dataDir,
     retry: { baseDelayMs: 1, maxDelayMs: 2 },
     context,
@@ -73,8 +73,8 @@ async function tell(chat: MultimodalChat, from: number, to: number, more: { tena
   }
 }
 
-/** The next event of its kind that fulfils the condition. */
-function next<Name extends 'memory' | 'failure'>(
+/** The next event of its kind that meets the condition. */
+function next<Name extends 'span-end' | 'failure'>(
   chat: MultimodalChat,
   name: Name,
   isMeant: (event: Parameters<ChatEvents[Name]>[0]) => boolean = () => true,
@@ -86,7 +86,12 @@ function next<Name extends 'memory' | 'failure'>(
     chat.on(name, listener as ChatEvents[Name]);
   });
 }
-const nextSummary = (chat: MultimodalChat) => next(chat, 'memory', ({ action }) => action === 'summarise');
+const nextSummary = (chat: MultimodalChat) =>
+  next(
+    chat,
+    'span-end',
+    (span) => span.kind === 'call' && span.purpose === 'summary' && span.outcome === 'ok',
+  );
 
 const summaryCalls = () => emulator.journal.filter(({ model }) => model === summaryModel);
 const lastTexts = () => (emulator.journal.at(-1)?.texts ?? []).join('\n');
@@ -100,9 +105,12 @@ async function filesWith(word: string): Promise<string[]> {
   return found.flat();
 }
 
-/** Repeats what it is asked; asked for a summary, it waits for the answer. */
+/** Echoes a prompt; for a summary, waits until the test supplies the answer. */
 class HeldSummaries implements ChatModel {
   readonly #fake = new FakeChatModel();
+  readonly provider = this.#fake.provider;
+  readonly models = { ...this.#fake.models, summary: summaryModel };
+  readonly needsKey = false;
   readonly #asked = new EventEmitter();
   readonly asked = once(this.#asked, 'asked');
 
@@ -111,7 +119,11 @@ class HeldSummaries implements ChatModel {
     this.#asked.emit('answer');
   }
 
-  async *stream(request: ModelRequest, options: ModelCallOptions) {
+  capabilities() {
+    return this.#fake.capabilities();
+  }
+
+  async *stream(request: ModelRequest, options: ModelStreamOptions) {
     if (request.model === summaryModel) {
       const answered = once(this.#asked, 'answer');
       this.#asked.emit('asked');
@@ -121,18 +133,18 @@ class HeldSummaries implements ChatModel {
   }
 }
 
-describe('the summary of turns that are no longer sent verbatim', () => {
-  it('is made after an answer once they have grown enough, and goes along with the next question', async () => {
+describe('RollingSummary', () => {
+  it('summarizes after an answer once there are enough turns, and the next question includes it', async () => {
     const chat = openChat();
     const made = nextSummary(chat);
     await tell(chat, 1, 4);
     expect(summaryCalls()).toEqual([]);
     await tell(chat, 5, 6);
-    expect(await made).toMatchObject({ sessionId, turns: 2 });
+    expect(await made).toMatchObject({ sessionId, summarizedTurns: 2 });
     expect((await chat.stats()).summaries).toMatchObject({ made: 1, failed: 0, lastError: null });
 
     const reply = await chat.send({ sessionId, prompt: 'What do you know?' });
-    expect(reply).toMatchObject({ summarisedTurns: 2, recalled: [] });
+    expect(reply).toMatchObject({ summarizedTurns: 2, recalled: [] });
     const texts = lastTexts();
     expect(texts).toMatch(new RegExp(`^> ${marker}: fact1 fact2\\.$`, 'm'));
     expect(texts).toContain('Notes on the first 2 turns');
@@ -141,7 +153,7 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect((await chat.history({ sessionId })).map(({ prompt }) => prompt)).toContain(saying(1));
   });
 
-  it('is extended by what follows, from itself and the new turns alone', async () => {
+  it('extends the summary from itself and the new turns only', async () => {
     const chat = openChat();
     for (let number = 1; number <= 6; number += 1) await tell(chat, number, number);
     await expect.poll(async () => (await chat.stats()).summaries?.made).toBe(1);
@@ -156,33 +168,33 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect(lastTexts()).toContain(`> ${marker}: fact1 fact2 fact3 fact4.`);
   });
 
-  it('is there after a restart', async () => {
+  it('keeps the summary across a restart', async () => {
     const before = openChat();
     const made = nextSummary(before);
     await tell(before, 1, 6);
     await made;
     await before.close();
-    const { summarizedTurns: summarisedTurns } = await openChat().send({
+    const { summarizedTurns } = await openChat().send({
       sessionId,
       prompt: 'What do you know?',
     });
-    expect(summarisedTurns).toBe(2);
+    expect(summarizedTurns).toBe(2);
     expect(lastTexts()).toContain(`${marker}: fact1 fact2.`);
   });
 
-  it('catches up with a long conversation that has none, the oldest turns first', async () => {
+  it('catches up with a long conversation without a summary, oldest turns first', async () => {
     await tell(openChat({ context: { ...context, summary: false } }), 1, 12);
     const chat = openChat();
     const made = nextSummary(chat);
     await tell(chat, 13, 13);
-    expect(await made).toMatchObject({ turns: 10 });
+    expect(await made).toMatchObject({ summarizedTurns: 10 });
   });
 
   it.each([
     ['its conversation', () => ({ sessionId })],
     ['its tenant', () => ({ tenant: 'default' })],
     ['everything before a date', () => ({ before: new Date(Date.now() + 1_000) })],
-  ])('is gone from the disk with %s', async (_, target) => {
+  ])('leaves no summary on disk after forgetting %s', async (_, target) => {
     const chat = openChat();
     const made = nextSummary(chat);
     await tell(chat, 1, 6);
@@ -191,11 +203,11 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect(await chat.forget(target())).toBe(6);
     expect(await filesWith(marker)).toEqual([]);
     expect(await filesWith('fact1')).toEqual([]);
-    const { summarizedTurns: summarisedTurns } = await chat.send({ sessionId, prompt: 'What do you know?' });
-    expect(summarisedTurns).toBe(0);
+    const { summarizedTurns } = await chat.send({ sessionId, prompt: 'What do you know?' });
+    expect(summarizedTurns).toBe(0);
   });
 
-  it('goes with the first turn that it covers, and is made anew without it', async () => {
+  it('drops the summary with the first turn it covers, and makes a new one without it', async () => {
     let now = Date.now() - 1_000_000;
     const chat = openChat({ clock: { ...systemClock, now: () => now } });
     const made = nextSummary(chat);
@@ -214,7 +226,7 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect(lastTexts()).toContain(`${marker}: fact2 fact3 fact4.`);
   });
 
-  it('is not kept when the conversation was forgotten while it was made', async () => {
+  it('does not keep a summary of a conversation that was forgotten meanwhile', async () => {
     const model = new HeldSummaries();
     const chat = openChat({ model });
     await tell(chat, 1, 6);
@@ -225,7 +237,7 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect(await filesWith(marker)).toEqual([]);
   });
 
-  it('is not shown to another tenant or another session', async () => {
+  it('does not send the summary for another tenant or session', async () => {
     const chat = openChat();
     const made = nextSummary(chat);
     await tell(chat, 1, 6);
@@ -238,7 +250,7 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect(lastTexts()).not.toContain('fact1,');
   });
 
-  it('is left out of a request that holds the whole conversation', async () => {
+  it('sends no summary with a request that holds the whole conversation', async () => {
     const chat = openChat();
     const made = nextSummary(chat);
     await tell(chat, 1, 6);
@@ -249,7 +261,7 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect(lastTexts()).not.toContain(marker);
   });
 
-  it.each([undefined, false])('is not made with `summary: %j`', async (summary) => {
+  it.each([undefined, false])('makes no summary with `summary: %j`', async (summary) => {
     const chat = openChat({ context: { ...context, summary } });
     await tell(chat, 1, 8);
     expect((await chat.stats()).summaries).toBeUndefined();
@@ -257,17 +269,14 @@ describe('the summary of turns that are no longer sent verbatim', () => {
     expect(summaryCalls()).toEqual([]);
   });
 
-  it('is not made for a store that cannot keep it', async () => {
+  it('is refused for a store without `summaries`', () => {
     const memory = Object.assign(new InMemoryStore(), { summaries: undefined });
-    const chat = openChat({ memory });
-    await tell(chat, 1, 8);
-    await chat.close();
-    expect(summaryCalls()).toEqual([]);
+    expect(() => openChat({ memory })).toThrow(/`context.summary` would be ignored: your `memory` has no/);
   });
 });
 
-describe('the call for a summary', () => {
-  it('asks the pool for what nobody else wants', async () => {
+describe('RollingSummary, its model call', () => {
+  it('leases with batch priority', async () => {
     const keyPool = new FakeKeyPool();
     const chat = openChat({ keyPool, context: { ...context, summary: true } });
     const long = 'x'.repeat(12_000);
@@ -283,7 +292,7 @@ describe('the call for a summary', () => {
     expect(needs.slice(0, -1).every(({ priority }) => priority === 'interactive')).toBe(true);
   });
 
-  it('is put off while there is no quota to spare', async () => {
+  it('is postponed while there is no quota to spare', async () => {
     const chat = openChat({ limits: [{ model: summaryModel, rpm: 0 }] });
     const failures: unknown[] = [];
     chat.on('failure', (event) => failures.push(event));
@@ -294,19 +303,19 @@ describe('the call for a summary', () => {
     expect(failures).toEqual([]);
   });
 
-  it('leaves the quota of a model that it shares to those who ask', async () => {
+  it('leaves the quota of a shared model to questions', async () => {
     const model = 'gemini-3.8-flash';
     const chat = openChat({
       limits: [{ rpm: 6 }],
       context: { ...context, summary: { ...context.summary, model } },
     });
-    // Were the fifth answer followed by a summary, the sixth question would wait for a minute.
+    // A summary after the fifth answer would make the sixth question wait for a minute.
     await tell(chat, 1, 6);
     emulator.expectCalls({ model }, 6);
     await expect.poll(async () => (await chat.stats()).summaries).toMatchObject({ made: 0, postponed: 2 });
   });
 
-  it('disturbs no answer when it fails, and is left alone for a while', async () => {
+  it('fails no answer when it fails, and pauses for a while', async () => {
     let now = Date.now();
     const chat = openChat({ clock: { ...systemClock, now: () => now } });
     emulator.inject({ fault: 'internal', model: summaryModel, times: 2 });
@@ -329,7 +338,7 @@ describe('the call for a summary', () => {
     expect(lastTexts()).toContain(`${marker}: fact1 fact2 fact3`);
   });
 
-  it('goes to the model that was chosen', async () => {
+  it('uses the configured model', async () => {
     const chat = openChat({
       context: { ...context, summary: { ...context.summary, model: 'gemini-3.6-flash' } },
     });
@@ -339,7 +348,7 @@ describe('the call for a summary', () => {
     emulator.expectCalls({ model: 'gemini-3.6-flash' }, 1);
   });
 
-  it('is broken off when the chat is closed', async () => {
+  it('is canceled when the chat is closed', async () => {
     const chat = openChat();
     emulator.inject({ fault: 'stall', model: summaryModel, times: Number.POSITIVE_INFINITY });
     await tell(chat, 1, 6);

@@ -38,7 +38,7 @@ async function linesOf(chat: MultimodalChat, sessionId: string): Promise<string[
 const withoutNames = (turns: readonly Turn[]) => turns.map(({ sessionId: _, tenant: __, ...turn }) => turn);
 
 describe('exportSession and importSession', () => {
-  it('carry a conversation to another name and another store', async () => {
+  it('copy a conversation to another name and another store', async () => {
     const chat = openChat();
     await chat.send({ sessionId: 'a', prompt: 'Hello, wörld 🙂', media: ['sketch.png'] });
     await chat.send({ sessionId: 'a', prompt: 'Line one\nline two' });
@@ -54,15 +54,15 @@ describe('exportSession and importSession', () => {
     ]);
     expect(withoutNames(after)).toEqual(withoutNames(before));
     expect(after.every(({ sessionId, tenant }) => sessionId === 'b' && tenant === 't')).toBe(true);
-    const { reattachedMedia: shownAgain } = await other.send({
+    const { reattachedMedia } = await other.send({
       sessionId: 'b',
       tenant: 't',
       prompt: 'What is on sketch.png?',
     });
-    expect(shownAgain).toMatchObject([{ name: 'sketch.png' }]);
+    expect(reattachedMedia).toMatchObject([{ name: 'sketch.png' }]);
   });
 
-  it('give back whatever was said, however the lines are cut into pieces', async () => {
+  it('restore any text, however the lines are split into pieces', async () => {
     const source = openChat({ memory: ':memory:' });
     const said = fc.array(
       fc.string({ unit: 'binary', minLength: 1 }).filter((text) => text.trim() !== ''),
@@ -89,7 +89,7 @@ describe('exportSession and importSession', () => {
     );
   });
 
-  it('change nothing when it is imported once more', async () => {
+  it('change nothing when repeated', async () => {
     const chat = openChat();
     await chat.send({ sessionId: 'a', prompt: 'Hello' });
     const lines = await linesOf(chat, 'a');
@@ -99,12 +99,12 @@ describe('exportSession and importSession', () => {
 
   it.each([
     ['nothing', '', 'There is nothing to import'],
-    ['another file', '{"a":1}\n', 'Line 1 of the import is not as exported'],
-    ['a later version', '{"format":"multimodal-chat/session","version":2}\n', 'Line 1'],
+    ['another file', '{"a":1}\n', 'Line 1 of the import is not valid'],
+    ['a later version', '{"format":"multimodal-chat/session","version":3}\n', 'Line 1'],
     [
-      'a line that was cut off',
+      'a truncated line',
       '{"format":"multimodal-chat/session","version":1}\n{"turn":{"id":',
-      'Line 2 of the import is no JSON',
+      'Line 2 of the import is not JSON',
     ],
     [
       'a turn without an id',
@@ -118,7 +118,7 @@ describe('exportSession and importSession', () => {
     expect((error as Error).message).toContain(sentence);
   });
 
-  it('need memory', async () => {
+  it('throw with memory off', async () => {
     const chat = openChat({ memory: false });
     expect(() => chat.exportSession({ sessionId: 'a' })).toThrow(MemoryError);
     await expect(chat.importSession({ sessionId: 'a' }, [])).rejects.toBeInstanceOf(MemoryError);
@@ -128,7 +128,7 @@ describe('exportSession and importSession', () => {
 describe('retention', () => {
   const dayMs = 86_400_000;
 
-  it('forgets turns and attachments of its age, by itself', async () => {
+  it('forgets turns and attachments of that age by itself', async () => {
     const clock = new VirtualClock();
     const chat = openChat({ clock, retention: { maxAgeMs: 30 * dayMs } });
     await chat.send({ sessionId: 'a', prompt: 'Old', media: ['old.png'] });
@@ -140,7 +140,7 @@ describe('retention', () => {
     await expect.poll(async () => (await chat.stats()).mediaArchive?.items).toBe(0);
   });
 
-  it('tells when it could not', async () => {
+  it('emits `failure` if it cannot forget', async () => {
     const memory = new InMemoryStore();
     memory.forget = () => Promise.reject(new MemoryError('The disk is on fire.'));
     const failures: unknown[] = [];

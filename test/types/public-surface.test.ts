@@ -25,7 +25,7 @@ import { describe, expect, expectTypeOf, it } from 'vitest';
 
 // The types are checked by `npm run check`, which compiles this file.
 describe('the public types', () => {
-  it('accept each shipped part where its interface is asked for', () => {
+  it('accept each shipped part where its interface is expected', () => {
     expectTypeOf(ScheduledKeyPool).instance.toExtend<KeyPool>();
     expectTypeOf(BackoffRetryPolicy).instance.toExtend<RetryPolicy>();
     expectTypeOf(DefaultMediaProcessor).instance.toExtend<MediaProcessor>();
@@ -36,7 +36,7 @@ describe('the public types', () => {
     expect(new GeminiModel()).toHaveProperty('stream');
   });
 
-  it('narrow a part of the stream by its type', async () => {
+  it('narrow an event of the stream by its type', async () => {
     await using chat = new MultimodalChat({ model: new FakeChatModel(['Hello!']), memory: false });
     const replies: Reply[] = [];
     for await (const part of chat.stream({ prompt: 'Hi' })) {
@@ -54,7 +54,7 @@ describe('the public types', () => {
   });
 
   it('refuse what is not an option', () => {
-    // @ts-expect-error a misspelt option
+    // @ts-expect-error a misspelled option
     expect(() => new MultimodalChat({ modell: 'x' })).toThrow(/modell/);
     // @ts-expect-error not a retry policy
     expect(() => new MultimodalChat({ retry: 3 })).toThrow(/retry/);

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MediaKind } from '../../core/media.js';
-import type { Turn } from '../../core/turn.js';
+import { type Turn, toTurn } from '../../core/turn.js';
 import type { ArchivedMedia } from '../../memory/media-archive.js';
 import { chooseEarlierMedia, type EarlierMediaInput } from './choose-earlier-media.js';
 
@@ -33,15 +33,16 @@ const song = item('melody', 'audio', 4);
 const contract = item('lease', 'document', 5);
 const archived = [clip, picture, secondClip, song, contract];
 
-const turnWith = (...media: readonly ArchivedMedia[]): Turn => ({
-  tenant: 't',
-  sessionId: 's',
-  id: media.map(({ id }) => id).join('-'),
-  createdAt: 0,
-  prompt: 'p',
-  reply: 'r',
-  media: media.map(({ fingerprint, kind, name }) => ({ kind, name, fingerprint, mimeType: 'x/y' })),
-});
+const turnWith = (...media: readonly ArchivedMedia[]): Turn =>
+  toTurn({
+    tenant: 't',
+    sessionId: 's',
+    id: media.map(({ id }) => id).join('-'),
+    createdAt: 0,
+    prompt: 'p',
+    reply: 'r',
+    media: media.map(({ fingerprint, kind, name }) => ({ kind, name, fingerprint, mimeType: 'x/y' })),
+  });
 
 const choose = (prompt: string, change: Partial<EarlierMediaInput> = {}) =>
   chooseEarlierMedia({
@@ -56,7 +57,7 @@ const choose = (prompt: string, change: Partial<EarlierMediaInput> = {}) =>
 const idsOf = (prompt: string, change?: Partial<EarlierMediaInput>) =>
   choose(prompt, change).map(({ media }) => media.id);
 
-describe('chooseShownAgain', () => {
+describe('chooseEarlierMedia', () => {
   it.each([
     ['What was on the wall in the first clip?', ['holiday']],
     ['And in the second video?', ['garden']],
@@ -72,17 +73,17 @@ describe('chooseShownAgain', () => {
     ['compare Holiday and garden', ['holiday', 'garden']],
     ['Tell me about the weather', []],
     ['What is in the seventh clip?', ['garden']],
-  ])('takes what %j is about', (prompt, ids) => {
+  ])('chooses what %j refers to', (prompt, ids) => {
     expect(idsOf(prompt)).toEqual(ids);
   });
 
-  it('takes what was attached just before, when the prompt does not say', () => {
+  it('chooses what was attached just before if the prompt names nothing', () => {
     expect(idsOf('And what came before that?', { recent: [turnWith(clip)] })).toEqual(['holiday']);
     const longAgo = [turnWith(clip), turnWith(), turnWith(), turnWith()];
     expect(idsOf('And what came before that?', { recent: longAgo })).toEqual([]);
   });
 
-  it('takes what belongs to the turns that bear on the prompt', () => {
+  it('chooses what belongs to recalled turns', () => {
     const recalled = [{ turn: turnWith(picture), score: 1 }];
     expect(idsOf('Which colour was the house?', { recalled })).toEqual(['sketch']);
     expect(
@@ -90,18 +91,18 @@ describe('chooseShownAgain', () => {
     ).toEqual(['holiday']);
   });
 
-  it('leaves a prompt with attachments of its own to those, unless it names others', () => {
+  it('chooses nothing for a prompt with its own attachments, unless it names others', () => {
     const attached = ['new'];
     expect(idsOf('What is in this clip?', { attached, recent: [turnWith(clip)] })).toEqual([]);
     expect(idsOf('Compare this with the first clip', { attached })).toEqual(['holiday']);
     expect(idsOf('Compare this with sketch.bin', { attached })).toEqual(['sketch']);
   });
 
-  it('never repeats what is attached again', () => {
+  it('never repeats what is attached to the prompt itself', () => {
     expect(idsOf('What is in holiday.bin?', { attached: ['holiday'] })).toEqual([]);
   });
 
-  it('sends sound only when the prompt is about it', () => {
+  it('includes sound only if the prompt asks about it', () => {
     const withSound = item('talk', 'video', 1, {
       parts: [...clip.parts, { mimeType: 'audio/mpeg' }],
       estimatedTokens: 8 * 1120 + 320,
@@ -113,12 +114,12 @@ describe('chooseShownAgain', () => {
     expect(partsFor('What do they say in talk?')?.parts).toContain(8);
   });
 
-  it('shows fewer frames, spread evenly, when the budget is small, and none when it is too small', () => {
+  it('chooses fewer frames, spread evenly, for a small budget, and none for a tiny one', () => {
     expect(choose('the first clip', { maxTokens: 4 * 280 })[0]?.parts).toEqual([1, 3, 5, 7]);
     expect(choose('the first clip', { maxTokens: 279 })).toEqual([]);
   });
 
-  it('never shows a thing twice, nor more than the budget', () => {
+  it('never chooses an attachment twice, nor exceeds the budget', () => {
     const some = fc.subarray(archived).map((media) => turnWith(...media));
     const prompts = fc.constantFrom(
       'the clips',

@@ -6,16 +6,16 @@ import { type MediaReference, readReference } from './media-words.js';
 /** Earlier pictures are looked at less closely than new ones. */
 export const earlierMediaDetail = 'low' as const;
 
-/** Attachments of the last turns are what "and before that?" is about. */
+/** "And before that?" refers to attachments of the last turns. */
 const recentTurnsLookedAt = 3;
-/** Turns that were found by meaning bear on the prompt, the first of them most. */
+/** Recalled turns are relevant to the prompt, the first ones most. */
 const recalledTurnsLookedAt = 3;
 /** With fewer frames, a clip does not show that anything moves. */
 const fewestFrames = 2;
 
 export interface EarlierMediaInput {
   readonly prompt: string;
-  /** The attachments of the conversation in the order in which they first came. */
+  /** Attachments of the conversation, in the order in which they were first attached. */
   readonly archived: readonly ArchivedMedia[];
   /** Oldest first. */
   readonly recent: readonly Turn[];
@@ -34,9 +34,9 @@ export interface ChosenMedia {
 }
 
 /**
- * The earlier attachments that a prompt is about, as far as the budget goes: those that it names, or
- * points at ("the second picture"), else those of the turns just before it and of the turns that bear
- * on it. A prompt with attachments of its own is about those, unless it names or points at others.
+ * Chooses the earlier attachments that a prompt refers to, within the budget: those it names or points
+ * at ("the second picture"), else those of the last turns and of the recalled ones. A prompt with
+ * attachments of its own refers to those, unless it names or points at others.
  */
 export function chooseEarlierMedia(input: EarlierMediaInput): readonly ChosenMedia[] {
   const { archived, attached } = input;
@@ -88,7 +88,7 @@ function ofTurn(turn: Turn, archived: readonly ArchivedMedia[]): readonly Archiv
   return archived.filter(({ fingerprint }) => fingerprints.has(fingerprint));
 }
 
-/** All pictures when they fit, else as many as do, spread evenly; sound and text where they are meant. */
+/** All pictures if they fit, else as many as fit, spread evenly. Sound and text if asked for, or if there are no pictures. */
 function fitParts(
   media: ArchivedMedia,
   { asksForSound }: MediaReference,

@@ -7,10 +7,10 @@ import type { ModelMessage, ModelPart } from '../../model/chat-model.js';
 import { labelReattached, mediaParts, mentionMedia, quoteNotes, quoteTurns } from './describe.js';
 import { fitSummary } from './fit-summary.js';
 
-/** Tokens that a message costs beside its text: role and separators. */
+/** Tokens that a message costs in addition to its text: role and separators. */
 const tokensPerMessage = 4;
-/** No turn costs less. */
-export const fewestTurnTokens = 2 * tokensPerMessage;
+/** The least that a turn can cost. */
+export const fewestTurnTokens = tokensPerMessage;
 
 /** How much of memory may go into a request, in tokens. */
 interface ContextBudget {
@@ -22,13 +22,13 @@ interface ContextBudget {
 export interface ContextInput {
   readonly prompt: string;
   readonly media: readonly PreparedMedia[];
-  /** Attachments of earlier turns that are shown once more. */
+  /** Attachments of earlier turns that are attached again. */
   readonly reattached?: readonly ReattachedMedia[] | undefined;
   /** Oldest first. */
   readonly recent: readonly Turn[];
   /** Best first; turns that are also recent are left out. */
   readonly recalled: readonly RecalledTurn[];
-  /** Of the first turns. */
+  /** Summary of the first turns. */
   readonly summary?: ConversationSummary | undefined;
   readonly budget: ContextBudget;
 }
@@ -69,7 +69,7 @@ function estimatePartTokens(part: MessagePart): number {
   }
 }
 
-/** The latest turns that fit the budget, oldest first. The latest one always goes along, whole. */
+/** The latest turns that fit the budget, oldest first. The latest one is always included, whole. */
 export function fitRecent(recent: readonly Turn[], tokens: number): readonly Turn[] {
   let left = tokens;
   let first = recent.length;
@@ -81,7 +81,7 @@ export function fitRecent(recent: readonly Turn[], tokens: number): readonly Tur
   return recent.slice(first);
 }
 
-/** Takes recalled turns in rank order as long as they fit; returns them oldest first. */
+/** Takes the recalled turns that fit, in rank order; returns them oldest first. */
 function fitRecalled(
   recalled: readonly RecalledTurn[],
   recent: readonly Turn[],
@@ -99,7 +99,7 @@ function fitRecalled(
   return fitting.sort((a, b) => a.turn.createdAt - b.turn.createdAt);
 }
 
-/** The messages of a turn as they go back to a model. Sources are for people, and files stay in the archive. */
+/** The messages of a turn as they are sent back to a model. Sources are left out; a file becomes a line of text. */
 function recentMessages(turn: Turn): readonly ModelMessage[] {
   let mention = mentionMedia(turn);
   return turn.messages.flatMap((message) => {

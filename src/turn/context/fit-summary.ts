@@ -2,7 +2,7 @@ import { estimateTextTokens } from '../../core/estimate-tokens.js';
 
 const sentences = new Intl.Segmenter(undefined, { granularity: 'sentence' });
 
-/** The whole sentences from the first on that fit. */
+/** As many whole sentences from the start as fit. */
 export function fitSummary(text: string, maxTokens: number): string {
   let fitting = '';
   for (const { segment } of sentences.segment(text)) {
@@ -13,7 +13,7 @@ export function fitSummary(text: string, maxTokens: number): string {
   return fitting.trim();
 }
 
-/** Leaves out a last sentence that broke off. */
+/** Drops the last sentence of a text that was cut off. */
 export function dropBrokenSentence(text: string): string {
   const segments = [...sentences.segment(text)].map(({ segment }) => segment);
   return segments.length > 1 ? segments.slice(0, -1).join('').trim() : text.trim();

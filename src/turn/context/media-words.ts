@@ -1,8 +1,8 @@
 import type { MediaKind } from '../../core/media.js';
 
 /**
- * Words by which people refer to an attachment, in the languages that most of them write in. A prompt
- * in another language still reaches attachments by their names and by the turns that are recalled.
+ * Words for attachments, in widely used languages. A prompt in another language still finds attachments
+ * by their names and by recalled turns.
  */
 const kindWords: Readonly<Record<MediaKind, string>> = {
   image:
@@ -15,7 +15,7 @@ const kindWords: Readonly<Record<MediaKind, string>> = {
     'document pdf file page paper report contract invoice | dokument datei seite bericht vertrag rechnung | document fichier rapport contrat facture | documento archivo informe contrato factura | documento fattura | documento relatório | документ файл | 文件 文档 書類 文書 문서',
 };
 
-/** Each entry is a place in the row of attachments, from the first one. */
+/** Each entry is a position among the attachments, from the first one. */
 const ordinalWords: readonly string[] = [
   'first 1st erste ersten erstes premier première primer primera primo prima primeiro первый первая первое 第一 最初 첫',
   'second 2nd zweite zweiten zweites deuxième seconde segundo segunda secondo второй вторая второе 第二 二番目 두번째',
@@ -30,7 +30,7 @@ const soundWords =
 
 const split = (words: string) => words.split(/[\s|]+/).filter((word) => word !== '');
 
-/** Scripts that write no spaces are searched in the text, the others word by word, in the plural too. */
+/** Words of scripts without spaces are searched as substrings, the others word by word, plurals included. */
 const isUnspaced = (word: string) => /[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]/.test(word);
 
 class WordList {
@@ -69,16 +69,16 @@ const sound = new WordList(soundWords);
 
 /** What a prompt says about attachments. */
 export interface MediaReference {
-  /** Kinds that it speaks of. */
+  /** Kinds that it mentions. */
   readonly kinds: ReadonlySet<MediaKind>;
-  /** Which of them it means, from 0 for the first and -1 for the last; nothing when it does not say. */
+  /** The position that it refers to, 0 for the first and -1 for the last; undefined if it names none. */
   readonly place: number | undefined;
   /** Whether it asks about sound. */
   readonly asksForSound: boolean;
   names(name: string): boolean;
 }
 
-/** Shorter names are in too many texts by chance. */
+/** Shorter names occur in too many texts by chance. */
 const shortestName = 3;
 
 export function readReference(prompt: string): MediaReference {

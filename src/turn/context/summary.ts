@@ -5,9 +5,9 @@ import type { ModelPart, ModelRequest, ProviderOptions } from '../../model/chat-
 import { estimateTurnTokens } from './compose.js';
 import { quoteNotes, quoteTurns } from './describe.js';
 
-/** Tokens of turns that one call reads: a long conversation that has no summary yet gets it call by call. */
+/** Tokens of turns per call. A long conversation without a summary catches up over several calls. */
 const mostTokensAtATime = 16_000;
-/** A pasted book is shortened in the middle before it is read. */
+/** In characters. Longer texts, such as a pasted book, are shortened in the middle. */
 const longestText = 24_000;
 const shareOfBeginning = 0.75;
 /** A token is a little less than a word, and the count is only estimated. */
@@ -15,7 +15,7 @@ const wordsPerToken = 0.6;
 /** Models that think count their thoughts as output. */
 const outputPerToken = 4;
 
-/** The turns to add to the summary now, oldest first; none until they have grown to `everyTokens`. */
+/** The turns to add to the summary now, oldest first; none until they have `everyTokens` tokens. */
 export function turnsToSummarize(
   { recent, uncovered }: { readonly recent: readonly Turn[]; readonly uncovered: readonly Turn[] },
   everyTokens: number,
@@ -35,14 +35,14 @@ export function turnsToSummarize(
 
 export interface SummaryRequestInput {
   readonly model: string;
-  /** What was kept so far, and the turns that follow it. */
+  /** The summary so far, which `turns` follow. */
   readonly summary: ConversationSummary | undefined;
   readonly turns: readonly Turn[];
   readonly maxTokens: number;
   readonly providerOptions?: ProviderOptions | undefined;
 }
 
-/** Asks for the summary of what the one so far covers and of the turns that follow it. */
+/** The request for a new summary, from the summary so far and the turns that follow it. */
 export function summaryRequest(input: SummaryRequestInput): ModelRequest {
   const { maxTokens, model, providerOptions, summary, turns } = input;
   const parts: ModelPart[] = [];
@@ -81,7 +81,7 @@ function shorten(turn: Turn): Turn {
 
 function leaveOutMiddle(text: string): string {
   if (text.length <= longestText) return text;
-  // A cut may fall between the two halves of a character.
+  // A cut may split a surrogate pair.
   const beginning = text.slice(0, longestText * shareOfBeginning).replace(/[\ud800-\udbff]$/, '');
   const end = text.slice(-longestText * (1 - shareOfBeginning)).replace(/^[\udc00-\udfff]/, '');
   return `${beginning}\n[… left out …]\n${end}`;

@@ -11,7 +11,7 @@ import { firstToSpeak } from './hedge.js';
 import { type AttemptLease, ModelAttempt } from './model-attempt.js';
 import type { ModelRoute, ModelRoutes } from './model-routes.js';
 
-/** What no answer may need more attempts than: a guard against a policy that never gives up. */
+/** Guards against a policy that never gives up. */
 const maxAttempts = 100;
 
 /** How long a call waits for a project that holds its files already, before they are uploaded to another. */
@@ -22,7 +22,7 @@ export interface GenerationDeps {
   readonly models: ModelRoutes;
   readonly retry: RetryPolicy;
   readonly clock: Clock;
-  /** A second call on another project when the first is silent for so long; at most one a question. */
+  /** Starts a second attempt on another project after this silence of the first; at most one per question. */
   readonly hedge?: { readonly afterMs: number } | undefined;
 }
 

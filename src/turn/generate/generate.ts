@@ -60,8 +60,8 @@ function mergeByProvider(ofChat: ByProvider, ofRequest: ByProvider): ByProvider 
 }
 
 /**
- * Leases a key, streams an answer, and on failure decides and does it again, until there is an answer
- * or nothing left to ride out.
+ * Leases a key and streams an answer. On failure, waits or changes key or model as the policy says, and
+ * tries again until there is an answer or the policy gives up.
  *
  * @throws BlockedError, MediaError, KeyPoolExhaustedError, ModelCallError, IncompleteReplyError
  */

@@ -4,7 +4,7 @@ import type { Failure } from '../../core/failure.js';
 import type { KeyLease, LeaseRequest } from '../../keys/key-pool.js';
 import { hedgedReason, type ModelAttempt } from './model-attempt.js';
 
-/** A second call takes only quota that nobody waits for, so it gives up soon. */
+/** A hedge uses only spare quota, so it gives up soon. */
 const longestWaitMs = 1_000;
 
 const needless: Failure = {
@@ -21,15 +21,15 @@ const beaten: Failure = {
 
 export interface Hedge {
   readonly clock: Clock;
-  /** How long the first call may be silent. */
+  /** How long the first attempt may be silent. */
   readonly afterMs: number;
   readonly acquire: (need: Partial<LeaseRequest>) => Promise<KeyLease>;
   readonly start: (lease: KeyLease) => ModelAttempt;
 }
 
 /**
- * The call that says something first: the one given, or a second one on another project, started when
- * the first is late and there is quota to spare. The other is ended. Fails when both have failed.
+ * Resolves with the attempt that answers first: `first`, or a second one on another project, started if
+ * `first` is late and there is quota to spare. Ends the other. Rejects if both fail.
  */
 export async function firstToSpeak(first: ModelAttempt, hedge: Hedge): Promise<ModelAttempt> {
   const begun = (attempt: ModelAttempt) => attempt.begin().then(() => attempt);

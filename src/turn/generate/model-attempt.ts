@@ -81,7 +81,7 @@ export class ModelAttempt {
       signal: this.#link.signal,
       ...(lease.key && { apiKey: lease.key.value, project: lease.key.project }),
     };
-    this.#events = route.model.stream(request, options)[Symbol.asyncIterator]();
+    this.#events = openStream(() => route.model.stream(request, options));
   }
 
   /** What the reply says about this call. */
@@ -141,7 +141,7 @@ export class ModelAttempt {
     const isCancelled = failure === abandoned || failure.reason === hedgedReason;
     this.#span.end(isCancelled ? 'cancelled' : 'failed', { failure });
     this.#link.controller.abort();
-    // The iterator may be waiting for the abort to reach it; how it ends no longer matters to anyone.
+    // The iterator may still be waiting for the abort; its outcome is no longer of interest.
     const ignore = () => undefined;
     this.#first?.catch(ignore);
     this.#events.return?.().catch(ignore);
@@ -161,6 +161,15 @@ export class ModelAttempt {
   #close(): void {
     this.#endedAt = this.#clock.now();
     this.#link.unlink();
+  }
+}
+
+/** A model that throws before it streams fails like one that throws while it does. */
+function openStream(stream: () => AsyncIterable<ModelEvent>): AsyncIterator<ModelEvent> {
+  try {
+    return stream()[Symbol.asyncIterator]();
+  } catch (error) {
+    return { next: () => Promise.reject(error) };
   }
 }
 

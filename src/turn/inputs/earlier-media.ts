@@ -8,7 +8,7 @@ import type { TurnDeps } from '../turn-deps.js';
 
 type ArchiveDeps = Pick<TurnDeps, 'archive' | 'events'>;
 
-/** What the choice depends on, beside the prompt. */
+/** What the choice depends on, in addition to the prompt. */
 interface Around {
   readonly media: readonly PreparedMedia[];
   readonly recent: readonly Turn[];
@@ -16,7 +16,7 @@ interface Around {
   readonly maxTokens: number;
 }
 
-/** The attachments of earlier turns that the prompt is about. Not being able to read them costs no answer. */
+/** Loads the attachments of earlier turns that the prompt refers to. Failing to read them does not fail the call. */
 export async function loadEarlierMedia(
   parts: ArchiveDeps,
   call: Call,
@@ -46,7 +46,7 @@ export async function loadEarlierMedia(
   return (shown ?? []).filter((again) => again !== undefined);
 }
 
-/** Keeps what was attached, so that a later prompt about it can show it again. */
+/** Archives the attachments, so that a later prompt can have them attached again. */
 export async function keepMedia(
   parts: ArchiveDeps,
   call: Call,

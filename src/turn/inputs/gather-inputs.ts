@@ -13,16 +13,16 @@ import { loadEarlierMedia } from './earlier-media.js';
 
 type InputDeps = Pick<TurnDeps, 'archive' | 'events' | 'media' | 'memory' | 'models' | 'settings'>;
 
-/** Everything beside the prompt that goes into a request. */
+/** Everything that goes into a request, except the prompt. */
 export interface GatheredInputs {
   readonly media: readonly PreparedMedia[];
-  /** Attachments of earlier turns that the prompt is about. */
+  /** Attachments of earlier turns that the prompt refers to. */
   readonly reattached: readonly ReattachedMedia[];
   /** The latest turns, oldest first. */
   readonly recent: readonly Turn[];
-  /** Older turns that bear on the prompt, best first. */
+  /** Older turns that are relevant to the prompt, best first. */
   readonly recalled: readonly RecalledTurn[];
-  /** Of the first turns, where the latest are not the whole conversation. */
+  /** Summary of the turns before `recent`, if any were left out. */
   readonly summary?: ConversationSummary | undefined;
   readonly mediaMs: number;
   readonly memoryMs: number;
@@ -68,7 +68,7 @@ async function prepareMedia(deps: InputDeps, call: Call, push: Push): Promise<re
 
 type Remembered = Pick<GatheredInputs, 'recent' | 'recalled' | 'summary'>;
 
-/** Reads the latest turns, and finds older ones where the latest are not the whole conversation. */
+/** Reads the latest turns, and recalls older ones if the latest are not the whole conversation. */
 async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Promise<Remembered> {
   const { recallTurns, recentTokens, recentTurns, summary } = deps.settings.context;
   const { conversation, request, signal } = call;
@@ -79,14 +79,14 @@ async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Pro
 
   const recall = async () => {
     if (recallTurns === 0) return [];
-    // Recent turns are left out of what was recalled, so as many more are asked for.
+    // Recent turns are dropped from the result, so ask for that many more.
     const limit = recallTurns + recent.length;
     const found = await memory.recall(conversation, request.prompt, { limit, signal });
     const shown = new Set(recent.map((turn) => turn.id));
     return found.filter(({ turn }) => !shown.has(turn.id)).slice(0, recallTurns);
   };
   const readSummary = async () => (summary ? memory.summaries?.read(conversation, { signal }) : undefined);
-  // Both improve an answer; only the recent turns are needed for one.
+  // Both are optional: an answer needs only the recent turns.
   const [recalled, notes] = await Promise.all([
     bestEffort(deps, call, recall),
     bestEffort(deps, call, readSummary),
@@ -94,7 +94,7 @@ async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Pro
   return { recent, recalled: recalled ?? [], summary: notes };
 }
 
-/** Prepares the media and reads memory at the same time; yields how the media come along. */
+/** Prepares the media and reads memory at the same time; yields the progress of the media. */
 export async function* gatherInputs(
   deps: InputDeps,
   call: Call,
@@ -138,7 +138,7 @@ export async function* gatherInputs(
     () => channel.end(),
     (error: unknown) => {
       channel.fail(error);
-      // One input that cannot be had makes the others useless.
+      // Without one input the others are of no use.
       call.abort(error);
     },
   );
