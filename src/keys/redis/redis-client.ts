@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { ConfigurationError } from '../../core/errors.js';
 
 /** The part of a client of the package `redis` (node-redis 5 or newer) that is used. Cluster and sentinel fit as well. */
 export interface NodeRedisClient {
@@ -19,6 +18,10 @@ export interface IoRedisClient {
 
 /** A connected client. The caller closes it. */
 export type RedisClient = NodeRedisClient | IoRedisClient;
+
+export function isRedisClient(value: unknown): value is RedisClient {
+  return isFunction(value, 'evalSha') || isFunction(value, 'evalsha');
+}
 
 /** A Lua script and its digest, by which Redis caches it. */
 export class RedisScript {
@@ -70,18 +73,13 @@ function commandsOf(client: RedisClient): readonly [bySha: Command, bySource: Co
       (source, keys, parameters) => node.eval(source, options(keys, parameters)),
     ];
   }
-  if (isFunction(client, 'evalsha')) {
-    const io = client as IoRedisClient;
-    return [
-      (sha, keys, parameters) => io.evalsha(sha, keys.length, ...keys, ...parameters),
-      (source, keys, parameters) => io.eval(source, keys.length, ...keys, ...parameters),
-    ];
-  }
-  throw new ConfigurationError(
-    'The option `client` is no Redis client. Pass a connected client of the package `redis` (5 or newer) or `ioredis`.',
-  );
+  const io = client as IoRedisClient;
+  return [
+    (sha, keys, parameters) => io.evalsha(sha, keys.length, ...keys, ...parameters),
+    (source, keys, parameters) => io.eval(source, keys.length, ...keys, ...parameters),
+  ];
 }
 
-function isFunction(client: object, name: string): boolean {
-  return typeof (client as Record<string, unknown> | null)?.[name] === 'function';
+function isFunction(client: unknown, name: string): boolean {
+  return typeof (client as Record<string, unknown> | null | undefined)?.[name] === 'function';
 }

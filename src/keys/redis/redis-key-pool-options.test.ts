@@ -31,7 +31,8 @@ describe('RedisKeyPool options', () => {
     expect(create({ [option]: value })).toThrow(`\`${option}\``);
   });
 
-  it.each([undefined, {}])('explains that %j is no Redis client', (wrong) => {
-    expect(create({ client: wrong })).toThrow('The option `client` is no Redis client.');
+  it.each([undefined, null, {}, { get: () => undefined }])('explains that %o is no Redis client', (wrong) => {
+    expect(create({ client: wrong })).toThrow(ConfigurationError);
+    expect(create({ client: wrong })).toThrow('`client`: is no Redis client. Pass a connected client');
   });
 });

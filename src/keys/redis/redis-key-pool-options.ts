@@ -7,7 +7,7 @@ import {
   type ScheduledKeyPoolOptions,
   scheduledKeyPoolOptionsSchema,
 } from '../scheduler/scheduled-key-pool-options.js';
-import type { RedisClient } from './redis-client.js';
+import { isRedisClient, type RedisClient } from './redis-client.js';
 
 /** Where the limits are kept from now on. */
 export interface LedgerChange {
@@ -66,8 +66,10 @@ export interface RedisKeyPoolOptions {
 type OwnOption = Exclude<keyof RedisKeyPoolOptions, keyof ScheduledKeyPoolOptions> | 'clock';
 
 export const redisKeyPoolOptionsSchema = scheduledKeyPoolOptionsSchema.extend({
-  // A wrong client is explained by `scriptRunner`.
-  client: z.custom<RedisClient>(),
+  client: z.custom<RedisClient>(
+    isRedisClient,
+    'is no Redis client. Pass a connected client of the package `redis` (5 or newer) or `ioredis`',
+  ),
   prefix: nonBlank.default('multimodal-chat'),
   secret: z.string().min(1).optional(),
   failClosed: z.boolean().default(false),

@@ -57,7 +57,7 @@ export class RedisKeyPool implements KeyPool {
   readonly #backlog: Backlog;
   #isClosed = false;
 
-  /** @throws ConfigurationError that names every option that is wrong or unknown, or when `client` is no Redis client. */
+  /** @throws ConfigurationError that names every option that is wrong or unknown. */
   constructor(options: RedisKeyPoolOptions) {
     const parsed = parseOptions(redisKeyPoolOptionsSchema, options, 'RedisKeyPool');
     const { limits, maxInFlightPerProjectModel, random } = parsed;
