@@ -40,7 +40,7 @@ export type {
   KeyPoolStats,
   KeyStats,
   LeaseOutcome,
-  LeaseRequest as KeyNeed,
+  LeaseRequest,
   LimitStats,
   WindowStats,
 } from './keys/key-pool.js';
@@ -48,7 +48,7 @@ export type { KeySpec } from './keys/key-spec.js';
 export { keysFromEnv } from './keys/keys-from-env.js';
 export type { LimitRule, QuotaLimits } from './keys/limit-rules.js';
 export { ScheduledKeyPool } from './keys/scheduler/scheduled-key-pool.js';
-export type { KnownUnit, ScheduledKeyPoolOptions } from './keys/scheduler/scheduled-key-pool-options.js';
+export type { ScheduledKeyPoolOptions } from './keys/scheduler/scheduled-key-pool-options.js';
 export { DefaultMediaProcessor } from './media/default-media-processor.js';
 export type { MediaOptions } from './media/media-options.js';
 export type { MediaProcessor, PrepareOptions } from './media/media-processor.js';

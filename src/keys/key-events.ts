@@ -1,23 +1,13 @@
+import { Emitter } from '../core/emitter.js';
 import type { KeyEvent } from './key-pool.js';
 
-/** Tells listeners what happened to keys. A listener that throws becomes a process warning. */
-export class KeyEvents {
-  readonly #listeners = new Set<(event: KeyEvent) => void>();
-
+/** The events of one key pool. A listener that throws becomes a process warning. */
+export class KeyEvents extends Emitter<{ key: (event: KeyEvent) => void }> {
+  /** Returns the function that unsubscribes. */
   subscribe(listener: (event: KeyEvent) => void): () => void {
-    this.#listeners.add(listener);
-    return () => {
-      this.#listeners.delete(listener);
-    };
-  }
-
-  emit(event: KeyEvent): void {
-    for (const listener of this.#listeners) {
-      try {
-        listener(event);
-      } catch (error) {
-        process.emitWarning(error instanceof Error ? error : new Error(String(error)));
-      }
-    }
+    // The emitter removes all subscriptions of one function, so each gets a function of its own.
+    const own = (event: KeyEvent) => listener(event);
+    this.on('key', own);
+    return () => this.off('key', own);
   }
 }

@@ -7,19 +7,19 @@ export interface LeaseRequest {
   readonly model: string;
   /** Expected input tokens; they are reserved until the lease is settled. */
   readonly estimatedTokens: number;
-  /** Only keys of this project may serve, because the request names a resource that it owns. */
+  /** Only keys of this project may serve, because it owns a resource that the request names. */
   readonly project?: string | undefined;
-  /** Keys of this project may not serve, because another call of the same question runs there. */
+  /** Keys of this project may not serve, because a call for the same question already runs there. */
   readonly avoidProject?: string | undefined;
-  /** Who asks; tenants take turns. Default `default`. */
+  /** Tenants are served in rotation. Default `default`. */
   readonly tenant?: string | undefined;
-  /** Interactive calls go before batch calls. Default `interactive`. */
+  /** Interactive calls are served before batch calls. Default `interactive`. */
   readonly priority?: 'interactive' | 'batch' | undefined;
   /** When the caller stops waiting, in milliseconds since the epoch by the pool's clock. */
   readonly deadline?: number | undefined;
   /**
-   * When the whole call began, by the pool's clock: one that failed and asks again keeps its place
-   * among the calls of its tenant. Default: now.
+   * When the call began, by the pool's clock. A retried call keeps its place among the calls of its
+   * tenant by it. Default: now.
    */
   readonly since?: number | undefined;
 }
@@ -43,18 +43,19 @@ export interface KeyLease {
     readonly value: string;
     readonly project: string;
   };
-  /** Reports how the call ended. Must be called exactly once; later calls are ignored. */
+  /** Reports how the call ended. Must be called once; a second call is ignored. */
   settle(outcome: LeaseOutcome): void;
 }
 
-/** A limit of one project and model, and where it is known from; `null` when it is unknown. */
+/** A limit of one project and model. */
 export interface LimitStats {
+  /** `null` when it is unknown. */
   readonly value: number | null;
   /** Given in the options, named by a refusal, estimated from refusals that named none, or unknown. */
   readonly origin: 'configured' | 'learned' | 'estimated' | 'unknown';
 }
 
-/** How far the quotas of one project for one model are used. */
+/** How far the quota of one project and model is used. */
 export interface WindowStats {
   readonly model: string;
   /** Requests of the last minute. */
@@ -71,7 +72,7 @@ export interface WindowStats {
   readonly nextFreeAt: number | null;
 }
 
-/** What is known of one key. */
+/** Counters and state of one key. */
 export interface KeyStats {
   readonly id: string;
   readonly project: string;
@@ -90,15 +91,15 @@ export interface KeyStats {
   readonly reason?: string | undefined;
   /** When it will be tried again, in milliseconds since the epoch. */
   readonly until?: number | undefined;
-  /** Quotas of the key's project, shared with the other keys of the project, one entry a model. */
+  /** Quotas of the key's project, which all its keys share; one entry a model. */
   readonly windows?: readonly WindowStats[] | undefined;
-  /** Refused calls by the quota that refused them. */
+  /** Refused calls, by the quota that refused them. */
   readonly rejections?:
     | { readonly rpm: number; readonly tpm: number; readonly rpd: number; readonly unknown: number }
     | undefined;
-  /** Calls that failed for the service's sake (5xx). */
+  /** Calls that failed in the service (5xx). */
   readonly serverErrors?: number | undefined;
-  /** Calls that were sent and gave no answer. */
+  /** Calls that were sent and got no answer. */
   readonly wastedCalls?: number | undefined;
 }
 
@@ -107,15 +108,15 @@ export interface KeyPoolStats {
   /** Calls that wait for a key. */
   readonly queued: number;
   readonly inFlight: number;
-  /** How long the latest calls (up to 1,024) waited for a key, in milliseconds. */
+  /** How long the latest calls (at most 1,024) waited for a key, in milliseconds. */
   readonly waitMs?: { readonly p50: number; readonly p99: number; readonly max: number } | undefined;
-  /** Models that are parked because they failed on every key. */
+  /** Models that are paused because they failed on every key. */
   readonly parkedModels?:
     | readonly { readonly model: string; readonly until: number; readonly reason: string }[]
     | undefined;
 }
 
-/** Something that happened to a key. */
+/** A change in the state of a key or its quotas. */
 export interface KeyEvent {
   readonly type: 'cooled' | 'disabled' | 'recovered' | 'limit-learned';
   readonly keyId: string;
@@ -134,19 +135,22 @@ export interface KeyEvent {
  * - `acquire` resolves with a lease that no limit known to the pool forbids, waits while there is
  *   none, and rejects with `KeyPoolExhaustedError` as soon as it is clear that the deadline cannot be
  *   met. An abort rejects with `signal.reason` at once and leaves nothing reserved.
- * - a failure is blamed on what its `scope` says and on nothing else: an overloaded model never costs
- *   a key, a bad key never costs its project.
+ * - a failure is blamed on its `scope` and on nothing else: an overloaded model never costs a key, a
+ *   bad key never costs its project.
  * - any number of concurrent calls; first come, first served within a tenant and priority.
- * - `close` rejects what waits with `KeyPoolExhaustedError`; leases in hand may still be settled.
+ * - `close` rejects waiting and later calls with `ClosedError`. Leases that are out may still be settled.
  *
- * Shipped: `ScheduledKeyPool`.
+ * `keyPoolContract` of `multimodal-chat/testing` checks all of this.
+ *
+ * Shipped: {@link ScheduledKeyPool}, {@link redis!RedisKeyPool | RedisKeyPool} for several processes,
+ * {@link testing!FakeKeyPool | FakeKeyPool} for tests.
  */
 export interface KeyPool {
-  acquire(need: LeaseRequest, options?: AbortOptions): Promise<KeyLease>;
+  acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease>;
   stats(): Promise<KeyPoolStats>;
-  /** The values of all keys, so that none is shown where a reply gives one away. */
+  /** The values of all keys, so that they can be removed from replies and errors. */
   secrets?(): readonly string[];
-  /** Subscribes to what happens to keys; returns the way to stop. */
+  /** Subscribes to key events. Returns the function that unsubscribes. */
   onEvent?(listener: (event: KeyEvent) => void): () => void;
   close(): Promise<void>;
 }

@@ -1,7 +1,15 @@
+import { z } from 'zod';
+import { nonBlank } from '../core/parse-options.js';
+
 /** A key, alone or with the project that it belongs to. Gemini counts quotas per project, not per key. */
 export type KeySpec = string | { readonly key: string; readonly project?: string | undefined };
 
-/** Below this many characters the last four would give too much of a key away. */
+export const keySpecSchema = z.union([
+  nonBlank,
+  z.strictObject({ key: nonBlank, project: nonBlank.optional() }),
+]) satisfies z.ZodType<unknown, KeySpec>;
+
+/** The last four characters of a shorter key would give too much of it away. */
 const shortestShownKey = 12;
 
 /**

@@ -4,10 +4,10 @@ import { keysFromEnv } from './keys-from-env.js';
 
 describe('keysFromEnv', () => {
   it.each<[string, Record<string, string | undefined>, ReturnType<typeof keysFromEnv>]>([
-    ['finds nothing in an empty environment', {}, []],
-    ['reads the bare variable', { GEMINI_API_KEY: 'one' }, ['one']],
+    ['finds no key in an empty environment', {}, []],
+    ['reads the variable without suffix', { GEMINI_API_KEY: 'one' }, ['one']],
     [
-      'sorts numbers as numbers, over gaps and in any order, the bare variable first',
+      'sorts suffixes in numeric order, with gaps, the variable without suffix first',
       {
         GEMINI_API_KEY_10: 'ten',
         GEMINI_API_KEY_2: 'two',
@@ -20,12 +20,12 @@ describe('keysFromEnv', () => {
     ['ignores blanks', { GEMINI_API_KEY: '', GEMINI_API_KEY_1: '  ', GEMINI_API_KEY_2: ' k ' }, ['k']],
     ['drops duplicates', { GEMINI_API_KEY: 'same', GEMINI_API_KEY_1: 'same' }, ['same']],
     [
-      'ignores variables that only look alike',
+      'ignores variables with similar names',
       { GEMINI_API_KEYS: 'x', MY_GEMINI_API_KEY: 'y', GOOGLE_API_KEY: 'z', GEMINI_API_KEY_1: 'k' },
       ['k'],
     ],
     [
-      'puts keys into their projects',
+      'assigns keys to their projects',
       {
         GEMINI_API_KEY: 'bare',
         GEMINI_API_KEY_1: 'one',
@@ -44,7 +44,7 @@ describe('keysFromEnv', () => {
       [{ key: 'same', project: 'alpha' }],
     ],
     [
-      'leaves colons to the project',
+      'allows colons in the name of a project',
       { GEMINI_API_KEY_1: 'k', GEMINI_KEY_PROJECTS: '1:org:a' },
       [{ key: 'k', project: 'org:a' }],
     ],

@@ -7,12 +7,12 @@ const prefix = `${firstVariable}_`;
 const bySuffix = new Intl.Collator('en', { numeric: true });
 
 /**
- * Reads keys from `GEMINI_API_KEY` and `GEMINI_API_KEY_*` (any suffix, gaps allowed), in the order of
- * the suffixes, numbers as numbers, the bare variable first. Blank values are ignored, repeated keys
- * are dropped, the shape of a key is never judged.
+ * Reads keys from `GEMINI_API_KEY` and `GEMINI_API_KEY_*` (any suffix, gaps allowed), sorted by suffix
+ * with numbers in numeric order, the variable without suffix first. Ignores blank values and repeated
+ * keys; does not check the format of a key.
  *
- * `GEMINI_KEY_PROJECTS` says which keys share a project: `1:alpha,2:alpha,3:beta`, where the first
- * half is the suffix of the variable (empty for `GEMINI_API_KEY` itself: `:alpha`).
+ * `GEMINI_KEY_PROJECTS` names the projects of keys: `1:alpha,2:alpha,3:beta`. Before the colon stands the
+ * suffix of the variable, empty for `GEMINI_API_KEY` itself: `:alpha`.
  *
  * @throws {@link ConfigurationError} when `GEMINI_KEY_PROJECTS` is malformed or names a key that is not set.
  */
@@ -36,7 +36,7 @@ export function keysFromEnv(
   for (const { suffix, key } of variables) {
     const project = projects.get(suffix);
     const known = specs.get(key);
-    // A repeated key may carry its project label on any of its variables.
+    // The project of a repeated key may be given for any of its variables.
     if (known === undefined || (typeof known === 'string' && project !== undefined)) {
       specs.set(key, project === undefined ? key : { key, project });
     }

@@ -1,4 +1,7 @@
-/** Quotas of one project for one model. What is left out is learned from refusals. */
+import { z } from 'zod';
+import { count, nonBlank } from '../core/parse-options.js';
+
+/** Limits of one project for one model. An omitted limit is learned from refusals. */
 export interface QuotaLimits {
   /** Requests a minute. */
   readonly rpm?: number | undefined;
@@ -8,13 +11,21 @@ export interface QuotaLimits {
   readonly rpd?: number | undefined;
 }
 
-/** Limits, and what they hold for: everything, unless a project or a model is named. */
+/** Limits, and what they apply to: everything, unless a project or a model is named. */
 export interface LimitRule extends QuotaLimits {
   readonly project?: string | undefined;
   readonly model?: string | undefined;
 }
 
-/** The limits of one unit: of all rules that match, the most specific one decides each number. */
+export const limitRuleSchema = z.strictObject({
+  project: nonBlank.optional(),
+  model: nonBlank.optional(),
+  rpm: count.optional(),
+  tpm: count.optional(),
+  rpd: count.optional(),
+} satisfies Record<keyof LimitRule, z.ZodType>) satisfies z.ZodType<unknown, LimitRule>;
+
+/** The limits of one project and model. Each number comes from the most specific rule that gives it. */
 export function limitsFor(rules: readonly LimitRule[], project: string, model: string): QuotaLimits {
   const specificity = (rule: LimitRule) =>
     (rule.project === undefined ? 0 : 2) + (rule.model === undefined ? 0 : 1);

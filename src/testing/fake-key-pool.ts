@@ -1,10 +1,10 @@
 import type { AbortOptions } from '../core/abort.js';
-import { KeyPoolExhaustedError } from '../core/errors.js';
+import { ClosedError, KeyPoolExhaustedError } from '../core/errors.js';
 import type { KeyLease, KeyPool, KeyPoolStats, LeaseOutcome, LeaseRequest } from '../keys/key-pool.js';
 
 /** A lease that a {@link FakeKeyPool} granted, and how it was settled. */
 export interface FakeLease {
-  readonly need: LeaseRequest;
+  readonly request: LeaseRequest;
   readonly keyId: string;
   /** `undefined` while the lease is out. */
   readonly outcome: LeaseOutcome | undefined;
@@ -22,7 +22,7 @@ export interface FakeLease {
  */
 export class FakeKeyPool implements KeyPool {
   readonly #keys: readonly string[];
-  readonly #leases: { need: LeaseRequest; keyId: string; outcome: LeaseOutcome | undefined }[] = [];
+  readonly #leases: { request: LeaseRequest; keyId: string; outcome: LeaseOutcome | undefined }[] = [];
   #isClosed = false;
 
   /** @param keys The key values. Default: one, `fake-key`. */
@@ -35,16 +35,16 @@ export class FakeKeyPool implements KeyPool {
     return this.#leases;
   }
 
-  async acquire(need: LeaseRequest, { signal }: AbortOptions = {}): Promise<KeyLease> {
+  async acquire(request: LeaseRequest, { signal }: AbortOptions = {}): Promise<KeyLease> {
     signal?.throwIfAborted();
+    if (this.#isClosed) throw new ClosedError('key pool');
     const index = this.#leases.length % this.#keys.length;
     const value = this.#keys[index];
-    if (this.#isClosed || value === undefined)
-      throw new KeyPoolExhaustedError('The fake key pool is closed or has no keys.');
-    const lease = { need, keyId: this.#idOf(index), outcome: undefined as LeaseOutcome | undefined };
+    if (value === undefined) throw new KeyPoolExhaustedError('The fake key pool has no keys.');
+    const lease = { request, keyId: this.#idOf(index), outcome: undefined as LeaseOutcome | undefined };
     this.#leases.push(lease);
     return {
-      key: { id: lease.keyId, value, project: need.project ?? 'fake-project' },
+      key: { id: lease.keyId, value, project: request.project ?? 'fake-project' },
       settle: (outcome) => {
         lease.outcome ??= outcome;
       },

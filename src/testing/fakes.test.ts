@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
 import { describe, expect, it } from 'vitest';
-import { BlockedError, KeyPoolExhaustedError, MediaError, ModelCallError } from '../core/errors.js';
+import { BlockedError, ClosedError, MediaError, ModelCallError } from '../core/errors.js';
 import type { ModelEvent, ModelRequest } from '../model/chat-model.js';
 import { FakeChatModel } from './fake-chat-model.js';
 import { FakeEmbedder } from './fake-embedder.js';
@@ -95,7 +95,7 @@ describe('FakeKeyPool', () => {
     const pool = new FakeKeyPool(['top-secret']);
     expect(JSON.stringify(await pool.stats())).not.toContain('top-secret');
     await pool.close();
-    await expect(pool.acquire({ model: 'm', estimatedTokens: 1 })).rejects.toThrow(KeyPoolExhaustedError);
+    await expect(pool.acquire({ model: 'm', estimatedTokens: 1 })).rejects.toThrow(ClosedError);
   });
 });
 

@@ -58,10 +58,10 @@ const run = (
 const configured = { keys: labelled, limits };
 const learning = { keys: labelled };
 
-describe('Scheduling over six projects and nine keys, in virtual time', () => {
+describe('ScheduledKeyPool over six projects and nine keys, in virtual time', () => {
   describe.each(['sliding', 'fixed', 'bucket'] as const)('with %s windows', (window) => {
     it.each([0.9, 1, 1.5])(
-      'uses the quotas and is hardly refused at %f of the ceiling, limits configured',
+      'uses the quotas and is hardly ever refused at %f of the ceiling, limits configured',
       async (load) => {
         const result = await run(configured, { window, load });
         expect(result.goodput).toBeGreaterThanOrEqual(0.99);
@@ -74,12 +74,12 @@ describe('Scheduling over six projects and nine keys, in virtual time', () => {
         [1, 2, 3].map((seed) => run(learning, { window, load: 1, minutes: 30, seed })),
       );
       for (const { goodput } of results) expect(goodput).toBeGreaterThanOrEqual(0.99);
-      // Each of the twelve limits is learned from one or two refusals, once; about 16,000 calls follow.
+      // Each of the twelve limits is learned once, from one or two refusals. About 16,000 calls follow.
       const mean = results.reduce((sum, { rejectionsPerSuccess }) => sum + rejectionsPerSuccess, 0) / 3;
       expect(mean).toBeLessThanOrEqual(0.001);
     });
 
-    it('shares quotas that it does not know to be shared', async () => {
+    it('uses quotas that unlabelled keys share', async () => {
       const result = await run({ keys: unlabelled }, { window, load: 1 });
       expect(result.goodput).toBeGreaterThanOrEqual(0.95);
       expect(result.rejectionsPerSuccess).toBeLessThanOrEqual(0.15);
@@ -102,7 +102,7 @@ describe('Scheduling over six projects and nine keys, in virtual time', () => {
     });
   });
 
-  it('serves interactive calls within 20 s while batch calls ask for far more than there is', async () => {
+  it('serves interactive calls within 20 s while batch calls exceed the quotas', async () => {
     const { classes } = await run(configured, {
       deadlineMs: 20_000,
       classes: [
@@ -114,7 +114,7 @@ describe('Scheduling over six projects and nine keys, in virtual time', () => {
     expect((people?.succeeded ?? 0) / (people?.offered ?? 1)).toBeGreaterThanOrEqual(0.99);
   });
 
-  it('serves a light tenant whole beside one that asks for far more than there is', async () => {
+  it('serves all calls of a light tenant beside one that exceeds the quotas', async () => {
     const { classes } = await run(configured, {
       deadlineMs: 20_000,
       classes: [

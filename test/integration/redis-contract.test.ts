@@ -15,30 +15,27 @@ const clients = {
 };
 
 for (const [name, connect] of Object.entries(clients)) {
-  describe.skipIf(server === undefined)(
-    `RedisKeyPool keeps the contract of key pools over ${name}`,
-    async () => {
-      if (server === undefined) return;
-      const client = await connect();
-      afterAll(() => client.disconnect());
-      beforeEach(async () => {
-        await (client as { flushall?(): Promise<unknown> }).flushall?.();
-        if ('flushAll' in client) await client.flushAll();
-      });
-      const create = ({
+  describe.skipIf(server === undefined)(`RedisKeyPool over ${name}`, async () => {
+    if (server === undefined) return;
+    const client = await connect();
+    afterAll(() => client.disconnect());
+    beforeEach(async () => {
+      await (client as { flushall?(): Promise<unknown> }).flushall?.();
+      if ('flushAll' in client) await client.flushAll();
+    });
+    const create = ({
+      keys,
+      clock,
+    }: {
+      keys: readonly { key: string; project: string }[];
+      clock: VirtualClock;
+    }) =>
+      new RedisKeyPool({
+        client: standStill(client as RedisClient, clock),
         keys,
         clock,
-      }: {
-        keys: readonly { key: string; project: string }[];
-        clock: VirtualClock;
-      }) =>
-        new RedisKeyPool({
-          client: standStill(client as RedisClient, clock),
-          keys,
-          clock,
-          random: () => 0.5,
-        });
-      for (const { name: guarantee, run } of keyPoolContract(create)) it(guarantee, run);
-    },
-  );
+        random: () => 0.5,
+      });
+    for (const { name: guarantee, run } of keyPoolContract(create)) it(guarantee, run);
+  });
 }

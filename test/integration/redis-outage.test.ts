@@ -14,7 +14,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-const need = { model: 'gemini-3.8-flash', estimatedTokens: 10 };
+const request = { model: 'gemini-3.8-flash', estimatedTokens: 10 };
 const limits = [{ rpm: 8, tpm: 1_000_000 }];
 
 const cleanups: (() => Promise<void> | void)[] = [];
@@ -23,7 +23,7 @@ afterEach(async () => {
 });
 beforeEach(() => admin.flushAll());
 
-/** A pool with a connection of its own, and the way to wait for its next change of mode. */
+/** A pool with a connection of its own. `untilMode` waits for a change of mode. */
 async function open(options: Partial<RedisKeyPoolOptions> = {}) {
   const changes: LedgerChange[] = [];
   const waiting: (() => void)[] = [];
@@ -34,7 +34,7 @@ async function open(options: Partial<RedisKeyPoolOptions> = {}) {
     client,
     keys: ['a-key-for-the-outage-tests-0000001'],
     limits,
-    // Generous, because these tests share the machine with others; shorter where slowness is the subject.
+    // Long, because other tests run on the same machine. The test of a slow Redis sets a short one.
     timeoutMs: 1_000,
     onLedgerChange: (change) => {
       changes.push(change);
@@ -52,12 +52,12 @@ async function open(options: Partial<RedisKeyPoolOptions> = {}) {
   return { pool, changes, untilMode };
 }
 
-/** Takes leases, with the calls done at once, until the pool refuses. */
+/** Takes and settles leases until the pool refuses. Returns their number. */
 async function drain(pool: RedisKeyPool): Promise<number> {
   for (let granted = 0; ; granted += 1) {
     let lease: KeyLease;
     try {
-      lease = await pool.acquire({ ...need, deadline: Date.now() + 3_000 });
+      lease = await pool.acquire({ ...request, deadline: Date.now() + 3_000 });
     } catch {
       return granted;
     }
@@ -66,10 +66,10 @@ async function drain(pool: RedisKeyPool): Promise<number> {
 }
 
 describe.skipIf(server === undefined)('RedisKeyPool without Redis', () => {
-  it('goes on with its share of the limits, and writes back what it used', async () => {
+  it('uses its share of the limits, and writes its use back when Redis answers again', async () => {
     const [one, two] = [await open(), await open()];
-    for (const { pool } of [one, two]) (await pool.acquire(need)).settle({ ok: true });
-    // Both have to have seen each other before the limits can be divided by two.
+    for (const { pool } of [one, two]) (await pool.acquire(request)).settle({ ok: true });
+    // Each pool has to see the other one before the limits are divided by two.
     for (const { pool } of [one, two, one, two]) await pool.stats();
     await server?.kill();
     await Promise.all([drain(one.pool), drain(two.pool)]).then((granted) => expect(granted).toEqual([3, 3]));
@@ -80,30 +80,30 @@ describe.skipIf(server === undefined)('RedisKeyPool without Redis', () => {
     expect((await two.pool.stats()).keys[0]?.windows?.[0]?.requests).toBe(8);
   });
 
-  it('serves those who were waiting for Redis', async () => {
+  it('serves calls that were waiting for Redis', async () => {
     const { pool } = await open();
-    (await pool.acquire(need)).settle({ ok: true });
+    (await pool.acquire(request)).settle({ ok: true });
     await server?.kill();
-    const leases = await Promise.all([1, 2, 3].map(() => pool.acquire(need)));
+    const leases = await Promise.all([1, 2, 3].map(() => pool.acquire(request)));
     expect(leases).toHaveLength(3);
     await server?.restart();
   });
 
-  it('refuses with a sentence when it is to fail closed, and serves again afterwards', async () => {
+  it('refuses calls with a reason under failClosed, and serves again afterwards', async () => {
     const { pool, untilMode } = await open({ failClosed: true });
-    (await pool.acquire(need)).settle({ ok: true });
+    (await pool.acquire(request)).settle({ ok: true });
     await server?.kill();
-    await expect(pool.acquire(need)).rejects.toMatchObject({
+    await expect(pool.acquire(request)).rejects.toMatchObject({
       name: 'KeyPoolExhaustedError',
       message: expect.stringMatching(/^The limits are kept in Redis, which cannot be used: .*failClosed/),
       retryAfterMs: expect.any(Number),
     });
     await server?.restart();
     await untilMode('shared');
-    await expect(pool.acquire(need)).resolves.toBeDefined();
+    await expect(pool.acquire(request)).resolves.toBeDefined();
   });
 
-  it('starts where Redis was never there, with the share of the expected processes', async () => {
+  it('starts without Redis, with the share of the expected processes', async () => {
     const client = new Redis({ port: 1, retryStrategy: () => 50, maxRetriesPerRequest: 1 });
     const pool = new RedisKeyPool({ client, keys: ['a-key'], limits, expectedProcesses: 4 });
     cleanups.push(
@@ -113,14 +113,14 @@ describe.skipIf(server === undefined)('RedisKeyPool without Redis', () => {
     expect(await drain(pool)).toBe(2);
   });
 
-  it('does not wait for a slow Redis, and gives back what it reserved too late', async () => {
+  it('does not wait for a slow Redis, and gives back its late reservation', async () => {
     const { pool, untilMode } = await open({ timeoutMs: 50 });
-    (await pool.acquire(need)).settle({ ok: true });
+    (await pool.acquire(request)).settle({ ok: true });
     await pool.stats();
     const pausedMs = 3_000;
     await admin.sendCommand(['CLIENT', 'PAUSE', String(pausedMs)]);
     const start = performance.now();
-    (await pool.acquire(need)).settle({ ok: true });
+    (await pool.acquire(request)).settle({ ok: true });
     expect(performance.now() - start).toBeLessThan(pausedMs);
     await untilMode('shared');
     const [key] = (await pool.stats()).keys;

@@ -45,8 +45,8 @@ async function ask(
   return report;
 }
 
-describe.skipIf(server === undefined)('processes that share keys through Redis', () => {
-  it('use up the quotas together and never pass them', { timeout }, async () => {
+describe.skipIf(server === undefined)('RedisKeyPool in several processes', () => {
+  it('uses the quotas to the full and never exceeds them', { timeout }, async () => {
     const projects = [
       {
         id: 'alpha',
@@ -74,7 +74,7 @@ describe.skipIf(server === undefined)('processes that share keys through Redis',
       answered: 30,
       exhausted: 30,
     });
-    // The emulator's own ledger: nothing was refused, and each project was used up.
+    // By the emulator's own count no call was refused, and each quota was used up.
     expect(emulator.journal.map(({ status }) => status)).toEqual(Array(30).fill(200));
     const calls = emulator.journal.map(({ project }) => project);
     expect([calls.filter((id) => id === 'alpha').length, calls.filter((id) => id === 'beta').length]).toEqual(
@@ -82,7 +82,7 @@ describe.skipIf(server === undefined)('processes that share keys through Redis',
     );
   });
 
-  it('get back what a process had reserved that was killed in the middle of its calls', {
+  it('frees the reservations of a process that was killed during its calls', {
     timeout,
   }, async () => {
     await using emulator = await startGeminiEmulator({ firstChunkDelayMs: 600_000 });
@@ -90,7 +90,7 @@ describe.skipIf(server === undefined)('processes that share keys through Redis',
       prefix: 'killed',
       keys: ['a-key-that-two-processes-share'],
       limits: [{ rpm: 1_000, tpm: 1_000_000 }],
-      maxInFlightPerUnit: 3,
+      maxInFlightPerProjectModel: 3,
       reservationTtlMs: 3_000,
     };
     const victim = await startWorker(emulator.url, pool);
@@ -100,9 +100,9 @@ describe.skipIf(server === undefined)('processes that share keys through Redis',
     const client = await createClient({ url: server?.url ?? '' }).connect();
     const survivor = new RedisKeyPool({ ...pool, client, timeoutMs: 5_000, failClosed: true });
     try {
-      const need = { model, estimatedTokens: 10 };
+      const request = { model, estimatedTokens: 10 };
       const waiting = Promise.all(
-        [1, 2, 3].map(() => survivor.acquire({ ...need, deadline: Date.now() + 60_000 })),
+        [1, 2, 3].map(() => survivor.acquire({ ...request, deadline: Date.now() + 60_000 })),
       );
       expect((await survivor.stats()).keys[0]?.windows?.[0]).toMatchObject({ inFlight: 3, requests: 3 });
       expect((await survivor.stats()).queued).toBe(3);
@@ -111,7 +111,7 @@ describe.skipIf(server === undefined)('processes that share keys through Redis',
       await exited;
       for (const lease of await waiting) lease.settle({ ok: true });
       const [window] = (await survivor.stats()).keys[0]?.windows ?? [];
-      // What the dead process had sent still counts against the minute.
+      // The calls that the dead process had sent still count against the minute.
       expect(window).toMatchObject({ inFlight: 0, requests: 6 });
     } finally {
       await survivor.close();

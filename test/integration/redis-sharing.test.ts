@@ -24,7 +24,7 @@ afterAll(async () => {
 const model = 'gemini-3.8-flash';
 const keyA = 'AIzaSyA-first-key-aaaaaaaaaaaaaaaaaaa01';
 const keyB = 'AIzaSyB-second-key-bbbbbbbbbbbbbbbbbb02';
-const need = { model, estimatedTokens: 100 };
+const request = { model, estimatedTokens: 100 };
 
 type Refusal = Pick<Failure, 'kind' | 'scope'> & Partial<Failure>;
 const refused = (failure: Refusal): LeaseOutcome => ({
@@ -34,7 +34,7 @@ const refused = (failure: Refusal): LeaseOutcome => ({
 });
 
 const open: RedisKeyPool[] = [];
-/** A pool that must not do without Redis: a test of sharing would pass alone, too. */
+/** Fails closed, because a local share could pass a test of sharing as well. */
 function createPool(clock: VirtualClock, options: Partial<RedisKeyPoolOptions> = {}): RedisKeyPool {
   const pool = new RedisKeyPool({
     client: standStill(client, clock),
@@ -55,8 +55,8 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((pool) => pool.close()));
 });
 
-describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () => {
-  it('use every quota to the full and are hardly ever refused', { timeout: 120_000 }, async () => {
+describe.skipIf(server === undefined)('RedisKeyPool, several on one ledger', () => {
+  it('uses every quota to the full and is hardly ever refused', { timeout: 120_000 }, async () => {
     const projects = [
       { name: 'alpha', keys: [keyA], rpm: 60, tpm: 1_000_000 },
       { name: 'beta', keys: [keyB, 'AIzaSyC-third-key-cccccccccccccccccc03'], rpm: 90, tpm: 60_000 },
@@ -74,7 +74,9 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
           values.map((key) => ({ key, project: name })),
         );
         const limits = projects.map(({ name, rpm, tpm }) => ({ project: name, rpm, tpm }));
-        return inTurn([1, 2, 3, 4].map(() => createPool(clock as VirtualClock, { keys, limits, random })));
+        return inRotation(
+          [1, 2, 3, 4].map(() => createPool(clock as VirtualClock, { keys, limits, random })),
+        );
       },
       createRetry: ({ random }) => new BackoffRetryPolicy({ random }),
     });
@@ -82,21 +84,21 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
     expect(result.rejectionsPerSuccess).toBeLessThanOrEqual(0.001);
   });
 
-  it('count the calls of one another against the minute', async () => {
+  it('counts the calls of all pools against the minute', async () => {
     const clock = new VirtualClock();
     const [one, two] = [
       createPool(clock, { limits: [{ rpm: 2 }] }),
       createPool(clock, { limits: [{ rpm: 2 }] }),
     ];
     const start = clock.now();
-    await one.acquire(need);
-    await two.acquire(need);
-    await clock.runUntil(one.acquire({ ...need, deadline: start + 90_000 }));
+    await one.acquire(request);
+    await two.acquire(request);
+    await clock.runUntil(one.acquire({ ...request, deadline: start + 90_000 }));
     expect(clock.now() - start).toBeGreaterThanOrEqual(60_300);
     expect(clock.now() - start).toBeLessThan(60_400);
   });
 
-  it('learn limits, bad keys and cooling from one another', async () => {
+  it('learns limits, bad keys and cool-downs from another pool', async () => {
     const clock = new VirtualClock();
     const keys = [
       { key: keyA, project: 'alpha' },
@@ -105,13 +107,13 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
     const [one, two] = [createPool(clock, { keys }), createPool(clock, { keys })];
     const events: KeyEvent[] = [];
     one.onEvent((event) => events.push(event));
-    (await one.acquire({ ...need, project: 'alpha' })).settle(
+    (await one.acquire({ ...request, project: 'alpha' })).settle(
       refused({ kind: 'auth', scope: 'key', reason: 'API_KEY_LEAKED' }),
     );
-    (await one.acquire({ ...need, project: 'beta' })).settle(
+    (await one.acquire({ ...request, project: 'beta' })).settle(
       refused({ kind: 'rate-limit', scope: 'project-model', retryAfterMs: 10_000, learned: { rpm: 5 } }),
     );
-    await expect(two.acquire({ ...need, deadline: clock.now() + 5_000 })).rejects.toMatchObject({
+    await expect(two.acquire({ ...request, deadline: clock.now() + 5_000 })).rejects.toMatchObject({
       name: 'KeyPoolExhaustedError',
       retryAfterMs: expect.closeTo(11_500, -3),
     });
@@ -123,15 +125,15 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
     expect(events.map(({ type }) => type)).toEqual(['disabled', 'limit-learned', 'cooled']);
   });
 
-  it('send a single probe between them when a pause is over', async () => {
+  it('sends one probe for all pools when a cool-down is over', async () => {
     const clock = new VirtualClock();
     const pools = [createPool(clock), createPool(clock)];
-    (await pools[0]?.acquire(need))?.settle(
+    (await pools[0]?.acquire(request))?.settle(
       refused({ kind: 'rate-limit', scope: 'project-model', retryAfterMs: 10_000 }),
     );
     let granted = 0;
     const calls = pools.map((pool) =>
-      pool.acquire({ ...need, deadline: clock.now() + 60_000 }).then((lease) => {
+      pool.acquire({ ...request, deadline: clock.now() + 60_000 }).then((lease) => {
         granted += 1;
         return lease;
       }),
@@ -143,12 +145,12 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
     await ended;
   });
 
-  it('take unlabelled keys for one project when a reply to any of them says so', async () => {
+  it('joins unlabelled keys when a reply to another pool names their project', async () => {
     const clock = new VirtualClock();
     const keys = [keyA, keyB];
     const [one, two] = [createPool(clock, { keys }), createPool(clock, { keys })];
-    await two.acquire(need);
-    const leases = [await one.acquire(need), await one.acquire(need)];
+    await two.acquire(request);
+    const leases = [await one.acquire(request), await one.acquire(request)];
     for (const lease of leases) {
       lease.settle(refused({ kind: 'invalid-request', scope: 'call', project: 'projects/4711' }));
     }
@@ -157,41 +159,41 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
     expect(projects.size).toBe(1);
   });
 
-  it('fill a ledger again that was flushed, before anybody is served', async () => {
+  it('fills a flushed ledger again before it grants a call', async () => {
     const clock = new VirtualClock();
     const pools = [1, 2].map(() => createPool(clock, { limits: [{ rpm: 4 }] }));
-    for (const pool of [...pools, ...pools]) (await pool.acquire(need)).settle({ ok: true });
+    for (const pool of [...pools, ...pools]) (await pool.acquire(request)).settle({ ok: true });
     await client.flushAll();
     const start = clock.now();
-    const next = pools.map((pool) => pool.acquire({ ...need, deadline: start + 90_000 }));
+    const next = pools.map((pool) => pool.acquire({ ...request, deadline: start + 90_000 }));
     await clock.runUntil(Promise.any(next));
     expect(clock.now() - start).toBeGreaterThan(60_000);
     await clock.runUntil(Promise.all(next));
   });
 
-  it('do not notice that the scripts were flushed', async () => {
+  it('works on after the scripts were flushed', async () => {
     const clock = new VirtualClock();
     const pool = createPool(clock, { limits: [{ rpm: 2 }] });
-    await pool.acquire(need);
+    await pool.acquire(request);
     await client.scriptFlush();
-    await pool.acquire(need);
-    await expect(pool.acquire({ ...need, deadline: clock.now() + 1_000 })).rejects.toThrow('at its limit');
+    await pool.acquire(request);
+    await expect(pool.acquire({ ...request, deadline: clock.now() + 1_000 })).rejects.toThrow('at its limit');
   });
 
-  it('give back what was reserved for a caller who left while Redis was asked', async () => {
+  it('gives back the reservation of a caller that aborted during the request to Redis', async () => {
     const clock = new VirtualClock();
     const pool = createPool(clock, { limits: [{ rpm: 1 }] });
     await pool.stats();
     const controller = new AbortController();
-    const left = pool.acquire(need, { signal: controller.signal });
+    const left = pool.acquire(request, { signal: controller.signal });
     controller.abort(new Error('the user left'));
     await expect(left).rejects.toThrow('the user left');
     await expect(
-      clock.runUntil(pool.acquire({ ...need, deadline: clock.now() + 2_000 })),
+      clock.runUntil(pool.acquire({ ...request, deadline: clock.now() + 2_000 })),
     ).resolves.toBeDefined();
   });
 
-  it('leave nothing readable in Redis', async () => {
+  it('stores no readable key, project or model in Redis', async () => {
     const clock = new VirtualClock();
     const keys = [{ key: keyA, project: 'project-of-alpha' }, keyB];
     const pool = createPool(clock, { keys });
@@ -211,9 +213,9 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
         message: `slow ${keyB}`,
       },
     ];
-    for (const failure of failures) (await pool.acquire(need)).settle(refused(failure));
+    for (const failure of failures) (await pool.acquire(request)).settle(refused(failure));
     await clock.advance(5_000);
-    (await pool.acquire(need)).settle({ ok: true });
+    (await pool.acquire(request)).settle({ ok: true });
     await clock.advance(2_000);
     const found = await everything();
     expect(found.length).toBeGreaterThan(500);
@@ -223,13 +225,13 @@ describe.skipIf(server === undefined)('several RedisKeyPools on one ledger', () 
   });
 });
 
-/** Hands the calls to the pools in turn, as a load balancer would. */
-function inTurn(pools: readonly KeyPool[]): KeyPool {
-  let turn = 0;
+/** Distributes the calls over the pools in rotation, like a load balancer. */
+function inRotation(pools: readonly KeyPool[]): KeyPool {
+  let next = 0;
   return {
     acquire: (...parameters) => {
-      turn = (turn + 1) % pools.length;
-      return (pools[turn] as KeyPool).acquire(...parameters);
+      next = (next + 1) % pools.length;
+      return (pools[next] as KeyPool).acquire(...parameters);
     },
     stats: () => (pools[0] as KeyPool).stats(),
     close: async () => {

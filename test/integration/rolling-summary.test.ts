@@ -283,7 +283,7 @@ describe('RollingSummary, its model call', () => {
     const made = nextSummary(chat);
     for (let turn = 0; turn < 3; turn += 1) await chat.send({ sessionId, tenant: 't', prompt: long });
     await made;
-    const needs = keyPool.leases.map(({ need: { model, priority, tenant } }) => ({
+    const needs = keyPool.leases.map(({ request: { model, priority, tenant } }) => ({
       model,
       priority,
       tenant,

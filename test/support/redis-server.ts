@@ -5,10 +5,10 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A real Redis of the test's own. */
+/** A real Redis server of one test file. */
 export interface RedisServer {
   readonly url: string;
-  /** Kills the server at once, as a crash would. */
+  /** Kills the server, like a crash. */
   kill(): Promise<void>;
   /** Starts it again on the same port, without its data. */
   restart(): Promise<void>;
@@ -20,8 +20,8 @@ const program = 'redis-server';
 const startTimeoutMs = 20_000;
 
 /**
- * Starts `redis-server` on a free port, without persistence. Where it is not installed this says so on
- * stderr and gives nothing, so that tests skip loudly; under `CI` it throws instead.
+ * Starts `redis-server` on a free port, without persistence. Returns `undefined` if it is not installed,
+ * with a message on stderr, so that tests are skipped. With `CI` set it throws instead.
  */
 export async function startRedisServer(): Promise<RedisServer | undefined> {
   const directory = await mkdtemp(join(tmpdir(), 'multimodal-chat-redis-'));
@@ -65,10 +65,10 @@ export async function startRedisServer(): Promise<RedisServer | undefined> {
 function untilReady(child: ChildProcess): Promise<void> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error('redis-server was not ready in time.')), startTimeoutMs);
-    let said = '';
+    let output = '';
     child.stdout?.on('data', (chunk: Buffer) => {
-      said += chunk;
-      if (!said.includes('Ready to accept connections')) return;
+      output += chunk;
+      if (!output.includes('Ready to accept connections')) return;
       clearTimeout(timer);
       resolve();
     });
@@ -78,7 +78,7 @@ function untilReady(child: ChildProcess): Promise<void> {
     });
     child.once('exit', () => {
       clearTimeout(timer);
-      reject(new Error(`redis-server ended: ${said.slice(-500)}`));
+      reject(new Error(`redis-server ended: ${output.slice(-500)}`));
     });
   });
 }

@@ -1,7 +1,7 @@
 import type { RedisClient } from 'multimodal-chat/redis';
 import type { VirtualClock } from 'multimodal-chat/testing';
 
-/** A client during whose commands the virtual time stands still, so that Redis counts as instantaneous. */
+/** A client whose commands take no virtual time. */
 export function standStill(client: RedisClient, clock: VirtualClock): RedisClient {
   return new Proxy(client, {
     get(target, name) {

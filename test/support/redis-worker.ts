@@ -1,6 +1,6 @@
 /**
- * One of several processes that share keys through Redis. Is told by its parent, with `{ calls }`, how
- * many calls to make at once, and tells how they ended. Settings: REDIS_URL, EMULATOR_URL, POOL (JSON).
+ * One of several processes that share keys through Redis. Makes `calls` calls at once when its parent
+ * sends `{ calls, timeoutMs }`, and replies with a report. Settings: REDIS_URL, EMULATOR_URL, POOL (JSON).
  */
 import { KeyPoolExhaustedError, MultimodalChat } from 'multimodal-chat';
 import { RedisKeyPool } from 'multimodal-chat/redis';
@@ -9,7 +9,7 @@ import { createClient } from 'redis';
 export interface WorkerReport {
   readonly answered: number;
   readonly exhausted: number;
-  /** What else went wrong. */
+  /** Messages of all other errors. */
   readonly others: readonly string[];
 }
 

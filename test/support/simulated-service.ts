@@ -16,18 +16,19 @@ export interface SimulatedProject {
 }
 
 export interface ServiceFaults {
-  /** From then on this key is refused as invalid. */
+  /** From `atMs` on this key is refused as invalid. */
   readonly keyDies?: { readonly key: string; readonly atMs: number } | undefined;
-  /** All calls are refused for their rate in this time. */
+  /** Period in which all calls are refused for their rate. */
   readonly exhausted?: { readonly fromMs: number; readonly toMs: number } | undefined;
-  /** All calls fail with 503 in this time. */
+  /** Period in which all calls fail with 503. */
   readonly outage?: { readonly fromMs: number; readonly toMs: number } | undefined;
-  /** Part of each quota that another application uses up. */
+  /** Share of each quota that another application uses. */
   readonly foreignShare?: number | undefined;
-  /** Refusals carry no details. */
-  readonly bareRefusals?: boolean | undefined;
-  /** Part of the calls that fail with 503 and with 500. */
+  /** Whether refusals name neither limit nor delay. */
+  readonly refusalsWithoutHint?: boolean | undefined;
+  /** Share of the calls that fail with 503. */
   readonly overloadedShare?: number | undefined;
+  /** Share of the calls that fail with 500. */
   readonly internalShare?: number | undefined;
 }
 
@@ -40,8 +41,8 @@ export interface SimulatedServiceOptions {
 }
 
 /**
- * A discrete-event model of Gemini with quotas: calls arrive after a moment on the line, are refused
- * fast or answered after a log-normally distributed time.
+ * A discrete-event model of Gemini with quotas: a call arrives after a network delay and is refused fast
+ * or answered after a log-normally distributed time.
  */
 export class SimulatedService {
   calls = 0;
@@ -121,7 +122,7 @@ export class SimulatedService {
       message: 'Quota exceeded.',
       status: 429,
     } as const;
-    if (this.#options.faults?.bareRefusals) return refusal;
+    if (this.#options.faults?.refusalsWithoutHint) return refusal;
     return { ...refusal, retryAfterMs: Math.floor(waitMs / 1_000) * 1_000, learned };
   }
 

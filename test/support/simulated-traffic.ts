@@ -1,5 +1,6 @@
 import { type Clock, sleep } from '../../src/core/clock.js';
 import { KeyPoolExhaustedError } from '../../src/core/errors.js';
+import { isRoutedByPool } from '../../src/core/failure.js';
 import type { KeyLease, KeyPool, LeaseRequest } from '../../src/keys/key-pool.js';
 import type { RetryPolicy } from '../../src/retry/retry-policy.js';
 import { VirtualClock } from '../../src/testing/virtual-clock.js';
@@ -9,7 +10,7 @@ import { type ServiceFaults, type SimulatedProject, SimulatedService } from './s
 export interface TrafficClass {
   readonly tenant: string;
   readonly priority: 'interactive' | 'batch';
-  /** Part of the ceiling that the class asks for. */
+  /** Offered load, as a share of the ceiling. */
   readonly load: number;
 }
 
@@ -30,13 +31,13 @@ interface ClassResult {
   offered: number;
   succeeded: number;
   failed: number;
-  /** Time between the call and the start of the attempt that succeeded, in milliseconds. */
+  /** From the call to the start of the attempt that succeeded, in milliseconds. */
   readonly waitsMs: number[];
 }
 
 export interface SimulationResult {
   readonly classes: Readonly<Record<string, ClassResult>>;
-  /** Answers that began in the measured time, as a part of what was offered or possible, the smaller one. */
+  /** Calls answered in the measured time, as a share of the calls offered or possible, whichever is less. */
   readonly goodput: number;
   readonly rejectionsPerSuccess: number;
   readonly callsPerOffered: number;
@@ -45,7 +46,7 @@ export interface SimulationResult {
   readonly waitP99Ms: number;
 }
 
-/** Calls a minute that the quotas admit at best. */
+/** Calls a minute that the quotas admit at most. */
 function ceilingPerMinute(projects: readonly SimulatedProject[], meanTokens: number): number {
   return projects.reduce((sum, { rpm, tpm }) => sum + Math.min(rpm, tpm / meanTokens), 0);
 }
@@ -74,7 +75,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
     const since = clock.now();
     const inputTokens = Math.ceil(logNormal(random, options.meanTokens / Math.exp(0.125), 0.5));
     const estimatedTokens = Math.ceil(inputTokens * (0.8 + 0.4 * random()));
-    const need: LeaseRequest = {
+    const leaseRequest: LeaseRequest = {
       model: 'gemini-3.8-flash',
       estimatedTokens,
       tenant: kind.tenant,
@@ -82,7 +83,7 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
       deadline: since + options.deadlineMs,
       since,
     };
-    const startAt = await answer({ pool, retry, clock, service, need, inputTokens, since });
+    const startAt = await answer({ pool, retry, clock, service, leaseRequest, inputTokens, since });
     if (startAt === undefined) {
       result.failed += 1;
       return;
@@ -127,19 +128,19 @@ interface Call {
   readonly retry: RetryPolicy;
   readonly clock: Clock;
   readonly service: SimulatedService;
-  readonly need: LeaseRequest;
+  readonly leaseRequest: LeaseRequest;
   readonly inputTokens: number;
   readonly since: number;
 }
 
-/** When the attempt began that was answered; `undefined` when the user got an error. */
+/** When the successful attempt began; `undefined` when the call failed. */
 async function answer(call: Call): Promise<number | undefined> {
-  const { clock, need, pool, retry, service } = call;
+  const { clock, leaseRequest, pool, retry, service } = call;
   let attempt = 0;
   for (;;) {
     let lease: KeyLease;
     try {
-      lease = await pool.acquire(need);
+      lease = await pool.acquire(leaseRequest);
     } catch (error) {
       if (KeyPoolExhaustedError.isInstance(error)) return undefined;
       throw error;
@@ -152,8 +153,9 @@ async function answer(call: Call): Promise<number | undefined> {
     if (failure.scope === 'call' || failure.scope === 'model') attempt += 1;
     const decision = retry.next({
       failure,
-      model: need.model,
-      triedModels: [need.model],
+      isRoutedByPool: isRoutedByPool(failure),
+      model: leaseRequest.model,
+      triedModels: [leaseRequest.model],
       attempt,
       elapsedMs: clock.now() - call.since,
       hasEmittedText: false,

@@ -1,88 +1,76 @@
-import type { Failure, FailureScope } from '../../core/failure.js';
+import { type Failure, type FailureScope, isRoutedByPool } from '../../core/failure.js';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
 
-/** What the pool does about a failed call: whom to leave alone, for how long, and what to give back. */
+/** What the pool does about a failed call. */
 export interface Reaction {
-  /** Who is left alone; `call` blames nobody. */
+  /** What is blocked; `call` blocks nothing. */
   readonly blame: FailureScope;
-  /** For how long; `Infinity` for good; `rate` and `day` ask the unit, `breaker` the model. */
-  readonly leaveMs: number | 'rate' | 'day' | 'breaker';
-  /** How often the blamed one may be tried again after `leaveMs`; then it is left alone for good. */
+  /** For how long; `Infinity` is for good. `rate` and `day` leave it to the quota, `breaker` to the model's breaker. */
+  readonly blockMs: number | 'rate' | 'day' | 'breaker';
+  /** Failed probes after which the block is for good. */
   readonly probes: number;
-  /** Whether the service refused before counting the call. */
+  /** Whether the service refused the call before counting it. */
   readonly refund: boolean;
 }
 
-const nobody: Reaction = { blame: 'call', leaveMs: 0, probes: 0, refund: false };
-const uncounted: Reaction = { ...nobody, refund: true };
 const always = Number.POSITIVE_INFINITY;
+const blameless: Reaction = { blame: 'call', blockMs: 0, probes: 0, refund: false };
+const breaker: Reaction = { blame: 'model', blockMs: 'breaker', probes: always, refund: false };
 
 /**
- * Whom a failure is blamed on. Follows what Google says about each error: a new or repaired key and a
+ * What a failure is blamed on. Follows Google's documentation of each error: a new or repaired key and a
  * newly enabled service take minutes to be known everywhere, a leaked or restricted key stays bad.
  */
 export function reactTo(failure: Failure): Reaction {
   const { kind, scope } = failure;
   switch (kind) {
-    case 'rate-limit':
-      if (scope === 'call') return uncounted;
-      return {
-        blame: scope === 'key' ? 'project-model' : scope,
-        leaveMs: 'rate',
-        probes: always,
-        refund: true,
-      };
-    case 'daily-quota':
-      return { blame: 'project-model', leaveMs: 'day', probes: always, refund: true };
-    case 'no-quota':
-      return { blame: 'project-model', leaveMs: 24 * hourMs, probes: always, refund: true };
-    case 'auth':
-      if (scope === 'call') return uncounted;
-      return failure.reason === 'API_KEY_INVALID'
-        ? { blame: scope, leaveMs: 5 * minuteMs, probes: 1, refund: true }
-        : { blame: scope, leaveMs: always, probes: 0, refund: true };
-    case 'permission':
-      return permission(failure);
-    case 'billing':
-      return { blame: scope === 'call' ? 'project' : scope, leaveMs: hourMs, probes: always, refund: true };
-    case 'model-unavailable':
-      return {
-        blame: scope === 'call' ? 'model' : scope,
-        leaveMs: 10 * minuteMs,
-        probes: always,
-        refund: true,
-      };
     case 'overloaded':
     case 'network':
     case 'timeout':
-      // Met by most calls at once these are an outage; the breaker tells it from a single bad line.
-      return { blame: 'model', leaveMs: 'breaker', probes: always, refund: false };
+      // An outage if most calls fail like this. The breaker tells it from one bad connection.
+      return breaker;
     case 'internal':
-      return scope === 'call'
-        ? nobody
-        : { blame: 'model', leaveMs: 'breaker', probes: always, refund: false };
+      return scope === 'call' ? blameless : breaker;
+    case 'model-unavailable':
+      return block(scope === 'call' ? 'model' : scope, 10 * minuteMs);
     case 'incomplete':
     case 'invalid-request':
     case 'too-large':
     case 'blocked':
-      return nobody;
+      return blameless;
+    default:
+      return isRoutedByPool(failure) || scope === 'model'
+        ? refusal(kind, failure)
+        : { ...blameless, refund: true };
   }
 }
 
-function permission(failure: Failure): Reaction {
-  switch (failure.scope) {
-    case 'call':
-      return uncounted;
-    case 'key':
-      return { blame: 'key', leaveMs: always, probes: 0, refund: true };
-    case 'project-model':
-    case 'model':
-      return { blame: failure.scope, leaveMs: 10 * minuteMs, probes: always, refund: true };
-    case 'project':
-      return failure.reason === 'SERVICE_DISABLED'
-        ? { blame: 'project', leaveMs: 5 * minuteMs, probes: always, refund: true }
-        : { blame: 'project', leaveMs: always, probes: 0, refund: true };
+function refusal(
+  kind: 'rate-limit' | 'daily-quota' | 'no-quota' | 'auth' | 'permission' | 'billing',
+  { scope, reason }: Failure,
+): Reaction {
+  switch (kind) {
+    case 'rate-limit':
+      // Quotas count per project, so a refusal of a key speaks for its project.
+      return block(scope === 'key' ? 'project-model' : scope, 'rate');
+    case 'daily-quota':
+      return block('project-model', 'day');
+    case 'no-quota':
+      return block('project-model', 24 * hourMs);
+    case 'auth':
+      return reason === 'API_KEY_INVALID' ? block(scope, 5 * minuteMs, 1) : block(scope, always, 0);
+    case 'permission':
+      if (scope === 'project-model' || scope === 'model') return block(scope, 10 * minuteMs);
+      return reason === 'SERVICE_DISABLED' && scope === 'project'
+        ? block(scope, 5 * minuteMs)
+        : block(scope, always, 0);
+    case 'billing':
+      return block(scope, hourMs);
   }
+}
+
+function block(blame: FailureScope, blockMs: Reaction['blockMs'], probes = always): Reaction {
+  return { blame, blockMs, probes, refund: true };
 }

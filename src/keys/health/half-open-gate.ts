@@ -1,70 +1,77 @@
 /**
- * Closes for a while and then lets a single probe through: what it meets decides whether the gate
- * opens again. Keys, projects, units and models each have one.
+ * A circuit breaker for one thing that calls depend on: a key, a project, a quota or a model. Healthy
+ * until it is blocked; once the block is over, a single probe decides whether it is healthy again.
  */
-export class Gate {
-  /** Why the gate was closed, in one sentence. */
+export class HalfOpenGate {
+  /** Why it was blocked, in one sentence. */
   reason: string | undefined;
-  #closedUntil = 0;
-  #suspect = false;
+  #blockedUntil = 0;
+  /** Blocked, or half-open: the block is over and no probe has succeeded yet. */
+  #isSuspect = false;
   #probedAt: number | undefined;
-  /** A probe that has heard nothing for so long no longer keeps others out. */
+  /** A probe without result keeps other calls out no longer than this. */
   readonly #probeMs: number;
 
   constructor(probeMs: number) {
     this.#probeMs = probeMs;
   }
 
-  /** Whether nothing is held against what is behind the gate. */
-  get isOpen(): boolean {
-    return !this.#suspect;
+  /** Neither blocked nor half-open. */
+  get isHealthy(): boolean {
+    return !this.#isSuspect;
   }
 
-  /** Until when the gate lets nobody through; in the past when it is open or may be probed. */
-  get closedUntil(): number {
-    return this.#closedUntil;
+  /** When the block ends; 0 while healthy, in the past while half-open. */
+  get blockedUntil(): number {
+    return this.#blockedUntil;
   }
 
   /**
-   * When the next call may pass; in the past when it may pass now. `hopeful` takes it that a probe under
-   * way meets nothing bad, which may show any moment.
+   * When the next call may pass; in the past when it may pass now.
+   *
+   * @param optimistic Assumes that a probe under way succeeds at once.
    */
-  opensAt(now: number, hopeful = false): number {
-    if (!this.#suspect) return 0;
-    if (hopeful || now < this.#closedUntil || this.#probedAt === undefined) return this.#closedUntil;
+  allowsAt(now: number, optimistic = false): number {
+    if (!this.#isSuspect) return 0;
+    if (optimistic || now < this.#blockedUntil || this.#probedAt === undefined) return this.#blockedUntil;
     return this.#probedAt + this.#probeMs;
   }
 
-  /** A call passes. If the gate is not fully open, this is the probe. */
+  /** A call passes. While half-open, it is the probe. */
   enter(now: number): void {
-    if (this.#suspect) this.#probedAt = now;
+    if (this.#isSuspect) this.#probedAt = now;
   }
 
-  /** Closes at least until `until`; `Infinity` is for good. */
-  close(until: number, reason: string): void {
-    this.#closedUntil = Math.max(until, this.#suspect ? this.#closedUntil : 0);
-    this.#suspect = true;
+  /** Blocks at least until `until`; `Infinity` is for good. */
+  block(until: number, reason: string): void {
+    this.#blockedUntil = Math.max(until, this.#isSuspect ? this.#blockedUntil : 0);
+    this.#isSuspect = true;
     this.#probedAt = undefined;
     this.reason = reason;
   }
 
-  /** Whether a call that passed at `enteredAt` says anything about the latest closing. */
+  /** Whether the call that passed at `enteredAt` passed after the latest block. */
   isProbe(enteredAt: number): boolean {
-    return this.#suspect && enteredAt >= this.#closedUntil;
+    return this.#isSuspect && enteredAt >= this.#blockedUntil;
   }
 
-  /** The call that passed at `enteredAt` proved that all is well. Returns whether that opened the gate. */
-  open(enteredAt: number): boolean {
+  /** Whether a failure of the call that passed at `enteredAt` is news, and not one of several that failed together. */
+  isNews(enteredAt: number): boolean {
+    return !this.#isSuspect || this.isProbe(enteredAt);
+  }
+
+  /** The call that passed at `enteredAt` succeeded. Returns whether the gate became healthy by it. */
+  unblock(enteredAt: number): boolean {
     if (!this.isProbe(enteredAt)) return false;
-    this.#suspect = false;
+    this.#isSuspect = false;
     this.#probedAt = undefined;
-    this.#closedUntil = 0;
+    this.#blockedUntil = 0;
     this.reason = undefined;
     return true;
   }
 
-  /** The call that passed at `enteredAt` proved nothing: another may probe. */
-  release(enteredAt: number): void {
+  /** The call that passed at `enteredAt` had no result: another call may probe. */
+  releaseProbe(enteredAt: number): void {
     if (this.isProbe(enteredAt) && this.#probedAt === enteredAt) this.#probedAt = undefined;
   }
 }

@@ -1,10 +1,10 @@
 import type { KeyLease } from '../key-pool.js';
-import { Gate } from './half-open-gate.js';
+import { HalfOpenGate } from './half-open-gate.js';
 
-/** A key that is probing again is given this long before another call may try it too. */
+/** How long a probe of a key or project keeps other calls out. */
 export const keyProbeMs = 30_000;
 
-/** What a lease shows of its key. The value is an accessor, so that no inspection or JSON prints it. */
+/** The key of a lease. Its value is an accessor, so that no inspection or JSON prints it. */
 export class LeasedKey implements NonNullable<KeyLease['key']> {
   readonly id: string;
   readonly project: string;
@@ -29,9 +29,9 @@ export interface Rejections {
   unknown: number;
 }
 
-/** One key, what is held against it and what it has done. */
+/** One key, its health and its counters. */
 export class PooledKey {
-  readonly gate = new Gate(keyProbeMs);
+  readonly gate = new HalfOpenGate(keyProbeMs);
   readonly id: string;
   inFlight = 0;
   usageCount = 0;
@@ -40,7 +40,7 @@ export class PooledKey {
   serverErrors = 0;
   lastErrorAt: number | null = null;
   lastError: string | null = null;
-  /** How often the key has been found bad. */
+  /** How often the key was blamed since it last worked. */
   strikes = 0;
   readonly rejections: Rejections = { rpm: 0, tpm: 0, rpd: 0, unknown: 0 };
   #leased: LeasedKey;
@@ -66,15 +66,15 @@ export class PooledKey {
   }
 }
 
-/** The keys that share quotas. */
+/** The keys of one project, which share its quotas. */
 export class KeyProject {
-  readonly gate = new Gate(keyProbeMs);
+  readonly gate = new HalfOpenGate(keyProbeMs);
   keys: PooledKey[] = [];
   strikes = 0;
   readonly name: string;
-  /** Whether the user named it; otherwise it holds one key until evidence joins it with others. */
+  /** Whether the user named it. If not, it holds one key until evidence joins it with others. */
   readonly labelled: boolean;
-  /** The number by which Google calls it, once a reply has told. */
+  /** Google's number of the project, once a reply has named it. */
   consumer: string | undefined;
   #next = 0;
 
@@ -84,21 +84,22 @@ export class KeyProject {
   }
 
   /**
-   * When some key may be used; `Infinity` when none ever will. `hopeful` takes it that the probes under
-   * way meet nothing bad.
+   * When the first key may be used; `Infinity` when none ever may.
+   *
+   * @param optimistic Assumes that the probes under way succeed.
    */
-  opensAt(now: number, hopeful = false): number {
+  allowsAt(now: number, optimistic = false): number {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const key of this.keys) earliest = Math.min(earliest, key.gate.opensAt(now, hopeful));
-    return Math.max(earliest, this.gate.opensAt(now, hopeful));
+    for (const key of this.keys) earliest = Math.min(earliest, key.gate.allowsAt(now, optimistic));
+    return Math.max(earliest, this.gate.allowsAt(now, optimistic));
   }
 
-  /** The next usable key in rotation. */
+  /** The next usable key, in rotation. */
   pick(now: number): PooledKey | undefined {
     for (let i = 0; i < this.keys.length; i += 1) {
       const place = (this.#next + i) % this.keys.length;
       const key = this.keys[place];
-      if (key !== undefined && key.gate.opensAt(now) <= now) {
+      if (key !== undefined && key.gate.allowsAt(now) <= now) {
         this.#next = place + 1;
         return key;
       }

@@ -1,21 +1,21 @@
 const minuteMs = 60_000;
-/** Share of the full limit that is taken back in the first minute after a cut; later minutes give more. */
+/** Share of the full limit regained in the first minute after a cut. Later minutes regain more. */
 export const regainedFirst = 0.01;
 export const regainedSquared = 0.002;
-/** Kept below what was admitted when the server refused more. */
+/** Share kept of what had been admitted when the server refused more. */
 export const cutFactor = 0.98;
-/** A ledger fuller than this explains a refusal by itself: nobody else is using the quota. */
+/** A ledger fuller than this explains a refusal by itself: no other application uses the quota. */
 export const fullShare = 0.95;
-/** However little was admitted, this share stays usable, so that the unit can find out that it recovered. */
+/** Share that stays usable after any number of cuts, so that a recovery is noticed. */
 export const smallestShare = 0.05;
 
 export type LimitOrigin = 'configured' | 'learned' | 'estimated' | 'unknown';
 
 /**
- * One limit of one unit: configured, learned from a refusal that named it, estimated from refusals
- * that did not, or unknown. The lower of configured and learned counts: a user may leave room for
- * another application. A refusal below the limit cuts the share that is used, which then grows back
- * slowly (additive increase, multiplicative decrease).
+ * One limit of one quota: configured, learned from a refusal that named it, estimated from refusals
+ * that did not, or unknown. The lower of configured and learned applies: a user may leave room for
+ * another application. A refusal below the limit cuts the share in use, which then grows back slowly
+ * (additive increase, multiplicative decrease).
  */
 export class AdaptiveLimit {
   readonly #configured: number;
@@ -39,7 +39,7 @@ export class AdaptiveLimit {
     return Math.min(this.#configured, this.#learned);
   }
 
-  /** What may be used at `now`; `Infinity` when nothing is known. */
+  /** What may be used at `now`; `Infinity` when the limit is unknown. */
   usable(now: number): number {
     const nominal = this.nominal;
     if (nominal === 0) return 0;
@@ -52,7 +52,7 @@ export class AdaptiveLimit {
     return Math.floor(this.#estimate * (1 + regained(minutes)) + minutes);
   }
 
-  /** The server named the limit. Returns whether that is news. */
+  /** The server named the limit. Returns whether it differs from the one known. */
   learn(limit: number): boolean {
     if (limit === this.#learned) return false;
     this.#learned = limit;
@@ -60,21 +60,21 @@ export class AdaptiveLimit {
     return true;
   }
 
-  /** Takes over what is known of a limit that turned out to be this one. */
+  /** Merges a limit that turned out to be this one. */
   absorb(other: AdaptiveLimit): void {
     if (other.nominal < this.nominal) this.learn(other.nominal);
   }
 
   /**
-   * The server refused although only `used` had been admitted. Returns whether that is less than the
-   * limit allows.
+   * The server refused although only `used` had been admitted. Returns whether the limit allows more
+   * than that.
    */
   cut(used: number, now: number): boolean {
     const nominal = this.nominal;
     if (nominal === Number.POSITIVE_INFINITY) {
       this.#estimate = Math.max(1, Math.floor(used * cutFactor));
     } else if (used < nominal * fullShare) {
-      // One refusal never takes more than half: the others who use the quota may stop at any time.
+      // One refusal takes at most half: the other applications may stop at any time.
       const share = this.usable(now) / nominal;
       this.#share = Math.max(smallestShare, share / 2, Math.min(share, used / nominal) * cutFactor);
     } else {

@@ -1,27 +1,27 @@
 import { describe, expect, it } from 'vitest';
-import { BareCooling } from './cooldown-without-hint.js';
+import { CooldownWithoutHint } from './cooldown-without-hint.js';
 import { SlidingLog } from './sliding-log.js';
 
 const now = 1_000_000;
 
-describe('A unit that is refused without being told for how long', () => {
-  it('is left alone longer each time, up to a minute', () => {
-    const cooling = new BareCooling();
+describe('CooldownWithoutHint', () => {
+  it('grows with each refusal, up to a minute', () => {
+    const cooling = new CooldownWithoutHint();
     const log = new SlidingLog(60_000);
     const times = Array.from({ length: 6 }, () => cooling.next(true, log, now));
     expect(times).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
   });
 
-  it('is left alone no longer for calls that were refused together', () => {
-    const cooling = new BareCooling();
+  it('does not grow for calls that were refused together', () => {
+    const cooling = new CooldownWithoutHint();
     const log = new SlidingLog(60_000);
     expect([true, false, false].map((isNews) => cooling.next(isNews, log, now))).toEqual([
       5_000, 5_000, 5_000,
     ]);
   });
 
-  it('is tried again when what it admitted begins to leave the window', () => {
-    const cooling = new BareCooling();
+  it('ends when the oldest request leaves the window', () => {
+    const cooling = new CooldownWithoutHint();
     const log = new SlidingLog(60_000);
     log.add(10, now - 45_000);
     log.add(10, now - 1_000);
@@ -29,8 +29,8 @@ describe('A unit that is refused without being told for how long', () => {
     expect(times).toEqual([5_000, 10_000, 15_000, 15_000]);
   });
 
-  it('is trusted again after an answer', () => {
-    const cooling = new BareCooling();
+  it('starts over after a success', () => {
+    const cooling = new CooldownWithoutHint();
     const log = new SlidingLog(60_000);
     for (let i = 0; i < 4; i += 1) cooling.next(true, log, now);
     cooling.reset();

@@ -1,23 +1,25 @@
+import { exponentialDelayMs } from '../../core/backoff.js';
 import type { SlidingLog } from './sliding-log.js';
 
-export const bareCoolingMs = [5_000, 10_000, 20_000, 40_000, 60_000] as const;
+export const cooldownWithoutHint = { initialMs: 5_000, maxMs: 60_000 } as const;
 
-/** How long a unit is left alone that was refused without being told for how long: longer each time. */
-export class BareCooling {
+/** The cool-down after a refusal without `retryAfterMs`: longer with each refusal until a call succeeds. */
+export class CooldownWithoutHint {
   #refusals = 0;
 
-  /** A call was answered. */
+  /** A call succeeded. */
   reset(): void {
     this.#refusals = 0;
   }
 
-  /** `isNews` says that the refusal is not one of several calls that were refused together. */
+  /** @param isNews Whether this is the first refusal of the calls that ran together. */
   next(isNews: boolean, log: SlidingLog, now: number): number {
     if (isNews) this.#refusals += 1;
-    const [shortestMs] = bareCoolingMs;
-    const coolingMs = bareCoolingMs[Math.min(this.#refusals, bareCoolingMs.length) - 1] ?? shortestMs;
-    // What was admitted less than a minute ago begins to come back as it leaves the window.
+    const coolingMs = exponentialDelayMs(this.#refusals, cooldownWithoutHint);
+    // Quota comes back as soon as the oldest request leaves the window.
     const isUsed = log.requests(now) > 0;
-    return isUsed ? Math.min(coolingMs, Math.max(shortestMs, log.oldestLeavesAt(now) - now)) : coolingMs;
+    return isUsed
+      ? Math.min(coolingMs, Math.max(cooldownWithoutHint.initialMs, log.oldestLeavesAt(now) - now))
+      : coolingMs;
   }
 }

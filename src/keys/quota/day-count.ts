@@ -1,6 +1,6 @@
 import { pacificDayEnd } from './pacific-day.js';
 
-/** The requests of a quota day, which ends at midnight in Los Angeles. */
+/** Requests of the current quota day, which ends at midnight in Los Angeles. */
 export class DayCount {
   #end = 0;
   #requests = 0;
@@ -21,13 +21,13 @@ export class DayCount {
     this.#requests += 1;
   }
 
-  /** Takes back a request of the day that ended, or ends, at `end`. */
+  /** Takes back a request of the day that ends at `end`. */
   refund(end: number, now: number): void {
     this.#roll(now);
     if (end === this.#end) this.#requests = Math.max(0, this.#requests - 1);
   }
 
-  /** Takes over the requests of a count that turned out to be this one. */
+  /** Merges a count that turned out to be of the same quota. */
   absorb(other: DayCount): void {
     if (other.#end !== this.#end && this.#end !== 0) return;
     this.#end = other.#end;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Failure } from '../../core/failure.js';
-import { provesClockMinutes } from './detect-fixed-window.js';
+import { detectFixedWindow } from './detect-fixed-window.js';
 import { SlidingLog } from './sliding-log.js';
 
 const now = 1_000_000;
@@ -15,16 +15,37 @@ function logOf(requests: number, tokens: number): SlidingLog {
   return log;
 }
 
-describe('A refusal proves that minutes are those of the clock', () => {
+describe('detectFixedWindow', () => {
   it.each([
-    ['when twice the requests were admitted', refusal({ rpm: 100 }, 30_000), 200, 10, 0, true],
-    ['when twice the tokens were admitted', refusal({ tpm: 100_000 }, 30_000), 200, 1_000, 0, true],
-    ['not when the limit was just reached', refusal({ rpm: 100 }, 30_000), 100, 10, 0, false],
-    ['not when what is over may still be refused', refusal({ rpm: 100 }, 30_000), 140, 10, 40, false],
-    ['not when a bucket would ask for no more patience', refusal({ rpm: 100 }, 600), 200, 10, 0, false],
-    ['not when it names no limit', refusal(undefined, 30_000), 200, 10, 0, false],
-    ['not when it names no time', refusal({ rpm: 100 }), 200, 10, 0, false],
+    [
+      'detects fixed minutes when twice the requests were admitted',
+      refusal({ rpm: 100 }, 30_000),
+      200,
+      10,
+      0,
+      true,
+    ],
+    [
+      'detects fixed minutes when twice the tokens were admitted',
+      refusal({ tpm: 100_000 }, 30_000),
+      200,
+      1_000,
+      0,
+      true,
+    ],
+    ['detects nothing when the limit was just reached', refusal({ rpm: 100 }, 30_000), 100, 10, 0, false],
+    [
+      'detects nothing when the calls in flight explain the excess',
+      refusal({ rpm: 100 }, 30_000),
+      140,
+      10,
+      40,
+      false,
+    ],
+    ['detects nothing when the delay suits a token bucket', refusal({ rpm: 100 }, 600), 200, 10, 0, false],
+    ['detects nothing when the refusal names no limit', refusal(undefined, 30_000), 200, 10, 0, false],
+    ['detects nothing when the refusal names no delay', refusal({ rpm: 100 }), 200, 10, 0, false],
   ] as const)('%s', (_, failure, requests, tokens, inFlight, expected) => {
-    expect(provesClockMinutes(failure, logOf(requests, tokens), inFlight, now)).toBe(expected);
+    expect(detectFixedWindow(failure, logOf(requests, tokens), inFlight, now)).toBe(expected);
   });
 });

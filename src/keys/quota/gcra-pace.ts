@@ -1,27 +1,27 @@
-/** How far calls may fall behind the mean rate and catch up. */
+/** How far calls may fall behind the mean rate and still catch up. */
 export const leewayMs = 5_000;
 
 /**
- * When the next call may start if calls start evenly instead of as soon as the quota lets them: the
- * virtual scheduling of the generic cell rate algorithm (ITU-T I.371), once for requests and once for
- * tokens. Quotas that are used up in bursts come back in bursts, with nothing for anybody in between.
+ * When the next call may start if calls are spread evenly instead of starting as soon as the quota
+ * allows: the virtual scheduling of the generic cell rate algorithm (ITU-T I.371), once for requests and
+ * once for tokens. A quota that is used in bursts comes back in bursts, and is empty in between.
  */
-export class Pace {
+export class GcraPace {
   #requestsAt = 0;
   #tokensAt = 0;
 
   /** When a paced call may start; in the past when it may start now. */
-  get opensAt(): number {
+  get allowsAt(): number {
     return Math.max(this.#requestsAt, this.#tokensAt);
   }
 
-  /** A call started, paced or not. `requestMs` and `tokensMs` are the time in which its quotas come back. */
+  /** A call started, paced or not. `requestMs` and `tokensMs` are how long its quota takes to come back. */
   add(requestMs: number, tokensMs: number, now: number): void {
     this.#requestsAt = Math.max(this.#requestsAt, now - leewayMs) + requestMs;
     this.#tokensAt = Math.max(this.#tokensAt, now - leewayMs) + tokensMs;
   }
 
-  /** A call turned out to cost less, or more. */
+  /** A call turned out to cost less or more. */
   correct(requestMs: number, tokensMs: number): void {
     this.#requestsAt += requestMs;
     this.#tokensAt += tokensMs;

@@ -1,9 +1,10 @@
 export const firstInFlight = 4;
 export const slowStartEndsAt = 64;
-/** A refusal takes it down to a part of what ran, but never below this. */
-const leastInFlight = 2;
+export const leastInFlight = 2;
+/** A refusal divides the calls that ran by this. */
+export const inFlightDivisor = 4;
 
-/** How many calls may run at once against limits that are not known: grows with answers, falls with refusals. */
+/** How many calls may run at once against unknown limits: grows with successes, falls with refusals. */
 export class InFlightCap {
   readonly #most: number;
   #cap = firstInFlight;
@@ -16,7 +17,7 @@ export class InFlightCap {
     return Math.min(this.#cap, this.#most);
   }
 
-  /** A call was answered while `inFlight` others ran. */
+  /** A call succeeded while `inFlight` others ran. */
   succeed(inFlight: number): void {
     // A cap that is not used proves nothing and would only allow a burst later.
     if ((inFlight + 1) * 2 <= this.#cap) return;
@@ -26,6 +27,6 @@ export class InFlightCap {
 
   /** A call was refused while `inFlight` others ran. */
   cut(inFlight: number): void {
-    this.#cap = Math.max(leastInFlight, Math.min(inFlight, this.#cap) / 4);
+    this.#cap = Math.max(leastInFlight, Math.min(inFlight, this.#cap) / inFlightDivisor);
   }
 }

@@ -8,16 +8,16 @@ const model = 'gemini-3.8-flash';
 const hourMs = 3_600_000;
 const limit = 20;
 
-/** Keys whose calls are refused once the project behind them has answered 20 in a day. */
+/** Keys whose project refuses calls after 20 answers in a day. */
 function open(owners: Readonly<Record<string, string>>, keys: readonly KeySpec[] = Object.keys(owners)) {
   const clock = new VirtualClock();
   const pool = new ScheduledKeyPool({ keys, clock, random: () => 0.5 });
   const answered = new Map<string, number>();
   const refused = new Map<string, number>();
-  /** One call with each key that can be had, all at once. Returns how many there were. */
+  /** One call with each usable key, all at once. Returns their number. */
   const callAll = async () => {
-    const need = { model, estimatedTokens: 10, deadline: clock.now() };
-    const asked = await Promise.allSettled(Object.keys(owners).map(() => pool.acquire(need)));
+    const request = { model, estimatedTokens: 10, deadline: clock.now() };
+    const asked = await Promise.allSettled(Object.keys(owners).map(() => pool.acquire(request)));
     await clock.advance(1_000);
     const leases = asked.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     for (const lease of leases) {
@@ -30,7 +30,7 @@ function open(owners: Readonly<Record<string, string>>, keys: readonly KeySpec[]
     await clock.advance(3_000);
     return leases.length;
   };
-  /** Calls until no key is left. */
+  /** Calls until no key is usable. */
   const spend = async () => {
     while ((await callAll()) > 0);
   };
@@ -50,8 +50,8 @@ const oneProject = {
   'third-key-of-one-0003': 'one',
 };
 
-describe('Unlabelled keys that share a daily quota', () => {
-  it('are joined when it is spent, so that no key asks in vain again that day', async () => {
+describe('inferSharedProject, with unlabelled keys', () => {
+  it('joins keys when their shared daily quota is spent, so that none is refused again that day', async () => {
     const { clock, projects, refused, spend } = open(oneProject);
     await spend();
     expect(await projects()).toBe(1);
@@ -63,13 +63,13 @@ describe('Unlabelled keys that share a daily quota', () => {
     expect(refused.get('one')).toBe(inVain);
   });
 
-  it('stay apart from a key of another project that is spent by its own calls', async () => {
+  it('does not join a key of another project that is spent by its own calls', async () => {
     const { projects, spend } = open({ ...oneProject, 'the-key-of-two-00004': 'two' });
     await spend();
     expect(await projects()).toBe(2);
   });
 
-  it('stay apart when one was answered after the other had been refused', async () => {
+  it('does not join keys if one succeeded after the other had been refused', async () => {
     const { clock, pool, projects } = open({ 'key-of-alpha-000001': 'alpha', 'key-of-beta-0000002': 'beta' });
     const settle = async (outcome: LeaseOutcome, project: string) => {
       const lease = await pool.acquire({ model, estimatedTokens: 10, project });
@@ -85,7 +85,7 @@ describe('Unlabelled keys that share a daily quota', () => {
     expect(await projects()).toBe(2);
   });
 
-  it('stay in the projects that the user named', async () => {
+  it('does not join keys of projects that the user named', async () => {
     const owners = { 'first-key-of-one-0001': 'one', 'other-key-of-one-0002': 'one' };
     const keys = Object.keys(owners).map((key, place) => ({ key, project: `named-${place}` }));
     const { projects, spend } = open(owners, keys);

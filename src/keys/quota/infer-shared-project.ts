@@ -1,35 +1,39 @@
 import { fullShare } from './adaptive-limit.js';
-import type { Unit } from './project-model-quota.js';
+import type { ProjectModelQuota } from './project-model-quota.js';
 
-/** How far the joint count of units may be from the limit that they share. */
+/** How far the joint count may be from the shared limit. */
 const tolerance = 0.1;
 
 /**
- * Which other units of unlabelled keys count against the daily quota that has just refused `unit`, by the
- * evidence of their use: they were refused by the same limit, `unit` was not answered since, none has
- * asked enough to be refused for its own calls, and together they have asked just enough.
+ * Other quotas of unlabelled keys that share the daily limit which has just refused `quota`, judged by
+ * their use: the same limit refused them, `quota` answered no call since, none has used the limit up
+ * alone, and together they have just done so.
  */
-export function findDailyKin(unit: Unit, units: readonly Unit[], now: number): readonly Unit[] {
-  const limit = unit.rpd.nominal;
-  const isPartlyUsed = (candidate: Unit) => {
+export function inferSharedProject(
+  quota: ProjectModelQuota,
+  quotas: readonly ProjectModelQuota[],
+  now: number,
+): readonly ProjectModelQuota[] {
+  const limit = quota.rpd.nominal;
+  const isPartlyUsed = (candidate: ProjectModelQuota) => {
     const requests = candidate.requestsToday(now);
     return requests > 0 && requests < limit * fullShare;
   };
-  if (unit.project.labelled || !isPartlyUsed(unit)) return [];
-  const suspects = units.filter(
+  if (quota.project.labelled || !isPartlyUsed(quota)) return [];
+  const suspects = quotas.filter(
     (other) =>
-      other !== unit &&
+      other !== quota &&
       !other.project.labelled &&
       other.rpd.nominal === limit &&
       other.blockedBy === 'daily-quota' &&
-      unit.answeredAt < other.dayRefusedAt &&
+      quota.answeredAt < other.dayRefusedAt &&
       isPartlyUsed(other),
   );
-  const explains = (kin: readonly Unit[]) => {
-    const requests = kin.reduce((sum, other) => sum + other.requestsToday(now), unit.requestsToday(now));
+  const explains = (others: readonly ProjectModelQuota[]) => {
+    const requests = others.reduce((sum, other) => sum + other.requestsToday(now), quota.requestsToday(now));
     return Math.abs(requests / limit - 1) <= tolerance;
   };
   if (suspects.length > 0 && explains(suspects)) return suspects;
-  const pairs = suspects.filter((other) => explains([other]));
-  return pairs.length === 1 ? pairs : [];
+  const single = suspects.filter((other) => explains([other]));
+  return single.length === 1 ? single : [];
 }

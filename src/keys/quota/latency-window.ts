@@ -1,15 +1,15 @@
 const remembered = 256;
 const recountedEvery = 16;
-/** So many calls of a hundred are answered within what is taken for the usual time. */
+/** Quantile of the latencies that counts as usual. */
 const usualShare = 0.99;
 
-/** How long calls to one model take, from the key in hand to the whole answer. */
-export class AnswerTimes {
+/** How long calls to one model take, from the lease to the whole answer. */
+export class LatencyWindow {
   readonly #times: number[] = [];
   #next = 0;
   #usualMs = 0;
 
-  /** Within which nearly all of the latest calls were answered; 0 as long as none was. */
+  /** Nearly all of the latest calls were answered within this time; 0 until enough were. */
   get usualMs(): number {
     return this.#usualMs;
   }

@@ -25,9 +25,11 @@ function open() {
     clock,
     random: () => 0,
   });
-  const acquire = (need: Partial<LeaseRequest> = {}) =>
-    clock.runUntil(pool.acquire({ model, estimatedTokens: 100, deadline: clock.now() + 300_000, ...need }));
-  /** Tokens a minute that may be used, by project. */
+  const acquire = (request: Partial<LeaseRequest> = {}) =>
+    clock.runUntil(
+      pool.acquire({ model, estimatedTokens: 100, deadline: clock.now() + 300_000, ...request }),
+    );
+  /** Usable tokens a minute, by project. */
   const usable = async () => {
     const { keys } = await pool.stats();
     return keys.map(({ windows }) => windows?.[0]?.tpm.value);
@@ -35,8 +37,8 @@ function open() {
   return { clock, pool, acquire, usable };
 }
 
-/** Asks again, as one call, until it is not granted; returns the refusal and how often it was granted. */
-async function insist({ acquire, clock }: ReturnType<typeof open>, most = 20) {
+/** Retries one call until the pool refuses it. Returns the refusal and the number of grants. */
+async function retryUntilRefused({ acquire, clock }: ReturnType<typeof open>, most = 20) {
   const since = clock.now();
   for (let granted = 0; granted < most; granted += 1) {
     try {
@@ -49,26 +51,26 @@ async function insist({ acquire, clock }: ReturnType<typeof open>, most = 20) {
   return { granted: most, message: '' };
 }
 
-describe('A call that is larger than the tokens a minute, whatever was estimated', () => {
-  it('is given up after three refusals by idle quotas, with the reason', async () => {
-    const { granted, message } = await insist(open());
+describe('OversizedCalls, with a call larger than the tokens a minute', () => {
+  it('refuses it after three refusals by idle quotas, with the reason', async () => {
+    const { granted, message } = await retryUntilRefused(open());
     expect(granted).toBe(3);
     expect(message).toMatch(/limited to 10000 input tokens a minute.*needs about 10001/);
   });
 
-  it('costs the others no quota', async () => {
+  it('cuts no limit for it', async () => {
     const pool = open();
-    await insist(pool);
+    await retryUntilRefused(pool);
     expect(await pool.usable()).toEqual([limit, limit]);
   });
 
-  it('does not make another call of that size suspect', async () => {
+  it('does not suspect another call of that estimate', async () => {
     const pool = open();
-    await insist(pool);
+    await retryUntilRefused(pool);
     await expect(pool.acquire()).resolves.toBeDefined();
   });
 
-  it('is not what is at work when every call is refused: then somebody else uses the quota', async () => {
+  it('blames another application when every call is refused', async () => {
     const { acquire, clock, usable } = open();
     for (let i = 0; i < 6; i += 1) {
       (await acquire({ since: clock.now(), project: 'alpha' })).settle(tooMany);

@@ -1,12 +1,12 @@
 import type { Failure, FailureKind } from '../../core/failure.js';
-import { Gate } from '../health/half-open-gate.js';
+import { HalfOpenGate } from '../health/half-open-gate.js';
 import type { KeyProject } from '../health/pooled-key.js';
 import type { QuotaLimits } from '../limit-rules.js';
 import { AdaptiveLimit } from './adaptive-limit.js';
-import { BareCooling } from './cooldown-without-hint.js';
+import { CooldownWithoutHint } from './cooldown-without-hint.js';
 import { DayCount } from './day-count.js';
-import { provesClockMinutes } from './detect-fixed-window.js';
-import { Pace } from './gcra-pace.js';
+import { detectFixedWindow } from './detect-fixed-window.js';
+import { GcraPace } from './gcra-pace.js';
 import { InFlightCap } from './in-flight-cap.js';
 import { type LogEntry, SlidingLog } from './sliding-log.js';
 
@@ -17,43 +17,43 @@ export const largestMarginMs = 3_000;
 /** A refusal comes within this time; a probe that is still running then was admitted. */
 export const refusalArrivesWithinMs = 3_000;
 export const refusalUsuallyTakesMs = 250;
-/** After a refusal that the ledger cannot explain calls are sent in small numbers again. */
+/** For how long a refusal that the log cannot explain brings back the in-flight cap. */
 export const distrustMs = 120_000;
 
-/** What a call has booked on a unit. */
+/** What a call has charged to a quota. */
 export interface Booking {
   readonly entry: LogEntry;
   readonly dayEnd: number;
 }
 
-/** One model in one project: what Gemini counts quotas by. */
-export class Unit {
+/** The quota of one model in one project, which is how Gemini counts. */
+export class ProjectModelQuota {
   readonly model: string;
   readonly project: KeyProject;
   readonly rpm: AdaptiveLimit;
   readonly tpm: AdaptiveLimit;
   readonly rpd: AdaptiveLimit;
-  readonly gate = new Gate(refusalArrivesWithinMs);
+  readonly gate = new HalfOpenGate(refusalArrivesWithinMs);
   readonly log = new SlidingLog(minuteMs + initialMarginMs);
-  readonly #pace = new Pace();
+  readonly #pace = new GcraPace();
   inFlight = 0;
-  /** Which quota closed the gate. */
+  /** The kind of the failure that blocked the gate. */
   blockedBy: FailureKind | undefined;
-  /** When the latest call that was answered had been granted. */
+  /** When the latest successful call had been granted. */
   answeredAt = Number.NEGATIVE_INFINITY;
-  /** When the service last said that the quota of the day is used up. */
+  /** When the service last refused a call for the daily quota. */
   dayRefusedAt = Number.NEGATIVE_INFINITY;
   readonly #day = new DayCount();
   readonly #inFlightCap: InFlightCap;
-  readonly #bareCooling = new BareCooling();
-  /** Until when the ledger is not trusted alone, because the service refused what it admitted. */
+  readonly #cooldownWithoutHint = new CooldownWithoutHint();
+  /** Until when the log is not trusted alone, because the service refused what it had admitted. */
   #distrustedUntil = 0;
   #bookedAt = Number.NEGATIVE_INFINITY;
-  /** Since when the ledger is kept. */
+  /** When the first call was charged. */
   #openedAt: number | undefined;
   readonly #maxInFlight: number;
-  /** The unit that this one turned out to be. */
-  #absorbedBy: Unit | undefined;
+  /** The quota that this one was merged into. */
+  #absorbedBy: ProjectModelQuota | undefined;
 
   constructor(model: string, project: KeyProject, limits: QuotaLimits, maxInFlight: number) {
     this.model = model;
@@ -65,12 +65,12 @@ export class Unit {
     this.#inFlightCap = new InFlightCap(maxInFlight);
   }
 
-  /** Where the ledger is kept now. */
-  get current(): Unit {
+  /** The quota that is charged now. */
+  get current(): ProjectModelQuota {
     return this.#absorbedBy?.current ?? this;
   }
 
-  /** Calls that may run at once. Unknown limits are approached carefully, known ones guard themselves. */
+  /** Calls that may run at once. Unknown limits are approached slowly; known ones need no cap. */
   inFlightCap(now: number): number {
     const isKnown = this.rpm.origin !== 'unknown' && this.tpm.origin !== 'unknown';
     return isKnown && now >= this.#distrustedUntil ? this.#maxInFlight : this.#inFlightCap.value;
@@ -84,7 +84,7 @@ export class Unit {
     return this.#day.requests(now);
   }
 
-  /** Whether the unit's whole minute could ever hold so many tokens. */
+  /** Whether `tokens` fit into a whole minute. */
   couldFit(tokens: number): boolean {
     return tokens <= this.tpm.nominal;
   }
@@ -94,29 +94,30 @@ export class Unit {
     return this.#day.end(now);
   }
 
-  /** Whether the daily quota is used up, by our own count or by what the service said. */
+  /** Whether the daily quota is used up, by our own count or by a refusal. */
   isOverDay(now: number): boolean {
-    return this.#dayFreeAt(now) > now || (this.blockedBy === 'daily-quota' && this.gate.opensAt(now) > now);
+    return this.#dayFreeAt(now) > now || (this.blockedBy === 'daily-quota' && this.gate.allowsAt(now) > now);
   }
 
   /**
-   * When keys, quotas and cooling allow a call with so many tokens; `Infinity` when they never do.
-   * `hopeful` takes it that the probes under way meet nothing bad.
+   * When keys, limits and cool-downs allow a call of `tokens` tokens; `Infinity` when they never do.
+   *
+   * @param optimistic Assumes that the probes under way succeed.
    */
-  freeAt(tokens: number, now: number, hopeful = false): number {
+  freeAt(tokens: number, now: number, optimistic = false): number {
     const maxTokens = this.tpm.usable(now);
-    // A request above the usable share but within the limit may go when it goes alone.
+    // A request above the usable share but within the limit may run alone.
     const windowAt = this.log.freeAt(Math.min(tokens, maxTokens), this.rpm.usable(now), maxTokens, now);
-    return Math.max(this.#passableAt(now, hopeful), windowAt);
+    return Math.max(this.#passableAt(now, optimistic), windowAt);
   }
 
   /**
-   * When a call that gives way to others may start, as far as the even spread of calls goes. Limits
-   * that are guessed, or used by others too, give no pace: what is left of them is taken as it comes.
+   * When a paced call may start. Estimated limits, and limits that other applications use too, give no
+   * pace.
    */
-  paceOpensAt(now: number): number {
+  paceAllowsAt(now: number): number {
     const isKnown = this.rpm.origin !== 'estimated' && now >= this.#distrustedUntil;
-    return isKnown ? this.#pace.opensAt : 0;
+    return isKnown ? this.#pace.allowsAt : 0;
   }
 
   /** Calls a minute that the limits admit; `Infinity` when they are unknown. */
@@ -128,7 +129,7 @@ export class Unit {
   slack(now: number): number {
     let slack = 1 - this.inFlight / this.inFlightCap(now);
     const isUnknown = this.rpm.origin === 'unknown' && this.tpm.origin === 'unknown';
-    // What is sent before the first refusal has come back is refused too: rather try another unit first.
+    // Calls sent before the first refusal has arrived are refused too, so another quota is tried first.
     if (isUnknown && now < this.#bookedAt + refusalUsuallyTakesMs) slack -= 1;
     const rpm = this.rpm.usable(now);
     if (rpm < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.log.requests(now) / rpm);
@@ -145,7 +146,7 @@ export class Unit {
     const windows = (at - now) / this.log.windowMs;
     const rpm = this.rpm.usable(now);
     const tpm = this.tpm.usable(now);
-    // In what is known of the log the slots come in bursts, later on at the mean rate.
+    // Slots come in the bursts of the log first, and later at the mean rate.
     const byRequests =
       rpm * (1 + Math.floor(windows)) - this.log.requests(now) + this.log.requestsLeavingBy(at);
     const byTokens = (tpm * (1 + windows) - this.log.tokens(now)) / Math.max(1, meanTokens);
@@ -162,27 +163,27 @@ export class Unit {
     return { entry: this.log.add(tokens, now), dayEnd: this.#day.end(now) };
   }
 
-  /** Replaces the estimate of a call by what it really cost. */
+  /** Replaces the estimate of a call by its real cost. */
   amend(booking: Booking, tokens: number, now: number): void {
     this.#pace.correct(0, this.#tokensMs(tokens - booking.entry.tokens, now));
     this.log.amend(booking.entry, tokens, now);
   }
 
-  /** Takes back what was booked for a call that cost no quota. */
+  /** Takes back the charge of a call that cost no quota. */
   refund(booking: Booking, now: number): void {
     this.#pace.correct(-this.#requestMs(now), -this.#tokensMs(booking.entry.tokens, now));
     this.log.refund(booking.entry, now);
     this.#day.refund(booking.dayEnd, now);
   }
 
-  /** A call that was granted at `grantedAt` got through. */
+  /** The call granted at `grantedAt` succeeded. */
   succeed(grantedAt: number): void {
     this.answeredAt = Math.max(this.answeredAt, grantedAt);
-    this.#bareCooling.reset();
+    this.#cooldownWithoutHint.reset();
     this.#inFlightCap.succeed(this.inFlight);
   }
 
-  /** Takes over the limits that a refusal named. Returns whether any was news. */
+  /** Learns the limits that a refusal named. Returns whether any was new. */
   learn(learned: Failure['learned']): boolean {
     let news = false;
     if (learned?.rpm !== undefined) news = this.rpm.learn(learned.rpm) || news;
@@ -192,24 +193,25 @@ export class Unit {
   }
 
   /**
-   * The service refused a call for its rate. Returns how long to leave the unit alone, without
-   * jitter. The refused call must have been refunded. `blamesCall` says that the limits need not be
-   * cut, because the call was too large for them.
+   * The service refused a call for its rate, and the call has been refunded. Returns the cool-down in
+   * milliseconds, without jitter.
+   *
+   * @param blamesCall Whether the call was too large for the limits, so that they are not cut.
    */
   refused(failure: Failure, bookedAt: number, now: number, blamesCall = false): number {
-    const fresh = this.gate.isOpen || this.gate.isProbe(bookedAt);
+    const isNews = this.gate.isNews(bookedAt);
     const { learned, retryAfterMs } = failure;
-    // A ledger younger than the window does not know what was used before, by a former process say.
+    // A log younger than the window misses what was used before, for example by a former process.
     const isComplete = this.#openedAt !== undefined && this.#openedAt + this.log.windowMs <= now;
-    if (fresh && isComplete && !blamesCall) {
-      // What was sent after the refused call says nothing about what the service had admitted by then.
+    if (isNews && isComplete && !blamesCall) {
+      // Only calls sent before the refused one show what the service had admitted by then.
       const used = this.log.before(bookedAt, now);
       const isCut =
         learned?.tpm !== undefined ? this.tpm.cut(used.tokens, now) : this.rpm.cut(used.requests, now);
       if (isCut) this.#distrustedUntil = now + distrustMs;
     }
-    if (provesClockMinutes(failure, this.log, this.inFlight, now)) this.log.clear();
-    if (fresh) {
+    if (detectFixedWindow(failure, this.log, this.inFlight, now)) this.log.clear();
+    if (isNews) {
       this.#inFlightCap.cut(this.inFlight);
       if (retryAfterMs !== undefined && retryAfterMs < 1_000) {
         this.log.windowMs = Math.min(minuteMs + largestMarginMs, this.log.windowMs + initialMarginMs);
@@ -217,20 +219,20 @@ export class Unit {
     }
     // Gemini truncates retryDelay to whole seconds.
     if (retryAfterMs !== undefined) return retryAfterMs + 1_000;
-    return this.#bareCooling.next(fresh, this.log, now);
+    return this.#cooldownWithoutHint.next(isNews, this.log, now);
   }
 
-  /** Takes over the ledger of a unit that turned out to be this one. */
-  absorb(other: Unit): void {
+  /** Merges a quota that turned out to be this one. */
+  absorb(other: ProjectModelQuota): void {
     other.#absorbedBy = this;
     this.log.absorb(other.log);
     this.inFlight += other.inFlight;
     this.#day.absorb(other.#day);
     for (const metric of ['rpm', 'tpm', 'rpd'] as const) this[metric].absorb(other[metric]);
-    if (!other.gate.isOpen) this.gate.close(other.gate.closedUntil, other.gate.reason ?? '');
+    if (!other.gate.isHealthy) this.gate.block(other.gate.blockedUntil, other.gate.reason ?? '');
   }
 
-  /** How long it takes until the quota of one request comes back, in the mean. */
+  /** How long the quota of one request takes to come back, in the mean. */
   #requestMs(now: number): number {
     return this.log.windowMs / this.rpm.usable(now);
   }
@@ -239,10 +241,10 @@ export class Unit {
     return (this.log.windowMs * tokens) / this.tpm.usable(now);
   }
 
-  #passableAt(now: number, hopeful: boolean): number {
+  #passableAt(now: number, optimistic: boolean): number {
     return Math.max(
-      this.project.opensAt(now, hopeful),
-      this.gate.opensAt(now, hopeful),
+      this.project.allowsAt(now, optimistic),
+      this.gate.allowsAt(now, optimistic),
       this.#dayFreeAt(now),
     );
   }

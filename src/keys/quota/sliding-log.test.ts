@@ -13,7 +13,7 @@ const steps = fc.array(
   { maxLength: 300 },
 );
 
-/** Plays the steps, admitting only what the log calls free. */
+/** Plays the steps, admitting only what the log has room for. */
 function play(
   script: readonly { waitMs: number; tokens: number; fate: string }[],
   maxRequests: number,
@@ -52,7 +52,7 @@ describe('SlidingLog', () => {
     );
   });
 
-  it('names the earliest moment at which a request fits: then it does, and a moment before it does not', () => {
+  it('finds the first moment at which a request fits, and not a moment before', () => {
     fc.assert(
       fc.property(steps, fc.integer({ min: 0, max: 400 }), (script, tokens) => {
         const { log, now } = play(script, 10, 1_000);
@@ -63,7 +63,7 @@ describe('SlidingLog', () => {
     );
   });
 
-  it('keeps its sums equal to what is in the window', () => {
+  it('keeps its sums equal to the entries in the window', () => {
     fc.assert(
       fc.property(steps, (script) => {
         const { log, admitted, now } = play(script, 10, 1_000);
@@ -74,11 +74,11 @@ describe('SlidingLog', () => {
     );
   });
 
-  it('never has room for a request that is larger than the limit', () => {
+  it('never has room for a request larger than the limit', () => {
     expect(new SlidingLog(windowMs).freeAt(11, 5, 10, 0)).toBe(Number.POSITIVE_INFINITY);
   });
 
-  it('counts two logs as one after the one absorbed the other', () => {
+  it('counts the entries of an absorbed log as its own', () => {
     const [one, other] = [new SlidingLog(windowMs), new SlidingLog(windowMs)];
     one.add(10, 0);
     const late = other.add(20, 5_000);
@@ -90,7 +90,7 @@ describe('SlidingLog', () => {
     expect(one.requests(66_000)).toBe(1);
   });
 
-  it('tells what had been charged before a moment', () => {
+  it('sums what was charged before a moment', () => {
     const log = new SlidingLog(windowMs);
     log.add(1, 0);
     log.add(2, 10);

@@ -1,4 +1,4 @@
-/** One request in the log. `tokens` changes when the real usage is known. */
+/** One request in the log. `tokens` changes once the real usage is known. */
 export interface LogEntry {
   readonly at: number;
   tokens: number;
@@ -8,8 +8,8 @@ export interface LogEntry {
 
 /**
  * The requests and input tokens of the last `windowMs`. Admitting no more than a limit in any window
- * of the log is safe for a server that counts in sliding windows, in fixed ones or with a bucket; a
- * client-side bucket is not.
+ * of the log is safe for a server that counts in sliding windows, in fixed ones or with a token bucket;
+ * a client-side token bucket is not.
  */
 export class SlidingLog {
   windowMs: number;
@@ -63,7 +63,7 @@ export class SlidingLog {
     entry.tokens = tokens;
   }
 
-  /** Takes back an entry that never cost anything. */
+  /** Takes back an entry that cost no quota. */
   refund(entry: LogEntry, now: number): void {
     if (this.#holds(entry, now)) {
       this.#requests -= entry.requests;
@@ -74,8 +74,8 @@ export class SlidingLog {
   }
 
   /**
-   * When `requests` more requests with `tokens` more tokens fit under the limits, provided that
-   * nothing else is added; `Infinity` when they never do.
+   * When one more request of `tokens` tokens fits under the limits, provided that nothing else is added;
+   * `Infinity` when it never does.
    */
   freeAt(tokens: number, maxRequests: number, maxTokens: number, now: number): number {
     this.#evict(now);
@@ -99,7 +99,7 @@ export class SlidingLog {
     return (this.#entries[this.#first]?.at ?? now - this.windowMs) + this.windowMs;
   }
 
-  /** Drops all entries: the server has begun to count anew. */
+  /** Drops all entries: the server has started a new window. */
   clear(): void {
     this.#entries = [];
     this.#first = 0;
@@ -119,7 +119,7 @@ export class SlidingLog {
     return low - this.#first;
   }
 
-  /** Takes over the entries of a log that turned out to count against the same quota. */
+  /** Merges a log that turned out to count against the same quota. */
   absorb(other: SlidingLog): void {
     this.windowMs = Math.max(this.windowMs, other.windowMs);
     this.#entries = [...this.#entries.slice(this.#first), ...other.#entries.slice(other.#first)].sort(
@@ -133,7 +133,7 @@ export class SlidingLog {
   #holds(entry: LogEntry, now: number): boolean {
     this.#evict(now);
     const oldest = this.#entries[this.#first];
-    // Entries of one instant leave together, so the time alone tells whether this one is still here.
+    // Entries of one instant leave together, so the time alone shows whether this one is still held.
     return oldest !== undefined && entry.at >= oldest.at;
   }
 

@@ -1,92 +1,86 @@
-import type { Clock } from '../../core/clock.js';
 import type { LeaseRequest } from '../key-pool.js';
-import { type ModelLane, pacedBacklog } from '../scheduler/model-queue.js';
+import { type ModelQueue, pacedBacklog } from '../scheduler/model-queue.js';
+import { defaultTenant } from '../scheduler/wait-queue.js';
 import { callsPerMinute } from './forecast.js';
-import type { KeyMirror } from './key-mirror.js';
 import type { LedgerIds } from './ledger-ids.js';
-import type { Rivals } from './rivals.js';
+import type { PoolDeps } from './pool-deps.js';
 
-/** So many backlogs of each model the others are told of, the largest ones. */
-const mostTold = 16;
+/** Backlogs of each model that a process reports to the others, largest first. */
+const mostReported = 16;
 
-/** Which calls belong to a backlog that is long in all processes together. */
+/** The backlogs of all processes together, and which calls are paced because of them. */
 export class Backlog {
-  readonly #mirror: KeyMirror;
-  readonly #rivals: Rivals;
+  readonly #deps: PoolDeps;
   readonly #ids: LedgerIds;
-  readonly #clock: Clock;
 
-  constructor(mirror: KeyMirror, rivals: Rivals, ids: LedgerIds, clock: Clock) {
-    this.#mirror = mirror;
-    this.#rivals = rivals;
+  constructor(deps: PoolDeps, ids: LedgerIds) {
+    this.#deps = deps;
     this.#ids = ids;
-    this.#clock = clock;
   }
 
-  /**
-   * Tells of each call for the model whether it is served evenly, so that others find quota when they come:
-   * batch calls of a long backlog or while people ask anywhere, and the long backlog of one tenant beside
-   * others.
-   */
-  isPaced(lane: ModelLane): (need: LeaseRequest) => boolean {
-    const { model } = lane;
-    const isTold = (kind: 'people' | 'tenants') => this.#rivals.backlog(this.#ids.askers(model, kind)) > 0;
-    const peopleAsk = lane.isAskedByPeople(this.#clock.now()) || isTold('people');
-    const hasTenants = lane.hasTenants || isTold('tenants');
-    const isLong = this.#isLong(lane);
-    return (need) => (need.priority === 'batch' ? peopleAsk || isLong(need) : hasTenants && isLong(need));
+  /** The counterpart of `ModelQueue.isPaced`, for the calls in all processes. */
+  isPaced(modelQueue: ModelQueue): (request: LeaseRequest) => boolean {
+    const { clock, peers } = this.#deps;
+    const isReported = (kind: 'people' | 'tenants') =>
+      peers.backlog(this.#ids.demand(modelQueue.model, kind)) > 0;
+    const isInteractive = modelQueue.hasInteractiveDemand(clock.now()) || isReported('people');
+    const hasTenants = modelQueue.hasTenants || isReported('tenants');
+    const isLong = this.#isLong(modelQueue);
+    return (request) =>
+      request.priority === 'batch' ? isInteractive || isLong(request) : hasTenants && isLong(request);
   }
 
-  /** Tells of each call for the model whether too many like it wait. */
-  #isLong(lane: ModelLane): (need: LeaseRequest) => boolean {
-    const { queue, model } = lane;
+  /** The counterpart of `ModelQueue.latestStart`, for the backlog in all processes. */
+  latestStart(modelQueue: ModelQueue, request: LeaseRequest, deadline: number, since: number): number {
+    if (modelQueue.waiters.size === 0) return deadline;
+    return this.#isLong(modelQueue)(request) ? modelQueue.startInTime(deadline, since) : deadline;
+  }
+
+  /** The demand and the backlogs in this process, for the other ones. */
+  describe(): readonly (readonly [id: string, size: number])[] {
+    return [...this.#deps.mirror.registry.modelQueues()].flatMap((modelQueue) => [
+      ...this.#describeDemand(modelQueue),
+      ...modelQueue.waiters
+        .backlogs()
+        .filter(({ size }) => size > 1)
+        .sort((a, b) => b.size - a.size)
+        .slice(0, mostReported)
+        .map(({ tenant, size }) => [this.#ids.backlog(modelQueue.model, tenant), size] as const),
+    ]);
+  }
+
+  #isLong(modelQueue: ModelQueue): (request: LeaseRequest) => boolean {
+    const { peers } = this.#deps;
+    const { waiters, model } = modelQueue;
     const elsewhere = new Map<string | undefined, number>();
-    const longest = Math.max(1, this.#callsPerMinute(lane) * pacedBacklog);
-    return (need) => {
-      const own = queue.backlog(need);
-      if (!this.#rivals.haveBacklogs) return own > longest;
-      const tenant = need.priority === 'batch' ? undefined : (need.tenant ?? 'default');
+    const longest = Math.max(1, this.#callsPerMinute(modelQueue) * pacedBacklog);
+    return (request) => {
+      const own = waiters.backlog(request);
+      if (!peers.haveBacklogs) return own > longest;
+      const tenant = request.priority === 'batch' ? undefined : (request.tenant ?? defaultTenant);
       let others = elsewhere.get(tenant);
       if (others === undefined) {
-        others = this.#rivals.backlog(this.#ids.backlog(model, tenant));
+        others = peers.backlog(this.#ids.backlog(model, tenant));
         elsewhere.set(tenant, others);
       }
       return own + others > longest;
     };
   }
 
-  /** Until when a call waits: in a long backlog the answer gets its time. */
-  latestStart(lane: ModelLane, need: LeaseRequest, deadline: number, since: number): number {
-    if (lane.queue.size === 0) return deadline;
-    return this.#isLong(lane)(need) ? lane.startInTime(deadline, since) : deadline;
+  #describeDemand(modelQueue: ModelQueue): readonly (readonly [id: string, size: number])[] {
+    const isInteractive = modelQueue.hasInteractiveDemand(this.#deps.clock.now());
+    const people = isInteractive ? (['people'] as const) : [];
+    const tenants = modelQueue.hasTenants ? (['tenants'] as const) : [];
+    return [...people, ...tenants].map((kind) => [this.#ids.demand(modelQueue.model, kind), 1]);
   }
 
-  /** What the others have to know of the backlogs here, and of who asks. */
-  describe(): readonly (readonly [id: string, size: number])[] {
-    return [...this.#mirror.ring.lanes()].flatMap((lane) => [
-      ...this.#askersOf(lane),
-      ...lane.queue
-        .backlogs()
-        .filter(({ size }) => size > 1)
-        .sort((a, b) => b.size - a.size)
-        .slice(0, mostTold)
-        .map(({ tenant, size }) => [this.#ids.backlog(lane.model, tenant), size] as const),
-    ]);
-  }
-
-  #askersOf(lane: ModelLane): readonly (readonly [id: string, size: number])[] {
-    const people = lane.isAskedByPeople(this.#clock.now()) ? (['people'] as const) : [];
-    const tenants = lane.hasTenants ? (['tenants'] as const) : [];
-    return [...people, ...tenants].map((kind) => [this.#ids.askers(lane.model, kind), 1]);
-  }
-
-  #callsPerMinute(lane: ModelLane): number {
+  #callsPerMinute(modelQueue: ModelQueue): number {
     let admitted = 0;
-    for (const unit of lane.units) {
-      if (unit.project.keys.length === 0) continue;
-      const view = this.#mirror.seen(unit)?.view;
+    for (const quota of modelQueue.quotas) {
+      if (quota.project.keys.length === 0) continue;
+      const view = this.#deps.mirror.seen(quota)?.view;
       if (view === undefined) return Number.POSITIVE_INFINITY;
-      admitted += callsPerMinute(view, lane.queue.meanTokens);
+      admitted += callsPerMinute(view, modelQueue.waiters.meanTokens);
     }
     return admitted;
   }

@@ -1,14 +1,14 @@
-import { endless, type LimitView, type UnitView } from './ledger-view.js';
+import { endless, type LimitView, type QuotaView } from './ledger-view.js';
 
 const longestForecastMs = 3_600_000;
 
 /**
- * In how many milliseconds a call can be expected to start that has `ahead` others before it, from the
- * quotas alone; `Infinity` when not within an hour.
+ * In how many milliseconds a call with `ahead` calls before it is expected to start, judged by the quotas
+ * alone; `Infinity` when not within an hour.
  */
-export function forecastStart(units: readonly UnitView[], ahead: number, meanTokens: number): number {
+export function forecastStart(quotas: readonly QuotaView[], ahead: number, meanTokens: number): number {
   const enoughWithin = (ms: number) =>
-    units.reduce((starts, unit) => starts + startsWithin(unit, ms, meanTokens), 0) >= ahead + 1;
+    quotas.reduce((starts, quota) => starts + startsWithin(quota, ms, meanTokens), 0) >= ahead + 1;
   if (enoughWithin(0)) return 0;
   if (!enoughWithin(longestForecastMs)) return Number.POSITIVE_INFINITY;
   let early = 0;
@@ -22,15 +22,15 @@ export function forecastStart(units: readonly UnitView[], ahead: number, meanTok
 }
 
 /** Calls of `meanTokens` a minute that the limits admit; `Infinity` when they are unknown. */
-export function callsPerMinute(unit: UnitView, meanTokens: number): number {
-  return Math.min(finite(unit.rpm), finite(unit.tpm) / Math.max(1, meanTokens));
+export function callsPerMinute(quota: QuotaView, meanTokens: number): number {
+  return Math.min(finite(quota.rpm), finite(quota.tpm) / Math.max(1, meanTokens));
 }
 
-function startsWithin(unit: UnitView, ms: number, meanTokens: number): number {
-  if (unit.passableAfter === endless || unit.passableAfter > ms) return 0;
-  const windows = 1 + ms / unit.window;
-  const byRequests = finite(unit.rpm) * windows - unit.requests;
-  const byTokens = (finite(unit.tpm) * windows - unit.tokens) / Math.max(1, meanTokens);
+function startsWithin(quota: QuotaView, ms: number, meanTokens: number): number {
+  if (quota.passableAfter === endless || quota.passableAfter > ms) return 0;
+  const windows = 1 + ms / quota.window;
+  const byRequests = finite(quota.rpm) * windows - quota.requests;
+  const byTokens = (finite(quota.tpm) * windows - quota.tokens) / Math.max(1, meanTokens);
   return Math.max(0, Math.min(byRequests, byTokens));
 }
 

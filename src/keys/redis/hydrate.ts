@@ -1,34 +1,34 @@
 import type { Failure } from '../../core/failure.js';
-import type { Gate } from '../health/half-open-gate.js';
+import type { HalfOpenGate } from '../health/half-open-gate.js';
 import type { KeyStats, WindowStats } from '../key-pool.js';
-import { endless, type GateView, type LimitView, type UnitView } from './ledger-view.js';
+import { endless, type GateView, type LimitView, type QuotaView } from './ledger-view.js';
 
-/** Opens or closes a gate as the ledger has it. */
-export function hydrateGate(gate: Gate, shared: GateView | undefined, now: number): void {
+/** Sets a gate to its state in the ledger. */
+export function hydrateGate(gate: HalfOpenGate, shared: GateView | undefined, now: number): void {
   if (shared === undefined) {
-    if (!gate.isOpen) gate.open(Number.POSITIVE_INFINITY);
+    if (!gate.isHealthy) gate.unblock(Number.POSITIVE_INFINITY);
     return;
   }
   const until = shared.after === endless ? Number.POSITIVE_INFINITY : now + shared.after;
-  if (!gate.isOpen && Math.abs(gate.closedUntil - until) <= 1) return;
-  const reason = gate.reason ?? `another process was told so (${shared.why ?? 'failure'}).`;
-  gate.open(Number.POSITIVE_INFINITY);
-  gate.close(until, reason);
+  if (!gate.isHealthy && Math.abs(gate.blockedUntil - until) <= 1) return;
+  const reason = gate.reason ?? `another process was refused (${shared.why ?? 'failure'}).`;
+  gate.unblock(Number.POSITIVE_INFINITY);
+  gate.block(until, reason);
 }
 
-/** How long a gate stays shut, in milliseconds as the ledger is told. */
-export function remaining(gate: Gate, now: number): number {
-  return gate.closedUntil === Number.POSITIVE_INFINITY
+/** How long a gate stays blocked, in milliseconds as the ledger counts them. */
+export function remaining(gate: HalfOpenGate, now: number): number {
+  return gate.blockedUntil === Number.POSITIVE_INFINITY
     ? endless
-    : Math.max(0, Math.ceil(gate.closedUntil - now));
+    : Math.max(0, Math.ceil(gate.blockedUntil - now));
 }
 
-export function learnedOf(view: UnitView): Failure['learned'] {
+export function learnedOf(view: QuotaView): Failure['learned'] {
   return { rpm: view.rpm.learned, tpm: view.tpm.learned, rpd: view.rpd.learned };
 }
 
-/** What the ledger knows of a unit, in the words of the stats. */
-export function describeView(model: string, view: UnitView, now: number): WindowStats {
+/** The state of a quota in the ledger, as part of the stats. */
+export function describeView(model: string, view: QuotaView, now: number): WindowStats {
   return {
     model,
     requests: view.requests,
@@ -42,7 +42,7 @@ export function describeView(model: string, view: UnitView, now: number): Window
   };
 }
 
-/** Replaces what this process alone counted by what all processes did. */
+/** Replaces the windows that this process counted by those of all processes. */
 export function withSharedWindows(key: KeyStats, shared: ReadonlyMap<string, WindowStats>): KeyStats {
   const windows = key.windows?.map((own) => shared.get(`${key.project} ${own.model}`) ?? own);
   return { ...key, windows };

@@ -1,12 +1,11 @@
 import { ledgerLua } from './ledger-lua.js';
 
-/** After a loss of data nobody is served until every process has written back what it knows. */
+/** After a loss of data no call is granted for this long, so that every process can write back its state. */
 const graceMs = 1_500;
 
 /**
- * Takes part in the ledger, for the first time, after an outage or after a loss of its data: writes
- * back the calls of the last minute, the limits, the day counts and who is left alone. Writing back
- * what is there already changes nothing.
+ * Joins the ledger, for the first time, after an outage or after a loss of its data: writes back the calls
+ * of the last minute, the limits, the day counts and the blocks. Idempotent.
  */
 export const joinScript = `${ledgerLua}
 if not epoch then
@@ -14,28 +13,28 @@ if not epoch then
   redis.call('SET', KEYS[1], epoch)
 end
 readGates()
-for id, close in pairs(request.gates) do
-  local shut = close.after < 0 and forever or now + close.after
+for id, block in pairs(request.gates) do
+  local shut = block.after < 0 and forever or now + block.after
   if not gates[id] or gates[id].shut < shut then
-    writeGate(id, { shut = shut, why = close.why, strikes = close.strikes })
+    writeGate(id, { shut = shut, why = block.why, strikes = block.strikes })
   end
 end
-for i, unit in ipairs(openUnits()) do
-  local known = request.units[i]
-  local state = unit.state
+for i, quota in ipairs(loadQuotas()) do
+  local known = request.quotas[i]
+  local state = quota.state
   for metric, limit in pairs(known.learned) do
     if not state[metric].learned then state[metric].learned = limit end
   end
   if known.dayEnd == state.dayEnd then state.day = math.max(state.day, known.day) end
   for _, call in ipairs(known.calls) do
-    if call[2] + state.window > now and charge(unit, call[1], call[2], call[3]) and call[2] > known.seenAt then
+    if call[2] + state.window > now and charge(quota, call[1], call[2], call[3]) and call[2] > known.seenAt then
       state.day = state.day + 1
     end
   end
-  local closedFor = known.closedFor
-  if closedFor and closedFor > 0 and not state.gate then state.gate = { shut = now + closedFor, why = known.why } end
-  unit.dirty = true
-  saveUnit(unit)
+  local blockedFor = known.blockedFor
+  if blockedFor and blockedFor > 0 and not state.gate then state.gate = { shut = now + blockedFor, why = known.why } end
+  quota.dirty = true
+  saveQuota(quota)
 end
 return cjson.encode({ now = now, epoch = epoch })
 `;

@@ -5,79 +5,79 @@ import { KeyEvents } from '../key-events.js';
 import type { LeaseOutcome, LeaseRequest } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
 import type { LimitRule } from '../limit-rules.js';
-import type { Unit } from '../quota/project-model-quota.js';
-import { consumerNumber, KeyRing } from '../scheduler/key-registry.js';
-import type { ModelLane } from '../scheduler/model-queue.js';
-import { type Grant, provenBy, Settlement } from '../scheduler/settlement.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import { consumerNumber, KeyRegistry } from '../scheduler/key-registry.js';
+import type { ModelQueue } from '../scheduler/model-queue.js';
+import { type Grant, Settlement, scopesProvenBy } from '../scheduler/settlement.js';
 import { hydrateGate, learnedOf, remaining } from './hydrate.js';
 import type { LedgerLayout } from './ledger-layout.js';
-import type { LedgerView, SettleRequest, UnitView } from './ledger-view.js';
-import { OwnCalls } from './own-calls.js';
+import type { LedgerView, QuotaView, SettleRequest } from './ledger-view.js';
+import { LocalCallLog } from './local-call-log.js';
 
-/** A grant, and how the ledger knows it. */
+/** A grant and its identity in the ledger. */
 export interface SharedGrant extends Grant {
   readonly id: string;
   readonly ledgerAt: number;
   readonly bookedDayEnd: number;
 }
 
-/** The latest view of a unit, and when it was taken by the ledger's clock. */
-export interface SeenUnit {
-  readonly view: UnitView;
+/** The latest view of a quota, and its time by the ledger's clock. */
+export interface SeenQuota {
+  readonly view: QuotaView;
   readonly at: number;
 }
 
 /**
- * What one process knows of the keys, kept by the parts of the in-process scheduler: counters, events
- * and guilt come from its own calls, limits and who is left alone also from the ledger. Out of it a
- * ledger that lost its data is filled again, and the local share is cut while there is none.
+ * What one process knows of the keys, kept by the parts of the in-process scheduler. Counters and events
+ * come from its own calls; limits and blocks also come from the ledger. It fills a ledger that has lost
+ * its data, and is the base of the local share while Redis does not answer.
  */
 export class KeyMirror {
-  readonly ring: KeyRing;
+  readonly registry: KeyRegistry;
   readonly events = new KeyEvents();
-  readonly calls = new OwnCalls();
+  readonly calls = new LocalCallLog();
   readonly #layout: LedgerLayout;
   readonly #settlement: Settlement;
-  readonly #seen = new WeakMap<Unit, SeenUnit>();
+  readonly #seen = new WeakMap<ProjectModelQuota, SeenQuota>();
   #settled = 0;
 
   constructor(
     layout: LedgerLayout,
     rules: readonly LimitRule[],
-    maxInFlightPerUnit: number,
+    maxInFlightPerProjectModel: number,
     random: () => number,
   ) {
     this.#layout = layout;
-    this.ring = new KeyRing(rules, maxInFlightPerUnit);
-    this.#settlement = new Settlement(this.ring, this.events, random);
+    this.registry = new KeyRegistry(rules, maxInFlightPerProjectModel);
+    this.#settlement = new Settlement(this.registry, this.events, random);
   }
 
   add(keys: readonly KeySpec[]): void {
-    this.ring.add(keys);
+    this.registry.add(keys);
     this.#layout.invalidate();
   }
 
   remove(id: string): boolean {
     this.#layout.invalidate();
-    return this.ring.remove(id);
+    return this.registry.remove(id);
   }
 
-  units(): readonly Unit[] {
-    return [...this.ring.lanes()].flatMap((lane) => lane.units);
+  quotas(): readonly ProjectModelQuota[] {
+    return [...this.registry.modelQueues()].flatMap((modelQueue) => modelQueue.quotas);
   }
 
-  seen(unit: Unit): SeenUnit | undefined {
-    return this.#seen.get(unit);
+  seen(quota: ProjectModelQuota): SeenQuota | undefined {
+    return this.#seen.get(quota);
   }
 
-  /** How many calls were settled so far: a view asked for earlier may not know the latest ones. */
+  /** How many calls were settled so far. A view requested earlier may lack the latest ones. */
   get settled(): number {
     return this.#settled;
   }
 
   book(
-    place: { readonly lane: ModelLane; readonly unit: Unit; readonly key: PooledKey },
-    need: LeaseRequest,
+    place: { readonly modelQueue: ModelQueue; readonly quota: ProjectModelQuota; readonly key: PooledKey },
+    request: LeaseRequest,
     tokens: number,
     call: {
       readonly id: string;
@@ -87,61 +87,68 @@ export class KeyMirror {
     },
     now: number,
   ): SharedGrant {
-    const { lane, key } = place;
-    const unit = place.unit.current;
-    const gates = [key.gate, unit.project.gate, unit.gate, lane.breaker.gate];
-    // Whoever granted the call found all gates passable, whatever is known here.
-    const closings = gates.map((gate) => gate.closedUntil).filter((at) => at < Number.POSITIVE_INFINITY);
-    const at = Math.max(now, ...closings);
-    const booking = unit.book(tokens, at);
-    for (const gate of [key.gate, unit.project.gate, lane.breaker.gate]) gate.enter(at);
+    const { modelQueue, key } = place;
+    const quota = place.quota.current;
+    const gates = [key.gate, quota.project.gate, quota.gate, modelQueue.breaker.gate];
+    // The grant proves that all gates allowed the call, even if this process has not seen it yet.
+    const blocks = gates.map((gate) => gate.blockedUntil).filter((at) => at < Number.POSITIVE_INFINITY);
+    const at = Math.max(now, ...blocks);
+    const booking = quota.book(tokens, at);
+    for (const gate of [key.gate, quota.project.gate, modelQueue.breaker.gate]) gate.enter(at);
     key.inFlight += 1;
-    this.calls.add({ id: call.id, unit, at: call.at, tokens, isRunning: true });
-    const { estimatedTokens } = need;
+    this.calls.add({ id: call.id, quota, at: call.at, tokens, isRunning: true });
+    const { estimatedTokens } = request;
     return {
-      lane,
-      unit,
+      modelQueue,
+      quota,
       key,
       booking,
       estimatedTokens,
       at,
-      // Only who knows what all processes used can tell a call that is too large from one that came too much.
-      ...(call.usedTokens === undefined ? {} : { need, usedTokens: call.usedTokens }),
+      // Whether a call is too large shows only against the tokens that all processes used.
+      ...(call.usedTokens === undefined ? {} : { request, usedTokens: call.usedTokens }),
       id: call.id,
       ledgerAt: call.at,
       bookedDayEnd: call.dayEnd,
     };
   }
 
-  /** Where a model meets the key with this value. */
-  find(model: string, value: string): { lane: ModelLane; unit: Unit; key: PooledKey } | undefined {
-    const lane = this.ring.lane(model);
-    for (const unit of lane.units) {
-      const key = unit.project.keys.find((candidate) => candidate.is(value));
-      if (key !== undefined) return { lane, unit, key };
+  /** The key with this value, and its quota for a model. */
+  find(
+    model: string,
+    value: string,
+  ): { modelQueue: ModelQueue; quota: ProjectModelQuota; key: PooledKey } | undefined {
+    const modelQueue = this.registry.modelQueue(model);
+    for (const quota of modelQueue.quotas) {
+      const key = quota.project.keys.find((candidate) => candidate.is(value));
+      if (key !== undefined) return { modelQueue, quota, key };
     }
     return undefined;
   }
 
-  /** By what the ledger knows those who take part in a call. */
-  idsOf({ lane, unit, key }: Pick<Grant, 'lane' | 'unit' | 'key'>): readonly string[] {
+  /** The ledger's ids of the key, project and model of a call. */
+  idsOf({ modelQueue, quota, key }: Pick<Grant, 'modelQueue' | 'quota' | 'key'>): readonly string[] {
     const { ids } = this.#layout;
-    return [this.#layout.keyId(key), this.#layout.projectId(unit.current.project), ids.model(lane.model)];
+    return [
+      this.#layout.keyId(key),
+      this.#layout.projectId(quota.current.project),
+      ids.model(modelQueue.model),
+    ];
   }
 
-  /** Learns from how a call ended, and says what of it the ledger has to know. */
+  /** Learns from how a call ended. Returns what the ledger needs of it. */
   settle(grant: SharedGrant, outcome: LeaseOutcome, now: number): SettleRequest {
     this.#settled += 1;
-    const { key, lane } = grant;
+    const { key, modelQueue } = grant;
     const consumer = this.#consumerOf(outcome);
-    const units = lane.units;
-    const before = new Map(this.#gatesOf(grant).map(({ gate }) => [gate, gate.closedUntil]));
+    const quotas = modelQueue.quotas;
+    const before = new Map(this.#gatesOf(grant).map(({ gate }) => [gate, gate.blockedUntil]));
     const tooLarge = this.#settlement.settle(
       grant,
       consumer === undefined ? outcome : hideProject(outcome, consumer),
       now,
     );
-    if (lane.units !== units) this.#layout.invalidate();
+    if (modelQueue.quotas !== quotas) this.#layout.invalidate();
 
     const failure = outcome.ok ? undefined : outcome.failure;
     const reaction = failure && reactTo(failure);
@@ -151,7 +158,7 @@ export class KeyMirror {
     else this.calls.end(grant.id, usedTokens);
 
     const gates = this.#gatesOf(grant);
-    const proven = outcome.ok ? allScopes : provenBy(outcome.failure, outcome.sent);
+    const proven = outcome.ok ? allScopes : scopesProvenBy(outcome.failure, outcome.sent);
     return {
       id: grant.id,
       at: grant.ledgerAt,
@@ -161,14 +168,16 @@ export class KeyMirror {
       tokens: usedTokens,
       learned: failure?.kind === 'no-quota' ? undefined : defined(failure?.learned),
       proven: gates.flatMap(({ scope, id }) => (id !== undefined && proven.includes(scope) ? [id] : [])),
-      pairIsProven: proven.includes('project-model'),
+      projectModelIsProven: proven.includes('project-model'),
       refused:
-        reaction?.leaveMs === 'rate' && (reaction.blame === 'project-model' || reaction.blame === 'project'),
+        reaction?.blockMs === 'rate' && (reaction.blame === 'project-model' || reaction.blame === 'project'),
       tooLarge,
       retryAfterMs: failure?.retryAfterMs,
       why: failure?.kind,
-      close: gates
-        .filter(({ gate }) => !gate.isOpen && gate.closedUntil !== before.get(gate) && gate.closedUntil > now)
+      block: gates
+        .filter(
+          ({ gate }) => !gate.isHealthy && gate.blockedUntil !== before.get(gate) && gate.blockedUntil > now,
+        )
         .map(({ gate, id, scope }) => ({
           ...(id === undefined ? {} : { id }),
           ...(scope === 'key' ? { strikes: key.strikes } : {}),
@@ -179,18 +188,18 @@ export class KeyMirror {
     };
   }
 
-  /** Takes over what the ledger says. `settledBefore` is `settled` at the time of the question. */
-  hydrate(units: readonly Unit[], view: LedgerView, now: number, settledBefore: number): void {
-    view.units?.forEach((unitView, place) => {
-      const unit = units[place];
-      if (unit === undefined) return;
-      this.#seen.set(unit, { view: unitView, at: view.now });
+  /** Takes over the state of the ledger. `settledBefore` is `settled` at the time of the request. */
+  hydrate(quotas: readonly ProjectModelQuota[], view: LedgerView, now: number, settledBefore: number): void {
+    view.quotas?.forEach((quotaView, place) => {
+      const quota = quotas[place];
+      if (quota === undefined) return;
+      this.#seen.set(quota, { view: quotaView, at: view.now });
       if (settledBefore !== this.#settled) return;
-      unit.learn(learnedOf(unitView));
-      hydrateGate(unit.gate, unitView.gate, now);
+      quota.learn(learnedOf(quotaView));
+      hydrateGate(quota.gate, quotaView.gate, now);
     });
     if (view.gates === undefined || settledBefore !== this.#settled) return;
-    for (const project of this.ring.projects()) {
+    for (const project of this.registry.projects()) {
       hydrateGate(project.gate, view.gates[this.#layout.projectId(project)], now);
       for (const key of project.keys) {
         const shared = view.gates[this.#layout.keyId(key)];
@@ -198,20 +207,20 @@ export class KeyMirror {
         key.strikes = Math.max(key.strikes, shared?.strikes ?? 0);
       }
     }
-    for (const lane of this.ring.lanes()) {
-      const shared = view.gates[this.#layout.ids.model(lane.model)];
-      hydrateGate(lane.breaker.gate, shared, now);
-      if (shared?.lasted !== undefined) lane.breaker.follow(now - shared.lasted);
+    for (const modelQueue of this.registry.modelQueues()) {
+      const shared = view.gates[this.#layout.ids.model(modelQueue.model)];
+      hydrateGate(modelQueue.breaker.gate, shared, now);
+      if (shared?.lasted !== undefined) modelQueue.breaker.follow(now - shared.lasted);
     }
   }
 
-  /** Joins projects that another process found to be one. Returns whether there were any. */
+  /** Joins projects that another process found to be the same. Returns whether there were any. */
   identify(consumers: Readonly<Record<string, string>>): boolean {
     let isNews = false;
-    for (const project of [...this.ring.projects()]) {
+    for (const project of [...this.registry.projects()]) {
       const consumer = consumers[this.#layout.projectId(project)];
       if (consumer === undefined || project.consumer === consumer) continue;
-      this.ring.identify(project, consumer);
+      this.registry.identify(project, consumer);
       isNews = true;
     }
     if (isNews) this.#layout.invalidate();
@@ -219,16 +228,20 @@ export class KeyMirror {
   }
 
   #gatesOf(grant: Grant) {
-    const unit = grant.unit.current;
+    const quota = grant.quota.current;
     return [
       { scope: 'key', gate: grant.key.gate, id: this.#layout.keyId(grant.key) },
-      { scope: 'project', gate: unit.project.gate, id: this.#layout.projectId(unit.project) },
-      { scope: 'project-model', gate: unit.gate, id: undefined },
-      { scope: 'model', gate: grant.lane.breaker.gate, id: this.#layout.ids.model(grant.lane.model) },
+      { scope: 'project', gate: quota.project.gate, id: this.#layout.projectId(quota.project) },
+      { scope: 'project-model', gate: quota.gate, id: undefined },
+      {
+        scope: 'model',
+        gate: grant.modelQueue.breaker.gate,
+        id: this.#layout.ids.model(grant.modelQueue.model),
+      },
     ] as const;
   }
 
-  /** Processes compare projects by digests of their numbers, so that no number stands in Redis. */
+  /** Processes compare projects by digests of their numbers, so that Redis holds no number. */
   #consumerOf(outcome: LeaseOutcome): string | undefined {
     if (outcome.ok || outcome.failure.project === undefined) return undefined;
     return this.#layout.ids.consumer(consumerNumber(outcome.failure.project));

@@ -3,10 +3,9 @@ import { createHmac } from 'node:crypto';
 const label = 'multimodal-chat shared ledger';
 
 /**
- * The names under which keys, projects, models and tenants stand in Redis: HMAC-SHA-256, cut to 128 bits.
- * Without a secret of the caller's a key is its own secret, so that processes with different sets of
- * keys agree about those that they share; names of projects, models and tenants, which are no
- * secrets, could then be guessed by trying.
+ * The names of keys, projects, models and tenants in Redis: HMAC-SHA-256, cut to 128 bits. Without the
+ * option `secret` a key is its own secret, so that processes with different sets of keys agree about the
+ * keys that they share. Names of projects, models and tenants are no secrets and can then be guessed.
  */
 export class LedgerIds {
   readonly #secret: string | undefined;
@@ -33,18 +32,18 @@ export class LedgerIds {
     return `m${this.#digest(label, `model ${name}`)}`;
   }
 
-  /** The number by which Google calls a project. */
+  /** Google's number of a project. */
   consumer(number: string): string {
     return `c${this.#digest(label, `consumer ${number}`)}`;
   }
 
-  /** Calls of one tenant for a model that wait; without a tenant its batch calls. Not remembered: tenants are many. */
+  /** The backlog of one tenant for a model; without a tenant that of the batch calls. Not cached, because tenants are many. */
   backlog(model: string, tenant: string | undefined): string {
     return `b${this.#compute(label, tenant === undefined ? `batch ${model}` : `tenant ${model} ${tenant}`)}`;
   }
 
-  /** Who asks for a model: people, who may ask again at any moment, or several tenants. */
-  askers(model: string, kind: 'people' | 'tenants'): string {
+  /** Demand for a model: interactive calls (`people`), or calls of several tenants. */
+  demand(model: string, kind: 'people' | 'tenants'): string {
     return `a${this.#digest(label, `${kind} ${model}`)}`;
   }
 

@@ -1,44 +1,49 @@
 import type { KeyProject, PooledKey } from '../health/pooled-key.js';
 import { type LimitRule, limitsFor } from '../limit-rules.js';
-import type { Unit } from '../quota/project-model-quota.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import type { LedgerIds } from './ledger-ids.js';
 
-/** Some units as a script gets them. */
-export interface UnitSet {
-  readonly units: readonly Unit[];
+/** Some quotas as a script receives them. */
+export interface QuotaSet {
+  readonly quotas: readonly ProjectModelQuota[];
   readonly keys: readonly string[];
-  /** The configured limits of each unit, and how many keys it has. */
+  /** JSON: the configured limits of each quota, and its number of keys. */
   readonly limits: string;
-  /** The ids of the project and of the keys of each unit. */
+  /** JSON: the ids of the project and of the keys of each quota. */
   readonly ids: string;
-  /** The keys of each unit, in the order of their ids. */
+  /** The keys of each quota, in the order of their ids. */
   readonly pooledKeys: readonly (readonly PooledKey[])[];
 }
 
-interface UnitPart {
+interface QuotaPart {
   readonly keys: readonly string[];
   readonly limits: string;
   readonly ids: string;
   readonly pooledKeys: readonly PooledKey[];
 }
 
-/** Where everything stands in Redis, all under one hash tag, so that one node of a cluster holds it. */
+/** The keys in Redis. One hash tag keeps them on one node of a cluster. */
 export class LedgerLayout {
   readonly ids: LedgerIds;
   readonly #prefix: string;
   readonly #rules: readonly LimitRule[];
-  readonly #maxInFlightPerUnit: number;
+  readonly #maxInFlightPerProjectModel: number;
   readonly #projectIds = new WeakMap<KeyProject, string>();
   readonly #sharedKeys: readonly string[];
-  #parts = new WeakMap<Unit, UnitPart>();
-  #sets = new WeakMap<readonly Unit[], UnitSet>();
+  #parts = new WeakMap<ProjectModelQuota, QuotaPart>();
+  #sets = new WeakMap<readonly ProjectModelQuota[], QuotaSet>();
 
-  constructor(prefix: string, ids: LedgerIds, rules: readonly LimitRule[], maxInFlightPerUnit: number) {
+  constructor(
+    prefix: string,
+    ids: LedgerIds,
+    rules: readonly LimitRule[],
+    maxInFlightPerProjectModel: number,
+  ) {
     this.ids = ids;
     this.#prefix = `{${prefix}}`;
     this.#sharedKeys = ['epoch', 'gates', 'processes', 'consumers'].map((name) => `${this.#prefix}:${name}`);
     this.#rules = rules;
-    this.#maxInFlightPerUnit = maxInFlightPerUnit;
+    this.#maxInFlightPerProjectModel = maxInFlightPerProjectModel;
   }
 
   /** Keys or projects have changed. */
@@ -47,38 +52,39 @@ export class LedgerLayout {
     this.#sets = new WeakMap();
   }
 
-  setOf(units: readonly Unit[]): UnitSet {
-    let set = this.#sets.get(units);
+  setOf(quotas: readonly ProjectModelQuota[]): QuotaSet {
+    let set = this.#sets.get(quotas);
     if (set === undefined) {
-      const parts = units.map((unit) => this.#partOf(unit));
+      const parts = quotas.map((quota) => this.#partOf(quota));
       set = {
-        units,
+        quotas,
         pooledKeys: parts.map(({ pooledKeys }) => pooledKeys),
         keys: [...this.#sharedKeys, ...parts.flatMap(({ keys }) => keys)],
         limits: `[${parts.map(({ limits }) => limits).join()}]`,
         ids: `[${parts.map(({ ids }) => ids).join()}]`,
       };
-      this.#sets.set(units, set);
+      this.#sets.set(quotas, set);
     }
     return set;
   }
 
-  #partOf(unit: Unit): UnitPart {
-    let part = this.#parts.get(unit);
+  #partOf(quota: ProjectModelQuota): QuotaPart {
+    let part = this.#parts.get(quota);
     if (part === undefined) {
-      const pooledKeys = [...unit.project.keys];
-      const project = this.projectId(unit.project);
+      const pooledKeys = [...quota.project.keys];
+      const project = this.projectId(quota.project);
       const limits = {
-        ...limitsFor(this.#rules, unit.project.name, unit.model),
-        max: this.#maxInFlightPerUnit,
+        ...limitsFor(this.#rules, quota.project.name, quota.model),
+        max: this.#maxInFlightPerProjectModel,
         keys: pooledKeys.length,
       };
       const ids = [project, ...pooledKeys.map((key) => this.keyId(key))];
+      // Processes of an earlier version read the state of a quota under the name `unit`.
       const keys = ['unit', 'log', 'tokens', 'running'].map(
-        (name) => `${this.#prefix}:${name}:${project}.${this.ids.model(unit.model)}`,
+        (name) => `${this.#prefix}:${name}:${project}.${this.ids.model(quota.model)}`,
       );
       part = { keys, limits: JSON.stringify(limits), ids: JSON.stringify(ids), pooledKeys };
-      this.#parts.set(unit, part);
+      this.#parts.set(quota, part);
     }
     return part;
   }

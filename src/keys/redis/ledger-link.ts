@@ -1,69 +1,61 @@
-import type { Clock } from '../../core/clock.js';
-import { KeyPoolExhaustedError } from '../../core/errors.js';
+import { ClosedError, KeyPoolExhaustedError } from '../../core/errors.js';
 import type { KeyLease } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
-import type { Unit } from '../quota/project-model-quota.js';
-import type { ModelLane } from '../scheduler/model-queue.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { ModelQueue } from '../scheduler/model-queue.js';
 import type { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
 import type { Waiter } from '../scheduler/wait-queue.js';
-import type { Backlog } from './backlog.js';
-import { DelegatedCalls } from './delegated-calls.js';
-import type { KeyMirror } from './key-mirror.js';
-import { knownToProcess } from './known-to-process.js';
-import type { Ledger, LedgerUnavailable } from './ledger.js';
+import { FallbackQueue } from './fallback-queue.js';
+import { Heartbeat } from './heartbeat.js';
+import type { LedgerUnavailable } from './ledger.js';
 import type { SettleRequest } from './ledger-view.js';
 import { openLocalShare } from './local-share.js';
-import type { LedgerChange, RedisKeyPoolOptions } from './redis-key-pool-options.js';
-import { Rhythm } from './rhythm.js';
-import type { Rivals } from './rivals.js';
-import type { SharedQueue } from './shared-queue.js';
+import { recoverySnapshot } from './recovery-snapshot.js';
+import type { LedgerChange, ResolvedRedisKeyPoolOptions } from './redis-key-pool-options.js';
+import type { SharedQueue, SharedQueueDeps } from './shared-queue.js';
 
-/** How often a process says that it lives, and looks at what the others know. */
+/** How often a process reports to the ledger and reads what the others reported. */
 const heartbeatMs = 1_000;
-/** How often a Redis that failed is tried again. */
+/** How often to try again to reach Redis. */
 const retryMs = 1_000;
-/** An attempt that got no answer at all is given up after this. */
+/** An attempt without any answer blocks further ones no longer than this. */
 const abandonedMs = 30_000;
 
-export interface LedgerLinkOptions {
-  readonly options: RedisKeyPoolOptions;
-  readonly ledger: Ledger;
-  readonly mirror: KeyMirror;
+type QueueDeps = Pick<SharedQueueDeps, 'ledger' | 'mirror' | 'peers' | 'backlog' | 'clock' | 'random'>;
+
+export interface LedgerLinkDeps extends QueueDeps {
+  readonly options: ResolvedRedisKeyPoolOptions;
   readonly queue: SharedQueue;
-  readonly rivals: Rivals;
-  readonly backlog: Backlog;
-  readonly clock: Clock;
-  readonly random: () => number;
-  /** Takes back leases that nobody will ever settle. */
+  /** Reclaims the leases that have expired. */
   readonly reclaim: () => void;
   /** A call got a lease of the local share. */
   readonly adopt: (waiter: Waiter, lease: KeyLease) => void;
 }
 
 /**
- * Decides who serves: the ledger while Redis answers, else the local share or nobody. Joins the ledger
- * on the first call and again after an outage, with what was used meanwhile.
+ * Decides what serves the calls: the ledger while Redis answers, else the local share, or nothing with
+ * `failClosed`. Joins the ledger on the first call, and again after an outage with the quota used meanwhile.
  */
 export class LedgerLink {
-  readonly #parts: LedgerLinkOptions;
+  readonly #deps: LedgerLinkDeps;
   #mode: 'new' | 'joining' | 'shared' | 'local' | 'closed' = 'new';
   #reason = '';
   #local: ScheduledKeyPool | undefined;
-  readonly #delegated: DelegatedCalls;
-  readonly #untold = new Set<Promise<void>>();
-  readonly #rhythm: Rhythm;
+  readonly #fallback: FallbackQueue;
+  readonly #unreported = new Set<Promise<void>>();
+  readonly #heartbeat: Heartbeat;
   #joiningSince: number | undefined;
   #joining: Promise<void> = Promise.resolve();
 
-  constructor(parts: LedgerLinkOptions) {
-    this.#parts = parts;
-    this.#delegated = new DelegatedCalls(parts.adopt);
-    this.#rhythm = new Rhythm(parts.clock);
+  constructor(deps: LedgerLinkDeps) {
+    this.#deps = deps;
+    this.#fallback = new FallbackQueue(deps.adopt);
+    this.#heartbeat = new Heartbeat(deps.clock);
     this.#onClientError = (error) => {
       this.#reason = error instanceof Error ? error.message : String(error);
     };
     // Without a listener a broken connection would end the process.
-    parts.options.client.on('error', this.#onClientError);
+    deps.options.client.on('error', this.#onClientError);
   }
 
   readonly #onClientError: (error: unknown) => void;
@@ -73,41 +65,41 @@ export class LedgerLink {
   }
 
   /** Calls that wait for the local share. */
-  get delegated(): number {
-    return this.#delegated.size;
+  get fallbackSize(): number {
+    return this.#fallback.size;
   }
 
-  push(lane: ModelLane, waiter: Waiter): void {
+  push(modelQueue: ModelQueue, waiter: Waiter): void {
     if (this.#mode === 'local') {
-      this.#delegate(lane, waiter);
+      this.#fallBack(modelQueue, waiter);
       return;
     }
-    this.#parts.queue.push(lane, waiter);
+    this.#deps.queue.push(modelQueue, waiter);
     if (this.#mode === 'new') this.#join();
   }
 
-  /** The caller does not wait any more. */
-  drop(lane: ModelLane, waiter: Waiter): void {
-    lane.queue.remove(waiter);
-    this.#delegated.drop(waiter);
+  /** Drops a call that its caller has aborted. */
+  drop(modelQueue: ModelQueue, waiter: Waiter): void {
+    modelQueue.waiters.remove(waiter);
+    this.#fallback.drop(waiter);
   }
 
-  /** Tells the ledger how a call ended; without one it learns that when it is joined again. */
-  tell(unit: Unit, request: SettleRequest): void {
-    if (this.#mode !== 'local' && this.#mode !== 'new') this.tellInAnyCase(unit, request);
+  /** Reports how a call ended. In local mode the next join reports it. */
+  report(quota: ProjectModelQuota, request: SettleRequest): void {
+    if (this.#mode !== 'local' && this.#mode !== 'new') this.reportAlways(quota, request);
   }
 
-  /** For what the ledger has only just said, be it too late: it is there, whatever was thought of it. */
-  tellInAnyCase(unit: Unit, request: SettleRequest): void {
-    const isMerged = unit.current !== unit;
-    const told = this.#parts.ledger.settle(unit, request).then(
+  /** Reports even in local mode: Redis holds the reservation although its answer came too late. */
+  reportAlways(quota: ProjectModelQuota, request: SettleRequest): void {
+    const isMerged = quota.current !== quota;
+    const reported = this.#deps.ledger.settle(quota, request).then(
       () => {
         if (isMerged && this.#mode === 'shared') this.#join();
       },
-      (error: LedgerUnavailable) => this.lose(error),
+      (error: LedgerUnavailable) => this.onUnavailable(error),
     );
-    this.#untold.add(told);
-    void told.then(() => this.#untold.delete(told));
+    this.#unreported.add(reported);
+    void reported.then(() => this.#unreported.delete(reported));
   }
 
   addKeys(keys: readonly KeySpec[]): void {
@@ -115,69 +107,70 @@ export class LedgerLink {
   }
 
   /** The ledger did not answer, or has lost its data. */
-  lose(error: LedgerUnavailable): void {
+  onUnavailable(error: LedgerUnavailable): void {
     if (this.#mode !== 'shared' && this.#mode !== 'joining') return;
     if (!error.isLost) {
       this.#goLocal(error.message);
       return;
     }
     if (this.#mode === 'joining') return;
-    this.#parts.queue.isOpen = false;
+    this.#deps.queue.isActive = false;
     this.#mode = 'joining';
     this.#join();
   }
 
-  /** Says that the process lives, and takes over what the others know. */
+  /** The heartbeat: reports this process to the ledger, and takes over what the others reported. */
   async observe(): Promise<void> {
     if (this.#mode === 'joining') await this.#joining;
     if (this.#mode !== 'shared') return;
-    const { ledger, mirror, queue, rivals, backlog, clock } = this.#parts;
-    this.#parts.reclaim();
+    const { ledger, mirror, queue, peers, backlog, clock } = this.#deps;
+    this.#deps.reclaim();
     mirror.calls.forget(ledger.now());
-    const units = mirror.units();
+    const quotas = mirror.quotas();
     const { settled } = mirror;
     const running = mirror.calls
-      .of(units)
+      .of(quotas)
       .map((calls) => calls.filter((call) => call.isRunning).map(({ id }) => id));
-    const queued = units.length === 0 ? 0 : queue.size;
+    const queued = quotas.length === 0 ? 0 : queue.size;
     try {
-      const reply = await ledger.observe(units, { queued, backlogs: backlog.describe(), running });
-      mirror.hydrate(units, reply, clock.now(), settled);
-      rivals.see(reply.processes, reply.queuedElsewhere, reply.backlogs);
-      // Others may have given back what was waited for, or found that a model is back.
+      const reply = await ledger.observe(quotas, { queued, backlogs: backlog.describe(), running });
+      mirror.hydrate(quotas, reply, clock.now(), settled);
+      peers.update(reply.processes, reply.queuedElsewhere, reply.backlogs);
+      // Other processes may have given back quota, or found that a model works again.
       queue.pump();
       if (mirror.identify(reply.consumers)) this.#join();
     } catch (error) {
-      this.lose(error as LedgerUnavailable);
+      this.onUnavailable(error as LedgerUnavailable);
     }
   }
 
-  async close(reason: KeyPoolExhaustedError): Promise<void> {
-    const { options, queue } = this.#parts;
-    for (const { waiter } of [...queue.drain(), ...this.#delegated.drain()]) waiter.reject(reason);
-    this.#rhythm.stop();
-    queue.isOpen = false;
+  async close(): Promise<void> {
+    const { options, queue } = this.#deps;
+    for (const { waiter } of [...queue.drain(), ...this.#fallback.drain()])
+      waiter.reject(new ClosedError('key pool'));
+    this.#heartbeat.stop();
+    queue.isActive = false;
     const wasShared = this.#mode === 'shared';
-    // Calls in flight may still end, and are told of while the caller leaves the client open.
+    // The end of calls in flight is still reported while the client is open.
     this.#mode = wasShared ? 'closed' : 'new';
     await this.#local?.close();
-    await Promise.all(this.#untold);
+    await Promise.all(this.#unreported);
     options.client.off('error', this.#onClientError);
   }
 
   #join(): void {
-    const { ledger, mirror, clock } = this.#parts;
+    const { ledger, mirror, clock } = this.#deps;
     if (this.#mode === 'new') this.#mode = 'joining';
     const now = clock.now();
-    // A client queues what it cannot send: attempts must not pile up in it.
+    // A client queues what it cannot send, so attempts must not pile up.
     if (this.#joiningSince !== undefined && this.#joiningSince + abandonedMs > now) return;
     this.#joiningSince = now;
-    const units = mirror.units();
-    const known = knownToProcess(mirror, ledger.layout, units, ledger.dayEnd(), now);
+    const quotas = mirror.quotas();
+    const known = recoverySnapshot(mirror, ledger.layout, quotas, ledger.dayEnd(), now);
     const ended = () => {
       this.#joiningSince = undefined;
     };
-    this.#joining = ledger.join(units, known, ended).then(
+    this.#joining = ledger.join(quotas, known, ended).then(
       () => this.#joined(),
       (error: LedgerUnavailable) => {
         if (this.#mode === 'joining' || this.#mode === 'shared') this.#goLocal(error.message);
@@ -186,62 +179,58 @@ export class LedgerLink {
   }
 
   #joined(): void {
-    const { queue } = this.#parts;
+    const { queue } = this.#deps;
     if (this.#mode === 'closed' || this.#mode === 'new') return;
     const wasLocal = this.#mode === 'local';
     this.#mode = 'shared';
-    queue.isOpen = true;
-    for (const { lane, waiter } of this.#delegated.drain()) queue.push(lane, waiter);
+    queue.isActive = true;
+    for (const { modelQueue, waiter } of this.#fallback.drain()) queue.push(modelQueue, waiter);
     this.#local = undefined;
     void this.observe();
-    this.#rhythm.every(heartbeatMs, () => this.observe());
+    this.#heartbeat.every(heartbeatMs, () => this.observe());
     queue.pump();
     if (wasLocal) this.#announce({ mode: 'shared' });
   }
 
   #goLocal(failure: string): void {
-    const { options, ledger, mirror, queue, rivals, clock, random } = this.#parts;
+    const { options, ledger, mirror, queue, peers, clock, random } = this.#deps;
     this.#reason = failure;
     this.#mode = 'local';
-    queue.isOpen = false;
-    if (options.failClosed !== true) {
+    queue.isActive = false;
+    if (!options.failClosed) {
       this.#local = openLocalShare({
         mirror,
-        rules: options.limits ?? [],
-        processes: rivals.processes,
+        options,
+        processes: peers.processes,
         clock,
         random,
-        maxWaitMs: options.maxWaitMs ?? 60_000,
-        maxQueueLength: options.maxQueueLength ?? 10_000,
-        maxInFlight: options.maxInFlight ?? 512,
-        maxInFlightPerUnit: options.maxInFlightPerUnit ?? 256,
         toLocal: (at) => ledger.toLocal(at),
       });
     }
-    for (const { lane, waiter } of queue.drain()) this.#delegate(lane, waiter);
-    this.#rhythm.every(retryMs, () => this.#join());
+    for (const { modelQueue, waiter } of queue.drain()) this.#fallBack(modelQueue, waiter);
+    this.#heartbeat.every(retryMs, () => this.#join());
     this.#announce({ mode: 'local', reason: this.#reason });
   }
 
   #announce(change: LedgerChange): void {
     try {
-      this.#parts.options.onLedgerChange?.(change);
+      this.#deps.options.onLedgerChange?.(change);
     } catch (error) {
       process.emitWarning(error instanceof Error ? error : String(error));
     }
   }
 
-  #delegate(lane: ModelLane, waiter: Waiter): void {
+  #fallBack(modelQueue: ModelQueue, waiter: Waiter): void {
     const local = this.#local;
     if (local === undefined) {
       waiter.reject(
         new KeyPoolExhaustedError(
-          `The limits are kept in Redis, which cannot be used: ${this.#reason} Retry later, or open the pool with failClosed: false.`,
+          `The limits are kept in Redis, which cannot be used: ${this.#reason} Retry later, or create the pool with failClosed: false.`,
           { retryAfterMs: retryMs },
         ),
       );
       return;
     }
-    this.#delegated.push(local, lane, waiter);
+    this.#fallback.push(local, modelQueue, waiter);
   }
 }

@@ -2,18 +2,18 @@ import { keyProbeMs } from '../health/pooled-key.js';
 import { modelProbeMs } from '../scheduler/model-breaker.js';
 import { limitLua } from './limit-lua.js';
 import { outlookLua } from './outlook-lua.js';
-import { unitLua } from './unit-lua.js';
+import { quotaLua } from './quota-lua.js';
 
-/** A key that is out for good is tried again after this. */
+/** A key that is blocked for good is tried again after this. */
 const gatesTtlMs = 7 * 24 * 3_600_000;
 
 /**
- * The rules of the scheduler in Lua, for the state that several processes share, with the figures of
- * their counterparts. Every script begins with it.
+ * The rules of the scheduler in Lua, for the state that several processes share. Constants come from the
+ * counterparts in TypeScript. Every script begins with it.
  *
- * KEYS: epoch, gates, processes, consumers, then of each unit its state, log, tokens and running calls.
- * ARGV (all JSON): the limits of the units; the ids of the project and of the keys of each unit, which
- * are read only where something is held against anybody; the request.
+ * KEYS: epoch, gates, processes, consumers, then the state, log, tokens and running calls of each quota.
+ * ARGV (all JSON): the limits of the quotas; the ids of the project and of the keys of each quota, which
+ * are parsed only if a gate is blocked; the request.
  */
 export const ledgerLua = `
 local forever = 9e14
@@ -26,13 +26,13 @@ if not now then
 end
 local epoch = redis.call('GET', KEYS[1])
 
-local idsOfUnits
-local function idsOf(unit)
-  idsOfUnits = idsOfUnits or cjson.decode(ARGV[2])
-  return idsOfUnits[unit.place]
+local idsOfQuotas
+local function idsOf(quota)
+  idsOfQuotas = idsOfQuotas or cjson.decode(ARGV[2])
+  return idsOfQuotas[quota.place]
 end
 
--- The counterpart of Gate. "since" is when it was first shut.
+-- The counterpart of HalfOpenGate. "shut" is when the block ends, "since" when it began.
 local gates = {}
 local function readGates()
   local raw = redis.call('HGETALL', KEYS[2])
@@ -47,21 +47,21 @@ local function writeGate(id, gate)
     redis.call('HDEL', KEYS[2], id)
   end
 end
--- While "hopeful" it is taken that probes under way meet nothing bad, which may show any moment.
-local hopeful = false
-local function hopefully(time)
-  hopeful = true
+-- While "optimistic", the probes under way are assumed to succeed.
+local optimistic = false
+local function optimistically(time)
+  optimistic = true
   local found = time()
-  hopeful = false
+  optimistic = false
   return found
 end
-local function opensAt(gate, probeMs)
+local function allowsAt(gate, probeMs)
   if not gate then return 0 end
-  if hopeful or now < gate.shut or not gate.probed then return gate.shut end
+  if optimistic or now < gate.shut or not gate.probed then return gate.shut end
   return gate.probed + probeMs
 end
 local function isProbe(gate, at) return gate and at >= gate.shut end
-local function keyAt(unit, n) return opensAt(gates[idsOf(unit)[n + 1]], ${keyProbeMs}) end
-local function projectAt(unit) return opensAt(gates[idsOf(unit)[1]], ${keyProbeMs}) end
-local function modelAt(id) return opensAt(gates[id], ${modelProbeMs}) end
-${limitLua}${unitLua}${outlookLua}`;
+local function keyAt(quota, n) return allowsAt(gates[idsOf(quota)[n + 1]], ${keyProbeMs}) end
+local function projectAt(quota) return allowsAt(gates[idsOf(quota)[1]], ${keyProbeMs}) end
+local function modelAt(id) return allowsAt(gates[id], ${modelProbeMs}) end
+${limitLua}${quotaLua}${outlookLua}`;

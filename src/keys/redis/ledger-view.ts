@@ -1,15 +1,16 @@
 import type { FailureKind } from '../../core/failure.js';
 import type { LimitOrigin } from '../quota/adaptive-limit.js';
 
-/** Infinity has no JSON: where a number says for how long or how much, -1 is without end. */
+/** Stands for infinity, which JSON lacks, in durations and limits. */
 export const endless = -1;
 
-/** Who is left alone, and for how many more milliseconds. */
+/** A blocked or half-open gate. */
 export interface GateView {
+  /** In how many milliseconds the block ends. */
   readonly after: number;
   readonly why?: FailureKind | undefined;
   readonly strikes?: number | undefined;
-  /** For how many milliseconds it has been so. */
+  /** For how many milliseconds it has been blocked. */
   readonly lasted?: number | undefined;
 }
 
@@ -19,8 +20,8 @@ export interface LimitView {
   readonly learned?: number | undefined;
 }
 
-/** One project and model as all processes together know it. */
-export interface UnitView {
+/** The quota of one project and model, as all processes together have used it. */
+export interface QuotaView {
   readonly requests: number;
   readonly tokens: number;
   readonly inFlight: number;
@@ -30,9 +31,9 @@ export interface UnitView {
   readonly rpm: LimitView;
   readonly tpm: LimitView;
   readonly rpd: LimitView;
-  /** In how many milliseconds keys, day and cooling let a call pass, if the probes under way meet nothing bad. */
+  /** In how many milliseconds keys, day and cool-down allow a call, if the probes under way succeed. */
   readonly passableAfter: number;
-  /** In how many milliseconds a small call may start, whatever the probes meet. */
+  /** In how many milliseconds a small call may start, even if the probes fail. */
   readonly freeAfter: number;
   readonly gate?: GateView | undefined;
 }
@@ -40,22 +41,22 @@ export interface UnitView {
 export interface LedgerView {
   /** Milliseconds since the epoch by the ledger's clock. */
   readonly now: number;
-  readonly units?: readonly UnitView[] | undefined;
+  readonly quotas?: readonly QuotaView[] | undefined;
   /** By the id of a key, project or model. */
   readonly gates?: Readonly<Record<string, GateView>> | undefined;
 }
 
 export interface ReserveReply extends LedgerView {
-  /** One for each call until all units were taken or reserved; empty for those that were passed over. */
+  /** One for each call until all quotas were taken or reserved; empty for calls that were skipped. */
   readonly outcomes: readonly {
-    /** Places of the unit and of its key, and how many tokens of the minute were used before. */
-    readonly grant?: readonly [unit: number, key: number, usedTokens: number];
-    /** In how many milliseconds the call could start at best, if the probes under way meet nothing bad. */
+    /** Indexes of the quota and of its key, and how many tokens of the minute were used before. */
+    readonly grant?: readonly [quota: number, key: number, usedTokens: number];
+    /** In how many milliseconds the call could start at best, if the probes under way succeed. */
     readonly after?: number;
   }[];
-  /** Whether something is held against the model. */
+  /** Whether the model is blocked or half-open. */
   readonly parked: boolean;
-  /** When the first of those that wait can be served. */
+  /** In how many milliseconds the first waiting call can be served. */
   readonly wakeAfter?: number | undefined;
 }
 
@@ -64,25 +65,26 @@ export interface ObserveReply extends LedgerView {
   readonly queuedElsewhere: number;
   /** Sizes of the longer backlogs elsewhere, by id. */
   readonly backlogs: Readonly<Record<string, number>>;
-  /** Digests of project numbers by the id of the project. */
+  /** Digests of Google's project numbers, by the id of the project. */
   readonly consumers: Readonly<Record<string, string>>;
 }
 
-export interface CallToReserve {
+/** A waiting call, as the ledger receives it. */
+export interface QueuedRequest {
   readonly id: string;
-  /** To be booked. */
+  /** To be charged. */
   readonly tokens: number;
-  /** What has to fit under the limit. */
+  /** Tokens that have to fit under the limit. */
   readonly fit: number;
-  /** Place of the only unit that may serve, from 1. */
+  /** Index of the only quota that may serve, from 1. */
   readonly only?: number | undefined;
-  /** How long the caller still waits, in milliseconds. */
+  /** Milliseconds to the deadline. */
   readonly within: number;
-  /** Whether it belongs to a long backlog, which is served evenly. */
+  /** Whether it is paced, as part of a long backlog. */
   readonly paced?: true | undefined;
 }
 
-/** How a call ended, as the ledger has to know it. */
+/** How a call ended, as the ledger receives it. */
 export interface SettleRequest {
   readonly id: string;
   /** When the call was granted, by the ledger's clock. */
@@ -92,32 +94,32 @@ export interface SettleRequest {
   readonly bookedDayEnd: number;
   readonly tokens?: number | undefined;
   readonly learned?: Readonly<Record<string, number>> | undefined;
-  /** Ids of keys, projects and models that the call proved to be well. */
+  /** Ids of keys, projects and models that the call proved healthy. */
   readonly proven: readonly string[];
-  readonly pairIsProven: boolean;
+  readonly projectModelIsProven: boolean;
   /** Whether the service refused the call for its rate. */
   readonly refused: boolean;
-  /** Whether it did so for the size of the call alone. */
+  /** Whether it did so because of the size of the call. */
   readonly tooLarge: boolean;
   readonly retryAfterMs?: number | undefined;
   readonly why?: FailureKind | undefined;
-  /** Whom to leave alone for how long; without an id the project and model of the call. */
-  readonly close: readonly { readonly id?: string; readonly ms: number; readonly strikes?: number }[];
-  /** Ids of everybody who took part in the call. */
+  /** What to block for how long; without an id the project and model of the call. */
+  readonly block: readonly { readonly id?: string; readonly ms: number; readonly strikes?: number }[];
+  /** Ids of the key, project and model of the call. */
   readonly touched: readonly string[];
   readonly consumer?: string | undefined;
 }
 
 /** What a process writes back when it joins the ledger. */
-export interface KnownToProcess {
+export interface RecoverySnapshot {
   readonly gates: Readonly<Record<string, GateView>>;
-  readonly units: readonly {
+  readonly quotas: readonly {
     readonly learned: Readonly<Record<string, number>>;
     readonly day: number;
     readonly dayEnd: number;
     /** When `day` was read; 0 when never. */
     readonly seenAt: number;
-    readonly closedFor?: number | undefined;
+    readonly blockedFor?: number | undefined;
     readonly why?: string | undefined;
     readonly calls: readonly (readonly [id: string, at: number, tokens: number])[];
   }[];

@@ -1,13 +1,13 @@
 import type { Clock } from '../../core/clock.js';
 import { pacificDayEnd } from '../quota/pacific-day.js';
-import type { Unit } from '../quota/project-model-quota.js';
-import type { ModelLane } from '../scheduler/model-queue.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { ModelQueue } from '../scheduler/model-queue.js';
 import { joinScript } from './join-script.js';
-import type { LedgerLayout, UnitSet } from './ledger-layout.js';
+import type { LedgerLayout, QuotaSet } from './ledger-layout.js';
 import type {
-  CallToReserve,
-  KnownToProcess,
   ObserveReply,
+  QueuedRequest,
+  RecoverySnapshot,
   ReserveReply,
   SettleRequest,
 } from './ledger-view.js';
@@ -21,9 +21,9 @@ const reserve = new RedisScript(reserveScript);
 const settle = new RedisScript(settleScript);
 const observe = new RedisScript(observeScript);
 
-/** What nobody waits for may take this many times as long. */
-const patience = 10;
-/** A process that was silent for so long is counted out. */
+/** Requests that no call waits for get this many times the timeout. */
+const backgroundPatience = 10;
+/** A process without heartbeat for this long counts as dead. */
 const processTtlMs = 10_000;
 
 /** Redis does not answer, answers too late, or has lost the ledger. */
@@ -38,9 +38,9 @@ export class LedgerUnavailable extends Error {
 }
 
 interface Hooks<Reply> {
-  /** Gets an answer that came too late. */
+  /** Called with an answer that came after the timeout. */
   readonly onLate?: (reply: Reply) => void;
-  /** Hears of any end, however late. */
+  /** Called when Redis has answered or failed, also after the timeout. */
   readonly onEnd?: () => void;
   readonly timeoutMs?: number;
 }
@@ -49,11 +49,11 @@ export interface LedgerOptions {
   readonly run: ScriptRunner;
   readonly layout: LedgerLayout;
   readonly clock: Clock;
-  /** Whether the ledger lives by `clock` instead of by Redis. */
+  /** Whether the ledger uses `clock` instead of the time of Redis. */
   readonly isOwnTime: boolean;
   readonly timeoutMs: number;
   readonly process: string;
-  /** What a dead process had reserved comes back after this. */
+  /** After this the reservations of a dead process end. */
   readonly leaseMs: number;
 }
 
@@ -65,12 +65,12 @@ export class Ledger {
   #epoch: string | undefined;
   #offsetMs = 0;
   #dayEnd = 0;
-  #turn = 0;
+  #rotation = 0;
   #joins = 0;
-  /** Outcomes that Redis has not been sent yet, and the promises that they and the latest ones sent are told. */
-  #untold: { readonly unit: Unit; readonly request: SettleRequest }[] = [];
-  #telling: Promise<void> | undefined;
-  #told: Promise<void> = Promise.resolve();
+  /** Outcomes that were not sent yet, the promise of their report, and the promise of the latest one sent. */
+  #unreported: { readonly quota: ProjectModelQuota; readonly request: SettleRequest }[] = [];
+  #reporting: Promise<void> | undefined;
+  #reported: Promise<void> = Promise.resolve();
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -78,7 +78,7 @@ export class Ledger {
     this.process = options.process;
   }
 
-  /** The ledger's time, as far as it is known. */
+  /** The ledger's time, by the latest answer. */
   now(): number {
     return Math.floor(this.#options.clock.now() + this.#offsetMs);
   }
@@ -94,9 +94,13 @@ export class Ledger {
     return this.#dayEnd;
   }
 
-  /** `onEnd` hears when the attempt is over, which may be long after it was given up. */
-  async join(units: readonly Unit[], known: KnownToProcess, onEnd: () => void): Promise<void> {
-    void this.#tell();
+  /** @param onEnd Called when the attempt is over, which may be long after the timeout. */
+  async join(
+    quotas: readonly ProjectModelQuota[],
+    known: RecoverySnapshot,
+    onEnd: () => void,
+  ): Promise<void> {
+    void this.#report();
     this.#joins += 1;
     const request = {
       ...known,
@@ -105,7 +109,7 @@ export class Ledger {
     };
     const { epoch } = await this.#call<{ now: number; epoch: string }>(
       join,
-      this.layout.setOf(units),
+      this.layout.setOf(quotas),
       request,
       {
         onEnd,
@@ -114,21 +118,25 @@ export class Ledger {
     this.#epoch = epoch;
   }
 
-  /** Grants what is free to calls for one model, in their order. `onLate` gets an answer that came too late. */
+  /**
+   * Grants free quota to calls for one model, in their order.
+   *
+   * @param onLate Called with an answer that came after the timeout.
+   */
   reserve(
-    lane: ModelLane,
-    calls: readonly CallToReserve[],
+    modelQueue: ModelQueue,
+    calls: readonly QueuedRequest[],
     onLate: (reply: ReserveReply) => void,
   ): Promise<ReserveReply> {
-    void this.#tell();
-    this.#turn += calls.length;
-    const set = this.layout.setOf(lane.units);
+    void this.#report();
+    this.#rotation += calls.length;
+    const set = this.layout.setOf(modelQueue.quotas);
     const request = {
       epoch: this.#epoch,
       process: this.process,
       calls,
-      model: this.layout.ids.model(lane.model),
-      turn: this.#turn,
+      model: this.layout.ids.model(modelQueue.model),
+      rotation: this.#rotation,
       leaseMs: this.#options.leaseMs,
     };
     return this.#call(reserve, set, request, {
@@ -137,43 +145,43 @@ export class Ledger {
     });
   }
 
-  /** Outcomes of one moment are told together, before anything else is asked. */
-  settle(unit: Unit, request: SettleRequest): Promise<void> {
-    this.#untold.push({ unit, request });
-    this.#telling ??= Promise.resolve().then(() => this.#tell());
-    return this.#telling;
+  /** Outcomes of one moment are reported together, before any other request. */
+  settle(quota: ProjectModelQuota, request: SettleRequest): Promise<void> {
+    this.#unreported.push({ quota, request });
+    this.#reporting ??= Promise.resolve().then(() => this.#report());
+    return this.#reporting;
   }
 
   observe(
-    units: readonly Unit[],
+    quotas: readonly ProjectModelQuota[],
     state: {
       readonly queued: number;
       readonly backlogs: readonly (readonly [id: string, size: number])[];
       readonly running: readonly (readonly string[])[];
     },
   ): Promise<ObserveReply> {
-    void this.#tell();
+    void this.#report();
     const { leaseMs } = this.#options;
     const request = { ...state, epoch: this.#epoch, process: this.process, leaseMs, processTtlMs };
-    return this.#call(observe, this.layout.setOf(units), request);
+    return this.#call(observe, this.layout.setOf(quotas), request);
   }
 
-  #tell(): Promise<void> {
-    if (this.#untold.length === 0) return this.#told;
-    const outcomes = this.#untold;
-    this.#untold = [];
-    this.#telling = undefined;
-    const units = [...new Set(outcomes.map(({ unit }) => unit))];
+  #report(): Promise<void> {
+    if (this.#unreported.length === 0) return this.#reported;
+    const outcomes = this.#unreported;
+    this.#unreported = [];
+    this.#reporting = undefined;
+    const quotas = [...new Set(outcomes.map(({ quota }) => quota))];
     const request = {
-      outcomes: outcomes.map(({ unit, request }) => ({ ...request, unit: units.indexOf(unit) + 1 })),
+      outcomes: outcomes.map(({ quota, request }) => ({ ...request, quota: quotas.indexOf(quota) + 1 })),
     };
-    this.#told = this.#call(settle, this.layout.setOf(units), request).then(() => undefined);
-    return this.#told;
+    this.#reported = this.#call(settle, this.layout.setOf(quotas), request).then(() => undefined);
+    return this.#reported;
   }
 
   async #call<Reply extends { readonly now: number }>(
     script: RedisScript,
-    set: UnitSet,
+    set: QuotaSet,
     request: Record<string, unknown>,
     hooks: Hooks<Reply> = {},
   ): Promise<Reply> {
@@ -199,7 +207,7 @@ export class Ledger {
 
   #inTime<Reply>(
     work: Promise<Reply & { stale?: boolean }>,
-    { onLate, onEnd, timeoutMs = patience * this.#options.timeoutMs }: Hooks<Reply>,
+    { onLate, onEnd, timeoutMs = backgroundPatience * this.#options.timeoutMs }: Hooks<Reply>,
   ): Promise<Reply & { stale?: boolean }> {
     const { clock } = this.#options;
     return new Promise((resolve, reject) => {
@@ -210,7 +218,7 @@ export class Ledger {
         isLate = true;
         reject(new LedgerUnavailable(`Redis did not answer within ${timeoutMs} ms.`));
       };
-      // An answer that lies in the socket already is not late: a busy process fires its timers before it reads.
+      // A busy process fires timers before it reads sockets, so an answer may already be there.
       const timer = clock.setTimeout(() => {
         setImmediate(() => setImmediate(giveUp));
       }, timeoutMs);

@@ -1,73 +1,74 @@
 import type { Clock } from '../../core/clock.js';
 import type { PooledKey } from '../health/pooled-key.js';
 import type { LimitRule, QuotaLimits } from '../limit-rules.js';
-import type { Unit } from '../quota/project-model-quota.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
 import type { KeyMirror } from './key-mirror.js';
 import { endless, type LimitView } from './ledger-view.js';
-import type { OwnCall } from './own-calls.js';
+import type { LocalCall } from './local-call-log.js';
+import type { ResolvedRedisKeyPoolOptions } from './redis-key-pool-options.js';
 
 const minuteMs = 60_000;
 
 export interface LocalShareOptions {
   readonly mirror: KeyMirror;
-  readonly rules: readonly LimitRule[];
-  /** Among how many processes the limits are divided. */
+  readonly options: ResolvedRedisKeyPoolOptions;
+  /** Processes that share the limits. */
   readonly processes: number;
   readonly clock: Clock;
   readonly random: () => number;
-  readonly maxWaitMs: number;
-  readonly maxQueueLength: number;
-  readonly maxInFlight: number;
-  readonly maxInFlightPerUnit: number;
   /** The time of the local clock at a moment of the ledger's. */
   readonly toLocal: (at: number) => number;
 }
 
 /**
- * A pool for the time without a ledger: this process's part of every limit, with its part of what was
- * used in the last minute charged already, so that all processes together stay within the limits.
+ * A pool for the time without a ledger. It has this process's part of every limit, and its part of the
+ * last minute's use is already charged, so that all processes together stay within the limits.
  */
-export function openLocalShare(options: LocalShareOptions): ScheduledKeyPool {
-  const { mirror, clock } = options;
+export function openLocalShare(share: LocalShareOptions): ScheduledKeyPool {
+  const { mirror, options, processes, clock, random } = share;
   const now = clock.now();
-  const units = mirror.units();
+  const quotas = mirror.quotas();
   const pool = new ScheduledKeyPool({
-    ...options,
     keys: usableKeys(mirror, now).map(({ key, project }) => ({ key: key.leased.value, project })),
     limits: [
-      ...options.rules.map((rule) => divideRule(rule, options.processes)),
-      ...units.map((unit) => unitRule(unit, options)),
+      ...options.limits.map((rule) => divideRule(rule, processes)),
+      ...quotas.map((quota) => quotaRule(quota, share)),
     ],
-    maxInFlightPerUnit: part(options.maxInFlightPerUnit, options.processes),
+    maxWaitMs: options.maxWaitMs,
+    maxQueueLength: options.maxQueueLength,
+    maxInFlight: options.maxInFlight,
+    maxInFlightPerProjectModel: part(options.maxInFlightPerProjectModel, processes),
+    clock,
+    random,
   });
-  const calls = mirror.calls.of(units);
-  units.forEach((unit, place) => {
-    const { closedUntil, reason } = unit.gate;
+  const calls = mirror.calls.of(quotas);
+  quotas.forEach((quota, place) => {
+    const { blockedUntil, reason } = quota.gate;
     pool.restore({
-      model: unit.model,
-      project: unit.project.name,
-      calls: ownPart(unit, calls[place] ?? [], options),
-      ...(closedUntil > now ? { closedUntil, reason } : {}),
+      model: quota.model,
+      project: quota.project.name,
+      calls: ownPart(quota, calls[place] ?? [], share),
+      ...(blockedUntil > now ? { blockedUntil, reason } : {}),
     });
   });
   return pool;
 }
 
-/** Keys that nothing is held against; all of them where that leaves none. */
+/** The keys that are not blocked; all of them if every key is. */
 function usableKeys(
   mirror: KeyMirror,
   now: number,
 ): readonly { readonly key: PooledKey; readonly project: string }[] {
-  const all = [...mirror.ring.projects()].flatMap((project) =>
+  const all = [...mirror.registry.projects()].flatMap((project) =>
     project.keys.map((key) => ({
       key,
       project: project.name,
-      opensAt: Math.max(key.gate.opensAt(now), project.gate.opensAt(now)),
+      allowsAt: Math.max(key.gate.allowsAt(now), project.gate.allowsAt(now)),
     })),
   );
-  const open = all.filter(({ opensAt }) => opensAt <= now);
-  return open.length > 0 ? open : all;
+  const usable = all.filter(({ allowsAt }) => allowsAt <= now);
+  return usable.length > 0 ? usable : all;
 }
 
 function divideRule(rule: LimitRule, processes: number): LimitRule {
@@ -79,17 +80,17 @@ function divideRule(rule: LimitRule, processes: number): LimitRule {
   };
 }
 
-/** The part of what the ledger or the service said about one unit; of the day only what is left of it. */
-function unitRule(unit: Unit, { mirror, processes }: LocalShareOptions): LimitRule {
-  const view = mirror.seen(unit)?.view;
+/** This process's part of the limits of one quota, and of what is left of its day. */
+function quotaRule(quota: ProjectModelQuota, { mirror, processes }: LocalShareOptions): LimitRule {
+  const view = mirror.seen(quota)?.view;
   const limits: QuotaLimits = {
-    rpm: finite(unit.rpm.nominal),
-    tpm: finite(unit.tpm.nominal),
-    rpd: finite(unit.rpd.nominal),
+    rpm: finite(quota.rpm.nominal),
+    tpm: finite(quota.tpm.nominal),
+    rpd: finite(quota.rpd.nominal),
   };
   return {
-    project: unit.project.name,
-    model: unit.model,
+    project: quota.project.name,
+    model: quota.model,
     rpm: part(lower(limits.rpm, view?.rpm), processes),
     tpm: part(lower(limits.tpm, view?.tpm), processes),
     rpd:
@@ -99,14 +100,13 @@ function unitRule(unit: Unit, { mirror, processes }: LocalShareOptions): LimitRu
   };
 }
 
-/** This process's part of the latest minute, at times that its own calls suggest. */
+/** This process's part of the calls of the last minute, at the times of its own calls. */
 function ownPart(
-  unit: Unit,
-  own: readonly OwnCall[],
-  options: LocalShareOptions,
+  quota: ProjectModelQuota,
+  own: readonly LocalCall[],
+  { mirror, processes, toLocal, clock }: LocalShareOptions,
 ): readonly { at: number; tokens: number }[] {
-  const { mirror, processes, toLocal, clock } = options;
-  const view = mirror.seen(unit)?.view;
+  const view = mirror.seen(quota)?.view;
   if (view === undefined) return own.map(({ at, tokens }) => ({ at: toLocal(at), tokens }));
   const count = Math.ceil(view.requests / processes);
   const tokens = Math.ceil(view.tokens / Math.max(1, count) / processes);
@@ -124,7 +124,7 @@ function lower(limit: number | undefined, view: LimitView | undefined): number |
   return Math.min(limit ?? view.value, view.value);
 }
 
-/** At least 1: with less a process would not find out that it may call again. */
+/** At least 1, so that a process notices when it may call again. */
 function part(limit: number, processes: number): number;
 function part(limit: number | undefined, processes: number): number | undefined;
 function part(limit: number | undefined, processes: number): number | undefined {

@@ -1,8 +1,8 @@
 import { ledgerLua } from './ledger-lua.js';
 
 /**
- * The heartbeat of a process: says that it lives and which calls wait in it, keeps its running
- * calls reserved, and answers what all processes know together.
+ * The heartbeat of a process: reports that it is alive and which calls wait in it, renews the reservations
+ * of its running calls, and replies with the state of all processes together.
  */
 export const observeScript = `${ledgerLua}
 if epoch ~= request.epoch then return cjson.encode({ stale = true }) end
@@ -27,15 +27,15 @@ for i = 1, #seen, 2 do
   end
 end
 redis.call('PEXPIRE', KEYS[3], 10 * request.processTtlMs)
-local units = openUnits()
-for i, unit in ipairs(units) do
-  for _, id in ipairs(request.running[i] or {}) do lease(unit, id, request.leaseMs) end
-  saveUnit(unit)
+local quotas = loadQuotas()
+for i, quota in ipairs(quotas) do
+  for _, id in ipairs(request.running[i] or {}) do lease(quota, id, request.leaseMs) end
+  saveQuota(quota)
 end
 local reply = {
   now = now, processes = processes, queuedElsewhere = queuedElsewhere, backlogs = backlogs, gates = viewsOfGates(), consumers = {},
 }
-if #units > 0 then reply.units = views(units) end
+if #quotas > 0 then reply.quotas = views(quotas) end
 local consumers = redis.call('HGETALL', KEYS[4])
 for i = 1, #consumers, 2 do reply.consumers[consumers[i]] = consumers[i + 1] end
 return cjson.encode(reply)

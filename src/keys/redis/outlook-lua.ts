@@ -1,37 +1,37 @@
 import { refusalArrivesWithinMs, refusalUsuallyTakesMs } from '../quota/project-model-quota.js';
 
-/** When units are free, how much of them is left, and what of this the processes are told. */
+/** When quotas are free, their slack, and the views of them that processes receive. */
 export const outlookLua = `
-local function dayAt(unit) return unit.state.day < unit.rpd and 0 or unit.state.dayEnd end
-local function passableAt(unit)
-  local at = math.max(opensAt(unit.state.gate, ${refusalArrivesWithinMs}), dayAt(unit))
-  if next(gates) == nil then return unit.config.keys > 0 and at or math.huge end
+local function dayAt(quota) return quota.state.day < quota.rpd and 0 or quota.state.dayEnd end
+local function passableAt(quota)
+  local at = math.max(allowsAt(quota.state.gate, ${refusalArrivesWithinMs}), dayAt(quota))
+  if next(gates) == nil then return quota.config.keys > 0 and at or math.huge end
   local keysAt = math.huge
-  for n = 1, unit.config.keys do keysAt = math.min(keysAt, keyAt(unit, n)) end
-  return math.max(at, keysAt, projectAt(unit))
+  for n = 1, quota.config.keys do keysAt = math.min(keysAt, keyAt(quota, n)) end
+  return math.max(at, keysAt, projectAt(quota))
 end
--- When the oldest requests will have left the window, and the oldest calls with so many tokens. What a
--- script charges is the newest, so what was read of the oldest stays true to its end.
-local function requestsLeaveAt(unit, count)
-  local known = unit.requestsLeave
-  if not known then known = {} unit.requestsLeave = known end
+-- When the oldest requests will have left the window, by their number or by their tokens.
+-- Cached for one run of the script, which charges only the newest calls.
+local function requestsLeaveAt(quota, count)
+  local known = quota.requestsLeave
+  if not known then known = {} quota.requestsLeave = known end
   if not known[count] then
-    local entry = redis.call('ZRANGE', unit.log, count - 1, count - 1, 'WITHSCORES')
-    known[count] = entry[2] and tonumber(entry[2]) + unit.state.window or now
+    local entry = redis.call('ZRANGE', quota.log, count - 1, count - 1, 'WITHSCORES')
+    known[count] = entry[2] and tonumber(entry[2]) + quota.state.window or now
   end
   return known[count]
 end
-local function tokensLeaveAt(unit, tokens)
-  local known = unit.tokensLeave
-  if not known then known = { sum = 0, count = 0, calls = {} } unit.tokensLeave = known end
+local function tokensLeaveAt(quota, tokens)
+  local known = quota.tokensLeave
+  if not known then known = { sum = 0, count = 0, calls = {} } quota.tokensLeave = known end
   while known.sum < tokens do
-    local entries = redis.call('ZRANGE', unit.log, known.count, known.count + 63, 'WITHSCORES')
+    local entries = redis.call('ZRANGE', quota.log, known.count, known.count + 63, 'WITHSCORES')
     if #entries == 0 then break end
     local ids = {}
     for i = 1, #entries, 2 do ids[#ids + 1] = entries[i] end
-    for i, cost in ipairs(redis.call('HMGET', unit.costs, unpack(ids))) do
+    for i, cost in ipairs(redis.call('HMGET', quota.costs, unpack(ids))) do
       known.sum = known.sum + (tonumber(cost) or 0)
-      known.calls[known.count + i] = { sum = known.sum, at = tonumber(entries[2 * i]) + unit.state.window }
+      known.calls[known.count + i] = { sum = known.sum, at = tonumber(entries[2 * i]) + quota.state.window }
     end
     known.count = known.count + #ids
   end
@@ -42,28 +42,28 @@ local function tokensLeaveAt(unit, tokens)
   end
   return at
 end
-local function windowAt(unit, tokens)
-  if unit.rpm < 1 then return forever end
+local function windowAt(quota, tokens)
+  if quota.rpm < 1 then return forever end
   local at = now
-  local over = unit.state.requests + 1 - unit.rpm
-  if over > 0 then at = math.max(at, requestsLeaveAt(unit, over)) end
-  local excess = unit.state.tokens + math.min(tokens, unit.tpm) - unit.tpm
-  if excess > 0 then at = math.max(at, tokensLeaveAt(unit, excess)) end
+  local over = quota.state.requests + 1 - quota.rpm
+  if over > 0 then at = math.max(at, requestsLeaveAt(quota, over)) end
+  local excess = quota.state.tokens + math.min(tokens, quota.tpm) - quota.tpm
+  if excess > 0 then at = math.max(at, tokensLeaveAt(quota, excess)) end
   return at
 end
-local function freeAt(unit, tokens) return math.max(passableAt(unit), windowAt(unit, tokens)) end
-local function slack(unit)
-  local least = 1 - unit.state.running / unit.cap
-  local isUnknown = origin(unit.state.rpm, unit.config.rpm) == 'unknown' and origin(unit.state.tpm, unit.config.tpm) == 'unknown'
-  -- What is sent before the first refusal has come back is refused too: rather try another unit first.
-  if isUnknown and now < (unit.state.booked or 0) + ${refusalUsuallyTakesMs} then least = least - 1 end
-  if unit.rpm < math.huge then least = math.min(least, 1 - unit.state.requests / unit.rpm) end
-  if unit.tpm < math.huge then least = math.min(least, 1 - unit.state.tokens / unit.tpm) end
-  if unit.rpd < math.huge then least = math.min(least, 1 - unit.state.day / unit.rpd) end
+local function freeAt(quota, tokens) return math.max(passableAt(quota), windowAt(quota, tokens)) end
+local function slack(quota)
+  local least = 1 - quota.state.running / quota.cap
+  local isUnknown = origin(quota.state.rpm, quota.config.rpm) == 'unknown' and origin(quota.state.tpm, quota.config.tpm) == 'unknown'
+  -- Calls sent before the first refusal has arrived are refused too, so another quota is tried first.
+  if isUnknown and now < (quota.state.booked or 0) + ${refusalUsuallyTakesMs} then least = least - 1 end
+  if quota.rpm < math.huge then least = math.min(least, 1 - quota.state.requests / quota.rpm) end
+  if quota.tpm < math.huge then least = math.min(least, 1 - quota.state.tokens / quota.tpm) end
+  if quota.rpd < math.huge then least = math.min(least, 1 - quota.state.day / quota.rpd) end
   return least
 end
 
--- Infinity has no JSON: it is -1.
+-- JSON has no infinity: it is -1.
 local function finite(number) return number < forever and number or -1 end
 local function after(at) return at < forever and math.max(0, math.ceil(at - now)) or -1 end
 local function viewOfGate(gate)
@@ -75,15 +75,15 @@ end
 local function viewOfLimit(limit, configured)
   return { value = finite(usable(limit, configured)), origin = origin(limit, configured), learned = limit.learned }
 end
-local function views(units)
+local function views(quotas)
   local all = {}
-  for i, unit in ipairs(units) do
-    local state = unit.state
+  for i, quota in ipairs(quotas) do
+    local state = quota.state
     all[i] = {
       requests = state.requests, tokens = state.tokens, inFlight = state.running, day = state.day, window = state.window,
-      rpm = viewOfLimit(state.rpm, unit.config.rpm), tpm = viewOfLimit(state.tpm, unit.config.tpm),
-      rpd = viewOfLimit(state.rpd, unit.config.rpd),
-      passableAfter = after(hopefully(function() return passableAt(unit) end)), freeAfter = after(freeAt(unit, 0)),
+      rpm = viewOfLimit(state.rpm, quota.config.rpm), tpm = viewOfLimit(state.tpm, quota.config.tpm),
+      rpd = viewOfLimit(state.rpd, quota.config.rpd),
+      passableAfter = after(optimistically(function() return passableAt(quota) end)), freeAfter = after(freeAt(quota, 0)),
       gate = state.gate and viewOfGate(state.gate) or nil,
     }
   end

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { ConfigurationError } from '../../core/errors.js';
 
-/** What is used of a client of the package `redis` (node-redis 5 or newer), cluster and sentinel included. */
+/** The part of a client of the package `redis` (node-redis 5 or newer) that is used. Cluster and sentinel fit as well. */
 export interface NodeRedisClient {
   evalSha(sha: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
   eval(script: string, options: { keys: string[]; arguments: string[] }): Promise<unknown>;
@@ -9,7 +8,7 @@ export interface NodeRedisClient {
   off(event: 'error', listener: (error: unknown) => void): unknown;
 }
 
-/** What is used of a client of the package `ioredis`, cluster included. */
+/** The part of a client of the package `ioredis` that is used. Cluster fits as well. */
 export interface IoRedisClient {
   evalsha(sha: string, numberOfKeys: number, ...keysAndArguments: string[]): Promise<unknown>;
   eval(script: string, numberOfKeys: number, ...keysAndArguments: string[]): Promise<unknown>;
@@ -17,10 +16,14 @@ export interface IoRedisClient {
   off(event: 'error', listener: (error: unknown) => void): unknown;
 }
 
-/** A connected client of the caller's, who also closes it. */
+/** A connected client. The caller closes it. */
 export type RedisClient = NodeRedisClient | IoRedisClient;
 
-/** A Lua script and the digest under which Redis keeps it. */
+export function isRedisClient(value: unknown): value is RedisClient {
+  return isFunction(value, 'evalSha') || isFunction(value, 'evalsha');
+}
+
+/** A Lua script and its digest, by which Redis caches it. */
 export class RedisScript {
   readonly source: string;
   readonly sha: string;
@@ -31,7 +34,7 @@ export class RedisScript {
   }
 }
 
-/** Runs a script by its digest; on first use, and when Redis has flushed it, by its source. */
+/** Runs a script by its digest; by its source on first use and after Redis has flushed it. */
 export type ScriptRunner = (
   script: RedisScript,
   keys: readonly string[],
@@ -43,7 +46,7 @@ export function scriptRunner(client: RedisClient): ScriptRunner {
   const sent = new Set<RedisScript>();
   return async (script, keys, parameters) => {
     if (!sent.has(script)) {
-      // A refused digest would let later commands overtake this one.
+      // A retry after a refused digest would let later commands overtake this one.
       sent.add(script);
       return bySource(script.source, keys, parameters);
     }
@@ -70,18 +73,13 @@ function commandsOf(client: RedisClient): readonly [bySha: Command, bySource: Co
       (source, keys, parameters) => node.eval(source, options(keys, parameters)),
     ];
   }
-  if (isFunction(client, 'evalsha')) {
-    const io = client as IoRedisClient;
-    return [
-      (sha, keys, parameters) => io.evalsha(sha, keys.length, ...keys, ...parameters),
-      (source, keys, parameters) => io.eval(source, keys.length, ...keys, ...parameters),
-    ];
-  }
-  throw new ConfigurationError(
-    'The option `client` is no Redis client. Pass a connected client of the package `redis` (5 or newer) or `ioredis`.',
-  );
+  const io = client as IoRedisClient;
+  return [
+    (sha, keys, parameters) => io.evalsha(sha, keys.length, ...keys, ...parameters),
+    (source, keys, parameters) => io.eval(source, keys.length, ...keys, ...parameters),
+  ];
 }
 
-function isFunction(client: object, name: string): boolean {
-  return typeof (client as Record<string, unknown> | null)?.[name] === 'function';
+function isFunction(client: unknown, name: string): boolean {
+  return typeof (client as Record<string, unknown> | null | undefined)?.[name] === 'function';
 }

@@ -1,10 +1,11 @@
 import type { AbortOptions } from '../../core/abort.js';
 import { type Clock, systemClock } from '../../core/clock.js';
-import { KeyPoolExhaustedError } from '../../core/errors.js';
+import { ClosedError } from '../../core/errors.js';
+import { parseOptions } from '../../core/parse-options.js';
 import type { KeyEvent, KeyLease, KeyPool, KeyPoolStats, LeaseRequest } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
 import { describePool, QueueWaits } from '../scheduler/pool-stats.js';
-import type { Waiter } from '../scheduler/wait-queue.js';
+import { type Waiter, waitForLease } from '../scheduler/wait-queue.js';
 import { Admission } from './admission.js';
 import { Backlog } from './backlog.js';
 import { describeView, withSharedWindows } from './hydrate.js';
@@ -13,18 +14,22 @@ import { Ledger } from './ledger.js';
 import { LedgerIds } from './ledger-ids.js';
 import { LedgerLayout } from './ledger-layout.js';
 import { LedgerLink } from './ledger-link.js';
+import { PeerProcesses } from './peer-processes.js';
 import { scriptRunner } from './redis-client.js';
-import type { RedisKeyPoolOptions } from './redis-key-pool-options.js';
-import { Rivals } from './rivals.js';
+import {
+  type RedisKeyPoolOptions,
+  type ResolvedRedisKeyPoolOptions,
+  redisKeyPoolOptionsSchema,
+} from './redis-key-pool-options.js';
 import { SharedLeases } from './shared-leases.js';
 import { type Reservation, releaseRequest, SharedQueue } from './shared-queue.js';
 
 /**
- * Schedules calls over keys like `ScheduledKeyPool`, with the quotas, what was learned of them and who
- * is left alone kept in Redis, so that any number of processes use each quota whole and none twice.
- * While Redis does not answer every process goes on with its share of the limits, and writes back
- * what it used when Redis is there again. Counts of calls by key are those of the process; windows,
- * limits and states are those of all.
+ * Schedules calls over keys like {@link index!ScheduledKeyPool | ScheduledKeyPool}, but keeps quotas,
+ * learned limits and blocks in Redis, so that any number of processes together use each quota to the full
+ * and never exceed it. While Redis does not answer, every process uses its share of the limits, and writes
+ * its use back when Redis answers again. Counts of calls by key are of this process; windows, limits and
+ * states are of all.
  *
  * Redis holds no API key: names are HMACs. One hash tag keeps everything on one node of a cluster.
  *
@@ -40,166 +45,146 @@ import { type Reservation, releaseRequest, SharedQueue } from './shared-queue.js
  * ```
  */
 export class RedisKeyPool implements KeyPool {
-  readonly #options: RedisKeyPoolOptions;
+  readonly #options: ResolvedRedisKeyPoolOptions;
   readonly #clock: Clock;
   readonly #mirror: KeyMirror;
   readonly #ledger: Ledger;
   readonly #queue: SharedQueue;
   readonly #link: LedgerLink;
   readonly #waits = new QueueWaits();
-  readonly #maxInFlight: number;
   readonly #leases: SharedLeases;
   readonly #admission: Admission;
   readonly #backlog: Backlog;
-  #closed = false;
+  #isClosed = false;
 
-  /** @throws `ConfigurationError` when `client` is no Redis client. */
+  /** @throws ConfigurationError that names every option that is wrong or unknown. */
   constructor(options: RedisKeyPoolOptions) {
-    const { limits = [], maxInFlightPerUnit = 256, random = Math.random } = options;
-    this.#options = options;
-    this.#clock = options.clock ?? systemClock;
-    this.#maxInFlight = options.maxInFlight ?? 512;
-    const ids = new LedgerIds(options.secret);
-    const prefix = options.prefix ?? 'multimodal-chat';
-    const layout = new LedgerLayout(prefix, ids, limits, maxInFlightPerUnit);
-    this.#mirror = new KeyMirror(layout, limits, maxInFlightPerUnit, random);
-    this.#mirror.add(options.keys);
-    const rivals = new Rivals(options.expectedProcesses ?? 1);
-    this.#backlog = new Backlog(this.#mirror, rivals, ids, this.#clock);
-    this.#admission = new Admission(this.#mirror, rivals, this.#clock, options.maxQueueLength ?? 10_000);
-    this.#leases = new SharedLeases(
-      this.#mirror,
-      this.#clock,
-      options.maxLeaseMs ?? 900_000,
-      (grant, request) => {
-        this.#link.tell(grant.unit, request);
-        this.#queue.pump();
-      },
-    );
+    const parsed = parseOptions(redisKeyPoolOptionsSchema, options, 'RedisKeyPool');
+    const { limits, maxInFlightPerProjectModel, random } = parsed;
+    this.#options = parsed;
+    this.#clock = parsed.clock ?? systemClock;
+    const ids = new LedgerIds(parsed.secret);
+    const layout = new LedgerLayout(parsed.prefix, ids, limits, maxInFlightPerProjectModel);
+    this.#mirror = new KeyMirror(layout, limits, maxInFlightPerProjectModel, random);
+    this.#mirror.add(parsed.keys);
+    const peers = new PeerProcesses(parsed.expectedProcesses);
+    const deps = { mirror: this.#mirror, peers, clock: this.#clock };
+    this.#backlog = new Backlog(deps, ids);
+    this.#admission = new Admission(deps, parsed.maxQueueLength);
+    this.#leases = new SharedLeases(this.#mirror, this.#clock, parsed.maxLeaseMs, (grant, request) => {
+      this.#link.report(grant.quota, request);
+      this.#queue.pump();
+    });
     this.#ledger = new Ledger({
-      run: scriptRunner(options.client),
+      run: scriptRunner(parsed.client),
       layout,
       clock: this.#clock,
-      isOwnTime: options.clock !== undefined,
-      timeoutMs: options.timeoutMs ?? 50,
-      leaseMs: options.reservationTtlMs ?? 15_000,
+      isOwnTime: parsed.clock !== undefined,
+      timeoutMs: parsed.timeoutMs,
+      leaseMs: parsed.reservationTtlMs,
       process: Math.random().toString(36).slice(2, 12),
     });
+    const ledgerDeps = { ...deps, ledger: this.#ledger, backlog: this.#backlog, random };
     this.#queue = new SharedQueue({
-      ledger: this.#ledger,
-      mirror: this.#mirror,
-      backlog: this.#backlog,
-      rivals,
-      clock: this.#clock,
-      random,
-      spare: () => this.#maxInFlight - this.#leases.size,
+      ...ledgerDeps,
+      spare: () => parsed.maxInFlight - this.#leases.size,
       grant: (waiter, reservation) => this.#grant(waiter, reservation),
-      refuse: (lane, waiter, at) => waiter.reject(this.#admission.refusal(lane, waiter.need, at)),
+      refuse: (modelQueue, waiter, at) =>
+        waiter.reject(this.#admission.refusal(modelQueue, waiter.request, at)),
       release: (reservation) =>
-        this.#link.tellInAnyCase(reservation.unit, releaseRequest(reservation, this.#mirror)),
-      onUnavailable: (error) => this.#link.lose(error),
+        this.#link.reportAlways(reservation.quota, releaseRequest(reservation, this.#mirror)),
+      onUnavailable: (error) => this.#link.onUnavailable(error),
     });
     this.#link = new LedgerLink({
-      options,
-      ledger: this.#ledger,
-      mirror: this.#mirror,
+      ...ledgerDeps,
+      options: parsed,
       queue: this.#queue,
-      rivals,
-      backlog: this.#backlog,
-      clock: this.#clock,
-      random,
       reclaim: () => this.#leases.reclaim(),
       adopt: (waiter, lease) => this.#adopt(waiter, lease),
     });
   }
 
-  acquire(asked: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
+  acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
     const signal = options?.signal;
     if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#closed) return Promise.reject(closedError());
+    if (this.#isClosed) return Promise.reject(new ClosedError('key pool'));
     const now = this.#clock.now();
     this.#leases.reclaim();
-    const lane = this.#mirror.ring.lane(asked.model);
-    const need = lane.oversized.resize(asked);
-    const since = need.since ?? now;
+    const modelQueue = this.#mirror.registry.modelQueue(request.model);
+    const resized = modelQueue.oversized.resize(request);
+    const since = resized.since ?? now;
     const deadline =
-      need.deadline === undefined
-        ? now + (this.#options.maxWaitMs ?? 60_000)
-        : this.#backlog.latestStart(lane, need, need.deadline, since);
-    const tokens = lane.tokensFor(need.estimatedTokens);
-    lane.ask(need, now);
-    const refusal = this.#admission.check(lane, need, tokens, since, deadline);
+      resized.deadline === undefined
+        ? now + this.#options.maxWaitMs
+        : this.#backlog.latestStart(modelQueue, resized, resized.deadline, since);
+    const tokens = modelQueue.tokensFor(resized.estimatedTokens);
+    modelQueue.noteDemand(resized, now);
+    const refusal = this.#admission.check(modelQueue, resized, tokens, since, deadline);
     if (refusal !== undefined) return Promise.reject(refusal);
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        this.#link.drop(lane, waiter);
-        reject(signal?.reason);
+    const call = { request: resized, tokens, since, enqueuedAt: now, deadline };
+    return waitForLease(call, signal, {
+      enqueue: (waiter) => this.#link.push(modelQueue, waiter),
+      leave: (waiter) => {
+        this.#link.drop(modelQueue, waiter);
         this.#queue.pump();
-      };
-      const leave = () => signal?.removeEventListener('abort', onAbort);
-      const waiter: Waiter = {
-        need,
-        tokens,
-        since,
-        enqueuedAt: now,
-        deadline,
-        grant: (lease) => {
-          leave();
-          resolve(lease);
-        },
-        reject: (error) => {
-          leave();
-          reject(error);
-        },
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.#link.push(lane, waiter);
+      },
     });
   }
 
   async stats(): Promise<KeyPoolStats> {
     await this.#link.observe();
     const now = this.#clock.now();
-    const own = describePool(this.#mirror.ring, this.#waits, this.#leases.current, this.#leases.size, now);
-    const queued = own.queued + this.#link.delegated;
+    const own = describePool(
+      this.#mirror.registry,
+      this.#waits,
+      this.#leases.current,
+      this.#leases.size,
+      now,
+    );
+    const queued = own.queued + this.#link.fallbackSize;
     if (!this.#link.isShared) return { ...own, queued };
     const shared = new Map(
-      this.#mirror.units().flatMap((unit) => {
-        const view = this.#mirror.seen(unit)?.view;
+      this.#mirror.quotas().flatMap((quota) => {
+        const view = this.#mirror.seen(quota)?.view;
         return view === undefined
           ? []
-          : [[`${unit.project.name} ${unit.model}`, describeView(unit.model, view, now)] as const];
+          : [[`${quota.project.name} ${quota.model}`, describeView(quota.model, view, now)] as const];
       }),
     );
     return { ...own, queued, keys: own.keys.map((key) => withSharedWindows(key, shared)) };
   }
 
   secrets(): readonly string[] {
-    return this.#mirror.ring.secrets();
+    return this.#mirror.registry.secrets();
   }
 
   onEvent(listener: (event: KeyEvent) => void): () => void {
     return this.#mirror.events.subscribe(listener);
   }
 
-  /** Adds keys while calls run, in this process. Keys that are already there are left as they are. */
+  /**
+   * Adds keys in this process while calls run. Keys that the pool already has stay as they are.
+   *
+   * @throws ConfigurationError if a key is not valid.
+   */
   addKeys(keys: readonly KeySpec[]): void {
-    this.#mirror.add(keys);
-    this.#link.addKeys(keys);
+    const parsed = parseOptions(redisKeyPoolOptionsSchema.shape.keys, keys, 'addKeys');
+    this.#mirror.add(parsed);
+    this.#link.addKeys(parsed);
     this.#queue.pump();
   }
 
-  /** Takes out the key with this masked id, in this process. Its calls in flight may finish. Returns whether it was there. */
+  /** Removes the key with this masked id in this process. Its calls in flight may finish. Returns whether the pool had it. */
   removeKey(id: string): boolean {
     const removed = this.#mirror.remove(id);
     this.#queue.pump();
     return removed;
   }
 
-  /** Rejects what waits, and resolves when Redis knows what has ended. The client is left open. */
+  /** Rejects waiting calls. Resolves once the ended calls are reported to Redis. Leaves the client open. */
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#link.close(closedError());
+    this.#isClosed = true;
+    await this.#link.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -207,28 +192,24 @@ export class RedisKeyPool implements KeyPool {
   }
 
   #grant(waiter: Waiter, reservation: Reservation): void {
-    const { need, tokens } = waiter;
-    const grant = this.#mirror.book(reservation, need, tokens, reservation, this.#clock.now());
+    const { request, tokens } = waiter;
+    const grant = this.#mirror.book(reservation, request, tokens, reservation, this.#clock.now());
     this.#waits.add(this.#clock.now() - waiter.enqueuedAt);
     waiter.grant(this.#leases.lease(grant, waiter.deadline));
   }
 
-  /** Books a call here that the local share granted. */
+  /** Books a call in the mirror that the local share granted. */
   #adopt(waiter: Waiter, local: KeyLease): void {
-    const { need, tokens } = waiter;
-    const place = this.#mirror.find(need.model, local.key.value);
+    const { request, tokens } = waiter;
+    const place = this.#mirror.find(request.model, local.key.value);
     if (place === undefined) {
       waiter.grant(local);
       return;
     }
     const now = this.#clock.now();
     const call = { id: this.#queue.nextId(), at: this.#ledger.now(), dayEnd: this.#ledger.dayEnd() };
-    const grant = this.#mirror.book(place, need, tokens, call, now);
+    const grant = this.#mirror.book(place, request, tokens, call, now);
     this.#waits.add(now - waiter.enqueuedAt);
     waiter.grant(this.#leases.lease(grant, waiter.deadline, local));
   }
-}
-
-function closedError(): KeyPoolExhaustedError {
-  return new KeyPoolExhaustedError('The key pool is closed and grants no more keys.');
 }

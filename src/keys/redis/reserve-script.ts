@@ -1,55 +1,53 @@
 import { ledgerLua } from './ledger-lua.js';
 
-/** What only waits for calls of other processes to end, or for their probes, is looked at again after this. */
+/** Poll interval while blocked on another process's calls or probes. */
 const pollMs = 250;
-/** Who was told when a slot comes has come back for it so much later. */
+/** How long after a slot comes free the process that waits for it may still claim it. */
 const claimMs = 100;
-/** Processes that wait come back at least this often. */
+/** Claims are renewed at least this often, because a process may die. */
 const longestClaimMs = 1_000;
 
 /**
- * Serves the calls of one model that wait in one process, in their turn: throws out what left the
- * windows, chooses the unit with most slack for each call and books it. Who is first in turn but
- * blocked keeps its unit; others may pass it on the remaining ones. Answers what was granted, until
- * when the others have to wait, and, where anybody waits, what the units look like.
+ * The counterpart of `dispatch`: serves the calls of one model that wait in one process, in service order.
+ * Chooses the quota with the most slack for each call and charges it. Replies with the grants, with how
+ * long the other calls have to wait, and, if any call waits, with the state of the quotas.
  */
 export const reserveScript = `${ledgerLua}
 if epoch ~= request.epoch then return cjson.encode({ stale = true }) end
 local grace = tonumber(string.match(epoch, '^%d+'))
 readGates()
-local units = openUnits()
+local quotas = loadQuotas()
 
-local function fits(i, unit, call)
-  return unit.config.keys > 0 and (not call.only or call.only == i)
-    and call.fit <= nominal(unit.state.tpm, unit.config.tpm)
+local function fits(i, quota, call)
+  return quota.config.keys > 0 and (not call.only or call.only == i)
+    and call.fit <= nominal(quota.state.tpm, quota.config.tpm)
 end
--- Who waits for a slot claims it until it has had the time to come back for it. Calls that keep the even
--- pace let those of other processes pass who need not, and take turns with those who do.
-local function claimAt(unit)
-  local claim = unit.state.claim
+-- A process claims the slot that it waits for until it has had time to ask again. Claims of paced calls
+-- yield to unpaced calls of other processes, and alternate with the paced calls of other processes.
+local function claimAt(quota)
+  local claim = quota.state.claim
   if not claim or claim.by == request.process then return 0 end
-  if claim.paced and unit.state.pacedBy ~= request.process then return 0 end
+  if claim.paced and quota.state.pacedBy ~= request.process then return 0 end
   return claim.at
 end
-local function claim(unit, call, at)
-  local other = unit.state.claim
+local function claim(quota, call, at)
+  local other = quota.state.claim
   if other and other.at > now and other.by ~= request.process then
-    local yields = other.paced and (not call.paced or other.by == unit.state.pacedBy)
+    local yields = other.paced and (not call.paced or other.by == quota.state.pacedBy)
     if not yields then return end
   end
-  -- Who claims may die: what is further off is claimed again in time.
   local upTo = math.min(at, now + ${longestClaimMs}) + ${claimMs}
-  unit.state.claim = { by = request.process, at = upTo, paced = call.paced }
-  unit.dirty = true
+  quota.state.claim = { by = request.process, at = upTo, paced = call.paced }
+  quota.dirty = true
 end
-local function givesWayUntil(unit) return math.max(paceAt(unit), claimAt(unit)) end
+local function pacedUntil(quota) return math.max(paceAt(quota), claimAt(quota)) end
 local function choose(call, taken)
   if modelAt(request.model) > now or grace > now then return nil end
   local best, most
-  for i, unit in ipairs(units) do
-    if fits(i, unit, call) and not taken[i] and unit.state.running < unit.cap
-      and not (call.paced and givesWayUntil(unit) > now) and freeAt(unit, call.tokens) <= now then
-      local unused = slack(unit)
+  for i, quota in ipairs(quotas) do
+    if fits(i, quota, call) and not taken[i] and quota.state.running < quota.cap
+      and not (call.paced and pacedUntil(quota) > now) and freeAt(quota, call.tokens) <= now then
+      local unused = slack(quota)
       if not most or unused > most then best, most = i, unused end
     end
   end
@@ -58,9 +56,9 @@ end
 local function earliest(call, taken, paced)
   local where
   local first = math.huge
-  for i, unit in ipairs(units) do
-    if fits(i, unit, call) and not taken[i] then
-      local at = math.max(grace, modelAt(request.model), freeAt(unit, call.tokens), paced and givesWayUntil(unit) or 0)
+  for i, quota in ipairs(quotas) do
+    if fits(i, quota, call) and not taken[i] then
+      local at = math.max(grace, modelAt(request.model), freeAt(quota, call.tokens), paced and pacedUntil(quota) or 0)
       if at < first then where, first = i, at end
     end
   end
@@ -72,27 +70,27 @@ local function enter(id)
   gate.probed = now
   writeGate(id, gate)
 end
-local function pickKey(unit, turn)
-  local keys = unit.config.keys
+local function pickKey(quota, rotation)
+  local keys = quota.config.keys
   for offset = 0, keys - 1 do
-    local candidate = (turn + offset) % keys + 1
-    if next(gates) == nil or keyAt(unit, candidate) <= now then return candidate end
+    local candidate = (rotation + offset) % keys + 1
+    if next(gates) == nil or keyAt(quota, candidate) <= now then return candidate end
   end
 end
-local function grant(i, call, turn)
-  local unit = units[i]
-  local usedTokens = unit.state.tokens
-  local place = pickKey(unit, turn)
-  charge(unit, call.id, now, call.tokens)
-  bookPace(unit, call.tokens)
-  lease(unit, call.id, request.leaseMs)
-  if unit.state.claim and unit.state.claim.by == request.process then unit.state.claim = nil end
-  if call.paced then unit.state.pacedBy = request.process end
-  unit.state.day = unit.state.day + 1
-  unit.state.booked = now
-  if unit.state.gate then unit.state.gate.probed = now end
+local function grant(i, call, rotation)
+  local quota = quotas[i]
+  local usedTokens = quota.state.tokens
+  local place = pickKey(quota, rotation)
+  charge(quota, call.id, now, call.tokens)
+  bookPace(quota, call.tokens)
+  lease(quota, call.id, request.leaseMs)
+  if quota.state.claim and quota.state.claim.by == request.process then quota.state.claim = nil end
+  if call.paced then quota.state.pacedBy = request.process end
+  quota.state.day = quota.state.day + 1
+  quota.state.booked = now
+  if quota.state.gate then quota.state.gate.probed = now end
   if next(gates) ~= nil then
-    local ids = idsOf(unit)
+    local ids = idsOf(quota)
     enter(ids[place + 1])
     enter(ids[1])
     enter(request.model)
@@ -102,8 +100,8 @@ end
 
 local reply = { now = now, outcomes = {}, parked = gates[request.model] ~= nil }
 local wakeAt, isBlocked = math.huge, false
--- Who only waits for the even pace keeps its unit from those who do so too, and from nobody else.
-local reserved, reservedInPace = { count = 0 }, { count = 0 }
+-- A waiter held back only by pacing reserves its quota against other paced waiters alone.
+local reserved, reservedAgainstPaced = { count = 0 }, { count = 0 }
 local function keep(taken, i)
   if taken[i] then return end
   taken[i] = true
@@ -112,33 +110,33 @@ end
 local function hold(call)
   isBlocked = true
   local surely = earliest(call, {})
-  local first = surely > now and hopefully(function() return (earliest(call, {})) end) or surely
+  local first = surely > now and optimistically(function() return (earliest(call, {})) end) or surely
   local waitsForProbe = first <= now and surely > now
   if first < forever and first - now <= call.within then
-    local at, where = earliest(call, call.paced and reservedInPace or reserved, call.paced)
+    local at, where = earliest(call, call.paced and reservedAgainstPaced or reserved, call.paced)
     if where then
-      keep(reservedInPace, where)
-      if not call.paced or freeAt(units[where], call.tokens) > now then keep(reserved, where) end
-      if at < forever then claim(units[where], call, at) end
+      keep(reservedAgainstPaced, where)
+      if not call.paced or freeAt(quotas[where], call.tokens) > now then keep(reserved, where) end
+      if at < forever then claim(quotas[where], call, at) end
       wakeAt = math.min(wakeAt, (waitsForProbe or at <= now) and now + ${pollMs} or at)
     end
   end
   return { after = after(first) }
 end
 for place, call in ipairs(request.calls) do
-  local taken = call.paced and reservedInPace or reserved
-  local chosen = taken.count < #units and choose(call, taken)
+  local taken = call.paced and reservedAgainstPaced or reserved
+  local chosen = taken.count < #quotas and choose(call, taken)
   if chosen then
-    reply.outcomes[place] = { grant = grant(chosen, call, request.turn + place) }
+    reply.outcomes[place] = { grant = grant(chosen, call, request.rotation + place) }
   else
-    reply.outcomes[place] = taken.count < #units and hold(call) or {}
+    reply.outcomes[place] = taken.count < #quotas and hold(call) or {}
   end
-  if reserved.count == #units then break end
+  if reserved.count == #quotas then break end
 end
-for _, unit in ipairs(units) do saveUnit(unit) end
+for _, quota in ipairs(quotas) do saveQuota(quota) end
 if isBlocked then
   reply.wakeAfter = after(wakeAt)
-  reply.units = views(units)
+  reply.quotas = views(quotas)
   reply.gates = viewsOfGates()
 end
 return cjson.encode(reply)

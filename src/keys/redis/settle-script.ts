@@ -1,21 +1,22 @@
 import { cutFactor, fullShare, smallestShare } from '../quota/adaptive-limit.js';
-import { bareCoolingMs } from '../quota/cooldown-without-hint.js';
-import { slowStartEndsAt } from '../quota/in-flight-cap.js';
+import { cooldownWithoutHint } from '../quota/cooldown-without-hint.js';
+import { inFlightDivisor, leastInFlight, slowStartEndsAt } from '../quota/in-flight-cap.js';
 import { distrustMs, initialMarginMs, largestMarginMs } from '../quota/project-model-quota.js';
+import { coolingJitterMs } from '../scheduler/settlement.js';
 import { ledgerLua } from './ledger-lua.js';
 
 /**
- * Books how calls ended: real tokens in place of the estimate, or nothing at all; opens the gates
- * of those that a call proved to be well, closes those that it spoke against; adapts the limits.
+ * Books how calls ended: charges the real tokens or refunds the call, unblocks what it proved healthy,
+ * blocks what is to blame for a failure, and adapts the limits.
  */
 export const settleScript = `${ledgerLua}
 if not epoch then return cjson.encode({ stale = true }) end
 readGates()
-local function chargedBefore(unit, at)
-  local requests, tokens = unit.state.requests, unit.state.tokens
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', unit.log, at, '+inf')) do
+local function chargedBefore(quota, at)
+  local requests, tokens = quota.state.requests, quota.state.tokens
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', quota.log, at, '+inf')) do
     requests = requests - 1
-    tokens = tokens - (tonumber(redis.call('HGET', unit.costs, id)) or 0)
+    tokens = tokens - (tonumber(redis.call('HGET', quota.costs, id)) or 0)
   end
   return requests, tokens
 end
@@ -32,50 +33,55 @@ local function cut(limit, configured, used)
   limit.cutAt = now
   return true
 end
-local bare = { ${bareCoolingMs.join(', ')} }
-local function refused(unit, outcome)
-  local state = unit.state
+-- Returns the least and the most milliseconds for which to block the quota.
+local function refused(quota, outcome)
+  local state = quota.state
   local isFresh = not state.gate or isProbe(state.gate, outcome.at)
   if isFresh then
     if state.opened and state.opened + state.window <= now and not outcome.tooLarge then
-      local requests, tokens = chargedBefore(unit, outcome.at)
+      local requests, tokens = chargedBefore(quota, outcome.at)
       local isCut
       if outcome.learned and outcome.learned.tpm then
-        isCut = cut(state.tpm, unit.config.tpm, tokens)
+        isCut = cut(state.tpm, quota.config.tpm, tokens)
       else
-        isCut = cut(state.rpm, unit.config.rpm, requests)
+        isCut = cut(state.rpm, quota.config.rpm, requests)
       end
       if isCut then state.distrust = now + ${distrustMs} end
     end
-    state.cap = math.max(2, math.min(state.running, state.cap) / 4)
+    state.cap = math.max(${leastInFlight}, math.min(state.running, state.cap) / ${inFlightDivisor})
     if outcome.retryAfterMs and outcome.retryAfterMs < 1000 then
       state.window = math.min(${60_000 + largestMarginMs}, state.window + ${initialMarginMs})
     end
   end
-  if outcome.retryAfterMs then return 0 end
+  if outcome.retryAfterMs then return 0, math.huge end
   if isFresh then state.bare = state.bare + 1 end
-  return bare[math.min(state.bare, #bare)] or bare[1]
+  local coolingMs = math.min(${cooldownWithoutHint.maxMs}, ${cooldownWithoutHint.initialMs} * 2 ^ math.max(0, state.bare - 1))
+  local oldest = tonumber(redis.call('ZRANGE', quota.log, 0, 0, 'WITHSCORES')[2])
+  if not oldest then return coolingMs, math.huge end
+  -- Quota comes back as soon as the oldest request leaves the window.
+  local mostMs = math.max(${cooldownWithoutHint.initialMs}, oldest + state.window - now)
+  return math.min(coolingMs, mostMs), mostMs + ${coolingJitterMs}
 end
-local function shutGate(gate, ms, why, strikes)
+local function blockGate(gate, ms, why, strikes)
   local shut = ms < 0 and forever or now + ms
   return {
     shut = math.max(shut, gate and gate.shut or 0), why = why, strikes = strikes, since = gate and gate.since or now,
   }
 end
-local function settle(unit, outcome)
-  local state = unit.state
-  unit.dirty = true
-  unlease(unit, outcome.id)
-  local cost = tonumber(redis.call('HGET', unit.costs, outcome.id))
+local function settle(quota, outcome)
+  local state = quota.state
+  quota.dirty = true
+  unlease(quota, outcome.id)
+  local cost = tonumber(redis.call('HGET', quota.costs, outcome.id))
   if cost and outcome.refund then
-    redis.call('ZREM', unit.log, outcome.id)
-    redis.call('HDEL', unit.costs, outcome.id)
-    movePace(unit, -1, -cost)
+    redis.call('ZREM', quota.log, outcome.id)
+    redis.call('HDEL', quota.costs, outcome.id)
+    movePace(quota, -1, -cost)
     state.tokens = state.tokens - cost
     state.requests = state.requests - 1
   elseif cost and outcome.tokens then
-    redis.call('HSET', unit.costs, outcome.id, outcome.tokens)
-    movePace(unit, 0, outcome.tokens - cost)
+    redis.call('HSET', quota.costs, outcome.id, outcome.tokens)
+    movePace(quota, 0, outcome.tokens - cost)
     state.tokens = state.tokens + outcome.tokens - cost
   end
   if outcome.refund and outcome.bookedDayEnd == state.dayEnd then state.day = math.max(0, state.day - 1) end
@@ -86,21 +92,22 @@ local function settle(unit, outcome)
   for _, id in ipairs(outcome.proven or {}) do
     if isProbe(gates[id], outcome.at) then writeGate(id, nil) end
   end
-  if outcome.pairIsProven and isProbe(state.gate, outcome.at) then state.gate = nil end
+  if outcome.projectModelIsProven and isProbe(state.gate, outcome.at) then state.gate = nil end
   if outcome.ok then
     state.bare = 0
     -- A cap that is not used proves nothing.
     if (state.running + 1) * 2 > state.cap then
-      state.cap = math.min(unit.config.max, state.cap + (state.cap < ${slowStartEndsAt} and 1 or 1 / state.cap))
+      state.cap = math.min(quota.config.max, state.cap + (state.cap < ${slowStartEndsAt} and 1 or 1 / state.cap))
     end
   end
-  local coolingMs = outcome.refused and refused(unit, outcome) or 0
-  for _, close in ipairs(outcome.close or {}) do
-    if close.id then
-      writeGate(close.id, shutGate(gates[close.id], close.ms, outcome.why, close.strikes))
+  local leastMs, mostMs = 0, math.huge
+  if outcome.refused then leastMs, mostMs = refused(quota, outcome) end
+  for _, block in ipairs(outcome.block or {}) do
+    if block.id then
+      writeGate(block.id, blockGate(gates[block.id], block.ms, outcome.why, block.strikes))
     else
-      local ms = close.ms < 0 and close.ms or math.max(close.ms, coolingMs)
-      state.gate = shutGate(state.gate, ms, outcome.why)
+      local ms = block.ms < 0 and block.ms or math.min(mostMs, math.max(block.ms, leastMs))
+      state.gate = blockGate(state.gate, ms, outcome.why)
     end
   end
   for _, id in ipairs(outcome.touched) do
@@ -111,11 +118,11 @@ local function settle(unit, outcome)
     end
   end
   if isProbe(state.gate, outcome.at) and state.gate.probed == outcome.at then state.gate.probed = nil end
-  if outcome.consumer then redis.call('HSET', KEYS[4], idsOf(unit)[1], outcome.consumer) end
+  if outcome.consumer then redis.call('HSET', KEYS[4], idsOf(quota)[1], outcome.consumer) end
 end
 
-local units = openUnits()
-for _, outcome in ipairs(request.outcomes) do settle(units[outcome.unit], outcome) end
-for _, unit in ipairs(units) do saveUnit(unit) end
+local quotas = loadQuotas()
+for _, outcome in ipairs(request.outcomes) do settle(quotas[outcome.quota], outcome) end
+for _, quota in ipairs(quotas) do saveQuota(quota) end
 return cjson.encode({ now = now })
 `;

@@ -5,7 +5,7 @@ import { lostLease, OpenLeases } from '../scheduler/open-leases.js';
 import type { KeyMirror, SharedGrant } from './key-mirror.js';
 import type { SettleRequest } from './ledger-view.js';
 
-/** Leases of this process that are out. */
+/** The leases of this process that are out. */
 export class SharedLeases {
   readonly #open = new OpenLeases();
   readonly #mirror: KeyMirror;
@@ -14,7 +14,7 @@ export class SharedLeases {
   readonly #settled: (grant: SharedGrant, request: SettleRequest) => void;
   #current: PooledKey | undefined;
 
-  /** `settled` hears how a call ended. */
+  /** @param settled Called when a call has ended. */
   constructor(
     mirror: KeyMirror,
     clock: Clock,
@@ -36,7 +36,7 @@ export class SharedLeases {
     return this.#current;
   }
 
-  /** `local` is the lease of the local share that stands behind this one. */
+  /** @param local The lease of the local share behind this one, if there is one. */
   lease(grant: SharedGrant, deadline: number, local?: KeyLease): KeyLease {
     this.#current = grant.key;
     const end = (outcome: LeaseOutcome) => {
@@ -57,7 +57,7 @@ export class SharedLeases {
     };
   }
 
-  /** Takes back what nobody will ever settle. */
+  /** Reclaims the leases that have expired. */
   reclaim(): void {
     this.#open.reclaim(this.#clock.now());
   }

@@ -1,147 +1,147 @@
-import type { Clock } from '../../core/clock.js';
 import type { PooledKey } from '../health/pooled-key.js';
-import type { Unit } from '../quota/project-model-quota.js';
-import type { ModelLane } from '../scheduler/model-queue.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { ModelQueue } from '../scheduler/model-queue.js';
 import type { Waiter } from '../scheduler/wait-queue.js';
+import { WakeTimer } from '../scheduler/wake-timer.js';
 import type { Backlog } from './backlog.js';
 import type { KeyMirror } from './key-mirror.js';
 import type { Ledger, LedgerUnavailable } from './ledger.js';
-import { type CallToReserve, endless, type ReserveReply, type SettleRequest } from './ledger-view.js';
-import type { Rivals } from './rivals.js';
+import { endless, type QueuedRequest, type ReserveReply, type SettleRequest } from './ledger-view.js';
+import type { PoolDeps } from './pool-deps.js';
 
 /** Calls that are offered to the ledger at once. */
 const batchSize = 32;
-/** Processes that wait for the same slot do not ask for it in the same millisecond. */
+/** Spreads the requests of processes that wait for the same slot. */
 const jitterMs = 20;
 
 /** What the ledger has reserved for a call. */
 export interface Reservation {
   readonly id: string;
-  readonly lane: ModelLane;
-  readonly unit: Unit;
+  readonly modelQueue: ModelQueue;
+  readonly quota: ProjectModelQuota;
   readonly key: PooledKey;
   readonly at: number;
   readonly dayEnd: number;
-  /** Tokens of the minute that had been used before. */
+  /** Tokens of the minute that were used before. */
   readonly usedTokens: number;
 }
 
-export interface SharedQueueOptions {
+export interface SharedQueueDeps extends PoolDeps {
   readonly ledger: Ledger;
-  readonly mirror: KeyMirror;
   readonly backlog: Backlog;
-  readonly rivals: Rivals;
-  readonly clock: Clock;
   readonly random: () => number;
   /** How many more calls may start in this process. */
   readonly spare: () => number;
   readonly grant: (waiter: Waiter, reservation: Reservation) => void;
   /** Rejects a call that cannot be served before `at`. */
-  readonly refuse: (lane: ModelLane, waiter: Waiter, at: number) => void;
-  /** Gives back what nobody wants any more. */
+  readonly refuse: (modelQueue: ModelQueue, waiter: Waiter, at: number) => void;
+  /** Gives back a reservation whose caller has left. */
   readonly release: (reservation: Reservation) => void;
   readonly onUnavailable: (error: LedgerUnavailable) => void;
 }
 
 /**
- * The calls of one process that wait for the ledger. They are offered in their turn, one batch at a
- * time, and again when a call ends here or when the ledger said that a slot comes free.
+ * The calls of one process that wait for the ledger. Offers them in service order, one batch at a time,
+ * and again when a call ends in this process or when a slot comes free that the ledger has announced.
  */
 export class SharedQueue {
-  /** Whether the ledger can be asked. */
-  isOpen = false;
-  readonly #options: SharedQueueOptions;
-  readonly #busy = new Set<ModelLane>();
-  readonly #again = new Set<ModelLane>();
+  /** Whether the ledger answers. */
+  isActive = false;
+  readonly #deps: SharedQueueDeps;
+  readonly #busy = new Set<ModelQueue>();
+  readonly #again = new Set<ModelQueue>();
+  readonly #timer: WakeTimer;
   #reservations = 0;
-  #timer: unknown;
-  #timerAt = Number.POSITIVE_INFINITY;
 
-  constructor(options: SharedQueueOptions) {
-    this.#options = options;
+  constructor(deps: SharedQueueDeps) {
+    this.#deps = deps;
+    this.#timer = new WakeTimer(deps.clock, () => {
+      for (const modelQueue of this.#modelQueues()) this.#expire(modelQueue);
+      this.pump();
+    });
   }
 
-  push(lane: ModelLane, waiter: Waiter): void {
-    lane.queue.push(waiter);
-    this.#offer(lane);
+  push(modelQueue: ModelQueue, waiter: Waiter): void {
+    modelQueue.waiters.push(waiter);
+    this.#offer(modelQueue);
   }
 
   /** Calls that wait. */
   get size(): number {
     let size = 0;
-    for (const lane of this.#options.mirror.ring.lanes()) size += lane.queue.size;
+    for (const modelQueue of this.#modelQueues()) size += modelQueue.waiters.size;
     return size;
   }
 
-  /** Offers again what waits. */
+  /** Offers all waiting calls again. */
   pump(): void {
-    for (const lane of this.#options.mirror.ring.lanes()) this.#offer(lane);
+    for (const modelQueue of this.#modelQueues()) this.#offer(modelQueue);
     this.#arm();
   }
 
-  /** Takes out everybody who waits. */
-  drain(): readonly { readonly lane: ModelLane; readonly waiter: Waiter }[] {
-    const all = [...this.#options.mirror.ring.lanes()].flatMap((lane) =>
-      [...lane.queue.inTurn()].map((waiter) => ({ lane, waiter })),
+  /** Removes and returns all waiting calls. */
+  drain(): readonly { readonly modelQueue: ModelQueue; readonly waiter: Waiter }[] {
+    const all = [...this.#modelQueues()].flatMap((modelQueue) =>
+      [...modelQueue.waiters.inServiceOrder()].map((waiter) => ({ modelQueue, waiter })),
     );
-    for (const { lane, waiter } of all) lane.queue.remove(waiter);
+    for (const { modelQueue, waiter } of all) modelQueue.waiters.remove(waiter);
     this.#arm();
     return all;
   }
 
   nextId(): string {
     this.#reservations += 1;
-    return `${this.#options.ledger.process}.${this.#reservations}`;
+    return `${this.#deps.ledger.process}.${this.#reservations}`;
   }
 
-  #offer(lane: ModelLane): void {
-    if (this.#busy.has(lane)) this.#again.add(lane);
-    else if (this.isOpen && lane.queue.size > 0) void this.#serve(lane);
+  #offer(modelQueue: ModelQueue): void {
+    if (this.#busy.has(modelQueue)) this.#again.add(modelQueue);
+    else if (this.isActive && modelQueue.waiters.size > 0) void this.#serve(modelQueue);
   }
 
-  async #serve(lane: ModelLane): Promise<void> {
-    this.#busy.add(lane);
+  async #serve(modelQueue: ModelQueue): Promise<void> {
+    this.#busy.add(modelQueue);
     try {
       do {
-        this.#again.delete(lane);
-        await this.#serveBatch(lane);
-      } while (this.isOpen && this.#again.has(lane));
+        this.#again.delete(modelQueue);
+        await this.#serveBatch(modelQueue);
+      } while (this.isActive && this.#again.has(modelQueue));
     } catch (error) {
-      this.#options.onUnavailable(error as LedgerUnavailable);
+      this.#deps.onUnavailable(error as LedgerUnavailable);
     } finally {
-      this.#busy.delete(lane);
-      this.#again.delete(lane);
+      this.#busy.delete(modelQueue);
+      this.#again.delete(modelQueue);
     }
     this.#arm();
   }
 
-  async #serveBatch(lane: ModelLane): Promise<void> {
-    const { ledger, mirror, backlog, clock, spare } = this.#options;
-    this.#expire(lane);
-    const offered: { readonly waiter: Waiter; readonly call: CallToReserve }[] = [];
+  async #serveBatch(modelQueue: ModelQueue): Promise<void> {
+    const { ledger, mirror, backlog, clock, spare } = this.#deps;
+    this.#expire(modelQueue);
+    const offered: { readonly waiter: Waiter; readonly call: QueuedRequest }[] = [];
     const most = Math.min(batchSize, spare());
-    const isPaced = backlog.isPaced(lane);
-    for (const waiter of lane.queue.inTurn()) {
+    const isPaced = backlog.isPaced(modelQueue);
+    for (const waiter of modelQueue.waiters.inServiceOrder()) {
       if (offered.length >= most) break;
-      offered.push({ waiter, call: this.#describe(lane, waiter, isPaced(waiter.need)) });
+      offered.push({ waiter, call: this.#describe(modelQueue, waiter, isPaced(waiter.request)) });
     }
     if (offered.length === 0) return;
-    const { units } = lane;
-    const { pooledKeys } = ledger.layout.setOf(units);
+    const { quotas } = modelQueue;
+    const { pooledKeys } = ledger.layout.setOf(quotas);
     const dayEnd = ledger.dayEnd();
     const reservationsOf = (reply: ReserveReply) =>
       reply.outcomes.flatMap(({ grant }, place) => {
-        const unit = units[grant?.[0] ?? -1];
+        const quota = quotas[grant?.[0] ?? -1];
         const key = pooledKeys[grant?.[0] ?? -1]?.[grant?.[1] ?? -1];
         const offer = offered[place];
-        if (unit === undefined || key === undefined || offer === undefined) return [];
+        if (quota === undefined || key === undefined || offer === undefined) return [];
         return [
           {
             waiter: offer.waiter,
             reservation: {
               id: offer.call.id,
-              lane,
-              unit,
+              modelQueue,
+              quota,
               key,
               at: reply.now,
               dayEnd,
@@ -152,83 +152,76 @@ export class SharedQueue {
       });
     const { settled } = mirror;
     const reply = await ledger.reserve(
-      lane,
+      modelQueue,
       offered.map(({ call }) => call),
       (late) => {
-        for (const { reservation } of reservationsOf(late)) this.#options.release(reservation);
+        for (const { reservation } of reservationsOf(late)) this.#deps.release(reservation);
       },
     );
     const now = clock.now();
-    const breaker = lane.breaker.gate;
-    if (!reply.parked && settled === mirror.settled && !breaker.isOpen)
-      breaker.open(Number.POSITIVE_INFINITY);
-    mirror.hydrate(units, reply, now, settled);
+    const breaker = modelQueue.breaker.gate;
+    if (!reply.parked && settled === mirror.settled && !breaker.isHealthy)
+      breaker.unblock(Number.POSITIVE_INFINITY);
+    mirror.hydrate(quotas, reply, now, settled);
     for (const { waiter, reservation } of reservationsOf(reply)) {
-      if (lane.queue.take(waiter)) this.#options.grant(waiter, reservation);
-      else this.#options.release(reservation);
+      if (modelQueue.waiters.take(waiter)) this.#deps.grant(waiter, reservation);
+      else this.#deps.release(reservation);
     }
     const waitMs = reply.wakeAfter ?? endless;
-    lane.wakeAt = waitMs === endless ? Number.POSITIVE_INFINITY : now + waitMs + this.#jitter();
+    modelQueue.wakeAt = waitMs === endless ? Number.POSITIVE_INFINITY : now + waitMs + this.#jitter();
     reply.outcomes.forEach(({ after }, place) => {
       const waiter = offered[place]?.waiter;
       if (after === undefined || waiter === undefined) return;
       const at = after === endless ? Number.POSITIVE_INFINITY : now + after;
       const isHopeless = at > waiter.deadline || at === Number.POSITIVE_INFINITY;
-      if (isHopeless && lane.queue.remove(waiter)) this.#options.refuse(lane, waiter, at);
+      if (isHopeless && modelQueue.waiters.remove(waiter)) this.#deps.refuse(modelQueue, waiter, at);
     });
-    const isServed = reply.units === undefined;
-    if (isServed && lane.queue.size > 0 && spare() > 0) this.#again.add(lane);
+    const isServed = reply.quotas === undefined;
+    if (isServed && modelQueue.waiters.size > 0 && spare() > 0) this.#again.add(modelQueue);
   }
 
-  #describe(lane: ModelLane, waiter: Waiter, paced: boolean): CallToReserve {
-    const { clock, mirror } = this.#options;
-    const { need, tokens } = waiter;
-    const project = mirror.ring.projectName(need.project);
-    const only = lane.units.findIndex((unit) => unit.project.name === project);
+  #describe(modelQueue: ModelQueue, waiter: Waiter, paced: boolean): QueuedRequest {
+    const { clock, mirror } = this.#deps;
+    const { request, tokens } = waiter;
+    const project = mirror.registry.projectName(request.project);
+    const only = modelQueue.quotas.findIndex((quota) => quota.project.name === project);
     return {
       id: this.nextId(),
       tokens,
-      fit: need.estimatedTokens,
+      fit: request.estimatedTokens,
       within: Math.ceil(waiter.deadline - clock.now()),
       ...(project === undefined ? {} : { only: only + 1 }),
       ...(paced ? { paced } : {}),
     };
   }
 
-  #expire(lane: ModelLane): void {
-    const now = this.#options.clock.now();
-    if (lane.queue.earliestDeadline > now) return;
-    for (const waiter of lane.queue.expired(now)) {
-      if (lane.queue.remove(waiter)) this.#options.refuse(lane, waiter, Math.max(now, lane.wakeAt));
+  #expire(modelQueue: ModelQueue): void {
+    const now = this.#deps.clock.now();
+    if (modelQueue.waiters.earliestDeadline > now) return;
+    for (const waiter of modelQueue.waiters.expired(now)) {
+      if (modelQueue.waiters.remove(waiter))
+        this.#deps.refuse(modelQueue, waiter, Math.max(now, modelQueue.wakeAt));
     }
   }
 
   #jitter(): number {
-    return this.#options.rivals.exist ? this.#options.random() * jitterMs : 0;
+    return this.#deps.peers.exist ? this.#deps.random() * jitterMs : 0;
   }
 
   #arm(): void {
-    const { clock, mirror } = this.#options;
     let wakeAt = Number.POSITIVE_INFINITY;
-    for (const lane of mirror.ring.lanes()) {
-      if (lane.queue.size > 0) wakeAt = Math.min(wakeAt, lane.wakeAt, lane.queue.earliestDeadline);
+    for (const { waiters, wakeAt: slotAt } of this.#modelQueues()) {
+      if (waiters.size > 0) wakeAt = Math.min(wakeAt, slotAt, waiters.earliestDeadline);
     }
-    if (wakeAt === this.#timerAt) return;
-    if (this.#timer !== undefined) clock.clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#timerAt = wakeAt;
-    if (wakeAt === Number.POSITIVE_INFINITY) return;
-    const delayMs = Math.max(1, Math.ceil(wakeAt - clock.now()));
-    this.#timer = clock.setTimeout(() => {
-      this.#timer = undefined;
-      this.#timerAt = Number.POSITIVE_INFINITY;
-      for (const lane of mirror.ring.lanes()) this.#expire(lane);
-      this.pump();
-    }, delayMs);
+    this.#timer.set(wakeAt);
+  }
+
+  #modelQueues(): Iterable<ModelQueue> {
+    return this.#deps.mirror.registry.modelQueues();
   }
 }
 
-/** Gives back a reservation as if it had never been made. */
+/** Gives back a reservation without any cost. */
 export function releaseRequest(reservation: Reservation, mirror: KeyMirror): SettleRequest {
   return {
     id: reservation.id,
@@ -237,10 +230,10 @@ export function releaseRequest(reservation: Reservation, mirror: KeyMirror): Set
     refund: true,
     bookedDayEnd: reservation.dayEnd,
     proven: [],
-    pairIsProven: false,
+    projectModelIsProven: false,
     refused: false,
     tooLarge: false,
-    close: [],
+    block: [],
     touched: mirror.idsOf(reservation),
   };
 }

@@ -11,13 +11,13 @@ const beta = { key: 'the-beta-key-0000002', project: 'beta' };
 function open(options: Partial<ScheduledKeyPoolOptions> = {}) {
   const clock = new VirtualClock();
   const pool = new ScheduledKeyPool({ keys: [alpha], clock, random: () => 0.5, ...options });
-  const acquire = (need: Partial<LeaseRequest> = {}) =>
-    pool.acquire({ model, estimatedTokens: 100, ...need });
+  const acquire = (request: Partial<LeaseRequest> = {}) =>
+    pool.acquire({ model, estimatedTokens: 100, ...request });
   return { clock, pool, acquire };
 }
 
-describe('While calls run', () => {
-  it('an added key serves at once what waits', async () => {
+describe('ScheduledKeyPool with changing keys', () => {
+  it('serves waiting calls with an added key at once', async () => {
     const { acquire, pool, clock } = open({ limits: [{ rpm: 1 }] });
     await acquire();
     const waiting = acquire({ deadline: clock.now() + 90_000 });
@@ -26,14 +26,14 @@ describe('While calls run', () => {
     expect((await waiting).key.project).toBe('beta');
   });
 
-  it('an added key of a known project shares its quota', async () => {
+  it('charges an added key to the quota of its project', async () => {
     const { acquire, pool, clock } = open({ limits: [{ rpm: 1 }] });
     await acquire();
     pool.addKeys([{ key: 'other-alpha-key-0003', project: 'alpha' }]);
     await expect(acquire({ deadline: clock.now() })).rejects.toThrow(/at their limit/);
   });
 
-  it('a key that is added twice is there once, with what is known of it', async () => {
+  it('keeps a key that is added again, with its counters', async () => {
     const { acquire, pool } = open();
     (await acquire()).settle({ ok: true });
     pool.addKeys([alpha, alpha.key]);
@@ -41,7 +41,7 @@ describe('While calls run', () => {
     expect(keys).toMatchObject([{ project: 'alpha', usageCount: 1 }]);
   });
 
-  it('a removed key serves no more, and what it runs may finish', async () => {
+  it('stops using a removed key, and lets its calls in flight finish', async () => {
     const { acquire, pool } = open({ keys: [alpha, beta] });
     const leases = [await acquire(), await acquire()];
     const ofAlpha = leases.find(({ key }) => key.project === 'alpha');
@@ -53,7 +53,7 @@ describe('While calls run', () => {
     expect(await pool.stats()).toMatchObject({ inFlight: 2, keys: [{ project: 'beta', successCount: 1 }] });
   });
 
-  it('the removal of the last key refuses what waits', async () => {
+  it('refuses waiting calls when the last key is removed', async () => {
     const { acquire, clock, pool } = open({ limits: [{ rpm: 1 }] });
     const { key } = await acquire();
     const waiting = acquire({ deadline: clock.now() + 90_000 });
@@ -62,13 +62,13 @@ describe('While calls run', () => {
     await refused;
   });
 
-  it('the removal of an unknown key changes nothing', async () => {
+  it('ignores the removal of an unknown key', async () => {
     const { pool } = open();
     expect(pool.removeKey('key_9_...none')).toBe(false);
     expect((await pool.stats()).keys).toHaveLength(1);
   });
 
-  it('a key that comes back to its project finds the quota as it was', async () => {
+  it('keeps the used quota of a project whose key is removed and added again', async () => {
     const { acquire, pool, clock } = open({ limits: [{ rpm: 1 }] });
     const { key } = await acquire();
     pool.removeKey(key.id);
@@ -77,8 +77,8 @@ describe('While calls run', () => {
   });
 });
 
-describe('A lease that nobody settles', () => {
-  it('gives its place to a call that waits', async () => {
+describe('ScheduledKeyPool with a lease that is never settled', () => {
+  it('gives its place to a waiting call after `maxLeaseMs`', async () => {
     const { acquire, clock, pool } = open({ maxInFlight: 1, maxLeaseMs: 60_000 });
     const start = clock.now();
     const lost = await acquire();
@@ -89,7 +89,7 @@ describe('A lease that nobody settles', () => {
     expect(await pool.stats()).toMatchObject({ inFlight: 1, keys: [{ successCount: 0, failureCount: 1 }] });
   });
 
-  it('is not taken back as long as its call may run', async () => {
+  it('keeps it until `maxLeaseMs` after its deadline', async () => {
     const { acquire, clock } = open({ maxInFlight: 1, maxLeaseMs: 60_000 });
     const start = clock.now();
     await acquire({ deadline: start + 300_000 });

@@ -16,13 +16,13 @@ function open(limits: QuotaLimits = { rpm: 60 }) {
     random: () => 0.5,
   });
   const startedAt = clock.now();
-  const grants: { readonly at: number; readonly who: string }[] = [];
+  const grants: { readonly at: number; readonly caller: string }[] = [];
   const refusals: number[] = [];
-  /** Asks for a key, holds it for `answerMs`, and notes when it came. */
-  const ask = (need: Partial<LeaseRequest>, who: string, answerMs = 1_000) =>
-    pool.acquire({ model, estimatedTokens: 10, ...need }).then(
+  /** Acquires a key, records the time, and settles after `answerMs`. */
+  const ask = (request: Partial<LeaseRequest>, caller: string, answerMs = 1_000) =>
+    pool.acquire({ model, estimatedTokens: 10, ...request }).then(
       (lease) => {
-        grants.push({ at: clock.now() - startedAt, who });
+        grants.push({ at: clock.now() - startedAt, caller });
         clock.setTimeout(() => lease.settle({ ok: true }), answerMs);
       },
       () => {
@@ -37,19 +37,21 @@ const gapsOf = (times: readonly number[]) => times.slice(1).map((at, index) => a
 describe.each([
   ['batch calls', { priority: 'batch' }],
   ['calls of one tenant', { tenant: 'heavy' }],
-] as const)('A long backlog of %s', (_, need) => {
-  it('is served evenly once the first burst is over, and uses the whole quota', async () => {
+] as const)('ScheduledKeyPool with a long backlog of %s', (_, request) => {
+  it('paces it after the first burst, and uses the whole quota', async () => {
     const { ask, clock, grants } = open();
-    for (let i = 0; i < 300; i += 1) void ask({ ...need, deadline: clock.now() + 10 * minuteMs }, 'backlog');
+    for (let i = 0; i < 300; i += 1)
+      void ask({ ...request, deadline: clock.now() + 10 * minuteMs }, 'backlog');
     await clock.advance(4 * minuteMs);
     const later = grants.map(({ at }) => at).filter((at) => at > 2 * minuteMs);
     expect(Math.max(...gapsOf(later))).toBeLessThan(8_000);
     expect(grants.length).toBeGreaterThan(4 * 60 * 0.98);
   });
 
-  it('leaves quota for an interactive call of somebody else at any time', async () => {
+  it('leaves quota for an interactive call of another tenant at any time', async () => {
     const { ask, clock, grants } = open();
-    for (let i = 0; i < 300; i += 1) void ask({ ...need, deadline: clock.now() + 10 * minuteMs }, 'backlog');
+    for (let i = 0; i < 300; i += 1)
+      void ask({ ...request, deadline: clock.now() + 10 * minuteMs }, 'backlog');
     await clock.advance(2 * minuteMs);
     const waits: number[] = [];
     for (let i = 0; i < 20; i += 1) {
@@ -59,12 +61,12 @@ describe.each([
       await clock.advance(3_000);
     }
     expect(Math.max(...waits)).toBeLessThan(8_000);
-    expect(grants.filter(({ who }) => who === 'light')).toHaveLength(20);
+    expect(grants.filter(({ caller }) => caller === 'light')).toHaveLength(20);
   });
 });
 
-describe('Batch calls while people ask too', () => {
-  it('are served evenly from the start, so that the first minute has quota for people to its end', async () => {
+describe('ScheduledKeyPool with batch beside interactive calls', () => {
+  it('paces the batch calls from the start, so that the first minute has quota for interactive calls to its end', async () => {
     const { ask, clock, grants } = open();
     const waits: number[] = [];
     for (let second = 0; second < 90; second += 1) {
@@ -75,22 +77,22 @@ describe('Batch calls while people ask too', () => {
       }
       await clock.advance(1_000);
     }
-    expect(grants.filter(({ who }) => who === 'people')).toHaveLength(23);
+    expect(grants.filter(({ caller }) => caller === 'people')).toHaveLength(23);
     expect(Math.max(...waits)).toBeLessThan(6_000);
   });
 
-  it('take whatever is free once people have not asked for a minute', async () => {
+  it('grants batch calls all free quota after a minute without interactive calls', async () => {
     const { ask, clock, grants } = open({ rpm: 60, tpm: 1_000_000 });
     void ask({}, 'people');
     await clock.advance(2 * minuteMs);
     for (let i = 0; i < 60; i += 1) void ask({ priority: 'batch' }, 'batch');
     await clock.advance(0);
-    expect(grants.filter(({ who }) => who === 'batch')).toHaveLength(60);
+    expect(grants.filter(({ caller }) => caller === 'batch')).toHaveLength(60);
   });
 });
 
-describe('A long backlog where nobody else asks', () => {
-  it('takes all quota as soon as it is free', async () => {
+describe('ScheduledKeyPool with a backlog and no other calls', () => {
+  it('grants all quota as soon as it is free', async () => {
     const { ask, clock, grants } = open({ rpm: 60, tpm: 1_000_000 });
     for (let i = 0; i < 200; i += 1) void ask({ deadline: clock.now() + 10 * minuteMs }, 'only');
     await clock.advance(60_400);
@@ -98,8 +100,8 @@ describe('A long backlog where nobody else asks', () => {
   });
 });
 
-describe('A short queue', () => {
-  it('is served as fast as the quota allows', async () => {
+describe('ScheduledKeyPool with a short queue', () => {
+  it('serves it as fast as the quota allows', async () => {
     const { ask, clock, grants } = open();
     for (let i = 0; i < 63; i += 1)
       void ask({ priority: 'batch', deadline: clock.now() + 2 * minuteMs }, 'x');
@@ -108,8 +110,8 @@ describe('A short queue', () => {
   });
 });
 
-describe('A queue that is longer than its callers wait', () => {
-  it('grants no key so late that the caller hangs up before the usual answer', async () => {
+describe('ScheduledKeyPool with a queue longer than its deadlines', () => {
+  it('grants no key so late that the deadline passes before the usual answer', async () => {
     const { ask, clock, grants, refusals } = open();
     const answerMs = 8_000;
     const patienceMs = minuteMs;

@@ -1,35 +1,35 @@
 import { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { LeaseRequest } from '../key-pool.js';
-import type { Unit } from '../quota/project-model-quota.js';
-import type { ModelLane } from './model-queue.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { ModelQueue } from './model-queue.js';
 
-/** What is in the way of each key, told as one sentence with the number of keys that it concerns. */
+/** Why no key can serve the call, in one sentence with the number of keys for each cause. */
 export function explainExhaustion(
-  lane: ModelLane,
-  need: LeaseRequest,
+  modelQueue: ModelQueue,
+  request: LeaseRequest,
   project: string | undefined,
   now: number,
 ): string {
-  const units = lane.units.filter(
-    (unit) => unit.project.keys.length > 0 && (project === undefined || unit.project.name === project),
+  const quotas = modelQueue.quotas.filter(
+    (quota) => quota.project.keys.length > 0 && (project === undefined || quota.project.name === project),
   );
-  if (units.length === 0) {
-    return need.project === undefined
+  if (quotas.length === 0) {
+    return request.project === undefined
       ? 'The key pool has no keys. Add one with addKeys().'
-      : `No key belongs to project "${need.project}", which owns a resource that the request names.`;
+      : `No key belongs to project "${request.project}", which owns a resource that the request names.`;
   }
-  const breaker = lane.breaker.gate;
-  if (breaker.opensAt(now) > now) {
-    return `${need.model} cannot be used with any key until ${timeOf(breaker.opensAt(now), now)}: ${breaker.reason ?? ''}`;
+  const breaker = modelQueue.breaker.gate;
+  if (breaker.allowsAt(now) > now) {
+    return `${request.model} cannot be used with any key until ${timeOf(breaker.allowsAt(now), now)}: ${breaker.reason ?? ''}`;
   }
   const causes = new Map<string, number>();
   let total = 0;
-  for (const unit of units) {
-    for (const key of unit.project.keys) {
+  for (const quota of quotas) {
+    for (const key of quota.project.keys) {
       const cause =
-        key.gate.opensAt(now) > now
+        key.gate.allowsAt(now) > now
           ? `rejected by Gemini: ${key.gate.reason ?? ''}`
-          : unitCause(unit, need, now);
+          : quotaCause(quota, request, now);
       causes.set(cause, (causes.get(cause) ?? 0) + 1);
       total += 1;
     }
@@ -41,26 +41,28 @@ export function explainExhaustion(
   const parts = [...causes].map(([cause, count]) =>
     count === 1 ? `1 is ${ofOne(cause)}` : `${count} are ${cause}`,
   );
-  return sentence(`None of the ${total} keys can take a call to ${need.model} in time: ${parts.join('; ')}`);
+  return sentence(
+    `None of the ${total} keys can take a call to ${request.model} in time: ${parts.join('; ')}`,
+  );
 }
 
-function unitCause(unit: Unit, need: LeaseRequest, now: number): string {
-  const { gate } = unit.project;
-  if (gate.opensAt(now) > now) return `of a project that Gemini rejects: ${gate.reason ?? ''}`;
-  if (!unit.couldFit(need.estimatedTokens)) {
+function quotaCause(quota: ProjectModelQuota, request: LeaseRequest, now: number): string {
+  const { gate } = quota.project;
+  if (gate.allowsAt(now) > now) return `of a project that Gemini rejects: ${gate.reason ?? ''}`;
+  if (!quota.couldFit(request.estimatedTokens)) {
     return (
-      `limited to ${unit.tpm.nominal} input tokens a minute for ${unit.model}, ` +
-      `and the request needs about ${need.estimatedTokens}; send less or use a key with a higher limit`
+      `limited to ${quota.tpm.nominal} input tokens a minute for ${quota.model}, ` +
+      `and the request needs about ${request.estimatedTokens}; send less or use a key with a higher limit`
     );
   }
-  if (unit.isOverDay(now)) return `over their daily quota until ${timeOf(unit.dayEnd(now), now)}`;
-  if (unit.gate.opensAt(now) > now) {
-    return `cooling until ${timeOf(unit.gate.opensAt(now), now)}: ${unit.gate.reason ?? ''}`;
+  if (quota.isOverDay(now)) return `over their daily quota until ${timeOf(quota.dayEnd(now), now)}`;
+  if (quota.gate.allowsAt(now) > now) {
+    return `cooling until ${timeOf(quota.gate.allowsAt(now), now)}: ${quota.gate.reason ?? ''}`;
   }
-  return `at their limit for ${unit.model}`;
+  return `at their limit for ${quota.model}`;
 }
 
-/** The refusal of a call that could start at `at`; `Infinity` when no wait helps. */
+/** The error for a call that could start at `at`; `Infinity` when waiting does not help. */
 export function exhausted(message: string, at: number, now: number): KeyPoolExhaustedError {
   const retryAfterMs = at === Number.POSITIVE_INFINITY ? undefined : Math.max(0, Math.ceil(at - now));
   return new KeyPoolExhaustedError(message, { retryAfterMs });
@@ -70,7 +72,7 @@ function ofOne(cause: string): string {
   return cause.replace(/^(over|at) their/, '$1 its');
 }
 
-/** Longer than this ahead, a time of day alone could be taken for an earlier day's. */
+/** Further ahead than this, a time needs its date. */
 const sameDayMs = 12 * 3_600_000;
 
 function timeOf(at: number, now: number): string {

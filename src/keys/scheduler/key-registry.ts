@@ -1,43 +1,43 @@
 import { KeyProject, PooledKey } from '../health/pooled-key.js';
 import { type KeySpec, maskKey } from '../key-spec.js';
 import { type LimitRule, limitsFor } from '../limit-rules.js';
-import { Unit } from '../quota/project-model-quota.js';
-import { ModelLane } from './model-queue.js';
+import { ProjectModelQuota } from '../quota/project-model-quota.js';
+import { ModelQueue } from './model-queue.js';
 
-/** Which keys there are, which projects they belong to, and the lanes of the models that they serve. */
-export class KeyRing {
+/** The keys, their projects, and a queue for each model. */
+export class KeyRegistry {
   readonly #projects = new Map<string, KeyProject>();
-  readonly #lanes = new Map<string, ModelLane>();
-  /** Names of projects that turned out to be another one. */
+  readonly #modelQueues = new Map<string, ModelQueue>();
+  /** Current names of projects that were joined to another one. */
   readonly #aliases = new Map<string, string>();
   readonly #rules: readonly LimitRule[];
-  readonly #maxInFlightPerUnit: number;
+  readonly #maxInFlightPerProjectModel: number;
   #added = 0;
 
-  constructor(rules: readonly LimitRule[], maxInFlightPerUnit: number) {
+  constructor(rules: readonly LimitRule[], maxInFlightPerProjectModel: number) {
     this.#rules = rules;
-    this.#maxInFlightPerUnit = maxInFlightPerUnit;
+    this.#maxInFlightPerProjectModel = maxInFlightPerProjectModel;
   }
 
-  lanes(): IterableIterator<ModelLane> {
-    return this.#lanes.values();
+  modelQueues(): IterableIterator<ModelQueue> {
+    return this.#modelQueues.values();
   }
 
   projects(): IterableIterator<KeyProject> {
     return this.#projects.values();
   }
 
-  lane(model: string): ModelLane {
-    let lane = this.#lanes.get(model);
-    if (lane === undefined) {
-      lane = new ModelLane(model);
-      this.#lanes.set(model, lane);
-      lane.units = [...this.#projects.values()].map((project) => this.#unit(model, project));
+  modelQueue(model: string): ModelQueue {
+    let modelQueue = this.#modelQueues.get(model);
+    if (modelQueue === undefined) {
+      modelQueue = new ModelQueue(model);
+      this.#modelQueues.set(model, modelQueue);
+      modelQueue.quotas = [...this.#projects.values()].map((project) => this.#quota(model, project));
     }
-    return lane;
+    return modelQueue;
   }
 
-  /** What the project is called now. */
+  /** The current name of a project. */
   projectName(name: string | undefined): string | undefined {
     if (name === undefined) return undefined;
     return this.#aliases.get(name) ?? name;
@@ -65,7 +65,7 @@ export class KeyRing {
     for (const project of this.#projects.values()) {
       const left = project.keys.filter((key) => key.id !== id);
       if (left.length < project.keys.length) {
-        // The project stays: its quotas are used up whether or not the key comes back.
+        // The project stays, because its quotas stay used if the key comes back.
         project.keys = left;
         return true;
       }
@@ -73,8 +73,8 @@ export class KeyRing {
     return false;
   }
 
-  /** A reply named the number of the project that the key belongs to. Joins what it proves to be one. */
-  identify(project: KeyProject, consumer: string): KeyProject {
+  /** A reply named the number of a project. Joins the projects that share it. */
+  identify(project: KeyProject, consumer: string): void {
     const number = consumerNumber(consumer);
     project.consumer ??= number;
     const same = [...this.#projects.values()].filter((other) => other.consumer === number);
@@ -82,21 +82,20 @@ export class KeyRing {
     for (const other of same) {
       if (other !== target && !other.labelled) this.join(other, target);
     }
-    return this.#projects.get(this.projectName(project.name) ?? '') ?? project;
   }
 
-  /** `from` turned out to be the same project as `into`. */
+  /** Merges `from` into `into`, because they are the same project. */
   join(from: KeyProject, into: KeyProject): void {
     this.#projects.delete(from.name);
     this.#aliases.set(from.name, into.name);
     for (const key of from.keys) key.moveTo(into.name);
     into.keys = [...into.keys, ...from.keys];
     from.keys = [];
-    for (const lane of this.#lanes.values()) {
-      const absorbed = lane.units.find((unit) => unit.project === from);
-      const target = lane.units.find((unit) => unit.project === into);
+    for (const modelQueue of this.#modelQueues.values()) {
+      const absorbed = modelQueue.quotas.find((quota) => quota.project === from);
+      const target = modelQueue.quotas.find((quota) => quota.project === into);
       if (absorbed !== undefined && target !== undefined) target.absorb(absorbed);
-      lane.units = lane.units.filter((unit) => unit !== absorbed);
+      modelQueue.quotas = modelQueue.quotas.filter((quota) => quota !== absorbed);
     }
   }
 
@@ -105,13 +104,19 @@ export class KeyRing {
     if (project === undefined) {
       project = new KeyProject(name, labelled);
       this.#projects.set(name, project);
-      for (const lane of this.#lanes.values()) lane.units = [...lane.units, this.#unit(lane.model, project)];
+      for (const modelQueue of this.#modelQueues.values())
+        modelQueue.quotas = [...modelQueue.quotas, this.#quota(modelQueue.model, project)];
     }
     return project;
   }
 
-  #unit(model: string, project: KeyProject): Unit {
-    return new Unit(model, project, limitsFor(this.#rules, project.name, model), this.#maxInFlightPerUnit);
+  #quota(model: string, project: KeyProject): ProjectModelQuota {
+    return new ProjectModelQuota(
+      model,
+      project,
+      limitsFor(this.#rules, project.name, model),
+      this.#maxInFlightPerProjectModel,
+    );
   }
 
   #keys(): readonly PooledKey[] {
@@ -119,7 +124,7 @@ export class KeyRing {
   }
 }
 
-/** The number in the ways in which replies write a project: `projects/123`, `project_number:123`. */
+/** The project number in `projects/123` or `project_number:123`, as replies write it. */
 export function consumerNumber(consumer: string): string {
   return consumer.replace(/^projects?[/_a-z]*[:/]/, '');
 }

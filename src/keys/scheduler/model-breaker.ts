@@ -1,40 +1,38 @@
-import { Gate } from '../health/half-open-gate.js';
-import type { Unit } from '../quota/project-model-quota.js';
+import { HalfOpenGate } from '../health/half-open-gate.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 
 const observedMs = 10_000;
 const fewestFailures = 3;
 const firstPauseMs = 1_000;
 const longestPauseMs = 30_000;
-/** The longer it lasts, the rarer the probes: an outage goes unnoticed past its end by a quarter of it. */
+/** Pauses grow with the outage, so its end is noticed late by at most a quarter of its length. */
 const pausePerOutage = 0.25;
-/** A probe that has not failed for so long lets one more call through. */
+/** How long a probe keeps other calls out. */
 export const modelProbeMs = 5_000;
-/** Bare refusals by all projects, and at least so many, at once come from something that they share. */
+/** Refusals without hint by all projects at once, and at least this many, are blamed on the model. */
 const sharedRefusals = 3;
 
 /**
- * Parks all calls for a model that fails on every key, and lets a single probe find out when it is
- * back. Opens when at least three calls and half of those that ended in the last ten seconds failed.
+ * Pauses a model that fails on every key, and lets a single probe find out when it works again. Trips
+ * when at least three calls, and half of those that ended in the last ten seconds, have failed.
  */
 export class ModelBreaker {
-  readonly gate = new Gate(modelProbeMs);
-  /** When the calls began to fail. */
+  readonly gate = new HalfOpenGate(modelProbeMs);
+  /** When the outage began. */
   #failingSince = 0;
   #outcomes: { readonly at: number; readonly failed: boolean }[] = [];
-  #bareRefusals = new Map<Unit, number>();
+  #refusalsWithoutHint = new Map<ProjectModelQuota, number>();
 
-  /** A call that was granted at `grantedAt` was answered. Returns whether this ended a pause. */
-  succeed(grantedAt: number, now: number): boolean {
+  /** The call granted at `grantedAt` succeeded. */
+  succeed(grantedAt: number, now: number): void {
     this.#observe(now, false);
-    if (!this.gate.open(grantedAt)) return false;
-    this.#outcomes = [];
-    return true;
+    if (this.gate.unblock(grantedAt)) this.#outcomes = [];
   }
 
-  /** A call failed for the model's sake. Returns for how long to pause, if so. */
+  /** A call failed because of the model. Returns for how long to pause it; `undefined` for not at all. */
   fail(grantedAt: number, now: number): number | undefined {
     this.#observe(now, true);
-    if (this.gate.isOpen) {
+    if (this.gate.isHealthy) {
       if (!this.#mostFail()) return undefined;
       this.#failingSince = now;
     } else if (!this.gate.isProbe(grantedAt)) {
@@ -43,18 +41,18 @@ export class ModelBreaker {
     return Math.min(longestPauseMs, Math.max(firstPauseMs, pausePerOutage * (now - this.#failingSince)));
   }
 
-  /** Others found at `at` that the calls fail, and closed the gate: the next pause is as long as theirs. */
+  /** Another process has seen the outage begin at `at`: the next pause is as long as its own. */
   follow(at: number): void {
     this.#failingSince = at;
   }
 
-  /** A unit was refused without any detail. Returns whether all `units` were at about the same time. */
-  refusedBare(unit: Unit, now: number, units: number): boolean {
-    this.#bareRefusals.set(unit, now);
-    for (const [other, at] of this.#bareRefusals) {
-      if (at + observedMs < now) this.#bareRefusals.delete(other);
+  /** A quota was refused without hint. Returns whether all `quotas` were at about the same time. */
+  refusedWithoutHint(quota: ProjectModelQuota, now: number, quotas: number): boolean {
+    this.#refusalsWithoutHint.set(quota, now);
+    for (const [other, at] of this.#refusalsWithoutHint) {
+      if (at + observedMs < now) this.#refusalsWithoutHint.delete(other);
     }
-    return this.#bareRefusals.size >= Math.max(sharedRefusals, units);
+    return this.#refusalsWithoutHint.size >= Math.max(sharedRefusals, quotas);
   }
 
   #observe(now: number, failed: boolean): void {

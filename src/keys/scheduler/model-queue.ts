@@ -1,57 +1,56 @@
 import type { LeaseRequest } from '../key-pool.js';
-import { AnswerTimes } from '../quota/latency-window.js';
+import { LatencyWindow } from '../quota/latency-window.js';
 import { OversizedCalls } from '../quota/oversized-calls.js';
-import type { Unit } from '../quota/project-model-quota.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import { ModelBreaker } from './model-breaker.js';
 import { defaultTenant, WaitQueue } from './wait-queue.js';
 
-/** Estimates are booked at least so much too high until the real usage is known. */
+/** Bounds of the share by which an estimate is charged too high until the real usage is known. */
 const smallestReserve = 0.05;
 const largestReserve = 0.5;
-/** How fast the estimates follow the real usage. */
+/** How fast estimates follow the real usage. */
 const correctionRate = 0.05;
 const longestForecastMs = 3_600_000;
-/** A backlog of more than this part of what the quotas admit a minute is served evenly. */
+/** A backlog above this share of the calls a minute that the quotas admit is long. */
 export const pacedBacklog = 1 / 12;
-/** People who asked within this time may ask again at any moment. */
+/** For how long after an interactive call another one is expected. */
 const interactiveForMs = 60_000;
-/** At most this part of a caller's patience is kept free for the answer itself. */
-const mostForAnswer = 0.25;
+/** Largest share of the time to the deadline that is kept for the answer. */
+const largestAnswerShare = 0.25;
 
 export interface Slot {
-  readonly unit: Unit;
-  /** When the unit is free; in the past when it only waits for a call to end. */
+  readonly quota: ProjectModelQuota;
+  /** When the quota is free; in the past when only its in-flight cap is in the way. */
   readonly at: number;
 }
 
-/** Everything about the calls to one model: where they can go and who waits. */
-export class ModelLane {
+/** The calls to one model: the quotas that can serve them, and the calls that wait. */
+export class ModelQueue {
   readonly model: string;
   readonly breaker = new ModelBreaker();
-  readonly queue = new WaitQueue();
-  readonly answers = new AnswerTimes();
+  readonly waiters = new WaitQueue();
+  readonly latencies = new LatencyWindow();
   readonly oversized = new OversizedCalls();
-  units: readonly Unit[] = [];
-  /** The earliest slot that somebody waits for. */
+  quotas: readonly ProjectModelQuota[] = [];
+  /** When the earliest slot comes free that a call waits for. */
   wakeAt = Number.POSITIVE_INFINITY;
-  /** Real usage per estimated token, in the mean, and the mean square by which calls differ from it. */
+  /** Mean of the real tokens per estimated token, and its variance. */
   #tokenScale = 1;
   #tokenVariance = 0;
   #interactiveUntil = 0;
-  /** Whether calls name whom they are for. */
   #hasTenants = false;
 
   constructor(model: string) {
     this.model = model;
   }
 
-  /** What to book for a call. */
+  /** The tokens to charge for a call. */
   tokensFor(estimatedTokens: number): number {
     const reserve = Math.min(largestReserve, Math.max(smallestReserve, Math.sqrt(this.#tokenVariance)));
     return Math.ceil(estimatedTokens * this.#tokenScale * (1 + reserve));
   }
 
-  /** Learns from what a call really cost. */
+  /** Learns from the real usage of a call. */
   correct(estimatedTokens: number, inputTokens: number): void {
     if (estimatedTokens <= 0 || inputTokens <= 0) return;
     const ratio = Math.min(4, Math.max(0.25, inputTokens / estimatedTokens));
@@ -61,130 +60,132 @@ export class ModelLane {
   }
 
   /**
-   * Until when a call waits. In a long backlog everybody would get a key at the last moment, hang up
-   * before the answer is whole, and the quota would be lost: there the answer gets its time.
+   * Until when a call waits. In a long backlog every call would start just before its deadline and be
+   * aborted before its answer is whole, so there the deadline leaves time for the answer.
    */
-  latestStart(need: LeaseRequest, deadline: number, since: number, now: number): number {
-    return this.queue.backlog(need) > this.longBacklog(now) ? this.startInTime(deadline, since) : deadline;
+  latestStart(request: LeaseRequest, deadline: number, since: number, now: number): number {
+    return this.waiters.backlog(request) > this.longBacklog(now)
+      ? this.startInTime(deadline, since)
+      : deadline;
   }
 
-  /** Until when a call has to start to be answered before its deadline. */
+  /** The latest start of a call that is to be answered before its deadline. */
   startInTime(deadline: number, since: number): number {
-    return deadline - Math.min(this.answers.usualMs, mostForAnswer * Math.max(0, deadline - since));
+    return deadline - Math.min(this.latencies.usualMs, largestAnswerShare * Math.max(0, deadline - since));
   }
 
-  /** Units that could ever take the call. */
-  eligible(need: LeaseRequest, project: string | undefined): readonly Unit[] {
-    return this.units.filter((unit) => isEligible(unit, need, project));
+  /** The quotas that could ever serve the call. */
+  eligible(request: LeaseRequest, project: string | undefined): readonly ProjectModelQuota[] {
+    return this.quotas.filter((quota) => isEligible(quota, request, project));
   }
 
-  /** The free unit with most slack. */
+  /** The free quota with the most slack. */
   choose(
-    need: LeaseRequest,
+    request: LeaseRequest,
     project: string | undefined,
     tokens: number,
     now: number,
-    reserved?: ReadonlySet<Unit>,
+    reserved?: ReadonlySet<ProjectModelQuota>,
     paced = false,
-  ): Unit | undefined {
-    if (this.breaker.gate.opensAt(now) > now) return undefined;
-    let best: Unit | undefined;
+  ): ProjectModelQuota | undefined {
+    if (this.breaker.gate.allowsAt(now) > now) return undefined;
+    let best: ProjectModelQuota | undefined;
     let mostSlack = Number.NEGATIVE_INFINITY;
-    for (const unit of this.units) {
-      if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
-      if (paced && unit.paceOpensAt(now) > now) continue;
-      if (unit.isFull(now) || unit.freeAt(tokens, now) > now) continue;
-      const slack = unit.slack(now);
+    for (const quota of this.quotas) {
+      if (!isEligible(quota, request, project) || reserved?.has(quota)) continue;
+      if (paced && quota.paceAllowsAt(now) > now) continue;
+      if (quota.isFull(now) || quota.freeAt(tokens, now) > now) continue;
+      const slack = quota.slack(now);
       if (slack > mostSlack) {
         mostSlack = slack;
-        best = unit;
+        best = quota;
       }
     }
     return best;
   }
 
-  /** Where and when the call can go first, if nobody else wanted to; in-flight caps not considered. */
+  /** The first slot for the call if no other call waited, in-flight caps not considered. */
   earliest(
-    need: LeaseRequest,
+    request: LeaseRequest,
     project: string | undefined,
     tokens: number,
     now: number,
-    reserved?: ReadonlySet<Unit>,
+    reserved?: ReadonlySet<ProjectModelQuota>,
     paced = false,
   ): Slot | undefined {
-    const opensAt = this.breaker.gate.opensAt(now);
+    const allowsAt = this.breaker.gate.allowsAt(now);
     let best: Slot | undefined;
-    for (const unit of this.units) {
-      if (!isEligible(unit, need, project) || reserved?.has(unit)) continue;
-      const at = Math.max(opensAt, unit.freeAt(tokens, now), paced ? unit.paceOpensAt(now) : 0);
-      if (best === undefined || at < best.at) best = { unit, at };
+    for (const quota of this.quotas) {
+      if (!isEligible(quota, request, project) || reserved?.has(quota)) continue;
+      const at = Math.max(allowsAt, quota.freeAt(tokens, now), paced ? quota.paceAllowsAt(now) : 0);
+      if (best === undefined || at < best.at) best = { quota, at };
     }
     return best;
   }
 
   /**
-   * When the call could start at the earliest, if nobody else wanted to and the probes under way meet
-   * nothing bad; `Infinity` when it never could.
+   * When the call could start at the earliest, if no other call waited and the probes under way succeed;
+   * `Infinity` when it never could.
    */
-  couldStartAt(need: LeaseRequest, project: string | undefined, tokens: number, now: number): number {
+  couldStartAt(request: LeaseRequest, project: string | undefined, tokens: number, now: number): number {
     let earliest = Number.POSITIVE_INFINITY;
-    for (const unit of this.units) {
-      if (isEligible(unit, need, project)) earliest = Math.min(earliest, unit.freeAt(tokens, now, true));
+    for (const quota of this.quotas) {
+      if (isEligible(quota, request, project)) earliest = Math.min(earliest, quota.freeAt(tokens, now, true));
     }
-    return Math.max(this.breaker.gate.opensAt(now, true), earliest);
+    return Math.max(this.breaker.gate.allowsAt(now, true), earliest);
   }
 
-  /** Notes who asks, and so for whom room has to be left. */
-  ask(need: LeaseRequest, now: number): void {
-    if (need.priority !== 'batch') this.#interactiveUntil = now + interactiveForMs;
-    if ((need.tenant ?? defaultTenant) !== defaultTenant) this.#hasTenants = true;
+  /** Notes that interactive calls, or calls of a tenant, come in. */
+  noteDemand(request: LeaseRequest, now: number): void {
+    if (request.priority !== 'batch') this.#interactiveUntil = now + interactiveForMs;
+    if ((request.tenant ?? defaultTenant) !== defaultTenant) this.#hasTenants = true;
   }
 
-  /** Whether calls name whom they are for. */
+  /** Whether calls name their tenants. */
   get hasTenants(): boolean {
     return this.#hasTenants;
   }
 
-  /** Whether people asked just now, so that they may ask again at any moment. */
-  isAskedByPeople(now: number): boolean {
+  /** Whether an interactive call came within the last minute, so that another one is likely. */
+  hasInteractiveDemand(now: number): boolean {
     return now < this.#interactiveUntil;
   }
 
   /**
-   * Whether calls like this one are served evenly, so that others find quota when they come: batch calls
-   * with a long backlog or while people ask too, and the long backlog of one tenant beside others.
+   * Whether the call is paced, so that other calls find quota when they come: a batch call in a long
+   * backlog or beside interactive calls, and a call in the long backlog of one tenant beside others.
    */
-  isPaced(need: LeaseRequest, longBacklog: number, now: number): boolean {
-    const isBatch = need.priority === 'batch';
-    if (isBatch && this.isAskedByPeople(now)) return true;
-    return (isBatch || this.#hasTenants) && this.queue.backlog(need) > longBacklog;
+  isPaced(request: LeaseRequest, longBacklog: number, now: number): boolean {
+    const isBatch = request.priority === 'batch';
+    if (isBatch && this.hasInteractiveDemand(now)) return true;
+    return (isBatch || this.#hasTenants) && this.waiters.backlog(request) > longBacklog;
   }
 
-  /** Backlogs that are longer than this are served evenly. */
+  /** The size above which a backlog is long. */
   longBacklog(now: number): number {
     let callsPerMinute = 0;
-    const meanTokens = this.queue.meanTokens;
-    for (const unit of this.units) {
-      if (unit.project.keys.length > 0) callsPerMinute += unit.callsPerMinute(meanTokens, now);
+    const meanTokens = this.waiters.meanTokens;
+    for (const quota of this.quotas) {
+      if (quota.project.keys.length > 0) callsPerMinute += quota.callsPerMinute(meanTokens, now);
     }
     return Math.max(1, callsPerMinute * pacedBacklog);
   }
 
-  /** When a call with `ahead` others before it can be expected to start, from the quotas alone. */
+  /** When a call with `ahead` calls before it is expected to start, judged by the quotas alone. */
   forecast(
-    need: LeaseRequest,
+    request: LeaseRequest,
     project: string | undefined,
     tokens: number,
     ahead: number,
     now: number,
   ): number {
-    const meanTokens = (this.queue.meanTokens * this.queue.size + tokens) / (this.queue.size + 1);
-    const opensAt = this.breaker.gate.opensAt(now, true);
-    const units = this.eligible(need, project);
+    const meanTokens = (this.waiters.meanTokens * this.waiters.size + tokens) / (this.waiters.size + 1);
+    const allowsAt = this.breaker.gate.allowsAt(now, true);
+    const quotas = this.eligible(request, project);
     const enoughBy = (at: number) => {
       let starts = 0;
-      for (const unit of units) starts += unit.startsBy(at, meanTokens, now);
-      return at >= opensAt && starts > ahead;
+      for (const quota of quotas) starts += quota.startsBy(at, meanTokens, now);
+      return at >= allowsAt && starts > ahead;
     };
     if (enoughBy(now)) return now;
     let early = now;
@@ -199,7 +200,7 @@ export class ModelLane {
   }
 }
 
-function isEligible(unit: Unit, need: LeaseRequest, project: string | undefined): boolean {
-  if (unit.project.keys.length === 0 || unit.project.name === need.avoidProject) return false;
-  return (project === undefined || unit.project.name === project) && unit.couldFit(need.estimatedTokens);
+function isEligible(quota: ProjectModelQuota, request: LeaseRequest, project: string | undefined): boolean {
+  if (quota.project.keys.length === 0 || quota.project.name === request.avoidProject) return false;
+  return (project === undefined || quota.project.name === project) && quota.couldFit(request.estimatedTokens);
 }

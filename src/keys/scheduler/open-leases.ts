@@ -2,12 +2,12 @@ import type { LeaseOutcome } from '../key-pool.js';
 
 /** A lease that was granted and not settled. */
 export interface OpenLease {
-  /** When whoever holds it must have lost it. */
+  /** When it counts as lost. */
   readonly expiresAt: number;
   reclaim(): void;
 }
 
-/** Which leases are out, so that those that nobody will ever settle can be taken back. */
+/** The leases that are out. Reclaims those that are never settled. */
 export class OpenLeases {
   readonly #leases = new Set<OpenLease>();
   /** No lease expires earlier. */
@@ -32,7 +32,7 @@ export class OpenLeases {
     return this.#leases.delete(lease);
   }
 
-  /** Takes back what has expired. */
+  /** Reclaims the leases that have expired. */
   reclaim(now: number): void {
     if (this.earliest > now) return;
     const expired = [...this.#leases].filter((lease) => lease.expiresAt <= now);
@@ -45,7 +45,7 @@ export class OpenLeases {
   }
 }
 
-/** The call was most likely sent, and nobody will ever say how it ended. */
+/** The outcome of a lost lease. Its call was most likely sent. */
 export const lostLease: LeaseOutcome = {
   ok: false,
   sent: true,

@@ -1,8 +1,8 @@
 import type { KeyProject, PooledKey } from '../health/pooled-key.js';
 import type { KeyPoolStats, KeyStats, LimitStats, WindowStats } from '../key-pool.js';
 import type { AdaptiveLimit } from '../quota/adaptive-limit.js';
-import type { Unit } from '../quota/project-model-quota.js';
-import type { KeyRing } from './key-registry.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { KeyRegistry } from './key-registry.js';
 
 const rememberedWaits = 1_024;
 
@@ -23,31 +23,31 @@ export class QueueWaits {
   }
 }
 
-/** Puts everything that the pool knows into plain data, free of secrets. */
+/** The state of the pool as plain data without secrets. */
 export function describePool(
-  ring: KeyRing,
+  registry: KeyRegistry,
   waits: QueueWaits,
   current: PooledKey | undefined,
   inFlight: number,
   now: number,
 ): KeyPoolStats {
-  const lanes = [...ring.lanes()];
-  const units = lanes.flatMap((lane) => lane.units);
-  const keys = [...ring.projects()].flatMap((project) => {
-    const ownUnits = units.filter((unit) => unit.project === project);
-    const windows = ownUnits.map((unit) => describeUnit(unit, now));
-    return project.keys.map((key) => describeKey(key, project, ownUnits, windows, key === current, now));
+  const modelQueues = [...registry.modelQueues()];
+  const quotas = modelQueues.flatMap((modelQueue) => modelQueue.quotas);
+  const keys = [...registry.projects()].flatMap((project) => {
+    const ownQuotas = quotas.filter((quota) => quota.project === project);
+    const windows = ownQuotas.map((quota) => describeQuota(quota, now));
+    return project.keys.map((key) => describeKey(key, project, ownQuotas, windows, key === current, now));
   });
   return {
     keys: keys.sort((a, b) => a.id.localeCompare(b.id, 'en', { numeric: true })),
-    queued: lanes.reduce((queued, lane) => queued + lane.queue.size, 0),
+    queued: modelQueues.reduce((queued, modelQueue) => queued + modelQueue.waiters.size, 0),
     inFlight,
     waitMs: waits.describe(),
-    parkedModels: lanes
-      .filter((lane) => lane.breaker.gate.opensAt(now) > now)
+    parkedModels: modelQueues
+      .filter((modelQueue) => modelQueue.breaker.gate.allowsAt(now) > now)
       .map(({ model, breaker }) => ({
         model,
-        until: breaker.gate.opensAt(now),
+        until: breaker.gate.allowsAt(now),
         reason: breaker.gate.reason ?? '',
       })),
   };
@@ -56,18 +56,18 @@ export function describePool(
 function describeKey(
   key: PooledKey,
   project: KeyProject,
-  units: readonly Unit[],
+  quotas: readonly ProjectModelQuota[],
   windows: readonly WindowStats[],
   isCurrent: boolean,
   now: number,
 ): KeyStats {
-  const disabled = [key.gate, project.gate].find((gate) => gate.opensAt(now) > now);
-  const isCooling = units.length > 0 && units.every((unit) => unit.gate.opensAt(now) > now);
+  const disabled = [key.gate, project.gate].find((gate) => gate.allowsAt(now) > now);
+  const isCooling = quotas.length > 0 && quotas.every((quota) => quota.gate.allowsAt(now) > now);
   const cooling = isCooling
-    ? [...units].sort((a, b) => a.gate.opensAt(now) - b.gate.opensAt(now))[0]?.gate
+    ? [...quotas].sort((a, b) => a.gate.allowsAt(now) - b.gate.allowsAt(now))[0]?.gate
     : undefined;
-  const held = disabled ?? cooling;
-  const until = held?.opensAt(now);
+  const blocking = disabled ?? cooling;
+  const until = blocking?.allowsAt(now);
   return {
     id: key.id,
     project: project.name,
@@ -79,7 +79,7 @@ function describeKey(
     lastError: key.lastError,
     isCurrent,
     state: disabled !== undefined ? 'disabled' : cooling !== undefined ? 'cooling' : 'ready',
-    ...(held?.reason === undefined ? {} : { reason: held.reason }),
+    ...(blocking?.reason === undefined ? {} : { reason: blocking.reason }),
     ...(until === undefined || until === Number.POSITIVE_INFINITY ? {} : { until }),
     windows,
     rejections: { ...key.rejections },
@@ -88,17 +88,17 @@ function describeKey(
   };
 }
 
-function describeUnit(unit: Unit, now: number): WindowStats {
-  const nextFreeAt = unit.freeAt(0, now);
+function describeQuota(quota: ProjectModelQuota, now: number): WindowStats {
+  const nextFreeAt = quota.freeAt(0, now);
   return {
-    model: unit.model,
-    requests: unit.log.requests(now),
-    inputTokens: unit.log.tokens(now),
-    requestsToday: unit.requestsToday(now),
-    rpm: describeLimit(unit.rpm, now),
-    tpm: describeLimit(unit.tpm, now),
-    rpd: describeLimit(unit.rpd, now),
-    inFlight: unit.inFlight,
+    model: quota.model,
+    requests: quota.log.requests(now),
+    inputTokens: quota.log.tokens(now),
+    requestsToday: quota.requestsToday(now),
+    rpm: describeLimit(quota.rpm, now),
+    tpm: describeLimit(quota.tpm, now),
+    rpd: describeLimit(quota.rpd, now),
+    inFlight: quota.inFlight,
     nextFreeAt: nextFreeAt === Number.POSITIVE_INFINITY ? null : Math.max(now, nextFreeAt),
   };
 }

@@ -1,19 +1,19 @@
 import type { KeyPoolExhaustedError } from '../../core/errors.js';
 import type { LeaseRequest } from '../key-pool.js';
 import { exhausted, explainExhaustion } from './exhaustion.js';
-import type { ModelLane } from './model-queue.js';
+import type { ModelQueue } from './model-queue.js';
 
 export interface QueueLimits {
-  /** How long a call without a deadline of its own waits for a key. */
+  /** How long a call without a deadline of its own waits for a key, in milliseconds. */
   readonly maxWaitMs: number;
   /** Calls that may wait for one model. */
   readonly maxQueueLength: number;
 }
 
-interface Call {
-  readonly lane: ModelLane;
-  readonly need: LeaseRequest;
-  /** What the project that the call is bound to is called now. */
+interface QueuedRequest {
+  readonly modelQueue: ModelQueue;
+  readonly request: LeaseRequest;
+  /** The current name of the project that the call is bound to. */
   readonly project: string | undefined;
   readonly tokens: number;
 }
@@ -23,42 +23,56 @@ export type Admission =
   | { readonly since: number; readonly deadline: number }
   | { readonly error: KeyPoolExhaustedError };
 
-/**
- * Whether a call may wait: not when it is clear already that it would wait in vain. In a full queue a
- * call with a lesser claim gives way to it.
- */
-export function admit(call: Call, limits: QueueLimits, now: number): Admission {
-  const { lane, need, project, tokens } = call;
-  const since = need.since ?? now;
+/** Whether a call may wait. It may not if it cannot start before its deadline. */
+export function admit(call: QueuedRequest, limits: QueueLimits, now: number): Admission {
+  const { modelQueue, request, project, tokens } = call;
+  const since = request.since ?? now;
   const deadline =
-    need.deadline === undefined ? now + limits.maxWaitMs : lane.latestStart(need, need.deadline, since, now);
-  const earliest = lane.couldStartAt(need, project, tokens, now);
+    request.deadline === undefined
+      ? now + limits.maxWaitMs
+      : modelQueue.latestStart(request, request.deadline, since, now);
+  const earliest = modelQueue.couldStartAt(request, project, tokens, now);
   if (earliest > deadline || deadline <= now || earliest === Number.POSITIVE_INFINITY) {
-    return { error: refusal(lane, need, project, earliest, now) };
+    return { error: refusal(modelQueue, request, project, earliest, now) };
   }
-  const ahead = lane.queue.ahead(need, since);
-  const startAt = Math.max(earliest, lane.forecast(need, project, tokens, ahead, now));
-  if (startAt > deadline) {
-    const message = `${ahead} calls wait for ${need.model} already, more than its quotas admit before the deadline. Retry later, or add keys of further projects.`;
-    return { error: exhausted(message, startAt, now) };
-  }
-  if (lane.queue.size >= limits.maxQueueLength) {
-    const victim = lane.queue.victimFor(need);
-    const error = exhausted(`The queue for ${need.model} is full. Retry later.`, startAt, now);
-    if (victim === undefined) return { error };
-    lane.queue.remove(victim);
-    victim.reject(error);
-  }
-  return { since, deadline };
+  const ahead = modelQueue.waiters.ahead(request, since);
+  const startAt = Math.max(earliest, modelQueue.forecast(request, project, tokens, ahead, now));
+  const error = makeRoom(modelQueue, request, { ahead, startAt, deadline }, limits.maxQueueLength, now);
+  return error === undefined ? { since, deadline } : { error };
 }
 
-/** The refusal of a call that could start at `at`, with what is in its way. */
+/**
+ * Why a call that is expected to start at `startAt` may not wait; `undefined` if it may. In a full queue
+ * a waiter of lesser claim is rejected in its place.
+ */
+export function makeRoom(
+  { model, waiters }: ModelQueue,
+  request: LeaseRequest,
+  expected: { readonly ahead: number; readonly startAt: number; readonly deadline: number },
+  maxQueueLength: number,
+  now: number,
+): KeyPoolExhaustedError | undefined {
+  const { ahead, startAt, deadline } = expected;
+  if (startAt > deadline) {
+    const message = `${ahead} calls wait for ${model} already, more than its quotas admit before the deadline. Retry later, or add keys of further projects.`;
+    return exhausted(message, startAt, now);
+  }
+  if (waiters.size < maxQueueLength) return undefined;
+  const error = exhausted(`The queue for ${model} is full. Retry later.`, startAt, now);
+  const victim = waiters.victimFor(request);
+  if (victim === undefined) return error;
+  waiters.remove(victim);
+  victim.reject(error);
+  return undefined;
+}
+
+/** The refusal of a call that could start at `at`, with the reasons. */
 export function refusal(
-  lane: ModelLane,
-  need: LeaseRequest,
+  modelQueue: ModelQueue,
+  request: LeaseRequest,
   project: string | undefined,
   at: number,
   now: number,
 ): KeyPoolExhaustedError {
-  return exhausted(explainExhaustion(lane, need, project, now), at, now);
+  return exhausted(explainExhaustion(modelQueue, request, project, now), at, now);
 }

@@ -1,23 +1,25 @@
-import type { Clock } from '../../core/clock.js';
-import type { KeySpec } from '../key-spec.js';
-import type { LimitRule } from '../limit-rules.js';
+import { z } from 'zod';
+import { type Clock, systemClock } from '../../core/clock.js';
+import { atLeastOne, count, durationMs, partWith } from '../../core/parse-options.js';
+import { type KeySpec, keySpecSchema } from '../key-spec.js';
+import { type LimitRule, limitRuleSchema } from '../limit-rules.js';
 
 export interface ScheduledKeyPoolOptions {
-  /** The keys, with their projects where known. Gemini counts quotas per project. */
+  /** The keys, with their projects if known. Gemini counts quotas per project. */
   readonly keys: readonly KeySpec[];
-  /** Known quotas. What is left out is learned from refusals, at the cost of a few of them. */
+  /** Known limits. An omitted limit is learned from refusals, at the cost of a few of them. */
   readonly limits?: readonly LimitRule[] | undefined;
-  /** How long a call without a deadline of its own waits for a key. Default 60,000. */
+  /** How long a call without a deadline of its own waits for a key, in milliseconds. Default 60,000. */
   readonly maxWaitMs?: number | undefined;
   /** Calls that may wait for one model. Default 10,000. */
   readonly maxQueueLength?: number | undefined;
   /** Calls that may run at once in one project with one model. Default 256. */
-  readonly maxInFlightPerUnit?: number | undefined;
+  readonly maxInFlightPerProjectModel?: number | undefined;
   /** Calls that may run at once altogether. Default 512. */
   readonly maxInFlight?: number | undefined;
   /**
-   * A lease that was not settled so long after it was granted is taken for lost, and its place given
-   * to another call. Default 900,000.
+   * How long after its deadline a lease that was not settled counts as lost, so that its place goes to
+   * another call, in milliseconds. Without a deadline it counts from the grant. Default 900,000.
    */
   readonly maxLeaseMs?: number | undefined;
   /** Default: the machine's clock. */
@@ -26,11 +28,19 @@ export interface ScheduledKeyPoolOptions {
   readonly random?: (() => number) | undefined;
 }
 
-/** What is known from elsewhere about one project and model. */
-export interface KnownUnit {
-  readonly model: string;
-  readonly project: string;
-  readonly calls: readonly { readonly at: number; readonly tokens: number }[];
-  readonly closedUntil?: number | undefined;
-  readonly reason?: string | undefined;
-}
+export const scheduledKeyPoolOptionsSchema = z.strictObject({
+  keys: z.array(keySpecSchema).readonly(),
+  limits: z.array(limitRuleSchema).readonly().default([]),
+  maxWaitMs: z.number().min(0).default(60_000),
+  maxQueueLength: count.default(10_000),
+  maxInFlightPerProjectModel: atLeastOne.default(256),
+  maxInFlight: atLeastOne.default(512),
+  maxLeaseMs: durationMs.default(900_000),
+  clock: partWith<Clock>('Clock', 'now', 'setTimeout', 'clearTimeout').default(() => systemClock),
+  random: z
+    .custom<() => number>((value) => typeof value === 'function', 'must be a function')
+    .default(() => Math.random),
+} satisfies Record<keyof ScheduledKeyPoolOptions, z.ZodType>) satisfies z.ZodType<
+  unknown,
+  ScheduledKeyPoolOptions
+>;

@@ -16,8 +16,8 @@ function open(options: Partial<ScheduledKeyPoolOptions> = {}) {
   const pool = new ScheduledKeyPool({ keys: [keyA], clock, random: () => 0.5, ...options });
   const events: KeyEvent[] = [];
   pool.onEvent((event) => events.push(event));
-  const acquire = (need: Partial<LeaseRequest> = {}, signal?: AbortSignal) =>
-    pool.acquire({ model, estimatedTokens: 100, ...need }, { signal });
+  const acquire = (request: Partial<LeaseRequest> = {}, signal?: AbortSignal) =>
+    pool.acquire({ model, estimatedTokens: 100, ...request }, { signal });
   return { clock, pool, events, acquire };
 }
 
@@ -34,7 +34,7 @@ const rejection = async (promise: Promise<unknown>): Promise<KeyPoolExhaustedErr
 };
 
 describe('ScheduledKeyPool', () => {
-  it('holds back the call that would pass the requests a minute, and lets it go when the window has moved', async () => {
+  it('holds back a call that would exceed the requests a minute until the window has moved', async () => {
     const { clock, acquire } = open({ limits: [{ rpm: 2 }] });
     const start = clock.now();
     await acquire();
@@ -44,7 +44,7 @@ describe('ScheduledKeyPool', () => {
     expect(clock.now() - start).toBe(60_300);
   });
 
-  it('spreads calls over projects of unknown limits, so that few are under way when the first is refused', async () => {
+  it('spreads calls over projects of unknown limits, so that few are in flight when the first is refused', async () => {
     const { clock, acquire } = open({ keys: [keyA, keyB] });
     const first = await acquire();
     first.settle({ ok: true });
@@ -54,7 +54,7 @@ describe('ScheduledKeyPool', () => {
     expect((await acquire()).key.value).toBe(first.key.value);
   });
 
-  it('forgets what a service that counts by the minute of the clock has forgotten', async () => {
+  it('clears its log when a refusal proves that the service counts in fixed minutes', async () => {
     const { clock, acquire } = open();
     for (let i = 0; i < 30; i += 1) {
       (await acquire()).settle({ ok: true });
@@ -74,7 +74,7 @@ describe('ScheduledKeyPool', () => {
     expect(await rejection(acquire({ deadline: clock.now() }))).toBeDefined();
   });
 
-  it('holds back the call that would pass the input tokens a minute', async () => {
+  it('holds back a call that would exceed the input tokens a minute', async () => {
     const { clock, acquire } = open({ limits: [{ tpm: 1_000 }] });
     const start = clock.now();
     await acquire({ estimatedTokens: 900 });
@@ -82,7 +82,7 @@ describe('ScheduledKeyPool', () => {
     expect(clock.now() - start).toBe(60_300);
   });
 
-  it('books the real usage in place of the estimate', async () => {
+  it('charges the real usage in place of the estimate', async () => {
     const { acquire } = open({ limits: [{ tpm: 1_000 }] });
     const lease = await acquire({ estimatedTokens: 900 });
     lease.settle({
@@ -103,14 +103,14 @@ describe('ScheduledKeyPool', () => {
     });
   });
 
-  it('gives back what was never sent', async () => {
+  it('refunds a call that was never sent', async () => {
     const { acquire } = open({ limits: [{ rpm: 1 }] });
     const lease = await acquire();
     lease.settle({ ...failed({ kind: 'network', scope: 'call' }), sent: false });
     await expect(acquire()).resolves.toBeDefined();
   });
 
-  it('rejects at once what could only be served after the deadline, and says when to come back', async () => {
+  it('rejects a call at once that could only start after its deadline, and names the delay', async () => {
     const { acquire, clock } = open({ limits: [{ rpm: 1 }] });
     await acquire();
     await clock.advance(10_000);
@@ -119,14 +119,14 @@ describe('ScheduledKeyPool', () => {
     expect(error.message).toBe('The only key is at its limit for gemini-3.8-flash.');
   });
 
-  it('rejects at once a request that no key can ever take', async () => {
+  it('rejects a call at once that no key can ever serve', async () => {
     const { acquire } = open({ limits: [{ tpm: 1_000 }] });
     const error = await rejection(acquire({ estimatedTokens: 5_000 }));
     expect(error.retryAfterMs).toBeUndefined();
     expect(error.message).toMatch(/1000 input tokens a minute.*needs about 5000/);
   });
 
-  it('cools a refused unit for the advised time and a second, then sends a single probe', async () => {
+  it('blocks a refused quota for the named delay and a second, then sends a single probe', async () => {
     const { acquire, clock, events } = open();
     const start = clock.now();
     (await acquire()).settle(
@@ -144,6 +144,16 @@ describe('ScheduledKeyPool', () => {
     await clock.advance(0);
     expect(second).toBeDefined();
     expect(events.map((event) => event.type)).toEqual(['limit-learned', 'cooled', 'recovered']);
+  });
+
+  it('calls an event listener until its own subscription ends', async () => {
+    const { acquire, pool } = open();
+    const seen: string[] = [];
+    const listener = ({ type }: KeyEvent) => seen.push(type);
+    const [unsubscribe] = [pool.onEvent(listener), pool.onEvent(listener)];
+    unsubscribe?.();
+    (await acquire()).settle(failed({ kind: 'auth', scope: 'key' }));
+    expect(seen).toEqual(['disabled']);
   });
 
   it('leaves nothing reserved and no timer set when a waiting call is aborted', async () => {

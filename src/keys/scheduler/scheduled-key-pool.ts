@@ -1,26 +1,28 @@
 import type { AbortOptions } from '../../core/abort.js';
-import { type Clock, systemClock } from '../../core/clock.js';
-import { KeyPoolExhaustedError } from '../../core/errors.js';
+import type { Clock } from '../../core/clock.js';
+import { ClosedError, KeyPoolExhaustedError } from '../../core/errors.js';
+import { parseOptions } from '../../core/parse-options.js';
 import type { PooledKey } from '../health/pooled-key.js';
 import { KeyEvents } from '../key-events.js';
 import type { KeyEvent, KeyLease, KeyPool, KeyPoolStats, LeaseOutcome, LeaseRequest } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
-import type { Unit } from '../quota/project-model-quota.js';
-import { expireTurns, offerTurns, type TurnActions } from './dispatch.js';
-import { KeyRing } from './key-registry.js';
-import type { ModelLane } from './model-queue.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import { type DispatchActions, dispatch, expireWaiters } from './dispatch.js';
+import { KeyRegistry } from './key-registry.js';
+import type { KnownQuota } from './known-quota.js';
+import type { ModelQueue } from './model-queue.js';
 import { lostLease, OpenLeases } from './open-leases.js';
 import { describePool, QueueWaits } from './pool-stats.js';
 import { admit, type QueueLimits, refusal } from './queue-admission.js';
-import type { KnownUnit, ScheduledKeyPoolOptions } from './scheduled-key-pool-options.js';
+import { type ScheduledKeyPoolOptions, scheduledKeyPoolOptionsSchema } from './scheduled-key-pool-options.js';
 import { type Grant, Settlement } from './settlement.js';
-import type { Waiter } from './wait-queue.js';
+import { waitForLease } from './wait-queue.js';
 import { WakeTimer } from './wake-timer.js';
 
 /**
- * Schedules calls over keys by the quotas behind them: requests and input tokens a minute and requests
- * a day, per project and model, configured or learned from refusals. Calls that no quota admits yet
- * wait in a fair queue instead of being refused by the service.
+ * Schedules calls over keys by their quotas: requests and input tokens a minute and requests a day, per
+ * project and model, configured or learned from refusals. A call that no quota admits yet waits in a fair
+ * queue instead of being refused by the service.
  *
  * @example
  * ```ts
@@ -33,7 +35,7 @@ import { WakeTimer } from './wake-timer.js';
  */
 export class ScheduledKeyPool implements KeyPool {
   readonly #clock: Clock;
-  readonly #ring: KeyRing;
+  readonly #registry: KeyRegistry;
   readonly #settlement: Settlement;
   readonly #events = new KeyEvents();
   readonly #waits = new QueueWaits();
@@ -43,87 +45,95 @@ export class ScheduledKeyPool implements KeyPool {
   readonly #maxLeaseMs: number;
   readonly #leases = new OpenLeases();
   #current: PooledKey | undefined;
-  #closed = false;
+  #isClosed = false;
   #isPumpDue = false;
 
+  /** @throws ConfigurationError that names every option that is wrong or unknown. */
   constructor(options: ScheduledKeyPoolOptions) {
-    this.#clock = options.clock ?? systemClock;
+    const parsed = parseOptions(scheduledKeyPoolOptionsSchema, options, 'ScheduledKeyPool');
+    this.#clock = parsed.clock;
     this.#timer = new WakeTimer(this.#clock, () => this.#pump());
-    const { maxWaitMs = 60_000, maxQueueLength = 10_000 } = options;
-    this.#queueLimits = { maxWaitMs, maxQueueLength };
-    this.#maxInFlight = options.maxInFlight ?? 512;
-    this.#maxLeaseMs = options.maxLeaseMs ?? 900_000;
-    this.#ring = new KeyRing(options.limits ?? [], options.maxInFlightPerUnit ?? 256);
-    this.#settlement = new Settlement(this.#ring, this.#events, options.random ?? Math.random, true);
-    this.#ring.add(options.keys);
+    this.#queueLimits = parsed;
+    this.#maxInFlight = parsed.maxInFlight;
+    this.#maxLeaseMs = parsed.maxLeaseMs;
+    this.#registry = new KeyRegistry(parsed.limits, parsed.maxInFlightPerProjectModel);
+    this.#settlement = new Settlement(this.#registry, this.#events, parsed.random, true);
+    this.#registry.add(parsed.keys);
   }
 
-  acquire(asked: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
+  acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
-    if (this.#closed) return Promise.reject(closedError());
+    if (this.#isClosed) return Promise.reject(new ClosedError('key pool'));
     const now = this.#clock.now();
-    const lane = this.#ring.lane(asked.model);
-    const need = lane.oversized.resize(asked);
-    const tokens = lane.tokensFor(need.estimatedTokens);
-    lane.ask(need, now);
-    if (lane.queue.size === 0 && this.#leases.size < this.#maxInFlight) {
-      const isPaced = lane.isPaced(need, Number.POSITIVE_INFINITY, now);
-      const project = this.#ring.projectName(need.project);
-      const unit = lane.choose(need, project, tokens, now, undefined, isPaced);
-      if (unit !== undefined) {
+    const modelQueue = this.#registry.modelQueue(request.model);
+    const resized = modelQueue.oversized.resize(request);
+    const tokens = modelQueue.tokensFor(resized.estimatedTokens);
+    modelQueue.noteDemand(resized, now);
+    if (modelQueue.waiters.size === 0 && this.#leases.size < this.#maxInFlight) {
+      const isPaced = modelQueue.isPaced(resized, Number.POSITIVE_INFINITY, now);
+      const project = this.#registry.projectName(resized.project);
+      const quota = modelQueue.choose(resized, project, tokens, now, undefined, isPaced);
+      if (quota !== undefined) {
         this.#waits.add(0);
-        return Promise.resolve(this.#grant(lane, unit, need, tokens, now));
+        return Promise.resolve(this.#grant(modelQueue, quota, resized, tokens, now));
       }
     }
-    return this.#wait(lane, need, tokens, now, options?.signal);
+    return this.#wait(modelQueue, resized, tokens, now, options?.signal);
   }
 
   stats(): Promise<KeyPoolStats> {
     return Promise.resolve(
-      describePool(this.#ring, this.#waits, this.#current, this.#leases.size, this.#clock.now()),
+      describePool(this.#registry, this.#waits, this.#current, this.#leases.size, this.#clock.now()),
     );
   }
 
   secrets(): readonly string[] {
-    return this.#ring.secrets();
+    return this.#registry.secrets();
   }
 
   onEvent(listener: (event: KeyEvent) => void): () => void {
     return this.#events.subscribe(listener);
   }
 
-  /** Adds keys while calls run. Keys that are already there are left as they are. */
+  /**
+   * Adds keys while calls run. Keys that the pool already has stay as they are.
+   *
+   * @throws ConfigurationError if a key is not valid.
+   */
   addKeys(keys: readonly KeySpec[]): void {
-    this.#ring.add(keys);
+    this.#registry.add(parseOptions(scheduledKeyPoolOptionsSchema.shape.keys, keys, 'addKeys'));
     this.#pump();
   }
 
-  /** Takes out the key with this masked id. Its calls in flight may finish. Returns whether it was there. */
+  /** Removes the key with this masked id. Its calls in flight may finish. Returns whether the pool had it. */
   removeKey(id: string): boolean {
-    const removed = this.#ring.remove(id);
+    const removed = this.#registry.remove(id);
     this.#pump();
     return removed;
   }
 
   /**
-   * Takes over what is known from elsewhere about one project and model: calls that count against its
-   * minute, oldest first, and until when it is to be left alone.
+   * Takes over what another source knows about one project and model.
+   *
+   * @internal
    */
-  restore(known: KnownUnit): void {
-    const project = this.#ring.projectName(known.project);
-    const unit = this.#ring.lane(known.model).units.find((candidate) => candidate.project.name === project);
-    if (unit === undefined) return;
-    for (const call of known.calls) unit.log.add(call.tokens, call.at);
-    if (known.closedUntil !== undefined) unit.gate.close(known.closedUntil, known.reason ?? '');
+  restore(known: KnownQuota): void {
+    const project = this.#registry.projectName(known.project);
+    const quota = this.#registry
+      .modelQueue(known.model)
+      .quotas.find((candidate) => candidate.project.name === project);
+    if (quota === undefined) return;
+    for (const call of known.calls) quota.log.add(call.tokens, call.at);
+    if (known.blockedUntil !== undefined) quota.gate.block(known.blockedUntil, known.reason ?? '');
     this.#pump();
   }
 
   close(): Promise<void> {
-    this.#closed = true;
-    for (const lane of this.#ring.lanes()) {
-      for (const waiter of [...lane.queue.inTurn()]) {
-        lane.queue.remove(waiter);
-        waiter.reject(closedError());
+    this.#isClosed = true;
+    for (const modelQueue of this.#registry.modelQueues()) {
+      for (const waiter of [...modelQueue.waiters.inServiceOrder()]) {
+        modelQueue.waiters.remove(waiter);
+        waiter.reject(new ClosedError('key pool'));
       }
     }
     this.#arm();
@@ -135,54 +145,55 @@ export class ScheduledKeyPool implements KeyPool {
   }
 
   #wait(
-    lane: ModelLane,
-    need: LeaseRequest,
+    modelQueue: ModelQueue,
+    request: LeaseRequest,
     tokens: number,
     now: number,
     signal: AbortSignal | undefined,
   ): Promise<KeyLease> {
-    const project = this.#ring.projectName(need.project);
-    const admission = admit({ lane, need, project, tokens }, this.#queueLimits, now);
+    const project = this.#registry.projectName(request.project);
+    const admission = admit({ modelQueue, request, project, tokens }, this.#queueLimits, now);
     if ('error' in admission) return Promise.reject(admission.error);
-    return new Promise((resolve, reject) => {
-      const onAbort = () => {
-        lane.queue.remove(waiter);
-        reject(signal?.reason);
+    const call = { request, tokens, ...admission, enqueuedAt: now };
+    return waitForLease(call, signal, {
+      enqueue: (waiter) => {
+        modelQueue.waiters.push(waiter);
+        this.#pump();
+      },
+      leave: (waiter) => {
+        modelQueue.waiters.remove(waiter);
         this.#pumpSoon();
-      };
-      const waiter: Waiter = {
-        need,
-        tokens,
-        ...admission,
-        enqueuedAt: now,
-        grant: (lease) => {
-          signal?.removeEventListener('abort', onAbort);
-          resolve(lease);
-        },
-        reject: (error) => {
-          signal?.removeEventListener('abort', onAbort);
-          reject(error);
-        },
-      };
-      signal?.addEventListener('abort', onAbort, { once: true });
-      lane.queue.push(waiter);
-      this.#pump();
+      },
     });
   }
 
-  #grant(lane: ModelLane, unit: Unit, need: LeaseRequest, tokens: number, now: number): KeyLease {
-    const key = unit.project.pick(now);
-    // `choose` returns only units whose project has a usable key.
+  #grant(
+    modelQueue: ModelQueue,
+    quota: ProjectModelQuota,
+    request: LeaseRequest,
+    tokens: number,
+    now: number,
+  ): KeyLease {
+    const key = quota.project.pick(now);
+    // `choose` returns only quotas whose project has a usable key.
     if (key === undefined) throw new KeyPoolExhaustedError('The project has no usable key.');
-    const booking = unit.book(tokens, now);
+    const booking = quota.book(tokens, now);
     key.gate.enter(now);
-    unit.project.gate.enter(now);
-    lane.breaker.gate.enter(now);
+    quota.project.gate.enter(now);
+    modelQueue.breaker.gate.enter(now);
     key.inFlight += 1;
     this.#current = key;
-    const grant: Grant = { lane, unit, key, booking, estimatedTokens: need.estimatedTokens, at: now, need };
+    const grant: Grant = {
+      modelQueue,
+      quota,
+      key,
+      booking,
+      estimatedTokens: request.estimatedTokens,
+      at: now,
+      request,
+    };
     const open = {
-      expiresAt: Math.max(now, need.deadline ?? now) + this.#maxLeaseMs,
+      expiresAt: Math.max(now, request.deadline ?? now) + this.#maxLeaseMs,
       reclaim: () => this.#settlement.settle(grant, lostLease, this.#clock.now()),
     };
     this.#leases.add(open);
@@ -196,29 +207,30 @@ export class ScheduledKeyPool implements KeyPool {
     };
   }
 
-  /** Gives out what is free, in turn, and sets the timer for the next slot or deadline. */
+  /** Grants what is free, and sets the timer for the next slot or deadline. */
   #pump(): void {
     const now = this.#clock.now();
     this.#leases.reclaim(now);
-    const projectOf = (need: LeaseRequest) => this.#ring.projectName(need.project);
-    for (const lane of this.#ring.lanes()) {
-      if (lane.queue.size === 0) continue;
-      const actions: TurnActions = {
+    const projectOf = (request: LeaseRequest) => this.#registry.projectName(request.project);
+    for (const modelQueue of this.#registry.modelQueues()) {
+      if (modelQueue.waiters.size === 0) continue;
+      const actions: DispatchActions = {
         hasRoom: () => this.#leases.size < this.#maxInFlight,
         projectOf,
-        grant: (waiter, unit) => {
+        grant: (waiter, quota) => {
           this.#waits.add(now - waiter.enqueuedAt);
-          waiter.grant(this.#grant(lane, unit, waiter.need, waiter.tokens, now));
+          waiter.grant(this.#grant(modelQueue, quota, waiter.request, waiter.tokens, now));
         },
-        refuse: ({ need, reject }, at) => reject(refusal(lane, need, projectOf(need), at, now)),
+        refuse: ({ request, reject }, at) =>
+          reject(refusal(modelQueue, request, projectOf(request), at, now)),
       };
-      expireTurns(lane, now, actions);
-      offerTurns(lane, now, actions);
+      expireWaiters(modelQueue, now, actions);
+      dispatch(modelQueue, now, actions);
     }
     this.#arm();
   }
 
-  /** Callers who hang up together are waited for, so that one of them does not wait for the others. */
+  /** Dispatches once for all calls that are aborted together. */
   #pumpSoon(): void {
     if (this.#isPumpDue) return;
     this.#isPumpDue = true;
@@ -230,14 +242,15 @@ export class ScheduledKeyPool implements KeyPool {
 
   #arm(): void {
     let wakeAt = Number.POSITIVE_INFINITY;
-    for (const lane of this.#ring.lanes()) {
-      if (lane.queue.size === 0) continue;
-      wakeAt = Math.min(wakeAt, lane.wakeAt, lane.queue.earliestDeadline, this.#leases.earliest);
+    for (const modelQueue of this.#registry.modelQueues()) {
+      if (modelQueue.waiters.size === 0) continue;
+      wakeAt = Math.min(
+        wakeAt,
+        modelQueue.wakeAt,
+        modelQueue.waiters.earliestDeadline,
+        this.#leases.earliest,
+      );
     }
     this.#timer.set(wakeAt);
   }
-}
-
-function closedError(): KeyPoolExhaustedError {
-  return new KeyPoolExhaustedError('The key pool is closed and grants no more keys.');
 }

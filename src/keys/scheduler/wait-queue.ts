@@ -1,10 +1,11 @@
+import { onAbort } from '../../core/abort.js';
 import type { KeyLease, LeaseRequest } from '../key-pool.js';
 
-/** A call that waits for its turn. */
+/** A call that waits for a key. */
 export interface Waiter {
-  readonly need: LeaseRequest;
+  readonly request: LeaseRequest;
   readonly tokens: number;
-  /** When the call began; it keeps its place by this when it asks again. */
+  /** When the call began, which decides its place within its tenant. */
   readonly since: number;
   readonly enqueuedAt: number;
   readonly deadline: number;
@@ -12,21 +13,52 @@ export interface Waiter {
   reject(error: unknown): void;
 }
 
+/** What becomes of a waiter. */
+interface WaiterActions {
+  enqueue(waiter: Waiter): void;
+  /** The caller has aborted. */
+  leave(waiter: Waiter): void;
+}
+
+/** Queues one call. Rejects with the reason of the signal when it aborts. */
+export function waitForLease(
+  call: Omit<Waiter, 'grant' | 'reject'>,
+  signal: AbortSignal | undefined,
+  { enqueue, leave }: WaiterActions,
+): Promise<KeyLease> {
+  return new Promise((resolve, reject) => {
+    const waiter: Waiter = {
+      ...call,
+      grant: (lease) => {
+        unsubscribe();
+        resolve(lease);
+      },
+      reject: (error) => {
+        unsubscribe();
+        reject(error);
+      },
+    };
+    const unsubscribe = onAbort(signal, (reason) => {
+      reject(reason);
+      leave(waiter);
+    });
+    enqueue(waiter);
+  });
+}
+
 type Priority = 'interactive' | 'batch';
 const priorities = ['interactive', 'batch'] as const;
 
-/** Who asks when a call does not say. */
+/** The tenant of calls that name none. */
 export const defaultTenant = 'default';
 
-const priorityOf = (waiter: Waiter): Priority => waiter.need.priority ?? 'interactive';
-const tenantOf = (waiter: Waiter): string => waiter.need.tenant ?? defaultTenant;
+const priorityOf = (waiter: Waiter): Priority => waiter.request.priority ?? 'interactive';
+const tenantOf = (waiter: Waiter): string => waiter.request.tenant ?? defaultTenant;
 
-/**
- * Who is next: interactive before batch, tenants in turn, first come first served within a tenant.
- */
+/** Interactive before batch, tenants in rotation, first come first served within a tenant. */
 export class WaitQueue {
-  /** Per priority the tenants in the order of their turns; insertion order is the ring. */
-  readonly #rings: Record<Priority, Map<string, Waiter[]>> = { interactive: new Map(), batch: new Map() };
+  /** Per priority the waiters of each tenant; tenants are served in insertion order. */
+  readonly #lines: Record<Priority, Map<string, Waiter[]>> = { interactive: new Map(), batch: new Map() };
   #size = 0;
   #tokens = 0;
   /** No waiter's deadline is earlier. */
@@ -36,7 +68,7 @@ export class WaitQueue {
     return this.#size;
   }
 
-  /** Mean tokens of what waits. */
+  /** Mean tokens of the waiting calls. */
   get meanTokens(): number {
     return this.#size === 0 ? 0 : this.#tokens / this.#size;
   }
@@ -46,12 +78,12 @@ export class WaitQueue {
   }
 
   push(waiter: Waiter): void {
-    const ring = this.#rings[priorityOf(waiter)];
+    const lines = this.#lines[priorityOf(waiter)];
     const tenant = tenantOf(waiter);
-    let line = ring.get(tenant);
+    let line = lines.get(tenant);
     if (line === undefined) {
       line = [];
-      ring.set(tenant, line);
+      lines.set(tenant, line);
     }
     let place = line.length;
     while (place > 0 && (line[place - 1]?.since ?? 0) > waiter.since) place -= 1;
@@ -61,114 +93,114 @@ export class WaitQueue {
     this.#earliestDeadline = Math.min(this.#earliestDeadline, waiter.deadline);
   }
 
-  /** Takes a waiter out without its having had its turn. Returns whether it was there. */
+  /** Removes a waiter that was not served. Returns whether it was queued. */
   remove(waiter: Waiter): boolean {
-    const ring = this.#rings[priorityOf(waiter)];
-    const line = ring.get(tenantOf(waiter));
+    const lines = this.#lines[priorityOf(waiter)];
+    const line = lines.get(tenantOf(waiter));
     const place = line?.indexOf(waiter) ?? -1;
     if (line === undefined || place < 0) return false;
     line.splice(place, 1);
-    if (line.length === 0) ring.delete(tenantOf(waiter));
+    if (line.length === 0) lines.delete(tenantOf(waiter));
     this.#size -= 1;
     this.#tokens -= waiter.tokens;
     return true;
   }
 
-  /** Takes a waiter out that had its turn: its tenant goes to the back of the ring. */
+  /** Removes a waiter that is served: its tenant becomes the last in rotation. Returns whether it was queued. */
   take(waiter: Waiter): boolean {
     if (!this.remove(waiter)) return false;
-    const ring = this.#rings[priorityOf(waiter)];
-    const line = ring.get(tenantOf(waiter));
+    const lines = this.#lines[priorityOf(waiter)];
+    const line = lines.get(tenantOf(waiter));
     if (line !== undefined) {
-      ring.delete(tenantOf(waiter));
-      ring.set(tenantOf(waiter), line);
+      lines.delete(tenantOf(waiter));
+      lines.set(tenantOf(waiter), line);
     }
     return true;
   }
 
-  /** How many calls wait that have no better claim than this one: all batch calls, or those of its tenant. */
-  backlog(need: LeaseRequest): number {
-    if (need.priority !== 'batch')
-      return this.#rings.interactive.get(need.tenant ?? defaultTenant)?.length ?? 0;
+  /** How many calls wait in the backlog of this one: all batch calls, or the interactive ones of its tenant. */
+  backlog(request: LeaseRequest): number {
+    if (request.priority !== 'batch')
+      return this.#lines.interactive.get(request.tenant ?? defaultTenant)?.length ?? 0;
     let waiting = 0;
-    for (const line of this.#rings.batch.values()) waiting += line.length;
+    for (const line of this.#lines.batch.values()) waiting += line.length;
     return waiting;
   }
 
-  /** How many calls wait in each backlog: in that of all batch calls, and in that of each tenant's other ones. */
+  /** Size of each backlog: of all batch calls, and of the interactive calls of each tenant. */
   backlogs(): readonly { readonly tenant?: string; readonly size: number }[] {
     let batch = 0;
-    for (const line of this.#rings.batch.values()) batch += line.length;
+    for (const line of this.#lines.batch.values()) batch += line.length;
     return [
       ...(batch > 0 ? [{ size: batch }] : []),
-      ...[...this.#rings.interactive].map(([tenant, line]) => ({ tenant, size: line.length })),
+      ...[...this.#lines.interactive].map(([tenant, line]) => ({ tenant, size: line.length })),
     ];
   }
 
-  /** How many calls are served before one that would be pushed now. */
-  ahead(need: LeaseRequest, since: number): number {
+  /** How many calls would be served before a new one. */
+  ahead(request: LeaseRequest, since: number): number {
     let ahead = 0;
     for (const priority of priorities) {
-      const ring = this.#rings[priority];
-      if (priority !== (need.priority ?? 'interactive')) {
-        for (const line of ring.values()) ahead += line.length;
+      const lines = this.#lines[priority];
+      if (priority !== (request.priority ?? 'interactive')) {
+        for (const line of lines.values()) ahead += line.length;
         continue;
       }
-      const own = ring.get(need.tenant ?? defaultTenant) ?? [];
+      const own = lines.get(request.tenant ?? defaultTenant) ?? [];
       let place = own.length;
       while (place > 0 && (own[place - 1]?.since ?? 0) > since) place -= 1;
-      for (const line of ring.values()) ahead += line === own ? place : Math.min(line.length, place + 1);
+      for (const line of lines.values()) ahead += line === own ? place : Math.min(line.length, place + 1);
       break;
     }
     return ahead;
   }
 
   /**
-   * Who gives way to a call that finds the queue full: the last one of the longest line of the lowest
-   * priority, unless the call itself would be that one.
+   * The waiter that gives way to a new call when the queue is full: the last one of the longest line of
+   * the lowest priority. `undefined` if the new call would itself be that one.
    */
-  victimFor(need: LeaseRequest): Waiter | undefined {
-    const priority = this.#rings.batch.size > 0 ? 'batch' : 'interactive';
-    if (priority === 'interactive' && need.priority === 'batch') return undefined;
-    const ring = this.#rings[priority];
+  victimFor(request: LeaseRequest): Waiter | undefined {
+    const priority = this.#lines.batch.size > 0 ? 'batch' : 'interactive';
+    if (priority === 'interactive' && request.priority === 'batch') return undefined;
+    const lines = this.#lines[priority];
     let longest: Waiter[] = [];
-    for (const line of ring.values()) if (line.length > longest.length) longest = line;
-    if (priority === (need.priority ?? 'interactive')) {
-      const own = ring.get(need.tenant ?? defaultTenant)?.length ?? 0;
+    for (const line of lines.values()) if (line.length > longest.length) longest = line;
+    if (priority === (request.priority ?? 'interactive')) {
+      const own = lines.get(request.tenant ?? defaultTenant)?.length ?? 0;
       if (own + 1 >= longest.length) return undefined;
     }
     return longest.at(-1);
   }
 
   /**
-   * The waiters in the order of their turns. The one yielded may be taken or removed; what stays is
-   * not offered again.
+   * The waiters in the order of service. The one yielded may be taken or removed; one that stays is not
+   * yielded again.
    */
-  *inTurn(): Generator<Waiter, void, void> {
+  *inServiceOrder(): Generator<Waiter, void, void> {
     for (const priority of priorities) {
-      const ring = this.#rings[priority];
-      let turns = [...ring.keys()].map((tenant) => ({ tenant, passed: 0 }));
-      while (turns.length > 0) {
-        const next: typeof turns = [];
-        for (const turn of turns) {
-          const line = ring.get(turn.tenant);
-          const waiter = line?.[turn.passed];
+      const lines = this.#lines[priority];
+      let positions = [...lines.keys()].map((tenant) => ({ tenant, passed: 0 }));
+      while (positions.length > 0) {
+        const next: typeof positions = [];
+        for (const position of positions) {
+          const line = lines.get(position.tenant);
+          const waiter = line?.[position.passed];
           if (waiter === undefined) continue;
           yield waiter;
-          if (line?.[turn.passed] === waiter) turn.passed += 1;
-          next.push(turn);
+          if (line?.[position.passed] === waiter) position.passed += 1;
+          next.push(position);
         }
-        turns = next;
+        positions = next;
       }
     }
   }
 
-  /** Everyone whose deadline has come. */
+  /** The waiters whose deadline has passed. */
   expired(now: number): readonly Waiter[] {
     const expired: Waiter[] = [];
     this.#earliestDeadline = Number.POSITIVE_INFINITY;
     for (const priority of priorities) {
-      for (const line of this.#rings[priority].values()) {
+      for (const line of this.#lines[priority].values()) {
         for (const waiter of line) {
           if (waiter.deadline <= now) expired.push(waiter);
           else this.#earliestDeadline = Math.min(this.#earliestDeadline, waiter.deadline);

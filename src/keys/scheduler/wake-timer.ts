@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 
-/** A single timer that is moved to the next moment at which something can happen. */
+/** A single timer for the next moment at which something can happen. */
 export class WakeTimer {
   readonly #clock: Clock;
   readonly #wake: () => void;
@@ -12,7 +12,7 @@ export class WakeTimer {
     this.#wake = wake;
   }
 
-  /** Wakes at `at`, in milliseconds since the epoch, and at no other time; `Infinity` is never. */
+  /** Wakes at `at`, in milliseconds since the epoch, and no longer at the time set before; `Infinity` is never. */
   set(at: number): void {
     if (at === this.#at) return;
     if (this.#handle !== undefined) this.#clock.clearTimeout(this.#handle);

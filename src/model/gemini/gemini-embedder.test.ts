@@ -73,10 +73,10 @@ describe('GeminiEmbedder', () => {
     expect(bodies().map((body) => body.requests.length)).toEqual([100, 100, 1]);
     const [alone] = await embedder.embed(['text number 150'], { purpose: 'document' });
     expect(cosine(vectors[150], alone)).toBeCloseTo(1, 5);
-    expect(keyPool.leases.map(({ need, outcome }) => [need.model, need.priority, outcome?.ok])).toEqual(
-      Array(4).fill(['gemini-embedding-2', 'batch', true]),
-    );
-    expect(keyPool.leases[0]?.need.estimatedTokens).toBeGreaterThan(400);
+    expect(
+      keyPool.leases.map(({ request, outcome }) => [request.model, request.priority, outcome?.ok]),
+    ).toEqual(Array(4).fill(['gemini-embedding-2', 'batch', true]));
+    expect(keyPool.leases[0]?.request.estimatedTokens).toBeGreaterThan(400);
   });
 
   it('makes no call for no texts', async () => {

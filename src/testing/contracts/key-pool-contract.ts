@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { KeyPoolExhaustedError } from '../../core/errors.js';
+import { ClosedError, KeyPoolExhaustedError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
 import type { KeyLease, KeyPool, LeaseOutcome, LeaseRequest } from '../../keys/key-pool.js';
 import { VirtualClock } from '../virtual-clock.js';
 import type { ContractCase } from './contract-case.js';
 
-/** What the suite asks for: a pool of these keys that lives by this clock. */
+/** The pool that a case needs: with these keys, on this clock. */
 export interface KeyPoolSetup {
   readonly keys: readonly { readonly key: string; readonly project: string }[];
   readonly clock: VirtualClock;
@@ -30,13 +30,13 @@ const spentForTenSeconds = refused({ kind: 'rate-limit', scope: 'project-model',
 interface Bench {
   readonly pool: KeyPool;
   readonly clock: VirtualClock;
-  acquire(need?: Partial<LeaseRequest>, signal?: AbortSignal): Promise<KeyLease>;
-  /** Takes and settles leases until no project can serve for about ten seconds. */
+  acquire(request?: Partial<LeaseRequest>, signal?: AbortSignal): Promise<KeyLease>;
+  /** Settles one lease of each project with a refusal, so that no project can serve for ten seconds. */
   exhaust(): Promise<void>;
 }
 
 /**
- * What every `KeyPool` owes. `create` gives a fresh pool for each case.
+ * The guarantees of every `KeyPool`. `create` makes a new pool for each case.
  *
  * @example
  * ```ts
@@ -51,8 +51,8 @@ export function keyPoolContract(
     async run() {
       const clock = new VirtualClock();
       const pool = await create({ keys, clock });
-      const acquire = (need: Partial<LeaseRequest> = {}, signal?: AbortSignal) =>
-        pool.acquire({ model, estimatedTokens: 10, ...need }, { signal });
+      const acquire = (request: Partial<LeaseRequest> = {}, signal?: AbortSignal) =>
+        pool.acquire({ model, estimatedTokens: 10, ...request }, { signal });
       const exhaust = async () => {
         for (const project of ['alpha', 'beta']) (await acquire({ project })).settle(spentForTenSeconds);
       };
@@ -105,7 +105,7 @@ export function keyPoolContract(
       assert.ok(stats.keys.every((key) => key.state === 'ready' && key.failureCount === 0));
     }),
 
-    withPool('does not use a bad key again, and blames nobody else for it', async ({ pool, acquire }) => {
+    withPool('stops using a bad key, and disables no other key for it', async ({ pool, acquire }) => {
       const bad = await acquire({ project: 'alpha' });
       bad.settle(invalidKey);
       for (let i = 0; i < 4; i += 1) {
@@ -117,39 +117,39 @@ export function keyPoolContract(
       assert.ok(states.every(([isBad, state]) => (state === 'disabled') === isBad));
     }),
 
-    withPool('takes no key out for an overloaded model', async ({ pool, acquire }) => {
+    withPool('disables no key for an overloaded model', async ({ pool, acquire }) => {
       (await acquire()).settle(refused({ kind: 'overloaded', scope: 'model' }));
       assert.ok((await pool.stats()).keys.every((key) => key.state === 'ready'));
     }),
 
-    withPool('takes no key out for a failure of the call itself', async ({ pool, acquire }) => {
+    withPool('disables no key for a failure of the call itself', async ({ pool, acquire }) => {
       for (const kind of ['invalid-request', 'permission', 'too-large', 'blocked'] as const) {
         (await acquire()).settle(refused({ kind, scope: 'call' }));
       }
       assert.ok((await pool.stats()).keys.every((key) => key.state === 'ready'));
     }),
 
-    withPool('goes on with the other project when the quota of one is spent', async ({ acquire }) => {
+    withPool('serves from another project when the quota of one is spent', async ({ acquire }) => {
       (await acquire({ project: 'alpha' })).settle(spentForTenSeconds);
       const lease = await acquire();
       assert.equal(lease.key.project, 'beta');
       lease.settle({ ok: true });
     }),
 
-    withPool('waits while no key is free, and serves when the time has come', async (bench) => {
+    withPool('waits while no key is free, and serves once one is', async (bench) => {
       await bench.exhaust();
       const startedAt = bench.clock.now();
       const lease = await bench.clock.runUntil(bench.acquire({ deadline: startedAt + 60_000 }));
-      assert.ok(bench.clock.now() - startedAt >= 10_000, 'served before the advised time');
+      assert.ok(bench.clock.now() - startedAt >= 10_000, 'served before the delay that the refusal named');
       lease.settle({ ok: true });
     }),
 
-    withPool('rejects at once when the deadline cannot be met, and says when to come back', async (bench) => {
+    withPool('rejects at once when the deadline cannot be met, and names the delay', async (bench) => {
       await bench.exhaust();
       const startedAt = bench.clock.now();
       await assert.rejects(bench.acquire({ deadline: startedAt + 1_000 }), (error) => {
         assert.ok(KeyPoolExhaustedError.isInstance(error));
-        assert.ok((error.retryAfterMs ?? 0) >= 9_000, 'an honest delay is about ten seconds');
+        assert.ok((error.retryAfterMs ?? 0) >= 9_000, 'the delay is about ten seconds');
         return true;
       });
       assert.equal(bench.clock.now(), startedAt);
@@ -159,7 +159,7 @@ export function keyPoolContract(
       await assert.rejects(acquire({ project: 'nobody' }), KeyPoolExhaustedError.isInstance);
     }),
 
-    withPool('rejects with the reason of a signal that is aborted already', async ({ pool, acquire }) => {
+    withPool('rejects with the reason of a signal that is already aborted', async ({ pool, acquire }) => {
       const reason = new Error('too late');
       await assert.rejects(acquire({}, AbortSignal.abort(reason)), (error) => error === reason);
       assert.equal((await pool.stats()).inFlight, 0);
@@ -178,7 +178,7 @@ export function keyPoolContract(
       assert.deepEqual({ queued, inFlight }, { queued: 0, inFlight: 0 });
     }),
 
-    withPool('serves the calls of a tenant in the order in which they came', async (bench) => {
+    withPool('serves the calls of a tenant in order of arrival', async (bench) => {
       await bench.exhaust();
       const served: number[] = [];
       const calls = [0, 1, 2, 3].map(async (place) => {
@@ -202,14 +202,17 @@ export function keyPoolContract(
       assert.deepEqual(served, ['interactive', 'batch']);
     }),
 
-    withPool('rejects what waits when it is closed, and still takes settlements', async (bench) => {
-      const held = await bench.acquire({ model: 'another-model' });
-      await bench.exhaust();
-      const rejected = assert.rejects(bench.acquire(), KeyPoolExhaustedError.isInstance);
-      await bench.pool.close();
-      await rejected;
-      held.settle({ ok: true });
-      await assert.rejects(bench.acquire(), KeyPoolExhaustedError.isInstance);
-    }),
+    withPool(
+      'rejects waiting and later calls with ClosedError once closed, and still takes settlements',
+      async (bench) => {
+        const held = await bench.acquire({ model: 'another-model' });
+        await bench.exhaust();
+        const rejected = assert.rejects(bench.acquire(), ClosedError.isInstance);
+        await bench.pool.close();
+        await rejected;
+        held.settle({ ok: true });
+        await assert.rejects(bench.acquire(), ClosedError.isInstance);
+      },
+    ),
   ];
 }

@@ -29,7 +29,7 @@ export class RoundRobin extends PickingPool {
   }
 
   protected ended(): void {
-    // Nothing is learned from how a call ended.
+    // Learns nothing from the outcome.
   }
 }
 
@@ -47,7 +47,7 @@ export class AnyKey extends PickingPool {
   }
 
   protected ended(): void {
-    // Nothing is learned from how a call ended.
+    // Learns nothing from the outcome.
   }
 }
 
@@ -62,7 +62,7 @@ export class LeastUsed extends PickingPool {
   }
 
   protected ended(): void {
-    // Nothing is learned from how a call ended.
+    // Learns nothing from the outcome.
   }
 }
 
@@ -88,13 +88,13 @@ export class MinuteCounters extends PickingPool {
     this.#limits = new Map(limits.map((rule) => [rule.project ?? '', rule]));
   }
 
-  protected pick(need: LeaseRequest): PlainKey | undefined {
+  protected pick(request: LeaseRequest): PlainKey | undefined {
     let best: PlainKey | undefined;
     let leastUsed = 1;
     for (const key of this.keys) {
       const count = this.#count(key);
       const { rpm = 1, tpm = 1 } = this.#limits.get(key.project) ?? {};
-      const used = Math.max((count.requests + 1) / rpm, (count.tokens + need.estimatedTokens) / tpm);
+      const used = Math.max((count.requests + 1) / rpm, (count.tokens + request.estimatedTokens) / tpm);
       if (count.coolUntil > this.clock.now() || used > leastUsed) continue;
       leastUsed = used;
       best = key;
@@ -120,7 +120,7 @@ export class MinuteCounters extends PickingPool {
   }
 }
 
-/** So many attempts, at once or after a wait with full jitter that doubles from 1 s to 20 s. */
+/** A fixed number of attempts, at once or after a full-jitter delay that doubles from 1 s to 20 s. */
 export class PlainRetry implements RetryPolicy {
   readonly #attempts: number;
   readonly #random: (() => number) | undefined;

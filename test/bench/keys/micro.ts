@@ -42,10 +42,10 @@ async function measureAcquire(): Promise<{
 /** From the abort of a waiting call, among hundreds that wait, to its rejection. */
 async function measureAbort(): Promise<{ abortP50Ms: number; abortP99Ms: number }> {
   const pool = new ScheduledKeyPool({ keys, limits: [{ rpm: 50 }] });
-  const need = { model: modelName, estimatedTokens: 10, deadline: Date.now() + 600_000 };
+  const request = { model: modelName, estimatedTokens: 10, deadline: Date.now() + 600_000 };
   const waits = Array.from({ length: projects * 50 + waiting }, () => {
     const controller = new AbortController();
-    return { controller, lease: pool.acquire(need, { signal: controller.signal }) };
+    return { controller, lease: pool.acquire(request, { signal: controller.signal }) };
   });
   const queued = waits.slice(projects * 50);
   for (const { lease } of waits) lease.catch((reason: unknown) => reason);

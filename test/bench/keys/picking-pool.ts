@@ -32,14 +32,14 @@ export abstract class PickingPool implements KeyPool {
     this.clock = clock;
   }
 
-  protected abstract pick(need: LeaseRequest): PlainKey | undefined;
+  protected abstract pick(request: LeaseRequest): PlainKey | undefined;
   protected abstract ended(key: PlainKey, outcome: LeaseOutcome): void;
 
-  async acquire(need: LeaseRequest, { signal }: AbortOptions = {}): Promise<KeyLease> {
+  async acquire(request: LeaseRequest, { signal }: AbortOptions = {}): Promise<KeyLease> {
     for (;;) {
-      const key = this.pick(need);
+      const key = this.pick(request);
       if (key !== undefined) return { key, settle: (outcome) => this.ended(key, outcome) };
-      if (this.clock.now() + pollMs >= (need.deadline ?? 0))
+      if (this.clock.now() + pollMs >= (request.deadline ?? 0))
         throw new KeyPoolExhaustedError('No key is free.');
       await sleep(this.clock, pollMs, signal);
     }

@@ -14,7 +14,7 @@ interface PolicyParts {
   readonly clock: Clock;
   readonly random: () => number;
   readonly projects: readonly BenchProject[];
-  /** What the user says about the limits. */
+  /** The configured limits. */
   readonly limits: readonly LimitRule[];
   /** Default: a pool of one process alone. */
   readonly openPool?: ((options: ScheduledKeyPoolOptions) => KeyPool) | undefined;
@@ -32,7 +32,7 @@ const labelled = (projects: readonly BenchProject[]) =>
 const plain = (projects: readonly BenchProject[]): PlainKey[] =>
   labelled(projects).map(({ key, project }, index) => ({ id: `key_${index + 1}`, value: key, project }));
 
-/** The baselines count every failed attempt, whoever is to blame. */
+/** The baselines count every failed attempt, whatever is to blame. */
 const blameNobody = (failure: Failure): Failure => ({ ...failure, scope: 'model' });
 
 function scheduled(

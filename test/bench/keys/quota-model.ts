@@ -1,8 +1,13 @@
-import type { AbortOptions } from '../../../src/core/abort.js';
 import { type Clock, sleep } from '../../../src/core/clock.js';
 import { ModelCallError } from '../../../src/core/errors.js';
 import type { Failure } from '../../../src/core/failure.js';
-import type { ChatModel, ModelEvent, ModelRequest } from '../../../src/model/chat-model.js';
+import type {
+  ChatModel,
+  ModelCapabilities,
+  ModelEvent,
+  ModelRequest,
+  ModelStreamOptions,
+} from '../../../src/model/chat-model.js';
 import { classifyFailure } from '../../../src/model/gemini/classify-failure.js';
 import { QuotaLedger, type QuotaViolation } from '../../../src/testing/gemini-emulator/quota/quota-ledger.js';
 import type { QuotaWindow } from '../../../src/testing/gemini-emulator/quota/quota-window.js';
@@ -39,9 +44,12 @@ interface Refusal {
 
 /**
  * The emulator's quotas and error bodies as a `ChatModel` in virtual time: a call arrives after a
- * moment on the line, is refused fast or answered after a log-normally distributed time.
+ * network delay and is refused fast or answered after a log-normally distributed time.
  */
 export class QuotaModel implements ChatModel {
+  readonly provider = 'bench';
+  readonly models = { default: modelName };
+  readonly needsKey = true;
   /** When each call arrived. */
   readonly calledAt: number[] = [];
   rejections = 0;
@@ -62,9 +70,13 @@ export class QuotaModel implements ChatModel {
     }
   }
 
+  capabilities(): ModelCapabilities {
+    return { media: { inline: [] } };
+  }
+
   async *stream(
     request: ModelRequest,
-    { apiKey, signal }: AbortOptions & { readonly apiKey: string },
+    { apiKey = '', signal }: ModelStreamOptions,
   ): AsyncGenerator<ModelEvent, void, undefined> {
     const { clock, random, reinterpret } = this.#options;
     await sleep(clock, 20 + 100 * random(), signal);
@@ -110,8 +122,8 @@ export class QuotaModel implements ChatModel {
   }
 
   #rateLimit(violations: readonly QuotaViolation[]): Refusal {
-    const isBare = this.#options.faults.bareRefusals;
-    return { status: 429, body: isBare ? rateLimitBare() : quotaExceeded(violations, modelName) };
+    const hasNoHint = this.#options.faults.refusalsWithoutHint;
+    return { status: 429, body: hasNoHint ? rateLimitBare() : quotaExceeded(violations, modelName) };
   }
 
   /** Another application asks for `share` of both quotas, and gets what is left. */
@@ -128,7 +140,7 @@ export class QuotaModel implements ChatModel {
 
 /** The bench writes the true size of a prompt in front of it. */
 function tokensOf(request: ModelRequest): number {
-  const part = request.contents.at(-1)?.parts.at(-1);
+  const part = request.messages.at(-1)?.parts.at(-1);
   return part?.type === 'text' ? Number.parseInt(part.text, 10) : 0;
 }
 

@@ -1,6 +1,6 @@
 /**
- * One of several processes that take turns at the keys of one ledger. Is told by its parent how long
- * to call, and tells how long Redis took each time. Settings: REDIS_URL, POOL (JSON).
+ * One of several processes that share one ledger. Calls for as long as its parent asks, and reports how
+ * long each call took. Settings: REDIS_URL, POOL (JSON).
  */
 import { createHash } from 'node:crypto';
 import { createClient } from 'redis';

@@ -79,9 +79,9 @@ export async function runCase(bench: Bench, benchCase: BenchCase): Promise<Bench
   const random = seededRandom(seed);
   const limits = projects.map(({ id, limits: { rpm, tpm, rpd } }) => ({
     project: id,
-    rpm: rpm * scenario.limitsFactor,
-    tpm: tpm * scenario.limitsFactor,
-    ...(rpd === undefined ? {} : { rpd: rpd * scenario.limitsFactor }),
+    rpm: Math.round(rpm * scenario.limitsFactor),
+    tpm: Math.round(tpm * scenario.limitsFactor),
+    ...(rpd === undefined ? {} : { rpd: Math.round(rpd * scenario.limitsFactor) }),
   }));
   const ledger = scenario.redisProcesses === undefined ? undefined : await openSharedLedger(clock);
   if (scenario.redisProcesses !== undefined && ledger === undefined) return undefined;

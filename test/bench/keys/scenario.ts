@@ -12,16 +12,16 @@ const projectSchema = z.strictObject({
 });
 
 const faultsSchema = z.strictObject({
-  /** From then on this key is refused as invalid. */
+  /** From `atMs` on this key is refused as invalid. */
   keyDies: z.strictObject({ key: z.string(), atMs: durationMs }).optional(),
-  /** All calls are refused for their rate in this time. */
+  /** Period in which all calls are refused for their rate. */
   exhausted: period.optional(),
-  /** All calls fail with 503 in this time. */
+  /** Period in which all calls fail with 503. */
   outage: period.optional(),
   /** Part of each quota that another application asks for. */
   foreignShare: share.default(0),
-  /** Refusals carry no details. */
-  bareRefusals: z.boolean().default(false),
+  /** Whether refusals name neither limit nor delay. */
+  refusalsWithoutHint: z.boolean().default(false),
   /** Part of the calls that fail with 503 and with 500. */
   overloadedShare: share.default(0.01),
   internalShare: share.default(0.002),
@@ -37,13 +37,13 @@ const scenarioSchema = z.strictObject({
   projects: z.string().default('unequal'),
   /** Only these policies. */
   policies: z.array(z.string()).optional(),
-  /** So many processes share the keys through Redis; else there is one, which does without. */
+  /** Processes that share the keys through Redis. Default: one, without Redis. */
   redisProcesses: z.number().int().positive().optional(),
   minutes: z.number().positive().optional(),
   startsAt: z.iso.datetime().optional(),
-  /** The configured limits are so many times the real ones. */
+  /** Factor of the configured limits over the real ones. */
   limitsFactor: z.number().positive().default(1),
-  /** Every so often traffic is so many times the mean for a while, and lower in between. */
+  /** Periods in which traffic is a multiple of the mean; it is lower in between. */
   bursts: z.strictObject({ everyMs: durationMs, lastsMs: durationMs, factor: z.number() }).optional(),
   classes: z
     .array(z.strictObject({ tenant: z.string(), priority: z.enum(['interactive', 'batch']), share }))

@@ -22,19 +22,19 @@ function open(options: Partial<ScheduledKeyPoolOptions> = {}) {
   const pool = new ScheduledKeyPool({ keys: labelled, clock, random: () => 0.5, ...options });
   const events: KeyEvent[] = [];
   pool.onEvent((event) => events.push(event));
-  const acquire = (need: Partial<LeaseRequest> = {}) =>
-    pool.acquire({ model, estimatedTokens: 100, deadline: clock.now(), ...need });
-  const call = async (outcome: LeaseOutcome, need: Partial<LeaseRequest> = {}) => {
-    const lease = await acquire(need);
+  const acquire = (request: Partial<LeaseRequest> = {}) =>
+    pool.acquire({ model, estimatedTokens: 100, deadline: clock.now(), ...request });
+  const call = async (outcome: LeaseOutcome, request: Partial<LeaseRequest> = {}) => {
+    const lease = await acquire(request);
     lease.settle(outcome);
     return lease.key;
   };
-  /** Which keys a call could get now. */
-  const usable = async (need: Partial<LeaseRequest> = {}) => {
+  /** The keys that a call could get now. */
+  const usable = async (request: Partial<LeaseRequest> = {}) => {
     const leases = [];
     for (let i = 0; i < 6; i += 1) {
-      // A refusal is one of the answers counted here: no key can be had.
-      const lease = await acquire(need).catch(() => undefined);
+      // A refusal means that no further key is usable.
+      const lease = await acquire(request).catch(() => undefined);
       if (lease !== undefined) leases.push(lease);
     }
     for (const lease of leases) {
@@ -62,8 +62,8 @@ const messageOf = async (promise: Promise<unknown>) => {
   return KeyPoolExhaustedError.isInstance(error) ? error.message : `not refused: ${String(error)}`;
 };
 
-describe('The pool blames', () => {
-  it('a key that is not valid, and tries it once more after five minutes', async () => {
+describe('ScheduledKeyPool after a failure', () => {
+  it('disables an invalid key, and probes it once after five minutes', async () => {
     const { clock, call, usable } = open({ keys: ['the-only-key-00001'] });
     const invalid = failed('auth', 'key', { reason: 'API_KEY_INVALID' });
     await call(invalid);
@@ -74,7 +74,7 @@ describe('The pool blames', () => {
     expect(await usable()).toEqual([]);
   });
 
-  it('a key that works after five minutes no longer', async () => {
+  it('enables an invalid key again that works after five minutes', async () => {
     const { clock, call, events } = open({ keys: ['the-only-key-00001'] });
     await call(failed('auth', 'key', { reason: 'API_KEY_INVALID' }));
     await clock.advance(5 * minuteMs);
@@ -83,7 +83,7 @@ describe('The pool blames', () => {
     expect(events.map(({ type }) => type)).toEqual(['disabled', 'recovered']);
   });
 
-  it('a leaked key for good', async () => {
+  it('disables a leaked key for good', async () => {
     const { clock, call, usable } = open();
     const { value } = await call(failed('auth', 'key', { reason: 'API_KEY_LEAKED' }));
     await clock.advance(48 * hourMs);
@@ -91,7 +91,7 @@ describe('The pool blames', () => {
     expect(await usable()).toHaveLength(2);
   });
 
-  it('a pair for a spent day until midnight in Los Angeles, with one probe an hour', async () => {
+  it('blocks a project and model with a spent daily quota until midnight in Los Angeles, with one probe an hour', async () => {
     const { clock, call, usable, events } = open({ keys: ['the-only-key-00001'] });
     const start = clock.now();
     const spent = failed('daily-quota', 'project-model', { retryAfterMs: 30_000 });
@@ -114,7 +114,7 @@ describe('The pool blames', () => {
     expect(await usable()).toHaveLength(1);
   });
 
-  it('a pair without any quota for a day, and the project not for other models', async () => {
+  it('blocks a project and model without any quota for a day, and no other model of the project', async () => {
     const { clock, call, usable } = open({ keys: ['the-only-key-00001'] });
     await call(failed('no-quota', 'project-model', { retryAfterMs: 10_000 }));
     await clock.advance(23 * hourMs);
@@ -124,7 +124,7 @@ describe('The pool blames', () => {
     expect(await usable()).toHaveLength(1);
   });
 
-  it('a project whose service is disabled, all its keys, and tries again after five minutes', async () => {
+  it('disables all keys of a project whose service is disabled, and probes it after five minutes', async () => {
     const { clock, call, usable } = open();
     await call(failed('permission', 'project', { reason: 'SERVICE_DISABLED' }), { project: 'alpha' });
     expect(await usable()).toEqual(['the-beta-key-0000003']);
@@ -134,14 +134,14 @@ describe('The pool blames', () => {
     expect(await usable()).toHaveLength(3);
   });
 
-  it('a suspended project for good', async () => {
+  it('disables a suspended project for good', async () => {
     const { clock, call, usable } = open();
     await call(failed('permission', 'project', { reason: 'CONSUMER_SUSPENDED' }), { project: 'alpha' });
     await clock.advance(48 * hourMs);
     expect(await usable()).toEqual(['the-beta-key-0000003']);
   });
 
-  it('a model that is gone with every key, and no other model', async () => {
+  it('pauses an unavailable model for every key, and no other model', async () => {
     const { call, acquire, usable } = open();
     await call(failed('model-unavailable', 'model'));
     expect(await usable()).toEqual([]);
@@ -149,7 +149,7 @@ describe('The pool blames', () => {
     expect(await messageOf(acquire())).toMatch(/gemini-3.8-flash cannot be used with any key until .* UTC/);
   });
 
-  it('an overloaded model after most calls failed: parks the queue and sends single probes', async () => {
+  it('pauses an overloaded model after most calls failed, and sends single probes', async () => {
     const { clock, call, acquire, usable } = open();
     for (let i = 0; i < 3; i += 1) await call(failed('overloaded', 'model'));
     expect(await usable()).toEqual([]);
@@ -160,26 +160,29 @@ describe('The pool blames', () => {
   });
 
   it.each([
-    ['serves it once that succeeds', ok, undefined],
-    ['refuses it once that fails', failed('overloaded', 'model'), /cannot be used with any key until/],
-  ])('an overloaded model, lets a call wait for the probe under way, and %s', async (_, outcome, refusal) => {
-    const { clock, call, acquire } = open();
-    for (let i = 0; i < 3; i += 1) await call(failed('overloaded', 'model'));
-    const probe = await clock.runUntil(acquire({ deadline: clock.now() + 30_000 }));
-    const waiting = acquire({ deadline: clock.now() + 500 });
-    probe.settle(outcome);
-    if (refusal === undefined) (await waiting).settle(ok);
-    else expect(await messageOf(waiting)).toMatch(refusal);
-  });
+    ['serves it once the probe succeeds', ok, undefined],
+    ['refuses it once the probe fails', failed('overloaded', 'model'), /cannot be used with any key until/],
+  ])(
+    'lets a call to an overloaded model wait for the probe under way, and %s',
+    async (_, outcome, refusal) => {
+      const { clock, call, acquire } = open();
+      for (let i = 0; i < 3; i += 1) await call(failed('overloaded', 'model'));
+      const probe = await clock.runUntil(acquire({ deadline: clock.now() + 30_000 }));
+      const waiting = acquire({ deadline: clock.now() + 500 });
+      probe.settle(outcome);
+      if (refusal === undefined) (await waiting).settle(ok);
+      else expect(await messageOf(waiting)).toMatch(refusal);
+    },
+  );
 
-  it('nobody for a few overloaded calls among many good ones', async () => {
+  it('blocks nothing for a few overloaded calls among many good ones', async () => {
     const { call, usable } = open();
     for (let i = 0; i < 40; i += 1) await call(i % 10 === 0 ? failed('overloaded', 'model') : ok);
     expect(await usable()).toHaveLength(3);
   });
 
   it.each(['permission', 'invalid-request', 'blocked', 'too-large', 'incomplete'] as const)(
-    'nobody for a failure of the call itself: %s',
+    'blocks nothing for a failure of the call itself: %s',
     async (kind) => {
       const { call, usable, events } = open();
       for (let i = 0; i < 6; i += 1) await call(failed(kind, 'call'));
@@ -189,10 +192,10 @@ describe('The pool blames', () => {
   );
 });
 
-describe('The pool joins unlabelled keys', () => {
+describe('ScheduledKeyPool with unlabelled keys', () => {
   const consumer = { project: '4711' };
 
-  it('whose failures name the same project, and counts their calls together from then on', async () => {
+  it('joins keys whose failures name the same project, and counts their calls together', async () => {
     const keys = ['unlabelled-key-00001', 'unlabelled-key-00002'];
     const { pool, call, acquire } = open({ keys, limits: [{ rpm: 4 }] });
     await call(ok);
@@ -205,14 +208,14 @@ describe('The pool joins unlabelled keys', () => {
     expect(await messageOf(acquire())).toBe('All 2 keys are at their limit for gemini-3.8-flash.');
   });
 
-  it('never with a key that the user put into another project', async () => {
+  it('never joins keys that the user put into different projects', async () => {
     const { pool, call } = open();
     for (const project of ['alpha', 'beta']) await call(failed('overloaded', 'model', consumer), { project });
     const { keys } = await pool.stats();
     expect(keys.map(({ project }) => project)).toEqual(['alpha', 'alpha', 'beta']);
   });
 
-  it('and settles what was in flight in the joint ledger', async () => {
+  it('settles calls that were in flight when their keys were joined', async () => {
     const { pool, call, acquire } = open({ keys: ['unlabelled-key-00001', 'unlabelled-key-00002'] });
     const [one, other] = [await acquire(), await acquire()];
     one.settle(failed('overloaded', 'model', consumer));
@@ -227,8 +230,8 @@ describe('The pool joins unlabelled keys', () => {
   });
 });
 
-describe('The refusal of the pool says', () => {
-  it('that all keys are over their daily quota, and until when', async () => {
+describe('ScheduledKeyPool, refusing a call', () => {
+  it('says that all keys are over their daily quota, and until when', async () => {
     const { call, acquire } = open();
     for (const project of ['alpha', 'beta']) {
       await call(failed('daily-quota', 'project-model', { learned: { rpd: 20 } }), { project });
@@ -238,20 +241,20 @@ describe('The refusal of the pool says', () => {
     );
   });
 
-  it('the day as well, when it is not today', async () => {
+  it('names the date if it is not today', async () => {
     const { call, acquire, clock } = open();
     for (const project of ['alpha', 'beta']) await call(failed('no-quota', 'project-model'), { project });
     const tomorrow = new Date(clock.now() + 24 * hourMs).toISOString().slice(0, 10);
     expect(await messageOf(acquire())).toContain(`cooling until ${tomorrow} `);
   });
 
-  it('that all keys were rejected, and why', async () => {
+  it('says that all keys were rejected, and why', async () => {
     const { call, acquire } = open({ keys: ['bad-key-number-0001', 'bad-key-number-0002'] });
     for (let i = 0; i < 2; i += 1) await call(failed('auth', 'key', { message: 'API key not valid.' }));
     expect(await messageOf(acquire())).toBe('All 2 keys are rejected by Gemini: API key not valid.');
   });
 
-  it('what is in the way of each key when it differs', async () => {
+  it('counts the keys for each cause', async () => {
     const { call, acquire } = open();
     await call(failed('auth', 'key', { message: 'API key not valid.' }), { project: 'beta' });
     await call(failed('daily-quota', 'project-model'), { project: 'alpha' });
@@ -260,7 +263,7 @@ describe('The refusal of the pool says', () => {
     );
   });
 
-  it('that no key belongs to the project that owns a resource', async () => {
+  it('says that no key belongs to the project that owns a resource', async () => {
     const { acquire } = open();
     expect(await messageOf(acquire({ project: 'gamma' }))).toMatch(/No key belongs to project "gamma"/);
   });

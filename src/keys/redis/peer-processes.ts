@@ -1,6 +1,5 @@
-/** What is known of the processes that use the same ledger. */
-export class Rivals {
-  /** Processes that live, this one included. */
+/** What the last heartbeat said about the processes that use the same ledger. */
+export class PeerProcesses {
   #processes: number;
   #queuedElsewhere = 0;
   #backlogs: Readonly<Record<string, number>> = {};
@@ -9,32 +8,33 @@ export class Rivals {
     this.#processes = expectedProcesses;
   }
 
+  /** Live processes, this one included. */
   get processes(): number {
     return this.#processes;
   }
 
-  /** Whether others wait for the same slots. */
+  /** Whether other processes use the same ledger. */
   get exist(): boolean {
     return this.#processes > 1;
   }
 
-  see(processes: number, queuedElsewhere: number, backlogs: Readonly<Record<string, number>>): void {
+  update(processes: number, queuedElsewhere: number, backlogs: Readonly<Record<string, number>>): void {
     this.#processes = Math.max(1, processes);
     this.#queuedElsewhere = queuedElsewhere;
     this.#backlogs = backlogs;
   }
 
-  /** Whether any backlogs are known of elsewhere. */
+  /** Whether another process has reported a backlog. */
   get haveBacklogs(): boolean {
     return Object.keys(this.#backlogs).length > 0;
   }
 
-  /** How many calls of the backlog with this id wait elsewhere, as of the last heartbeat. */
+  /** Calls of the backlog with this id that wait in other processes. */
   backlog(id: string): number {
     return this.#backlogs[id] ?? 0;
   }
 
-  /** How many calls wait in all processes like `own` ones of this process: the processes take turns. */
+  /** Calls that are served in all processes while `own` ones of this process are: the processes take turns. */
   everywhere(own: number): number {
     return own + Math.min(this.#queuedElsewhere, own * (this.#processes - 1));
   }

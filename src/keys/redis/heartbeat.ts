@@ -1,7 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 
-/** Does one thing again and again, until it is given another. Keeps no process alive. */
-export class Rhythm {
+/** Repeats one task at a time. Keeps no process alive. */
+export class Heartbeat {
   readonly #clock: Clock;
   #timer: unknown;
 
@@ -9,12 +9,13 @@ export class Rhythm {
     this.#clock = clock;
   }
 
+  /** Repeats `run` in place of the task before. */
   every(periodMs: number, run: () => void): void {
     this.stop();
     const timer = this.#clock.setTimeout(
       () => {
         run();
-        // What ran may have set another rhythm.
+        // `run` may have started another task.
         if (this.#timer === timer) this.every(periodMs, run);
       },
       periodMs,

@@ -1,14 +1,17 @@
 import type { KeyLease } from '../key-pool.js';
-import type { ModelLane } from '../scheduler/model-queue.js';
+import type { ModelQueue } from '../scheduler/model-queue.js';
 import type { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
 import type { Waiter } from '../scheduler/wait-queue.js';
 
-/** The calls that wait for the local share while there is no ledger. */
-export class DelegatedCalls {
-  readonly #calls = new Map<Waiter, { readonly lane: ModelLane; readonly controller: AbortController }>();
+/** The calls that wait for the local share while Redis does not answer. */
+export class FallbackQueue {
+  readonly #calls = new Map<
+    Waiter,
+    { readonly modelQueue: ModelQueue; readonly controller: AbortController }
+  >();
   readonly #adopt: (waiter: Waiter, lease: KeyLease) => void;
 
-  /** `adopt` hears that a call got a lease of the local share. */
+  /** @param adopt Called when a call gets a lease of the local share. */
   constructor(adopt: (waiter: Waiter, lease: KeyLease) => void) {
     this.#adopt = adopt;
   }
@@ -17,13 +20,13 @@ export class DelegatedCalls {
     return this.#calls.size;
   }
 
-  push(local: ScheduledKeyPool, lane: ModelLane, waiter: Waiter): void {
+  push(local: ScheduledKeyPool, modelQueue: ModelQueue, waiter: Waiter): void {
     const controller = new AbortController();
-    this.#calls.set(waiter, { lane, controller });
-    const { need, since } = waiter;
-    // The local share keeps time for the answer itself, off the caller's own deadline.
-    const deadline = need.deadline ?? waiter.deadline;
-    local.acquire({ ...need, deadline, since }, { signal: controller.signal }).then(
+    this.#calls.set(waiter, { modelQueue, controller });
+    const { request, since } = waiter;
+    // The local share leaves time for the answer by itself, so it gets the caller's own deadline.
+    const deadline = request.deadline ?? waiter.deadline;
+    local.acquire({ ...request, deadline, since }, { signal: controller.signal }).then(
       (lease) => {
         // A lease that arrives together with an abort is given back.
         if (this.#calls.delete(waiter)) this.#adopt(waiter, lease);
@@ -35,15 +38,15 @@ export class DelegatedCalls {
     );
   }
 
-  /** The caller does not wait any more. */
+  /** Drops a call that its caller has aborted. */
   drop(waiter: Waiter): void {
     this.#calls.get(waiter)?.controller.abort();
     this.#calls.delete(waiter);
   }
 
-  /** Takes back everybody who still waits. */
-  drain(): readonly { readonly lane: ModelLane; readonly waiter: Waiter }[] {
-    const waiting = [...this.#calls].map(([waiter, { lane }]) => ({ lane, waiter }));
+  /** Removes and returns all waiting calls. */
+  drain(): readonly { readonly modelQueue: ModelQueue; readonly waiter: Waiter }[] {
+    const waiting = [...this.#calls].map(([waiter, { modelQueue }]) => ({ modelQueue, waiter }));
     for (const { waiter } of waiting) this.drop(waiter);
     return waiting;
   }
