@@ -13,6 +13,8 @@ import {
   partWith,
 } from '../core/parse-options.js';
 import type { KeyPool } from '../keys/key-pool.js';
+import { keySpecSchema } from '../keys/key-spec.js';
+import { limitRuleSchema } from '../keys/limit-rules.js';
 import type { MediaOptions } from '../media/media-options.js';
 import type { MediaProcessor } from '../media/media-processor.js';
 import type { Embedder } from '../memory/embedder.js';
@@ -22,14 +24,6 @@ import type { ChatModel, ThinkingLevel } from '../model/chat-model.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
 import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
 import { findConflict } from './option-conflicts.js';
-
-const limitRuleSchema = z.strictObject({
-  project: nonBlank.optional(),
-  model: nonBlank.optional(),
-  rpm: count.optional(),
-  tpm: count.optional(),
-  rpd: count.optional(),
-});
 
 const generationSchema = z.strictObject({
   maxOutputTokens: atLeastOne.optional(),
@@ -122,10 +116,7 @@ const chatModelSchema = z.custom<ChatModel>((value) => {
 }, 'must be a ChatModel: an object with stream(), capabilities(), `provider`, `models.default` and `needsKey`');
 
 export const optionsSchema = z.strictObject({
-  keys: z
-    .array(z.union([nonBlank, z.strictObject({ key: nonBlank, project: nonBlank.optional() })]))
-    .readonly()
-    .optional(),
+  keys: z.array(keySpecSchema).readonly().optional(),
   limits: z.array(limitRuleSchema).readonly().optional(),
   keyPool: partWith<KeyPool>('KeyPool', 'acquire', 'stats', 'close').optional(),
   model: z.union([nonBlank, chatModelSchema]).optional(),
