@@ -1,7 +1,7 @@
 export type { ChatRequest, MultimodalChatOptions, SummaryOptions } from './chat/chat-options.js';
 export { ChatSession, type SessionRequest } from './chat/chat-session.js';
-export { ChatStream } from './chat/chat-stream.js';
 export type { ChatStats, SummaryStats } from './chat/chat-stats.js';
+export { ChatStream } from './chat/chat-stream.js';
 export { MultimodalChat } from './chat/multimodal-chat.js';
 export type { AbortOptions } from './core/abort.js';
 export type { Clock } from './core/clock.js';
@@ -21,7 +21,13 @@ export {
   MultimodalChatError,
   TimeoutError,
 } from './core/errors.js';
-export { type Attempt, type Failure, type FailureKind, type FailureScope, isRoutedByPool } from './core/failure.js';
+export {
+  type Attempt,
+  type Failure,
+  type FailureKind,
+  type FailureScope,
+  isRoutedByPool,
+} from './core/failure.js';
 export type * from './core/media.js';
 export type * from './core/message.js';
 export type * from './core/turn.js';
@@ -74,14 +80,11 @@ export type {
   ProviderOptions,
   ThinkingLevel,
 } from './model/chat-model.js';
-export type { AttemptTimeouts } from './model/gemini/attempt-watch.js';
-export type { EmbeddingPurpose } from './model/gemini/embedding-text.js';
-export type { GeminiEndpoint } from './model/gemini/gemini-clients.js';
-export type { GeminiEmbedderOptions } from './model/gemini/gemini-embedder.js';
 export { GeminiEmbedder } from './model/gemini/gemini-embedder.js';
-export type { GeminiModelOptions } from './model/gemini/gemini-model.js';
+export type { GeminiEmbedderOptions } from './model/gemini/gemini-embedder-options.js';
 export { GeminiModel } from './model/gemini/gemini-model.js';
-export type { BackoffRetryPolicyOptions } from './retry/backoff-retry-policy.js';
+export type { GeminiModelOptions } from './model/gemini/gemini-model-options.js';
+export type { BackoffRetryPolicyOptions } from './retry/backoff-retry-policy-options.js';
 export { BackoffRetryPolicy } from './retry/backoff-retry-policy.js';
 export type { RetryContext, RetryDecision, RetryPolicy } from './retry/retry-policy.js';
 export type * from './turn/chat-events.js';

@@ -2,9 +2,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { ask, chatModel, run } from '../../../test/support/model-calls.js';
 import { recordedAnswers } from '../../../test/support/recorded-answers.js';
 import { type FaultName, type GeminiEmulator, startGeminiEmulator } from '../../testing.js';
-import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
+import { GeminiModel } from './gemini-model.js';
+import type { GeminiModelOptions } from './gemini-model-options.js';
 
-describe('GeminiModel: the answer', () => {
+describe('GeminiModel, the answer', () => {
   let emulator: GeminiEmulator;
   let model: GeminiModel;
   const newModel = (options: GeminiModelOptions = {}) =>

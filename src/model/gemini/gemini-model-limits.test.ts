@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { apiKey, ask, lastCallTo, run } from '../../../test/support/model-calls.js';
 import { type FaultName, type GeminiEmulator, startGeminiEmulator, VirtualClock } from '../../testing.js';
-import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
+import { GeminiModel } from './gemini-model.js';
+import type { GeminiModelOptions } from './gemini-model-options.js';
 
-describe('GeminiModel: a time limit', () => {
+describe('GeminiModel, a time limit', () => {
   let emulator: GeminiEmulator;
   const newModel = (options: GeminiModelOptions = {}) =>
     new GeminiModel({ baseUrl: emulator.url, ...options });

@@ -5,7 +5,7 @@ import { run } from '../../../test/support/model-calls.js';
 import { recordedAnswers, wireBytes } from '../../../test/support/recorded-answers.js';
 import { GeminiModel } from './gemini-model.js';
 
-describe('GeminiModel: the bytes on the wire', () => {
+describe('GeminiModel, the bytes on the wire', () => {
   /** Serves one reply in the pieces given, each in a packet of its own. */
   async function serve(pieces: readonly Uint8Array[], status = 200, headers: Record<string, string> = {}) {
     const server = createServer(async (_, response) => {

@@ -73,7 +73,7 @@ describe('ReplyReader', () => {
       'an error as a chunk',
       `${answer('a')}data: {"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}\n\n`,
       'a',
-      'rate-limit/pair: RESOURCE_EXHAUSTED',
+      'rate-limit/project-model: RESOURCE_EXHAUSTED',
     ],
     [
       'broken JSON',
