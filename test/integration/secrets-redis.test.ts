@@ -11,7 +11,7 @@ const redis = await startRedisServer();
 const runs = Math.ceil(Number(process.env.SECRETS_RUNS ?? 8) / 4);
 
 describe.skipIf(redis === undefined)(
-  'a key that the service writes into its reply, with a shared ledger',
+  'A key that the service writes into its reply, with a shared ledger',
   () => {
     const client = createClient({ url: redis?.url ?? '' });
     const listener = client.duplicate();

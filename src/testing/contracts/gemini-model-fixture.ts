@@ -13,7 +13,7 @@ const faults = {
   hangs: 'stall',
 } as const satisfies Record<ChatModelScenario, string | undefined>;
 
-/** A fixture of `chatModelContract` for a model that speaks Gemini's REST API: the emulator is behind it. */
+/** A fixture of `chatModelContract` for a model that speaks Gemini's REST API, with the emulator as its service. */
 export async function geminiModelFixture(
   createModel: (baseUrl: string) => ChatModel,
 ): Promise<ChatModelFixture> {
@@ -29,9 +29,10 @@ export async function geminiModelFixture(
     },
     async cancelled() {
       await emulator.whenIdle();
-      if (!emulator.journal.at(-1)?.aborted) throw new Error('The caller did not hang up.');
+      if (!emulator.journal.at(-1)?.aborted) throw new Error('The caller did not close the connection.');
     },
     callCount: () => emulator.journal.length,
+    lastRequest: () => emulator.journal.at(-1)?.body,
     close: () => emulator.close(),
   };
 }
