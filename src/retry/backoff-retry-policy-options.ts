@@ -13,7 +13,10 @@ export interface BackoffRetryPolicyOptions {
   readonly baseDelayMs?: number | undefined;
   /** Upper bound of any delay that the service did not ask for. Default 20,000. */
   readonly maxDelayMs?: number | undefined;
-  /** Models to go on with, in this order, when a model cannot answer. Default: none. */
+  /**
+   * Models to go on with, in this order, if a model cannot answer or its service asks to wait longer than
+   * `maxDelayMs`. Default: none.
+   */
   readonly fallbackModels?: readonly string[] | undefined;
   /** What to do when the answer breaks off after part of it was shown. Default `restart`. */
   readonly onPartialOutput?: 'restart' | 'fail' | undefined;

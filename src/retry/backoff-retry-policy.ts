@@ -85,9 +85,9 @@ export class BackoffRetryPolicy implements RetryPolicy {
   }
 
   #backOff({ attempt, failure }: RetryContext): RetryDecision {
-    const longestMs = exponentialDelayMs(attempt, { initialMs: this.#baseDelayMs, maxMs: this.#maxDelayMs });
-    const advisedMs = failure.retryAfterMs ?? 0;
-    return { delayMs: Math.max(advisedMs, Math.floor(this.#random() * longestMs)) };
+    const upperMs = exponentialDelayMs(attempt, { initialMs: this.#baseDelayMs, maxMs: this.#maxDelayMs });
+    const delayMs = Math.floor(this.#random() * upperMs);
+    return { delayMs: Math.max(delayMs, failure.retryAfterMs ?? 0) };
   }
 
   #fallBack({ triedModels }: RetryContext): RetryDecision | undefined {

@@ -14,7 +14,7 @@ export const ask = (text: string, more: Partial<ModelRequest> = {}): ModelReques
   ...more,
 });
 
-/** Runs a call to its end, however it ends. */
+/** Runs a call to its end; returns what it yielded and threw. */
 export async function run(model: GeminiModel, request = ask('hello'), signal?: AbortSignal) {
   const events: ModelEvent[] = [];
   let error: unknown;
@@ -35,7 +35,7 @@ export async function run(model: GeminiModel, request = ask('hello'), signal?: A
   return { events, error, failure, finish, end, text: joined('text'), thoughts: joined('thought') };
 }
 
-/** The last call that the emulator got, once it is over. */
+/** The last call that the emulator received, once it has ended. */
 export async function lastCallTo(emulator: GeminiEmulator): Promise<RecordedCall> {
   await emulator.whenIdle();
   const call = emulator.journal.at(-1);

@@ -32,7 +32,7 @@ describe('ReplyAssembler', () => {
     ],
     ['empty text is dropped', [{ text: '' }, { text: 'a' }], [{ text: 'a' }]],
     [
-      'a kind of part that nobody knows yet is kept as it is',
+      'an unknown kind of part is kept as it is',
       [{ text: 'a' }, { hologram: { depth: 3 } }],
       [{ text: 'a' }, { hologram: { depth: 3 } }],
     ],

@@ -124,7 +124,7 @@ describe('GeminiModel, a fault', () => {
     expect(failure?.message).toContain('refused');
   });
 
-  it('of a wrong base URL says where to look', async () => {
+  it('of a wrong base URL names the variable to check', async () => {
     const { failure } = await run(newModel({ baseUrl: `${emulator.url}/nothing/here` }));
     expect(failure).toMatchObject({ kind: 'invalid-request', scope: 'call', reason: 'NOT_GEMINI' });
     expect(failure?.message).toContain('GOOGLE_GEMINI_BASE_URL');
