@@ -26,7 +26,7 @@ async function collect(model: FakeChatModel) {
 }
 
 describe('FakeChatModel', () => {
-  it('answers from its script, then with what it was asked, and records the calls', async () => {
+  it('answers from its script, then repeats the prompt, and records the calls', async () => {
     const model = new FakeChatModel([
       { thoughts: ['hm'], text: ['One ', 'two'], finishReason: 'max-tokens' },
     ]);
@@ -58,7 +58,7 @@ describe('FakeChatModel', () => {
     expect((await collect(model)).error).toBeInstanceOf(BlockedError);
   });
 
-  it('knows calls that were cancelled: by leaving the loop, and by abort while it hangs', async () => {
+  it('records calls that were cancelled, by leaving the loop or by abort', async () => {
     const model = new FakeChatModel(['One', { text: 'Two', hangs: true }]);
     for await (const _ of model.stream(request, { apiKey: 'k' })) break;
     const controller = new AbortController();
@@ -100,7 +100,7 @@ describe('FakeKeyPool', () => {
 });
 
 describe('FakeMediaProcessor', () => {
-  it('gives a real picture for anything, named after its source', async () => {
+  it('returns a real picture for any source, named after it', async () => {
     const processor = new FakeMediaProcessor();
     const sources = ['a/photo.jpg', new URL('file:///b/clip.mp4'), { data: Buffer.from(''), name: 'c.png' }];
     const all = await Promise.all(sources.map((source) => processor.prepare(source)));
@@ -110,7 +110,7 @@ describe('FakeMediaProcessor', () => {
     expect([width, height]).toEqual([1, 1]);
   });
 
-  it('does as scripted', async () => {
+  it('answers from its script', async () => {
     const processor = new FakeMediaProcessor();
     processor.prepareNext({ kind: 'video', parts: [] }, new MediaError('corrupt', 'Broken.'));
     expect(await processor.prepare('x')).toMatchObject({ kind: 'video', parts: [] });
@@ -119,7 +119,7 @@ describe('FakeMediaProcessor', () => {
 });
 
 describe('FakeEmbedder', () => {
-  it('gives one vector of its size per text, and records what for', async () => {
+  it('returns one vector of its size per text, and records the purpose', async () => {
     const embedder = new FakeEmbedder(64);
     const vectors = await embedder.embed(['one', 'two'], { purpose: 'query' });
     expect(vectors.map(({ length }) => length)).toEqual([64, 64]);

@@ -52,7 +52,7 @@ describe('A key that the service writes into its reply', () => {
     expect(leaksIn(shown, keys)).toEqual([]);
   });
 
-  it('is in no file of the memory', { timeout: 60_000 }, async () => {
+  it('is in no file of the memory', { timeout: 120_000 }, async () => {
     const memory = new EmbeddedMemoryStore({ path: join(calls.directory, 'memory', 'memory.sqlite') });
     for (const name of names) {
       for (const delivery of Object.keys(deliveries)) {

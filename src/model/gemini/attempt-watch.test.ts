@@ -63,7 +63,7 @@ describe('AttemptWatch', () => {
     expect(expired()).toBe('TOTAL');
   });
 
-  it('keeps one timer, however many chunks come', () => {
+  it('keeps one timer for any number of chunks', () => {
     const { clock, chunk } = start();
     for (let count = 0; count < 1000; count++) chunk(true);
     expect(clock.pendingTimers).toBe(1);

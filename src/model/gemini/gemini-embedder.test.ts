@@ -97,7 +97,7 @@ describe('GeminiEmbedder', () => {
     expect([...(vector ?? [])].map((value) => value.toFixed(4))).toEqual(['0.6000', '0.8000']);
   });
 
-  it('cuts a text that is longer than the model reads, between characters', async () => {
+  it('cuts a text that is longer than the model reads between characters', async () => {
     const { embedder, bodies } = start();
     const long = ['a'.repeat(100_000), '漢'.repeat(20_000), '🌍'.repeat(10_000), `a${'🌍'.repeat(10_000)}`];
     await embedder.embed([...long, 'ж'.repeat(100_000)], { purpose: 'document' });
@@ -143,7 +143,7 @@ describe('GeminiEmbedder', () => {
     ['too few vectors', { embeddings: [] }],
     ['short vectors', { embeddings: [{ values: [1, 2, 3] }] }],
     ['another API', { hello: 'world' }],
-  ])('does not take %s for an answer', async (_, body) => {
+  ])('throws %s as incomplete', async (_, body) => {
     const { embedder } = start();
     emulator.inject({ operation: 'embed', reply: { body } });
     await expect(embedder.embed(['x'], { purpose: 'query' })).rejects.toMatchObject({

@@ -7,7 +7,7 @@ import { type FaultName, type GeminiEmulator, startGeminiEmulator } from '../../
 import { GeminiModel } from './gemini-model.js';
 import type { GeminiModelOptions } from './gemini-model-options.js';
 
-describe('GeminiModel, a fault', () => {
+describe('GeminiModel', () => {
   let emulator: GeminiEmulator;
   let model: GeminiModel;
   const newModel = (options: GeminiModelOptions = {}) =>
@@ -54,7 +54,7 @@ describe('GeminiModel, a fault', () => {
     ['thoughts-only', { kind: 'incomplete', scope: 'call', reason: 'EMPTY_ANSWER' }],
     ['empty-candidates', { kind: 'incomplete', scope: 'call' }],
     ['empty-body', { kind: 'incomplete', scope: 'call', reason: 'EMPTY_REPLY' }],
-  ])('"%s" is classified after a single call', async (fault, failure) => {
+  ])('classifies "%s" after a single call', async (fault, failure) => {
     const before = emulator.journal.length;
     emulator.inject({ fault, times: Number.POSITIVE_INFINITY });
     const result = await run(model);
@@ -68,7 +68,7 @@ describe('GeminiModel, a fault', () => {
     ['recitation', 'RECITATION', true],
     ['prompt-blocked', 'SAFETY', false],
     ['unknown-block', 'FAKE_NEW_BLOCK_REASON', false],
-  ])('"%s" is thrown as BlockedError', async (fault, reason, hasPartial) => {
+  ])('throws BlockedError on "%s"', async (fault, reason, hasPartial) => {
     emulator.inject({ fault });
     const { error, text } = await run(model);
     if (!BlockedError.isInstance(error)) throw new Error(`Not blocked: ${error}`);
@@ -77,7 +77,7 @@ describe('GeminiModel, a fault', () => {
   });
 
   it.each<FaultName>(['event-error', 'error-in-stream', 'reset-mid-body', 'truncated-json', 'no-finish'])(
-    '"%s" does not lose the text before it',
+    'keeps the text before "%s"',
     async (fault) => {
       emulator.say('one two three four five six seven eight');
       emulator.inject({ fault });
@@ -102,7 +102,7 @@ describe('GeminiModel, a fault', () => {
     expect(inspect(error, { depth: 20, showHidden: true })).not.toContain('key-123456');
   });
 
-  it.each([undefined, ''])('without a key (%j) is thrown before any call', async (apiKey) => {
+  it.each([undefined, ''])('throws without a call if the key is %j', async (apiKey) => {
     const before = emulator.journal.length;
     const error = await model
       .stream(ask('hello'), { apiKey })
@@ -116,7 +116,7 @@ describe('GeminiModel, a fault', () => {
     expect(emulator.journal.length).toBe(before);
   });
 
-  it('of the network names what happened', async () => {
+  it('names what happened on the network', async () => {
     const closed = await startGeminiEmulator();
     await closed.close();
     const { failure } = await run(newModel({ baseUrl: closed.url }));
@@ -124,7 +124,7 @@ describe('GeminiModel, a fault', () => {
     expect(failure?.message).toContain('refused');
   });
 
-  it('of a wrong base URL names the variable to check', async () => {
+  it('names the variable to check after a reply of another server', async () => {
     const { failure } = await run(newModel({ baseUrl: `${emulator.url}/nothing/here` }));
     expect(failure).toMatchObject({ kind: 'invalid-request', scope: 'call', reason: 'NOT_GEMINI' });
     expect(failure?.message).toContain('GOOGLE_GEMINI_BASE_URL');

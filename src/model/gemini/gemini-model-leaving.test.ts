@@ -9,7 +9,7 @@ import { type GeminiEmulator, startGeminiEmulator } from '../../testing.js';
 import { GeminiModel } from './gemini-model.js';
 import type { GeminiModelOptions } from './gemini-model-options.js';
 
-describe('GeminiModel, leaving early', () => {
+describe('GeminiModel', () => {
   let emulator: GeminiEmulator;
   let model: GeminiModel;
   const newModel = (options: GeminiModelOptions = {}) =>
@@ -25,7 +25,7 @@ describe('GeminiModel, leaving early', () => {
   afterEach(() => emulator.clearFaults());
   afterAll(() => emulator.close());
 
-  it('cancels the request when the loop is left', async () => {
+  it('cancels the request when the loop is left early', async () => {
     emulator.inject({ fault: 'stall' });
     for await (const event of model.stream(ask('hello'), { apiKey })) if (event.type === 'text') break;
     expect((await lastCall()).aborted).toBe(true);
@@ -46,7 +46,7 @@ describe('GeminiModel, leaving early', () => {
     expect((await lastCall()).aborted).toBe(true);
   });
 
-  it('makes no call at all when already aborted', async () => {
+  it('makes no call if the signal is already aborted', async () => {
     const before = emulator.journal.length;
     const { error } = await run(model, ask('hello'), AbortSignal.abort('too late'));
     expect(error).toBe('too late');

@@ -5,7 +5,7 @@ import type { ModelMessage } from '../chat-model.js';
 import { GeminiModel } from './gemini-model.js';
 import type { GeminiModelOptions } from './gemini-model-options.js';
 
-describe('GeminiModel, the request', () => {
+describe('GeminiModel', () => {
   let emulator: GeminiEmulator;
   let model: GeminiModel;
   const newModel = (options: GeminiModelOptions = {}) =>
@@ -24,7 +24,7 @@ describe('GeminiModel, the request', () => {
   });
   afterAll(() => emulator.close());
 
-  it('carries the key in a header and nothing that was not set', async () => {
+  it('sends the key in a header and nothing that was not set', async () => {
     await run(model);
     const { body, key, keyInUrl, path, stream } = await lastCall();
     expect({ key, keyInUrl, path, stream }).toEqual({
@@ -37,7 +37,7 @@ describe('GeminiModel, the request', () => {
     expect((body as { generationConfig: unknown }).generationConfig).toEqual({});
   });
 
-  it('carries everything that was set', async () => {
+  it('sends everything that was set', async () => {
     const generation = {
       maxOutputTokens: 99,
       stopSequences: ['END'],

@@ -96,13 +96,13 @@ describe('resumingFetch', () => {
     expect(service.commands.filter((command) => command === 'query')).toHaveLength(9);
   });
 
-  it('gives up when nothing gets through any more', async () => {
+  it('gives up after four attempts in which no byte arrives', async () => {
     const service = await serve({ upload: takeAtMost(0) });
     await expect(send(service.url)).rejects.toMatchObject({ failure: { kind: 'network' } });
     expect(service.commands.filter((command) => command === 'upload')).toHaveLength(4);
   });
 
-  it('goes on after a stall', async () => {
+  it('resumes after a stall', async () => {
     const clock = makeClock();
     let stalled = false;
     const service = await serve({
@@ -178,7 +178,7 @@ describe('resumingFetch', () => {
     expect(service.commands).toEqual(['get', 'get', 'get', 'upload']);
   });
 
-  it('ends when it is aborted', async () => {
+  it('ends when the signal aborts', async () => {
     const leaving = new AbortController();
     const service = await serve({ upload: (request) => void request.once('data', () => leaving.abort()) });
     await expect(send(service.url, { signal: leaving.signal })).rejects.toThrow();
