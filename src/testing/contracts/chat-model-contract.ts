@@ -1,12 +1,7 @@
 import assert from 'node:assert/strict';
-import { BlockedError, ModelCallError } from '../../core/errors.js';
-import type {
-  ChatModel,
-  ModelCapabilities,
-  ModelEvent,
-  ModelRequest,
-  ModelStreamOptions,
-} from '../../model/chat-model.js';
+import { BlockedError, ClosedError, ModelCallError } from '../../core/errors.js';
+import type { ChatModel, ModelEvent, ModelRequest, ModelStreamOptions } from '../../model/chat-model.js';
+import { assertSubset } from './assert-subset.js';
 import type { ContractCase } from './contract-case.js';
 
 /** What the service behind a model does with the next call. */
@@ -109,6 +104,13 @@ export function chatModelContract(create: () => Promise<ChatModelFixture>): read
       assert.ok(!sent.includes(foreignSecret), 'the request holds the metadata of another provider');
       if (fixture.lastRequest)
         assert.ok(sent.includes(foreignText), 'the request lacks the text of the turn');
+    }),
+    withModel('throws ClosedError after it is closed', async (fixture) => {
+      if (fixture.model.close === undefined) return;
+      await fixture.model.close();
+      const { error } = await collect(fixture);
+      assert.ok(ClosedError.isInstance(error), `threw ${String(error)}`);
+      assert.equal(fixture.callCount(), 0);
     }),
     withModel('streams the text in order and ends with exactly one finish', async (fixture) => {
       await fixture.prepare('answers');
@@ -240,23 +242,6 @@ async function collect(
   } catch (error) {
     return { events, error };
   }
-}
-
-function assertSubset(some: ModelCapabilities, all: ModelCapabilities): void {
-  const listsOf = ({ media, thinkingLevels = [] }: ModelCapabilities): readonly string[] => [
-    ...media.inline,
-    ...Object.entries(media.upload ?? {}).map(([from, to]) => `${from} as ${to}`),
-    ...thinkingLevels,
-  ];
-  const beyond = listsOf(some).filter((each) => !listsOf(all).includes(each));
-  assert.deepEqual(beyond, [], 'not taken by the default model');
-  const implied = (name: string, mine: boolean | undefined, theirs: boolean | undefined) =>
-    assert.ok(!mine || theirs, `${name} is not taken by the default model`);
-  implied('detail', some.media.detail, all.media.detail);
-  implied('tools', some.tools, all.tools);
-  implied('jsonSchema', some.jsonSchema, all.jsonSchema);
-  const noLimit = Number.POSITIVE_INFINITY;
-  assert.ok((some.media.maxPdfPages ?? noLimit) <= (all.media.maxPdfPages ?? noLimit), 'maxPdfPages');
 }
 
 const textOf = (events: readonly ModelEvent[]) =>
