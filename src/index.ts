@@ -69,6 +69,7 @@ export type {
 } from './memory/memory-store.js';
 export type {
   ChatModel,
+  DataPart,
   GenerationOptions,
   ModelCapabilities,
   ModelEvent,
@@ -79,16 +80,15 @@ export type {
   ModelStreamOptions,
   ProviderOptions,
   ThinkingLevel,
+  UploadPart,
+  UriPart,
 } from './model/chat-model.js';
-export type { AttemptTimeouts } from './model/gemini/attempt-watch.js';
-export type { EmbeddingPurpose } from './model/gemini/embedding-text.js';
-export type { GeminiEndpoint } from './model/gemini/gemini-clients.js';
-export type { GeminiEmbedderOptions } from './model/gemini/gemini-embedder.js';
 export { GeminiEmbedder } from './model/gemini/gemini-embedder.js';
-export type { GeminiModelOptions } from './model/gemini/gemini-model.js';
+export type { GeminiEmbedderOptions } from './model/gemini/gemini-embedder-options.js';
 export { GeminiModel } from './model/gemini/gemini-model.js';
-export type { BackoffRetryPolicyOptions } from './retry/backoff-retry-policy.js';
+export type { GeminiModelOptions } from './model/gemini/gemini-model-options.js';
 export { BackoffRetryPolicy } from './retry/backoff-retry-policy.js';
+export type { BackoffRetryPolicyOptions } from './retry/backoff-retry-policy-options.js';
 export type { RetryContext, RetryDecision, RetryPolicy } from './retry/retry-policy.js';
 export type * from './turn/chat-events.js';
 export type * from './turn/reply.js';

@@ -1,13 +1,13 @@
 import type { FailureKind, RetryContext, RetryDecision, RetryPolicy } from 'multimodal-chat';
 
 export interface BudgetRetryPolicyOptions {
-  /** How long one call may go on trying. */
+  /** How long one call may go on, in milliseconds. */
   readonly budgetMs: number;
-  /** Between two attempts. */
+  /** Pause between two attempts, in milliseconds. */
   readonly paceMs: number;
 }
 
-/** What another attempt would meet again. */
+/** Failures that another attempt would meet again. */
 const lasting: readonly FailureKind[] = [
   'blocked',
   'invalid-request',
@@ -17,8 +17,8 @@ const lasting: readonly FailureKind[] = [
 ];
 
 /**
- * For work that may take all night: goes on at a steady pace until the budget is spent, and never
- * settles for another model. `BackoffRetryPolicy` is the one for people who wait.
+ * For batch work: retries at a steady pace until the budget is spent, and never falls back to another
+ * model. For interactive use, take `BackoffRetryPolicy`.
  */
 export class BudgetRetryPolicy implements RetryPolicy {
   readonly #options: BudgetRetryPolicyOptions;
@@ -27,11 +27,10 @@ export class BudgetRetryPolicy implements RetryPolicy {
     this.#options = options;
   }
 
-  next({ failure, elapsedMs }: RetryContext): RetryDecision | undefined {
+  next({ elapsedMs, failure, isRoutedByPool }: RetryContext): RetryDecision | undefined {
     const { budgetMs, paceMs } = this.#options;
     if (lasting.includes(failure.kind)) return undefined;
-    // A bad key or a spent quota is the pool's to route around: the next key may serve at once.
-    const delayMs = failure.scope === 'key' || failure.scope === 'project-model' ? 0 : paceMs;
+    const delayMs = isRoutedByPool ? 0 : paceMs;
     return elapsedMs + delayMs < budgetMs ? { delayMs } : undefined;
   }
 }

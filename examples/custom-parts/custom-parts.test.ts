@@ -5,7 +5,6 @@ import type { Turn } from 'multimodal-chat';
 import { MultimodalChat } from 'multimodal-chat';
 import {
   FakeChatModel,
-  FakeKeyPool,
   makeFailure,
   memoryStoreContract,
   retryPolicyContract,
@@ -70,19 +69,27 @@ describe('BudgetRetryPolicy', () => {
   const options = { budgetMs: 1_000, paceMs: 0 };
   for (const { name, run } of retryPolicyContract(() => new BudgetRetryPolicy(options))) it(name, run);
 
-  it('rides out faults of the service inside a chat', async () => {
+  it('waits between attempts unless the pool routes around the failure', () => {
+    const policy = new BudgetRetryPolicy({ budgetMs: 60_000, paceMs: 200 });
+    const context = { model: 'm', triedModels: ['m'], attempt: 1, elapsedMs: 0, hasEmittedText: false };
+    const failure = makeFailure('rate-limit');
+    expect(policy.next({ ...context, failure, isRoutedByPool: true })).toEqual({ delayMs: 0 });
+    expect(policy.next({ ...context, failure, isRoutedByPool: false })).toEqual({ delayMs: 200 });
+    expect(policy.next({ ...context, failure, isRoutedByPool: false, elapsedMs: 60_000 })).toBeUndefined();
+  });
+
+  it('retries faults of the service inside a chat', async () => {
     const overloaded = { failure: makeFailure('overloaded') };
     const model = new FakeChatModel([overloaded, overloaded, 'At last.']);
     const memory = await JsonLinesStore.open(nextFile());
     const chat = new MultimodalChat({
       model,
-      keyPool: new FakeKeyPool(),
       memory,
       retry: new BudgetRetryPolicy({ budgetMs: 60_000, paceMs: 1 }),
     });
     expect(await chat.send({ sessionId: 's', prompt: 'Well?' })).toMatchObject({
       text: 'At last.',
-      remembered: true,
+      stored: true,
     });
     expect(await memory.recent({ tenant: 'default', sessionId: 's' }, { limit: 1 })).toMatchObject([
       { prompt: 'Well?' },

@@ -21,6 +21,7 @@ import type { Embedder } from '../memory/embedder.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
 import type { ChatModel, ThinkingLevel } from '../model/chat-model.js';
+import { backoffRetryPolicyOptionsSchema } from '../retry/backoff-retry-policy-options.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
 import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
 import { findConflict } from './option-conflicts.js';
@@ -66,12 +67,9 @@ const contextSchema = z.strictObject({
     .optional(),
 });
 
-const retrySchema = z.strictObject({
-  maxAttempts: atLeastOne.optional(),
-  baseDelayMs: durationMs.optional(),
-  maxDelayMs: durationMs.optional(),
-  onPartialOutput: z.enum(['restart', 'fail']).optional(),
-});
+const retrySchema = backoffRetryPolicyOptionsSchema
+  .pick({ maxAttempts: true, baseDelayMs: true, maxDelayMs: true, onPartialOutput: true })
+  .partial();
 
 /** Typed by the options themselves, so that a new one cannot be forgotten here. */
 const mediaShape = {

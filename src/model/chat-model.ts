@@ -31,7 +31,7 @@ export interface UriPart {
   readonly excerpt?: MediaExcerpt | undefined;
 }
 
-/** A local file that is too large to go inline: the model stores it with the service first. */
+/** A local file that is too large to send inline: the model uploads it first. */
 export interface UploadPart {
   readonly type: 'upload';
   readonly mimeType: string;
@@ -42,7 +42,7 @@ export interface UploadPart {
   readonly excerpt?: MediaExcerpt | undefined;
 }
 
-/** A piece of what the model is given: text and tools as they are stored, media with their bytes. */
+/** A piece of a model message: text and tool calls as they are stored, media with their bytes. */
 export type ModelPart =
   | TextPart
   | ReasoningPart
@@ -53,11 +53,11 @@ export type ModelPart =
   | UriPart
   | UploadPart;
 
-/** One message of the conversation as the model is given it. */
+/** One message of the conversation as it goes to the model. */
 export interface ModelMessage {
   readonly role: Message['role'];
   readonly parts: readonly ModelPart[];
-  /** The model that said it. Its `providerMetadata` is of use to no other. */
+  /** The model that wrote it, the only one that may get its `providerMetadata` back. */
   readonly origin?: MessageOrigin | undefined;
   readonly providerMetadata?: ProviderMetadata | undefined;
 }
@@ -65,11 +65,11 @@ export interface ModelMessage {
 /** How much a model thinks before it answers. */
 export type ThinkingLevel = 'minimal' | 'low' | 'medium' | 'high' | 'xhigh';
 
-/** How to generate. Nothing is sent that is not set: the service's own defaults apply. */
+/** How to generate. Only what is set is sent; the service has defaults of its own. */
 export interface GenerationOptions {
   readonly maxOutputTokens?: number | undefined;
   readonly stopSequences?: readonly string[] | undefined;
-  /** How much to think before answering. Left out for a model that does not list the level. */
+  /** How much to think before answering. Not sent to a model that does not list the level. */
   readonly thinkingLevel?: ThinkingLevel | undefined;
   /** Whether to stream thought summaries. Default `false`. */
   readonly includeThoughts?: boolean | undefined;
@@ -99,7 +99,7 @@ export interface ModelRequest {
   readonly providerOptions?: ProviderOptions | undefined;
 }
 
-/** What a model streams. `finish` comes exactly once, last. */
+/** What a model streams. `finish` comes exactly once, as the last event. */
 export type ModelEvent =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'thought'; readonly text: string }
@@ -107,17 +107,14 @@ export type ModelEvent =
       readonly type: 'finish';
       readonly finishReason: FinishReason;
       readonly usage?: Usage | undefined;
-      /** The version that answered, as it names itself. */
+      /** The model version that answered, as the service names it. */
       readonly modelVersion?: string | undefined;
-      /**
-       * The whole answer, as it goes into the record and back into a later request. What must go back
-       * verbatim is in `providerMetadata`.
-       */
+      /** The whole answer, for the record and for later requests. `providerMetadata` goes back unchanged. */
       readonly parts: readonly MessagePart[];
     };
 
 export interface ModelStreamOptions extends AbortOptions {
-  /** The key to call with. Only given to a model that `needsKey`. */
+  /** The key to call with. Set only for a model with `needsKey`. */
   readonly apiKey?: string | undefined;
   /** The project of the key, which owns what is uploaded with it. */
   readonly project?: string | undefined;
@@ -125,27 +122,27 @@ export interface ModelStreamOptions extends AbortOptions {
 
 /** What one model of a provider takes. */
 export interface ModelCapabilities {
-  /** What it takes of attachments. */
+  /** Which attachments it takes. */
   readonly media: MediaCapabilities;
-  /** Levels that `thinkingLevel` may ask for. Default: none. */
+  /** Supported values of `thinkingLevel`. Default: none. */
   readonly thinkingLevels?: readonly ThinkingLevel[] | undefined;
   /** Whether it can call tools. Default `false`. */
   readonly tools?: boolean | undefined;
-  /** Where pictures in a tool result go: into the result, or into a user message after it. Default `after`. */
+  /** Where pictures of a tool result go: into the result, or into a user message after it. Default `after`. */
   readonly toolResultMedia?: 'inside' | 'after' | undefined;
-  /** Whether it can be held to a JSON schema. Default `false`. */
+  /** Whether it supports `responseJsonSchema`. Default `false`. */
   readonly jsonSchema?: boolean | undefined;
 }
 
-/** The names that a provider serves. */
+/** The model names of a provider. */
 export interface ModelNames {
   /** Answers unless a call names another. */
   readonly default: string;
-  /** Tried in this order when the default cannot serve, unless the chat names others. Default: none. */
+  /** Tried in this order if the default cannot serve, unless the chat has `fallbackModels`. Default: none. */
   readonly fallbacks?: readonly string[] | undefined;
   /** Writes summaries of earlier turns. Default: `default`. */
   readonly summary?: string | undefined;
-  /** Further names that a call may choose. Names beyond these are passed on as they are. */
+  /** Further names, for lists of models to choose from. A call may also use a name that is not listed. */
   readonly others?: readonly string[] | undefined;
 }
 
@@ -156,23 +153,25 @@ export interface ModelNames {
  * - `capabilities` of an unknown name list only what every model of the provider takes.
  * - no retries of its own: a fault throws `ModelCallError` with its `failure`, a refusal throws
  *   `BlockedError`, an abort throws `signal.reason`.
- * - a stream that ends without a finish reason throws `incomplete`; it is never taken for an answer.
+ * - a stream that ends without a finish reason throws a failure of the kind `incomplete`.
  * - leaving the loop early cancels the request.
  * - no key value in anything that is thrown or yielded.
- * - `providerMetadata` of another provider is never sent; that of another model only where the provider
- *   allows it.
+ * - `providerMetadata` of another provider is never sent; that of another model only if the provider
+ *   allows it. A message of which nothing can be sent is left out.
+ * - after `close`, and in calls in progress, `ClosedError`.
  *
- * Shipped: `GeminiModel`. `examples/custom-model` holds one for OpenAI-compatible servers.
+ * Shipped: {@link GeminiModel}. `examples/custom-model` holds one for OpenAI-compatible servers, and
+ * `chatModelContract` of `multimodal-chat/testing` checks these duties.
  */
 export interface ChatModel {
-  /** Under which `providerOptions` and `providerMetadata` are filed, such as `google`. */
+  /** Key of its entries in `providerOptions` and `providerMetadata`, such as `google`. */
   readonly provider: string;
   readonly models: ModelNames;
-  /** Whether each call needs a key of the chat's `KeyPool`. A model without need is called without lease. */
+  /** Whether each call needs a key of the chat's `KeyPool`. If not, it is called without a lease. */
   readonly needsKey: boolean;
   capabilities(model: string): ModelCapabilities;
   stream(request: ModelRequest, options: ModelStreamOptions): AsyncIterable<ModelEvent>;
-  /** Projects that hold what the request would have to upload to others first; none when it has no such part. */
+  /** Projects that already hold every file of the request; empty if it has no uploads. */
   projectsWith?(request: ModelRequest): readonly string[];
   close?(): Promise<void>;
 }

@@ -1,8 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { FailureKind, FailureScope } from '../core/failure.js';
+import { ConfigurationError } from '../core/errors.js';
+import { type FailureKind, type FailureScope, isRoutedByPool } from '../core/failure.js';
 import { retryPolicyContract } from '../testing/contracts/retry-policy-contract.js';
-import { BackoffRetryPolicy, type BackoffRetryPolicyOptions } from './backoff-retry-policy.js';
+import { BackoffRetryPolicy } from './backoff-retry-policy.js';
+import type { BackoffRetryPolicyOptions } from './backoff-retry-policy-options.js';
 import type { RetryContext, RetryDecision } from './retry-policy.js';
 
 const model = 'first-choice';
@@ -15,8 +17,10 @@ function decide(
   options: BackoffRetryPolicyOptions = {},
 ): RetryDecision | undefined {
   const { retryAfterMs, ...rest } = context;
+  const failure = { kind, scope, message: 'Failed for a test.', retryAfterMs };
   return new BackoffRetryPolicy({ random: () => 0.5, baseDelayMs: 1_000, ...options }).next({
-    failure: { kind, scope, message: 'Failed for a test.', retryAfterMs },
+    failure,
+    isRoutedByPool: isRoutedByPool(failure),
     model,
     triedModels: [model],
     attempt: 1,
@@ -31,8 +35,10 @@ const later = { delayMs: 500 };
 const next = { delayMs: 0, model: fallback };
 const never = undefined;
 
-/** What is decided on a first failure: without a fallback model, and with one. */
-const table: readonly [FailureKind, FailureScope, RetryDecision | undefined, RetryDecision | undefined][] = [
+type Row = readonly [FailureKind, FailureScope, RetryDecision | undefined, RetryDecision | undefined];
+
+/** The decision on a first failure with a key pool: without a fallback model, and with one. */
+const table: readonly Row[] = [
   ['rate-limit', 'call', never, never],
   ['rate-limit', 'key', atOnce, atOnce],
   ['rate-limit', 'project-model', atOnce, atOnce],
@@ -67,6 +73,23 @@ const table: readonly [FailureKind, FailureScope, RetryDecision | undefined, Ret
   ['too-large', 'call', never, never],
 ];
 
+/** The same for a model that was called without a key: no pool routes around the failure. */
+const tableWithoutPool: readonly Row[] = [
+  ['rate-limit', 'call', never, never],
+  ['rate-limit', 'key', later, later],
+  ['rate-limit', 'project-model', later, later],
+  ['rate-limit', 'project', later, later],
+  ['rate-limit', 'model', never, next],
+  ['daily-quota', 'project-model', never, next],
+  ['no-quota', 'project-model', never, next],
+  ['auth', 'key', never, next],
+  ['auth', 'call', never, never],
+  ['permission', 'key', never, next],
+  ['permission', 'project', never, next],
+  ['billing', 'project', never, next],
+  ...table.filter(([kind]) => !isRoutedByPool({ kind, scope: 'key' })),
+];
+
 describe('BackoffRetryPolicy', () => {
   for (const { name, run } of retryPolicyContract(
     () => new BackoffRetryPolicy({ fallbackModels: [fallback] }),
@@ -74,25 +97,49 @@ describe('BackoffRetryPolicy', () => {
     it(name, run);
   }
 
-  describe.each([false, true])('with text shown: %s', (visible) => {
-    it.each(table)('answers %s of scope %s', (kind, scope, alone, withFallback) => {
-      expect(decide(kind, scope, { hasEmittedText: visible })).toEqual(alone);
-      expect(decide(kind, scope, { hasEmittedText: visible }, { fallbackModels: [fallback] })).toEqual(
-        withFallback,
-      );
+  describe.each([false, true])('after text was shown: %s', (hasEmittedText) => {
+    it.each(table)('decides on %s of scope %s', (kind, scope, alone, withFallback) => {
+      expect(decide(kind, scope, { hasEmittedText })).toEqual(alone);
+      expect(decide(kind, scope, { hasEmittedText }, { fallbackModels: [fallback] })).toEqual(withFallback);
     });
+
+    it.each(tableWithoutPool)(
+      'decides without a pool on %s of scope %s',
+      (kind, scope, alone, withFallback) => {
+        const context = { hasEmittedText, isRoutedByPool: false };
+        expect(decide(kind, scope, context)).toEqual(alone);
+        expect(decide(kind, scope, context, { fallbackModels: [fallback] })).toEqual(withFallback);
+      },
+    );
   });
 
-  it.each(table)('gives up on %s of scope %s once text was shown, when told so', (kind, scope) => {
-    const options = { onPartialOutput: 'fail', fallbackModels: [fallback] } as const;
-    expect(decide(kind, scope, { hasEmittedText: true }, options)).toBeUndefined();
+  it('backs off from a rate limit without a pool as long as the service asks, five times, then falls back', () => {
+    const options = { fallbackModels: [fallback] };
+    const decideOn = (attempt: number) =>
+      decide('rate-limit', 'project-model', { attempt, isRoutedByPool: false, retryAfterMs: 7_000 }, options);
+    const waits = { delayMs: 7_000 };
+    expect([1, 2, 3, 4, 5].map(decideOn)).toEqual([waits, waits, waits, waits, next]);
   });
+
+  it('takes the next model rather than wait longer than `maxDelayMs` for a service', () => {
+    const context = { retryAfterMs: 60_000, isRoutedByPool: false };
+    expect(decide('rate-limit', 'project', context, { fallbackModels: [fallback] })).toEqual(next);
+    expect(decide('rate-limit', 'project', context)).toEqual({ delayMs: 60_000 });
+  });
+
+  it.each(table)(
+    'gives up on %s of scope %s after text was shown with `onPartialOutput: fail`',
+    (kind, scope) => {
+      const options = { onPartialOutput: 'fail', fallbackModels: [fallback] } as const;
+      expect(decide(kind, scope, { hasEmittedText: true }, options)).toBeUndefined();
+    },
+  );
 
   it('gives up on an unsupported location, which is the same for every key and model', () => {
     expect(decide('permission', 'call', {}, { fallbackModels: [fallback] })).toBeUndefined();
   });
 
-  it('doubles the longest wait with each attempt up to the maximum', () => {
+  it('doubles the upper bound with each attempt up to the maximum', () => {
     const delays = [1, 2, 3, 4, 5, 6].map(
       (attempt) =>
         decide('internal', 'model', { attempt }, { maxAttempts: 9, maxDelayMs: 10_000, random: () => 0.999 })
@@ -101,7 +148,7 @@ describe('BackoffRetryPolicy', () => {
     expect(delays).toEqual([999, 1_998, 3_996, 7_992, 9_990, 9_990]);
   });
 
-  it('draws the wait from the whole range below the longest one', () => {
+  it('draws the delay from the whole range below the upper bound', () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0, max: 0.999, noNaN: true }),
@@ -114,7 +161,7 @@ describe('BackoffRetryPolicy', () => {
     );
   });
 
-  it('waits at least as long as the service asked', () => {
+  it('waits at least as long as the service asks', () => {
     expect(decide('overloaded', 'model', { retryAfterMs: 7_000 })).toEqual({ delayMs: 7_000 });
   });
 
@@ -122,19 +169,19 @@ describe('BackoffRetryPolicy', () => {
     ['internal', 5],
     ['timeout', 5],
     ['incomplete', 2],
-  ])('tries %s no more than %i times in all, then takes the next model', (kind, most) => {
+  ])('after %s makes %i attempts in all, then takes the next model', (kind, most) => {
     const options = { fallbackModels: [fallback] };
     expect(decide(kind, 'model', { attempt: most - 1, elapsedMs: 60_000 })).toBeDefined();
     expect(decide(kind, 'model', { attempt: most, elapsedMs: 60_000 })).toBeUndefined();
     expect(decide(kind, 'model', { attempt: most, elapsedMs: 60_000 }, options)).toEqual(next);
   });
 
-  it('leaves a model that is overloaded twice for the next one', () => {
+  it('takes the next model after a model is overloaded twice', () => {
     expect(decide('overloaded', 'model', { attempt: 2 }, { fallbackModels: [fallback] })).toEqual(next);
   });
 
   it.each<FailureKind>(['overloaded', 'network'])(
-    'rides out %s for half a minute when there is no other model, however many attempts that takes',
+    'retries after %s for half a minute if there is no other model, whatever the attempts',
     (kind) => {
       expect(decide(kind, 'model', { attempt: 12, elapsedMs: 29_000 })).toBeDefined();
       expect(decide(kind, 'model', { attempt: 12, elapsedMs: 31_000 })).toBeUndefined();
@@ -142,7 +189,7 @@ describe('BackoffRetryPolicy', () => {
     },
   );
 
-  it('takes the fallback models in their order and none of them twice', () => {
+  it('takes the fallback models in their order, each once', () => {
     const options = { fallbackModels: [fallback, 'third-choice'] };
     expect(decide('model-unavailable', 'model', {}, options)?.model).toBe(fallback);
     expect(decide('model-unavailable', 'model', { triedModels: [model, fallback] }, options)?.model).toBe(
@@ -150,5 +197,19 @@ describe('BackoffRetryPolicy', () => {
     );
     const all = { triedModels: [model, fallback, 'third-choice'] };
     expect(decide('model-unavailable', 'model', all, options)).toBeUndefined();
+  });
+
+  it.each<[string, object]>([
+    ['maxAttempts', { maxAttempts: 0 }],
+    ['patienceMs', { patienceMs: -1 }],
+    ['baseDelayMs', { baseDelayMs: '1s' }],
+    ['maxDelayMs', { maxDelayMs: 0 }],
+    ['fallbackModels', { fallbackModels: 'second-choice' }],
+    ['onPartialOutput', { onPartialOutput: 'resume' }],
+    ['random', { random: 0.5 }],
+    ['maxRetries', { maxRetries: 3 }],
+  ])('refuses a wrong or unknown %s', (option, options) => {
+    expect(() => new BackoffRetryPolicy(options)).toThrow(ConfigurationError);
+    expect(() => new BackoffRetryPolicy(options)).toThrow(option);
   });
 });

@@ -1,35 +1,19 @@
 import { exponentialDelayMs } from '../core/backoff.js';
+import { parseOptions } from '../core/parse-options.js';
+import {
+  type BackoffRetryPolicyOptions,
+  backoffRetryPolicyOptionsSchema,
+} from './backoff-retry-policy-options.js';
 import type { RetryContext, RetryDecision, RetryPolicy } from './retry-policy.js';
 
-export interface BackoffRetryPolicyOptions {
-  /** Attempts on one model that count (a bad key or a spent quota does not). Default 5. */
-  readonly maxAttempts?: number | undefined;
-  /**
-   * An overloaded service and a broken network are ridden out for at least so long, whatever the
-   * attempts. Default 30,000, or 0 when `maxAttempts` is given.
-   */
-  readonly patienceMs?: number | undefined;
-  /** Longest wait before the first retry; it doubles with each attempt. Default 500. */
-  readonly baseDelayMs?: number | undefined;
-  /** Longest wait before any retry. Default 20,000. */
-  readonly maxDelayMs?: number | undefined;
-  /** Models to go on with, in this order, when a model cannot answer. Default none. */
-  readonly fallbackModels?: readonly string[] | undefined;
-  /** What to do when the answer breaks off after part of it was shown. Default `restart`. */
-  readonly onPartialOutput?: 'restart' | 'fail' | undefined;
-  /** Source of jitter, from 0 to 1. Default `Math.random`. */
-  readonly random?: (() => number) | undefined;
-}
-
-/** An answer that broke off is asked for once more: a second break is no accident. */
-const mostIncompleteAttempts = 2;
-/** A model that is overloaded twice is left for a fallback, where there is one. */
+/** An answer that broke off twice is likely to break off again. */
+const maxIncompleteAttempts = 2;
 const overloadedAttemptsBeforeFallback = 2;
 
 /**
- * Rides out what passes: exponential back-off with full jitter for faults of the service and the
- * network, at once where the key pool routes around the fault, another model when this one cannot
- * answer, and never what another attempt would meet again.
+ * Exponential back-off with full jitter for faults of the service and the network, an immediate retry
+ * where the key pool routes around the fault, and another model if this one cannot answer. Gives up on
+ * what another attempt would meet again.
  *
  * Full jitter after https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/.
  */
@@ -42,19 +26,21 @@ export class BackoffRetryPolicy implements RetryPolicy {
   readonly #onPartialOutput: 'restart' | 'fail';
   readonly #random: () => number;
 
+  /** @throws ConfigurationError that names every option that is wrong. */
   constructor(options: BackoffRetryPolicyOptions = {}) {
-    this.#maxAttempts = options.maxAttempts ?? 5;
-    this.#patienceMs = options.patienceMs ?? (options.maxAttempts === undefined ? 30_000 : 0);
-    this.#baseDelayMs = options.baseDelayMs ?? 500;
-    this.#maxDelayMs = options.maxDelayMs ?? 20_000;
-    this.#fallbackModels = options.fallbackModels ?? [];
-    this.#onPartialOutput = options.onPartialOutput ?? 'restart';
-    this.#random = options.random ?? Math.random;
+    const parsed = parseOptions(backoffRetryPolicyOptionsSchema, options, 'BackoffRetryPolicy');
+    this.#maxAttempts = parsed.maxAttempts ?? 5;
+    this.#patienceMs = parsed.patienceMs ?? (parsed.maxAttempts === undefined ? 30_000 : 0);
+    this.#baseDelayMs = parsed.baseDelayMs;
+    this.#maxDelayMs = parsed.maxDelayMs;
+    this.#fallbackModels = parsed.fallbackModels;
+    this.#onPartialOutput = parsed.onPartialOutput;
+    this.#random = parsed.random;
   }
 
   next(context: RetryContext): RetryDecision | undefined {
-    const { failure, attempt, hasEmittedText: visible } = context;
-    if (visible && this.#onPartialOutput === 'fail') return undefined;
+    const { attempt, failure, hasEmittedText } = context;
+    if (hasEmittedText && this.#onPartialOutput === 'fail') return undefined;
     switch (failure.kind) {
       case 'blocked':
       case 'invalid-request':
@@ -67,40 +53,41 @@ export class BackoffRetryPolicy implements RetryPolicy {
       case 'no-quota':
       case 'billing':
         if (failure.scope === 'call') return undefined;
-        // The pool waits for the next key by itself and knows best when that is.
+        // The next lease waits until a key can serve.
         if (context.isRoutedByPool) return { delayMs: 0 };
         return failure.kind === 'rate-limit' && failure.scope !== 'model'
-          ? this.#tryAgain(context, 0)
+          ? this.#retry(context, 0)
           : this.#fallBack(context);
       case 'model-unavailable':
         return this.#fallBack(context);
       case 'incomplete':
-        return attempt < Math.min(mostIncompleteAttempts, this.#maxAttempts)
+        return attempt < Math.min(maxIncompleteAttempts, this.#maxAttempts)
           ? this.#backOff(context)
           : this.#fallBack(context);
       case 'overloaded': {
         const fallback = attempt >= overloadedAttemptsBeforeFallback ? this.#fallBack(context) : undefined;
-        return fallback ?? this.#tryAgain(context, this.#patienceMs);
+        return fallback ?? this.#retry(context, this.#patienceMs);
       }
       case 'network':
-        return this.#tryAgain(context, this.#patienceMs);
+        return this.#retry(context, this.#patienceMs);
       case 'internal':
       case 'timeout':
-        return this.#tryAgain(context, 0);
+        return this.#retry(context, 0);
     }
   }
 
-  #tryAgain(context: RetryContext, patienceMs: number): RetryDecision | undefined {
-    if (context.attempt < this.#maxAttempts) return this.#backOff(context);
+  #retry(context: RetryContext, patienceMs: number): RetryDecision | undefined {
+    const { attempt, elapsedMs, failure } = context;
     const fallback = this.#fallBack(context);
-    if (fallback !== undefined) return fallback;
-    return context.elapsedMs < patienceMs ? this.#backOff(context) : undefined;
+    const isLongWait = (failure.retryAfterMs ?? 0) > this.#maxDelayMs;
+    if (fallback !== undefined && (isLongWait || attempt >= this.#maxAttempts)) return fallback;
+    return attempt < this.#maxAttempts || elapsedMs < patienceMs ? this.#backOff(context) : undefined;
   }
 
   #backOff({ attempt, failure }: RetryContext): RetryDecision {
-    const longestMs = exponentialDelayMs(attempt, { initialMs: this.#baseDelayMs, maxMs: this.#maxDelayMs });
-    const advisedMs = failure.retryAfterMs ?? 0;
-    return { delayMs: Math.max(advisedMs, Math.floor(this.#random() * longestMs)) };
+    const upperMs = exponentialDelayMs(attempt, { initialMs: this.#baseDelayMs, maxMs: this.#maxDelayMs });
+    const delayMs = Math.floor(this.#random() * upperMs);
+    return { delayMs: Math.max(delayMs, failure.retryAfterMs ?? 0) };
   }
 
   #fallBack({ triedModels }: RetryContext): RetryDecision | undefined {

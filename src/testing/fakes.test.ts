@@ -100,7 +100,7 @@ describe('FakeKeyPool', () => {
 });
 
 describe('FakeMediaProcessor', () => {
-  it('gives a real picture for anything, named after its source', async () => {
+  it('returns a real picture for any source, named after it', async () => {
     const processor = new FakeMediaProcessor();
     const sources = ['a/photo.jpg', new URL('file:///b/clip.mp4'), { data: Buffer.from(''), name: 'c.png' }];
     const all = await Promise.all(sources.map((source) => processor.prepare(source)));
@@ -110,7 +110,7 @@ describe('FakeMediaProcessor', () => {
     expect([width, height]).toEqual([1, 1]);
   });
 
-  it('does as scripted', async () => {
+  it('answers from its script', async () => {
     const processor = new FakeMediaProcessor();
     processor.prepareNext({ kind: 'video', parts: [] }, new MediaError('corrupt', 'Broken.'));
     expect(await processor.prepare('x')).toMatchObject({ kind: 'video', parts: [] });
@@ -119,7 +119,7 @@ describe('FakeMediaProcessor', () => {
 });
 
 describe('FakeEmbedder', () => {
-  it('gives one vector of its size per text, and records what for', async () => {
+  it('returns one vector of its size per text, and records the purpose', async () => {
     const embedder = new FakeEmbedder(64);
     const vectors = await embedder.embed(['one', 'two'], { purpose: 'query' });
     expect(vectors.map(({ length }) => length)).toEqual([64, 64]);

@@ -11,7 +11,7 @@ const redis = await startRedisServer();
 const runs = Math.ceil(Number(process.env.SECRETS_RUNS ?? 8) / 4);
 
 describe.skipIf(redis === undefined)(
-  'a key that the service writes into its reply, with a shared ledger',
+  'A key that the service writes into its reply, with a shared ledger',
   () => {
     const client = createClient({ url: redis?.url ?? '' });
     const listener = client.duplicate();
@@ -45,7 +45,7 @@ describe.skipIf(redis === undefined)(
         for (const name of names) {
           const type = await client.type(name);
           const read = readers[type];
-          if (!read) throw new Error(`Nobody reads the Redis type ${type} of ${name}.`);
+          if (!read) throw new Error(`This test cannot read the Redis type ${type} of ${name}.`);
           found.push(`${name} = ${everythingOf(await read(name))}`);
         }
       }
@@ -53,7 +53,7 @@ describe.skipIf(redis === undefined)(
     }
 
     it.each(recordedReplies.map(({ name }) => name))(
-      'is nowhere to be seen, least of all in Redis: %s',
+      'appears nowhere, Redis included: %s',
       { timeout: 120_000 },
       async (name) => {
         await fc.assert(

@@ -29,8 +29,8 @@ const plain: Planting = {
   onPartialOutput: 'fail',
 };
 
-describe('a key that the service writes into its reply', () => {
-  it.each(names)('is nowhere to be seen: %s', { timeout: 120_000 }, async (name) => {
+describe('A key that the service writes into its reply', () => {
+  it.each(names)('appears nowhere: %s', { timeout: 120_000 }, async (name) => {
     await fc.assert(
       fc.asyncProperty(planting, async (given) => {
         const keyPool = new ScheduledKeyPool({ keys: given.keys });
@@ -42,7 +42,7 @@ describe('a key that the service writes into its reply', () => {
     );
   });
 
-  it.each(keys.map((_, planted) => planted))('leaves the sentence around it: key %i', async (planted) => {
+  it.each(keys.map((_, planted) => planted))('is cut out of its sentence: key %i', async (planted) => {
     const keyPool = new ScheduledKeyPool({ keys });
     const given = { ...plain, planted, encoding: 'for JSON' };
     const shown = await calls.call('503_overloaded', given, { keyPool });
@@ -52,7 +52,7 @@ describe('a key that the service writes into its reply', () => {
     expect(leaksIn(shown, keys)).toEqual([]);
   });
 
-  it('is in no file of the memory', { timeout: 60_000 }, async () => {
+  it('is in no file of the memory', { timeout: 120_000 }, async () => {
     const memory = new EmbeddedMemoryStore({ path: join(calls.directory, 'memory', 'memory.sqlite') });
     for (const name of names) {
       for (const delivery of Object.keys(deliveries)) {
@@ -88,7 +88,7 @@ describe('a key that the service writes into its reply', () => {
   });
 });
 
-describe('a key that the service writes into its reply to an upload', () => {
+describe('A key that the service writes into its reply to an upload', () => {
   const clip = () => join(calls.directory, 'clip.mp4');
   beforeAll(() => writeFile(clip(), Buffer.alloc(1000, 7)));
 
@@ -104,8 +104,8 @@ describe('a key that the service writes into its reply to an upload', () => {
       fingerprint: 'f1',
       name: 'clip.mp4',
     } as const;
-    const contents = [{ role: 'user', parts: [upload, { type: 'text', text: 'What is it?' }] }] as const;
-    const request = { model: 'gemini-3.8-flash', contents, generation: {} };
+    const messages = [{ role: 'user', parts: [upload, { type: 'text', text: 'What is it?' }] }] as const;
+    const request = { model: 'gemini-3.8-flash', messages, generation: {} };
     const stream = model.stream(request, { apiKey: secrets[0] ?? '' });
     return stream.next().catch((error: unknown) => error);
   }
@@ -138,8 +138,8 @@ describe('a key that the service writes into its reply to an upload', () => {
   });
 });
 
-describe('a lease', () => {
-  it('shows its key to nobody who only looks at it', async () => {
+describe('KeyLease', () => {
+  it('does not show its key when it is inspected or serialized', async () => {
     const lease = await new ScheduledKeyPool({ keys }).acquire({ model: 'm', estimatedTokens: 1 });
     expect(keys).toContain(lease.key.value);
     expect(leaksIn({ lease: everythingOf(lease), key: everythingOf(lease.key) }, keys)).toEqual([]);

@@ -1,9 +1,17 @@
 import { inspect } from 'node:util';
-import type { MultimodalChat } from 'multimodal-chat';
+import type { ChatEvents, MultimodalChat } from 'multimodal-chat';
 
-const eventNames = ['attempt', 'retry', 'key', 'media', 'memory', 'reply', 'failure'] as const;
+const eventNames = [
+  'span-start',
+  'span-end',
+  'retry',
+  'key',
+  'media',
+  'reply',
+  'failure',
+] as const satisfies readonly (keyof ChatEvents)[];
 
-/** Whatever of a value could end up on a screen or in a file, hidden properties and causes included. */
+/** Everything of a value that could be shown or logged, hidden properties and causes included. */
 export function everythingOf(value: unknown): string {
   const inspected = inspect(value, {
     depth: Number.POSITIVE_INFINITY,
@@ -21,11 +29,11 @@ export function everythingOf(value: unknown): string {
   ].join('\n');
 }
 
-/** Collects all that a chat tells its listeners. */
+/** Collects every event of a chat. */
 export function everyEventOf(chat: MultimodalChat): () => string {
-  const heard: unknown[] = [];
-  for (const name of eventNames) chat.on(name, (event: unknown) => void heard.push([name, event]));
-  return () => heard.map(everythingOf).join('\n');
+  const events: unknown[] = [];
+  for (const name of eventNames) chat.on(name, (event: unknown) => void events.push([name, event]));
+  return () => events.map(everythingOf).join('\n');
 }
 
 /** Collects the warnings of this process. */

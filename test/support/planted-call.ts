@@ -12,7 +12,7 @@ import { carriers, encodings, keyValue, sightings } from './planted-keys.js';
 import { deliveries, recordedReplies } from './planted-replies.js';
 import { startWireServer } from './wire-server.js';
 
-/** Everything that was shown of a call, by where it was shown. */
+/** Everything shown of a call, by place. */
 type Shown = Readonly<Record<string, string>>;
 
 const wordsOf = async (response: Response) =>
@@ -26,7 +26,7 @@ const overHttp = (accept: string) => (_chat: MultimodalChat, handler: Handler) =
   return handler(new Request('http://localhost/infer', { method: 'POST', body, headers })).then(wordsOf);
 };
 
-/** Every way to ask; each gives all that the one who asked gets to see. */
+/** Every way to ask; each returns everything that its caller gets. */
 const waysToAsk: Readonly<Record<string, (chat: MultimodalChat, handler: Handler) => Promise<string>>> = {
   send: (chat) => chat.send(question).then(everythingOf, everythingOf),
   stream: async (chat) => {
@@ -43,10 +43,10 @@ const waysToAsk: Readonly<Record<string, (chat: MultimodalChat, handler: Handler
   'text/event-stream': overHttp('text/event-stream'),
 };
 
-/** A reply with a key in it, and how it is asked for. */
+/** A reply with a key in it, and the call that gets it. */
 export const planting = fc.record({
   keys: fc.array(keyValue, { minLength: 3, maxLength: 3 }),
-  /** Mostly the key of the call itself, which is the first one, but any of the pool. */
+  /** Index of the planted key: mostly that of the call itself, the first one. */
   planted: fc.constantFrom<number>(0, 0, 1, 2),
   carrier: fc.constantFrom(...Object.keys(carriers)),
   encoding: fc.constantFrom(...Object.keys(encodings)),
@@ -68,14 +68,14 @@ export function plantedReply(name: string, given: Omit<Planting, 'way' | 'onPart
   return reply;
 }
 
-/** Where keys can be seen, and how much of them. */
+/** The places where pieces of keys are seen. */
 export const leaksIn = (shown: Shown, keys: readonly string[]): readonly string[] =>
   Object.entries(shown).flatMap(([where, text]) => {
     const seen = sightings(text, keys);
     return seen.length > 0 ? [`${where} shows ${seen.length} pieces of a key, such as ${seen[0]}`] : [];
   });
 
-/** What calls are made against, and where their traces are kept. */
+/** The service that calls are made to, and the directory of their traces. */
 export async function openPlantedCalls() {
   const directory = await mkdtemp(join(tmpdir(), 'secrets-test-'));
   const server = await startWireServer();
@@ -86,7 +86,7 @@ export async function openPlantedCalls() {
     vi.spyOn(stream, 'write').mockImplementation((text) => written.push(String(text)) > 0),
   );
 
-  /** Makes one call to a service that writes a key into its reply, and gives all that is shown of it anywhere. */
+  /** Makes one call to a service that writes a key into its reply; returns everything shown of it anywhere. */
   async function call(
     name: string,
     given: Planting,
@@ -102,10 +102,10 @@ export async function openPlantedCalls() {
       retry: { maxAttempts: 2, baseDelayMs: 1, maxDelayMs: 1, onPartialOutput: given.onPartialOutput },
       timeouts: { callMs: 2000 },
     });
-    const heard = everyEventOf(chat);
+    const events = everyEventOf(chat);
     const warnings = everyWarning();
     const logFile = join(directory, 'chat.log');
-    // Without its own scrubber, so that the log shows what reaches it.
+    // Without secrets of its own, so that the log shows what reaches it.
     const log = createLog({ level: 'DEBUG', file: logFile, secrets: [] });
     const logFailure = makeFailureLog(log);
     logChatEvents(chat, log, logFailure);
@@ -114,10 +114,10 @@ export async function openPlantedCalls() {
     written.length = 0;
     try {
       const answer = await waysToAsk[given.way]?.(chat, handler);
-      if (server.received === 0) throw new Error('The service was never asked.');
+      if (server.received === 0) throw new Error('The service received no call.');
       return {
         answer: answer ?? '',
-        events: heard(),
+        events: events(),
         stats: everythingOf(await chat.stats()),
         '/stats': await get('/stats'),
         '/health': await get('/health'),

@@ -8,12 +8,12 @@ const shapes: readonly ((draw: (alphabet: string, length: number) => string) => 
   (draw) => `AIzaSy${draw(`${wordCharacters}_-`, 33)}`,
   (draw) => `AQ.Ab8RN6${draw(`${wordCharacters}_-`, 44)}`,
   (draw) => draw(wordCharacters, 24),
-  // Nothing promises that keys stay words: whatever a header can hold.
+  // Future keys may hold whatever a header can hold.
   (draw) => draw(visibleCharacters, 40),
   (draw) => `${draw(visibleCharacters, 12)} ${draw('"\\/&<>%+=\'`', 12)}${draw(wordCharacters, 12)}`,
 ];
 
-/** A key of one of the shapes that there are or might be. Its characters come from a seed alone, so that none shrinks to a word. */
+/** A key of a known or possible shape. Its characters come from a seed, so that it cannot shrink to a word. */
 export const keyValue: fc.Arbitrary<string> = fc
   .record({ shape: fc.constantFrom(...shapes), seed: fc.nat({ max: 0xffff_ffff }) })
   .map(({ shape, seed }) => {
@@ -37,7 +37,7 @@ const htmlNames: Readonly<Record<string, string>> = {
 };
 const asHtml = (text: string) => text.replace(/["&'<>]/g, (character) => htmlNames[character] ?? character);
 
-/** How a service or a proxy may write what it was sent. */
+/** How a service or a proxy may escape a key. */
 export const encodings: Readonly<Record<string, (key: string) => string>> = {
   'as it is': (key) => key,
   'for a URL': encodeURIComponent,
@@ -81,7 +81,7 @@ const decoders: readonly ((text: string) => string)[] = [
     Object.entries(htmlNames).reduce((plain, [character, name]) => plain.replaceAll(name, character), text),
 ];
 
-/** The text, and what it says once every kind of escape is taken off, up to three deep. */
+/** The text, and its readings with every kind of escape decoded, up to three deep. */
 function readings(text: string): readonly string[] {
   const found = new Set([text]);
   for (let depth = 0; depth < 3; depth++)
@@ -90,8 +90,8 @@ function readings(text: string): readonly string[] {
 }
 
 /**
- * The pieces of keys that a text gives away, in whatever writing: 8 characters in a row are a piece. The
- * last four, by which keys are shown, are none.
+ * The pieces of keys in a text, in any escape: 8 characters in a row are a piece, so that a masked key,
+ * which shows its last four, is none.
  */
 export function sightings(text: string, keys: readonly string[]): readonly string[] {
   const seen = readings(text).join('\n');

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { ReplyAssembler } from './assemble.js';
+import { fromMessagePart } from './gemini-parts.js';
 
 const chunk = (parts: readonly unknown[], finishReason?: string) => ({
   candidates: [{ content: { role: 'model', parts }, ...(finishReason ? { finishReason } : {}) }],
@@ -31,7 +32,7 @@ describe('ReplyAssembler', () => {
     ],
     ['empty text is dropped', [{ text: '' }, { text: 'a' }], [{ text: 'a' }]],
     [
-      'a kind of part that nobody knows yet is kept as it is',
+      'an unknown kind of part is kept as it is',
       [{ text: 'a' }, { hologram: { depth: 3 } }],
       [{ text: 'a' }, { hologram: { depth: 3 } }],
     ],
@@ -39,11 +40,12 @@ describe('ReplyAssembler', () => {
     // Each part in a chunk of its own, as a stream brings them, then all in one chunk.
     for (const chunks of [parts.map((part) => chunk([part])), [chunk(parts)]]) {
       const { outcome } = assemble(...chunks, chunk([], 'STOP'));
-      expect(outcome).toMatchObject({ type: 'finish', event: { parts: expected } });
+      if (outcome.type !== 'finish') throw new Error(`Ended as ${outcome.type}.`);
+      expect(outcome.event.parts.map(fromMessagePart)).toEqual(expected);
     }
   });
 
-  it('gives back thoughts and text as separate events', () => {
+  it('returns thoughts and text as separate events', () => {
     const { events } = assemble(chunk([{ text: 'hm', thought: true }, { text: 'yes' }], 'STOP'));
     expect(events).toEqual([
       { type: 'thought', text: 'hm' },
@@ -51,12 +53,12 @@ describe('ReplyAssembler', () => {
     ]);
   });
 
-  it('loses no text after a STOP', () => {
+  it('reads on after a STOP', () => {
     const { events } = assemble(chunk([{ text: 'a' }], 'STOP'), chunk([{ text: 'b' }], 'STOP'));
     expect(events.map((event) => event.text)).toEqual(['a', 'b']);
   });
 
-  it('does not change the chunks that it is given', () => {
+  it('does not change the chunks it is given', () => {
     const first = chunk([{ text: 'a' }]);
     assemble(first, chunk([{ text: 'b' }], 'STOP'));
     expect(first).toEqual(chunk([{ text: 'a' }]));
@@ -67,6 +69,7 @@ describe('ReplyAssembler', () => {
     ['MAX_TOKENS', 'max-tokens'],
     ['BRAND_NEW', 'unknown'],
     ['FINISH_REASON_UNSPECIFIED', 'unknown'],
+    ['constructor', 'unknown'],
   ])('finishes with %s as %s', (reason, finishReason) => {
     expect(assemble(chunk([{ text: 'a' }], reason)).outcome).toMatchObject({
       type: 'finish',
@@ -83,7 +86,7 @@ describe('ReplyAssembler', () => {
     'LANGUAGE',
     'IMAGE_SAFETY',
     'IMAGE_BRAND_NEW',
-  ])('takes %s for a refusal and keeps what was said', (reason) => {
+  ])('treats %s as a refusal and keeps the text before it', (reason) => {
     expect(assemble(chunk([{ text: 'part' }], reason)).outcome).toMatchObject({
       type: 'blocked',
       reason,
@@ -107,11 +110,11 @@ describe('ReplyAssembler', () => {
     ],
     ['an unknown reason without a word', [chunk([], 'BRAND_NEW')], 'EMPTY_ANSWER'],
     ['tokens used up by thinking', [chunk([{ text: 'hm', thought: true }], 'MAX_TOKENS')], 'MAX_TOKENS'],
-  ])('takes %s for incomplete', (_, chunks, reason) => {
+  ])('treats %s as incomplete', (_, chunks, reason) => {
     expect(assemble(...chunks).outcome).toMatchObject({ type: 'incomplete', reason });
   });
 
-  it('takes an answer without text but with other content for an answer', () => {
+  it('accepts an answer that has other content than text', () => {
     const { outcome } = assemble(chunk([{ inlineData: { mimeType: 'image/png', data: '' } }], 'STOP'));
     expect(outcome.type).toBe('finish');
   });

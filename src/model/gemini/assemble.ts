@@ -1,13 +1,11 @@
 import type { FinishReason, Usage } from '../../core/turn.js';
 import type { ModelEvent } from '../chat-model.js';
+import { isObject, type Json } from './error-facts.js';
 import { toMessagePart } from './gemini-parts.js';
 
-type Json = Readonly<Record<string, unknown>>;
 type TextEvent = Extract<ModelEvent, { type: 'text' | 'thought' }>;
 
-const isObject = (value: unknown): value is Json =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-const textOf = (value: unknown): string | undefined =>
+const nonEmptyText = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value : undefined;
 
 /** How an assembled reply ended. */
@@ -28,8 +26,8 @@ const refusals: ReadonlySet<string> = new Set([
 ]);
 const isRefusal = (reason: string) => refusals.has(reason) || reason.startsWith('IMAGE_');
 
-/** The model stumbled; the same prompt may well succeed next time. */
-const stumbles = /^(?:OTHER|MALFORMED_\w+|UNEXPECTED_TOOL_CALL|TOO_MANY_TOOL_CALLS|NO_IMAGE)$/;
+/** The model failed to answer; the same prompt may succeed next time. */
+const accidents = /^(?:OTHER|MALFORMED_\w+|UNEXPECTED_TOOL_CALL|TOO_MANY_TOOL_CALLS|NO_IMAGE)$/;
 
 const isPlainText = (part: Json): part is Json & { text: string } =>
   typeof part.text === 'string' && Object.keys(part).every((name) => name === 'text' || name === 'thought');
@@ -48,9 +46,13 @@ function readUsage(metadata: Json): Usage {
   };
 }
 
+const finishReasons: ReadonlyMap<string, FinishReason> = new Map([
+  ['STOP', 'stop'],
+  ['MAX_TOKENS', 'max-tokens'],
+]);
+
 /**
- * Puts the chunks of one reply together: text and thoughts apart for reading, parts verbatim for
- * sending back.
+ * Puts the chunks of one reply together: text and thoughts for reading, parts for sending back.
  *
  * Streamed parts are merged only when both are plain text of the same kind and neither has a
  * signature: a thought signature belongs to exactly its part.
@@ -66,19 +68,21 @@ export class ReplyAssembler {
   #refusal: { readonly reason: string; readonly what: string } | undefined;
   #isGemini = false;
 
-  /** Whether the reply was refused; nothing that follows matters. */
+  /** Whether the reply was refused; the rest of the stream can be ignored. */
   get isRefused(): boolean {
     return this.#refusal !== undefined;
   }
 
-  /** Takes one chunk and gives back what is new to read in it. */
+  /** Adds one chunk; returns the text and thoughts in it. */
   push(chunk: unknown): readonly TextEvent[] {
     if (!isObject(chunk)) return [];
     this.#isGemini ||= 'candidates' in chunk || 'promptFeedback' in chunk || 'usageMetadata' in chunk;
     if (isObject(chunk.usageMetadata))
       this.#usageMetadata = { ...this.#usageMetadata, ...chunk.usageMetadata };
-    this.#modelVersion = textOf(chunk.modelVersion) ?? this.#modelVersion;
-    const blockReason = isObject(chunk.promptFeedback) ? textOf(chunk.promptFeedback.blockReason) : undefined;
+    this.#modelVersion = nonEmptyText(chunk.modelVersion) ?? this.#modelVersion;
+    const blockReason = isObject(chunk.promptFeedback)
+      ? nonEmptyText(chunk.promptFeedback.blockReason)
+      : undefined;
     if (blockReason && !blockReason.endsWith('_UNSPECIFIED')) {
       this.#refusal ??= { reason: blockReason, what: 'The prompt was refused' };
     }
@@ -90,11 +94,11 @@ export class ReplyAssembler {
     const events: TextEvent[] = [];
     const parts = isObject(candidate.content) ? candidate.content.parts : undefined;
     if (Array.isArray(parts)) for (const part of parts) if (isObject(part)) this.#pushPart(part, events);
-    const reason = textOf(candidate.finishReason);
+    const reason = nonEmptyText(candidate.finishReason);
     if (reason) {
-      // Some models repeat STOP in every chunk: it ends nothing, only the end of the stream does.
+      // Some models repeat STOP in every chunk: only the end of the stream ends the reply.
       this.#finishReason = reason;
-      this.#finishMessage = textOf(candidate.finishMessage);
+      this.#finishMessage = nonEmptyText(candidate.finishMessage);
       if (isRefusal(reason)) this.#refusal ??= { reason, what: 'The answer was stopped' };
     }
     return events;
@@ -102,7 +106,7 @@ export class ReplyAssembler {
 
   #pushPart(part: Json, events: TextEvent[]): void {
     const isThought = part.thought === true;
-    const text = textOf(part.text);
+    const text = nonEmptyText(part.text);
     if (text !== undefined) {
       events.push({ type: isThought ? 'thought' : 'text', text });
       if (!isThought) this.#text += text;
@@ -121,7 +125,7 @@ export class ReplyAssembler {
     }
   }
 
-  /** What the whole stream amounts to, once it has ended. */
+  /** The result of the whole stream, once it has ended. */
   outcome(): Outcome {
     if (this.#refusal) {
       const { reason, what } = this.#refusal;
@@ -131,25 +135,24 @@ export class ReplyAssembler {
     const reason = this.#finishReason;
     if (reason === undefined) return this.#unfinished();
     const said = this.#finishMessage ? `: ${this.#finishMessage.replace(/\.$/, '')}` : '';
-    if (stumbles.test(reason)) {
+    if (accidents.test(reason)) {
       return { type: 'incomplete', reason, message: `The model gave up on the answer (${reason}${said}).` };
     }
     if (this.#text.trim() === '' && !this.#hasOtherContent) {
       const hint =
         reason === 'MAX_TOKENS'
-          ? 'The model used up its output tokens before the first word: raise maxOutputTokens or let it think less.'
-          : `The model ended its answer without saying anything (${reason}${said}).`;
+          ? 'The model used up its output tokens before the first word: raise maxOutputTokens or lower thinkingLevel.'
+          : `The model ended its answer without any content (${reason}${said}).`;
       return { type: 'incomplete', reason: reason === 'MAX_TOKENS' ? reason : 'EMPTY_ANSWER', message: hint };
     }
-    const known: Readonly<Record<string, FinishReason>> = { STOP: 'stop', MAX_TOKENS: 'max-tokens' };
     return {
       type: 'finish',
       event: {
         type: 'finish',
-        finishReason: known[reason] ?? 'unknown',
+        finishReason: finishReasons.get(reason) ?? 'unknown',
         ...(this.#usageMetadata ? { usage: readUsage(this.#usageMetadata) } : {}),
         ...(this.#modelVersion ? { modelVersion: this.#modelVersion } : {}),
-        parts: this.#parts.map(toMessagePart),
+        parts: this.#parts.map((part) => toMessagePart(part)),
       },
     };
   }
@@ -160,7 +163,7 @@ export class ReplyAssembler {
       return { type: 'incomplete', reason: 'NO_FINISH_REASON', message };
     }
     const message =
-      'Gemini sent no answer at all: if this happens again, check the base URL and any proxy in between.';
+      'Gemini sent no answer at all. If this happens again, check the base URL and any proxy in between.';
     return { type: 'incomplete', reason: 'EMPTY_REPLY', message };
   }
 }

@@ -1,58 +1,51 @@
+import { type LinkedController, linkedController } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { ModelCallError } from '../../core/errors.js';
 
-/** How long one attempt may take, in milliseconds. */
+/** Limits of one attempt, in milliseconds: see `GeminiModelOptions.timeouts`. */
 export interface AttemptTimeouts {
-  /** From the start to the first token, thoughts included. Default 60,000. */
   readonly firstTokenMs: number;
-  /** Silence after the first token. The time that the reader takes does not count. Default 30,000. */
   readonly betweenChunksMs: number;
-  /** The whole attempt. Default 300,000. */
   readonly totalMs: number;
 }
 
-export type ExpiredLimit = 'FIRST_TOKEN' | 'BETWEEN_CHUNKS' | 'TOTAL';
+type ExpiredLimit = 'FIRST_TOKEN' | 'BETWEEN_CHUNKS' | 'TOTAL';
 
-/** Node's timers fire at once beyond this. */
-const longestTimerMs = 2 ** 31 - 1;
+/** A longer delay makes Node's timers fire at once. */
+const maxTimerMs = 2 ** 31 - 1;
 
 const sentences: Readonly<Record<ExpiredLimit, (ms: number) => string>> = {
   FIRST_TOKEN: (ms) => `The model did not begin to answer within ${ms} ms.`,
-  BETWEEN_CHUNKS: (ms) => `The model fell silent in the middle of its answer for ${ms} ms.`,
+  BETWEEN_CHUNKS: (ms) => `The model was silent for ${ms} ms in the middle of its answer.`,
   TOTAL: (ms) => `The answer took longer than ${ms} ms.`,
 };
 
 /**
- * Cancels one attempt when its caller aborts or one of its time limits expires, and knows afterwards
- * which of them it was: the network layer reports all of them as the same `AbortError`.
+ * Cancels one attempt when its caller aborts or one of its time limits expires.
  *
- * One timer serves all limits. A chunk only moves a mark; the timer looks at it when it fires.
+ * One timer serves all limits. A chunk only moves a mark, which the timer reads when it fires.
  */
 export class AttemptWatch {
-  readonly #controller = new AbortController();
+  readonly #link: LinkedController;
   readonly #clock: Clock;
   readonly #timeouts: AttemptTimeouts;
-  readonly #caller: AbortSignal | undefined;
   readonly #startedAt: number;
   #hasToken = false;
-  /** Since when the next chunk is awaited; `undefined` while the reader is busy with the last one. */
+  /** When waiting for the next chunk began; undefined while the reader is busy with the last one. */
   #silentSince: number | undefined;
   #timer: unknown;
-  #expired: ExpiredLimit | undefined;
 
   constructor(clock: Clock, timeouts: AttemptTimeouts, caller: AbortSignal | undefined) {
     this.#clock = clock;
     this.#timeouts = timeouts;
-    this.#caller = caller;
     this.#startedAt = clock.now();
-    // Not AbortSignal.any: on a signal that lives long it keeps every attempt alive.
-    caller?.addEventListener('abort', this.#cancel, { once: true });
-    if (caller?.aborted) this.#cancel();
+    this.#link = linkedController(caller);
     this.#arm(Math.min(timeouts.firstTokenMs, timeouts.totalMs));
   }
 
+  /** Aborts with what the attempt has to throw: the caller's reason, or the limit that expired. */
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.#link.signal;
   }
 
   /** The next chunk is being awaited. */
@@ -66,49 +59,40 @@ export class AttemptWatch {
     if (this.#hasToken || !hasToken) return;
     this.#hasToken = true;
     this.#clock.clearTimeout(this.#timer);
-    this.#look();
+    this.#check();
   }
 
-  /** What to throw for an error of the network layer: the caller's own reason, an expired limit, or `undefined`. */
-  explain(): { readonly thrown: unknown } | undefined {
-    if (this.#caller?.aborted) return { thrown: this.#caller.reason };
-    if (this.#expired === undefined) return undefined;
-    const limits = {
-      FIRST_TOKEN: this.#timeouts.firstTokenMs,
-      BETWEEN_CHUNKS: this.#timeouts.betweenChunksMs,
-      TOTAL: this.#timeouts.totalMs,
-    };
-    const message = sentences[this.#expired](limits[this.#expired]);
-    return { thrown: new ModelCallError({ kind: 'timeout', scope: 'call', reason: this.#expired, message }) };
+  /** Cancels the attempt, which then has to throw `reason`. */
+  cancel(reason: unknown): void {
+    this.#link.controller.abort(reason);
   }
 
-  /** Lets go of everything; cancels the request unless it has been answered to the end. */
+  /** Releases the timer and the listener; cancels the request unless it has been answered to the end. */
   close(isAnswered: boolean): void {
     this.#clock.clearTimeout(this.#timer);
-    this.#caller?.removeEventListener('abort', this.#cancel);
-    if (!isAnswered) this.#cancel();
+    this.#link.unlink();
+    if (!isAnswered) this.#link.controller.abort();
   }
 
-  readonly #cancel = (): void => this.#controller.abort();
-
-  readonly #look = (): void => {
+  readonly #check = (): void => {
     const now = this.#clock.now();
     const { betweenChunksMs, firstTokenMs, totalMs } = this.#timeouts;
     const totalLeft = this.#startedAt + totalMs - now;
     const nextLeft = this.#hasToken
       ? (this.#silentSince ?? now) + betweenChunksMs - now
       : this.#startedAt + firstTokenMs - now;
-    if (nextLeft <= 0) this.#expire(this.#hasToken ? 'BETWEEN_CHUNKS' : 'FIRST_TOKEN');
-    else if (totalLeft <= 0) this.#expire('TOTAL');
+    if (nextLeft <= 0 && this.#hasToken) this.#expire('BETWEEN_CHUNKS', betweenChunksMs);
+    else if (nextLeft <= 0) this.#expire('FIRST_TOKEN', firstTokenMs);
+    else if (totalLeft <= 0) this.#expire('TOTAL', totalMs);
     else this.#arm(Math.min(nextLeft, totalLeft));
   };
 
-  #expire(limit: ExpiredLimit): void {
-    this.#expired = limit;
-    this.#cancel();
+  #expire(limit: ExpiredLimit, ms: number): void {
+    const message = sentences[limit](ms);
+    this.cancel(new ModelCallError({ kind: 'timeout', scope: 'call', reason: limit, message }));
   }
 
   #arm(delayMs: number): void {
-    this.#timer = this.#clock.setTimeout(this.#look, Math.min(delayMs, longestTimerMs));
+    this.#timer = this.#clock.setTimeout(this.#check, Math.min(delayMs, maxTimerMs));
   }
 }

@@ -109,7 +109,7 @@ const apiError = (code: number, message: string, reason?: string) => ({
   },
 });
 
-describe('classifyFailure on the recorded replies', () => {
+describe('classifyFailure, given recorded replies', () => {
   it('has an expectation for every recorded error', () => {
     expect(Object.keys(expected).sort()).toEqual(errors.map((reply) => reply.name).sort());
   });
@@ -126,7 +126,7 @@ describe('classifyFailure on the recorded replies', () => {
   });
 });
 
-describe('classifyFailure on other replies', () => {
+describe('classifyFailure, given other replies', () => {
   it.each<[string, number, unknown, Partial<Failure>]>([
     [
       'an error list of an unframed stream',
@@ -249,7 +249,7 @@ describe('classifyFailure on other replies', () => {
     expect(classifyFailure({ status: 503, body: '', retryAfter, nowMs }).retryAfterMs).toBe(retryAfterMs);
   });
 
-  it('learns every limit that one reply gives away', () => {
+  it('learns every limit in one reply', () => {
     const violations = [
       { quotaId: 'GenerateRequestsPerMinutePerProjectPerModel', quotaValue: '10' },
       { quotaId: 'GenerateContentInputTokensPerModelPerMinute', quotaValue: '250000' },
@@ -262,7 +262,7 @@ describe('classifyFailure on other replies', () => {
     expect(failure).toMatchObject({ kind: 'rate-limit', learned: { rpm: 10, tpm: 250_000 } });
   });
 
-  it('never shows the key that the reply echoes', () => {
+  it('removes a key that the reply echoes', () => {
     const body = apiError(
       403,
       "Consumer 'api_key:custom-key-77' has been suspended, custom-key-77.",
@@ -272,14 +272,14 @@ describe('classifyFailure on other replies', () => {
     expect(JSON.stringify(failure)).not.toContain('custom-key-77');
   });
 
-  it('shows no piece of a key where a long sentence is cut', () => {
+  it('removes a key before it cuts a long sentence', () => {
     const key = 'custom key 77, with spaces';
     const body = apiError(400, `${'x'.repeat(290)}${key} was refused.`, 'INVALID_ARGUMENT');
     const failure = classifyFailure({ status: 400, body, redactor: new Redactor([key]) });
     expect(failure.message).not.toContain('custom');
   });
 
-  it('gives a failure for anything at all', () => {
+  it('returns a failure for any reply', () => {
     fc.assert(
       fc.property(
         fc.option(fc.integer({ min: 200, max: 599 }), { nil: undefined }),
@@ -294,7 +294,7 @@ describe('classifyFailure on other replies', () => {
   });
 });
 
-describe('classifyFailure on what was thrown', () => {
+describe('classifyFailure, given what was thrown', () => {
   const fetchFailed = (code: string) =>
     new TypeError('fetch failed', { cause: Object.assign(new Error(code), { code }) });
 

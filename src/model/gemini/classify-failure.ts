@@ -5,7 +5,7 @@ import { readErrorFacts } from './error-facts.js';
 import { failureRules } from './failure-rules.js';
 import { classifyThrown } from './thrown-failure.js';
 
-/** What came back from one call. Give a reply (`status`, `body`) or what was thrown (`error`). */
+/** The result of one call: a reply (`status`, `body`) or what was thrown (`error`). */
 export interface CallEvidence {
   readonly status?: number | undefined;
   /** The reply's body: raw text, or parsed JSON. */
@@ -18,21 +18,21 @@ export interface CallEvidence {
   readonly sent?: boolean | undefined;
   /** Removes the key of the call from what is reported. */
   readonly redactor?: Redactor | undefined;
-  /** Milliseconds since the epoch, to read a dated `Retry-After`. Default now. */
+  /** Milliseconds since the epoch, for a dated `Retry-After`. Default: now. */
   readonly nowMs?: number | undefined;
 }
 
-const longestQuote = 300;
+const maxQuoteCharacters = 300;
 
-/** The reply's own words, cut to a readable length at a word. */
+/** The reply's own words, cut at a word. */
 function quote(facts: ErrorFacts, redactor: Redactor): string {
   const isStatusOfError = facts.status !== undefined && !(facts.isApiError && facts.status < 400);
   const status = isStatusOfError ? `HTTP ${facts.status}` : '';
-  // Before it is cut: of half a key nobody could tell that it is one.
+  // Before the cut: half a key would not be recognized.
   const firstLine = redactor.text(facts.message).trim().split('\n', 1)[0] ?? '';
   const words =
-    firstLine.length > longestQuote
-      ? `${firstLine.slice(0, longestQuote).replace(/\s+\S*$/, '')} …`
+    firstLine.length > maxQuoteCharacters
+      ? `${firstLine.slice(0, maxQuoteCharacters).replace(/\s+\S*$/, '')} …`
       : firstLine;
   const said = [status, words.replace(/\.$/, '')].filter((part) => part !== '').join(': ');
   return said === '' ? '' : ` (${said})`;
@@ -48,7 +48,7 @@ function learnLimits(facts: ErrorFacts): Failure['learned'] {
   return Object.keys(limits).length === 0 ? undefined : limits;
 }
 
-/** Only where waiting that long helps: a spent day also carries a delay of seconds. */
+/** Kinds whose delay is of use: the reply about a spent day also carries one, of seconds. */
 const kindsWithDelay: ReadonlySet<Failure['kind']> = new Set([
   'rate-limit',
   'overloaded',
@@ -57,10 +57,10 @@ const kindsWithDelay: ReadonlySet<Failure['kind']> = new Set([
 ]);
 
 /**
- * Tells what went wrong with a call and whose fault it is.
+ * Classifies what went wrong with a call, and whose fault it is.
  *
- * The rules stand in `failure-rules.ts`; the recorded replies they were made from are in
- * `test/fixtures/gemini-payloads`. A delay is reported as the server gave it, without any margin.
+ * The rules are in `failure-rules.ts`, the recorded replies behind them in `test/fixtures/gemini-payloads`.
+ * A delay is reported as the server sent it, without a margin.
  */
 export function classifyFailure(evidence: CallEvidence): Failure {
   const redactor = evidence.redactor ?? new Redactor();
@@ -73,7 +73,7 @@ export function classifyFailure(evidence: CallEvidence): Failure {
   return {
     kind: rule.kind,
     scope: rule.scope,
-    message: `${rule.says}${quote(facts, redactor)}.`,
+    message: `${rule.message}${quote(facts, redactor)}.`,
     ...(facts.status === undefined ? {} : { status: facts.status }),
     ...(reason === undefined ? {} : { reason: redactor.text(reason) }),
     ...(kindsWithDelay.has(rule.kind) && facts.retryAfterMs !== undefined

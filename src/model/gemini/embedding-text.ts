@@ -1,8 +1,11 @@
-/** What a vector is for: to be found, or to find with. */
-export type EmbeddingPurpose = 'document' | 'query';
+import { estimateTextTokens } from '../../core/estimate-tokens.js';
 
-/** What the embedding models read at most; the rest of a text is cut off. */
-const mostTokens = 8000;
+type EmbeddingPurpose = 'document' | 'query';
+
+/** The embedding models read at most 8,192 tokens, the prefix among them. */
+const maxTokens = 8000;
+/** The estimate of a Latin letter is a quarter of a token, the lowest there is. */
+const maxCharacters = 4 * maxTokens;
 
 /** Models that take the task as a parameter; later ones take it as words before the text. */
 const takesTaskType = /^(?:models\/)?(?:gemini-embedding-(?:exp|001)|text-embedding|embedding-001)/;
@@ -13,27 +16,23 @@ const prefixes: Readonly<Record<EmbeddingPurpose, string>> = {
   query: 'task: search result | query: ',
 };
 
-/** Four letters of Latin script a token, one of most others. Rather too many than too few. */
-function estimateTokens(text: string): number {
-  let tokens = 0;
-  for (let index = 0; index < text.length; index++) tokens += text.charCodeAt(index) < 0x250 ? 0.25 : 1;
-  return Math.ceil(tokens);
-}
-
-/** The beginning of a text that the model still reads, cut between characters. */
+/** The longest beginning of a text that the model still reads, cut between characters. */
 function cutToLimit(text: string): string {
-  if (text.length <= mostTokens) return text;
-  let tokens = 0;
-  let end = 0;
-  for (const character of text) {
-    tokens += character.charCodeAt(0) < 0x250 ? 0.25 : character.length;
-    if (tokens > mostTokens) break;
-    end += character.length;
+  const longest = text.slice(0, maxCharacters);
+  if (longest.length === text.length && estimateTextTokens(text) <= maxTokens) return text;
+  let [fits, end] = [0, longest.length];
+  while (fits < end) {
+    const middle = Math.ceil((fits + end) / 2);
+    if (estimateTextTokens(longest.slice(0, middle)) <= maxTokens) fits = middle;
+    else end = middle - 1;
   }
-  return text.slice(0, end);
+  return withoutHalfCharacter(longest.slice(0, fits));
 }
 
-/** The texts as the model wants them for this purpose. */
+/** A cut between the two code units of a character leaves the first. */
+const withoutHalfCharacter = (text: string) => text.replace(/[\uD800-\uDBFF]$/, '');
+
+/** The texts in the form that the model takes for this purpose. */
 export function formatForEmbedding(
   texts: readonly string[],
   purpose: EmbeddingPurpose,
@@ -41,7 +40,7 @@ export function formatForEmbedding(
 ): { readonly texts: readonly string[]; readonly taskType?: string } {
   if (takesTaskType.test(model)) {
     const taskType = purpose === 'document' ? 'RETRIEVAL_DOCUMENT' : 'RETRIEVAL_QUERY';
-    // Gemini refuses an empty content.
+    // Gemini refuses empty content.
     return { taskType, texts: texts.map((text) => cutToLimit(text) || ' ') };
   }
   return { texts: texts.map((text) => prefixes[purpose] + cutToLimit(text)) };
@@ -49,5 +48,5 @@ export function formatForEmbedding(
 
 /** Expected input tokens of a batch. */
 export function estimateEmbeddingTokens(texts: readonly string[]): number {
-  return texts.reduce((sum, text) => sum + estimateTokens(text), 0);
+  return texts.reduce((sum, text) => sum + estimateTextTokens(text), 0);
 }

@@ -6,12 +6,12 @@ interface QuotaViolation {
   readonly limit?: number | undefined;
 }
 
-/** What an error reply says, whatever its shape. */
+/** The content of an error reply, whatever its shape. */
 export interface ErrorFacts {
   readonly status: number | undefined;
   /** Whether the reply had Google's error envelope. */
   readonly isApiError: boolean;
-  /** Whether the reply was something else than JSON, such as a proxy's error page. */
+  /** Whether the reply was not JSON, such as a proxy's error page. */
   readonly isForeign: boolean;
   readonly message: string;
   /** `google.rpc.Status`, such as `PERMISSION_DENIED`. */
@@ -24,13 +24,13 @@ export interface ErrorFacts {
   readonly retryAfterMs: number | undefined;
 }
 
-type Json = Readonly<Record<string, unknown>>;
+export type Json = Readonly<Record<string, unknown>>;
 
-const isObject = (value: unknown): value is Json =>
+export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
 
-/** Parses JSON; `undefined` for what is none. */
+/** Parses JSON; undefined if the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -97,7 +97,7 @@ function findViolations(message: string, info: Json | undefined, quota: Json | u
       ),
     );
   }
-  // The sentence names the metric but not the window, so it only tells that there is no quota at all.
+  // The sentence names the metric but not the window, so only a limit of 0 is certain.
   for (const [, metric] of message.matchAll(/metric: (\S+), limit: 0(?![\d.])/g)) {
     violations.push(violationOf('', metric ?? '', 0));
   }

@@ -30,13 +30,13 @@ describe('EventStreamDecoder', () => {
     expect(decode(bytes(text))).toEqual({ events, unframed: '' });
   });
 
-  it('keeps what is no event', () => {
+  it('keeps text outside of events', () => {
     const { events, unframed } = decode(bytes('data: a\n\n{\n  "error": {\n\n  }\n}\n'));
     expect(events).toEqual(messages('a'));
     expect(JSON.parse(unframed)).toEqual({ error: {} });
   });
 
-  it('gives the same events wherever the bytes are cut', () => {
+  it('returns the same events wherever the bytes are cut', () => {
     const texts = fc.array(
       fc.string({ unit: 'grapheme' }).filter((text) => !/[\r\n]/.test(text) && !text.startsWith('\uFEFF')),
       { maxLength: 5 },

@@ -6,14 +6,14 @@ export interface StreamEvent {
 }
 
 /**
- * Decodes a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html),
- * however it is cut into chunks. Two things are kept that a plain decoder drops, because Gemini and the
- * proxies before it send them: a last event without its empty line, and text that is no event at all
- * (`unframed`: a bare JSON error after the events, a whole JSON reply, an HTML page).
+ * Decodes a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html)
+ * from chunks of any size. Keeps two things that a plain decoder drops, because Gemini and proxies send
+ * them: a last event without its empty line, and text outside of events (`unframed`: a bare JSON error after
+ * the events, a whole JSON reply, an HTML page).
  */
 export class EventStreamDecoder {
   readonly #decoder = new TextDecoder();
-  /** The beginning of a line whose end has not come yet. */
+  /** The beginning of a line that has not ended yet. */
   #partialLine = '';
   #name = '';
   #data: string | undefined;
@@ -24,14 +24,14 @@ export class EventStreamDecoder {
     return this.#unframed;
   }
 
-  /** The events that this chunk completes. */
+  /** The events that end in this chunk. */
   push(chunk: Uint8Array): readonly StreamEvent[] {
     const events: StreamEvent[] = [];
     this.#read(this.#decoder.decode(chunk, { stream: true }), events);
     return events;
   }
 
-  /** The last event, where the stream ended without an empty line. */
+  /** The last event, if the stream ended without an empty line. */
   end(): readonly StreamEvent[] {
     const events: StreamEvent[] = [];
     this.#read(`${this.#decoder.decode()}\n\n`, events);

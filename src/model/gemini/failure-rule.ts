@@ -8,8 +8,8 @@ export interface FailureRule {
   readonly scope: FailureScope;
   /** Replaces the reply's own reason. */
   readonly reason?: string;
-  /** What happened and what to do; the reply's own words follow in brackets. */
-  readonly says: string;
+  /** What happened and what to do, without a full stop: the reply's own words follow in brackets. */
+  readonly message: string;
 }
 
 /** Holds for these HTTP statuses. */
@@ -22,14 +22,14 @@ export const reason =
   (...reasons: readonly string[]) =>
   (facts: ErrorFacts) =>
     facts.reason !== undefined && reasons.includes(facts.reason);
-/** Holds where the reply's sentence matches. */
-export const says = (pattern: RegExp) => (facts: ErrorFacts) => pattern.test(facts.message);
-/** Holds where every condition does. */
+/** Holds if the reply's sentence matches. */
+export const sentence = (pattern: RegExp) => (facts: ErrorFacts) => pattern.test(facts.message);
+/** Holds if every condition does. */
 export const all =
   (...conditions: readonly FailureRule['when'][]) =>
   (facts: ErrorFacts) =>
     conditions.every((condition) => condition(facts));
-/** Holds where one of the conditions does. */
+/** Holds if one of the conditions does. */
 export const any =
   (...conditions: readonly FailureRule['when'][]) =>
   (facts: ErrorFacts) =>

@@ -1,9 +1,9 @@
 import type { FailureRule } from './failure-rule.js';
-import { all, any, reason, says, status } from './failure-rule.js';
+import { all, any, reason, sentence, status } from './failure-rule.js';
 
 const refused = status(400, 401, 403);
 
-/** A page of a proxy or of a wrong host, not a reply of Gemini. */
+/** The page of a proxy or of a wrong host. */
 const foreignRules: readonly FailureRule[] = [
   {
     when: (facts) =>
@@ -14,7 +14,8 @@ const foreignRules: readonly FailureRule[] = [
     kind: 'invalid-request',
     scope: 'call',
     reason: 'NOT_GEMINI',
-    says: 'The server that answered is not a Gemini API: check the base URL (GOOGLE_GEMINI_BASE_URL) and any proxy in between',
+    message:
+      'The server that answered is not a Gemini API: check the base URL (GOOGLE_GEMINI_BASE_URL) and any proxy in between',
   },
 ];
 
@@ -28,25 +29,26 @@ const keyRules: readonly FailureRule[] = [
         'ACCESS_TOKEN_TYPE_UNSUPPORTED',
         'CREDENTIALS_MISSING',
       ),
-      all(refused, says(/\bAPI key (?:not valid|not found|expired|is invalid)|valid API key/i)),
+      all(refused, sentence(/\bAPI key (?:not valid|not found|expired|is invalid)|valid API key/i)),
       all(status(401), (facts) => facts.reason === undefined),
     ),
     kind: 'auth',
     scope: 'key',
-    says: 'The API key is not valid: replace it',
+    message: 'The API key is not valid: replace it',
   },
   {
-    when: all(refused, says(/reported as leaked/i)),
+    when: all(refused, sentence(/reported as leaked/i)),
     kind: 'auth',
     scope: 'key',
     reason: 'API_KEY_LEAKED',
-    says: 'The API key was reported as leaked and is blocked for good: revoke it and make a new one',
+    message: 'The API key was reported as leaked and is blocked for good: revoke it and make a new one',
   },
   {
     when: (facts) => /^API_KEY_\w+_BLOCKED$/.test(facts.reason ?? ''),
     kind: 'permission',
     scope: 'key',
-    says: 'The restrictions of the API key forbid this call: allow the Generative Language API and this host for it',
+    message:
+      'The restrictions of the API key forbid this call: allow the Generative Language API and this host for it',
   },
 ];
 
@@ -56,7 +58,7 @@ const projectRules: readonly FailureRule[] = [
       reason('BILLING_DISABLED'),
       all(
         status(400, 402, 403, 429),
-        says(
+        sentence(
           /enable billing|billing (?:to be|is) (?:en|dis)abled|requires billing|prepayment credits|credits are depleted|spend(?:ing)? (?:cap|limit)|billing account/i,
         ),
       ),
@@ -64,26 +66,27 @@ const projectRules: readonly FailureRule[] = [
     ),
     kind: 'billing',
     scope: 'project',
-    says: "The project's billing does not allow the call: check its billing and spending limits",
+    message: "The project's billing does not allow the call: check its billing and spending limits",
   },
   {
     when: any(
       reason('CONSUMER_SUSPENDED', 'CONSUMER_INVALID', 'ACCOUNT_STATE_INVALID', 'USER_PROJECT_DENIED'),
-      all(refused, says(/\bConsumer '.*' has been suspended|has been suspended/i)),
+      all(refused, sentence(/\bConsumer '.*' has been suspended|has been suspended/i)),
     ),
     kind: 'permission',
     scope: 'project',
-    says: "The key's project is suspended or not usable: see its notices in the Google Cloud console",
+    message: "The key's project is suspended or not usable: see its notices in the Google Cloud console",
   },
   {
     when: any(
       reason('SERVICE_DISABLED'),
-      all(status(403), says(/has not been used in project .* or it is disabled/i)),
+      all(status(403), sentence(/has not been used in project .* or it is disabled/i)),
     ),
     kind: 'permission',
     scope: 'project',
     reason: 'SERVICE_DISABLED',
-    says: "The Generative Language API is not enabled in the key's project: enable it and wait a few minutes",
+    message:
+      "The Generative Language API is not enabled in the key's project: enable it and wait a few minutes",
   },
 ];
 
@@ -91,50 +94,52 @@ const requestRules: readonly FailureRule[] = [
   {
     when: all(
       status(403, 404),
-      says(/access the File \S+ or it may not exist|^File \S+ not (?:found|exist)/i),
+      sentence(/access the File \S+ or it may not exist|^File \S+ not (?:found|exist)/i),
     ),
     kind: 'invalid-request',
     scope: 'call',
     reason: 'FILE_NOT_ACCESSIBLE',
-    says: 'An uploaded file belongs to another project or has expired (48 hours): upload it again',
+    message: 'An uploaded file belongs to another project or has expired (48 hours): upload it again',
   },
   {
-    when: all(status(400, 403), says(/location is not supported/i)),
+    when: all(status(400, 403), sentence(/location is not supported/i)),
     kind: 'permission',
     scope: 'call',
     reason: 'LOCATION_NOT_SUPPORTED',
-    says: 'Gemini is not offered where this server stands, whatever the key: call it from a supported region',
+    message:
+      'Gemini is not offered in the region of this server, whatever the key: call it from a supported region',
   },
   {
-    when: all(status(400, 403, 404), says(/cached ?content|cache content/i)),
+    when: all(status(400, 403, 404), sentence(/cached ?content|cache content/i)),
     kind: 'invalid-request',
     scope: 'call',
     reason: 'CACHED_CONTENT',
-    says: 'The cached content cannot be used: send the request without it',
+    message: 'The cached content cannot be used: send the request without it',
   },
   {
     when: any(
       status(413),
       all(
         status(400),
-        says(
+        sentence(
           /input token count .*exceeds|payload size exceeds|request (?:is )?too large|exceeds the maximum number of tokens/i,
         ),
       ),
     ),
     kind: 'too-large',
     scope: 'call',
-    says: 'The request is larger than the model accepts: send less text, fewer pictures or a shorter conversation',
+    message:
+      'The request is larger than the model accepts: send less text, fewer pictures or a shorter conversation',
   },
   {
     when: all(
       status(400),
-      says(/Responsible AI practices|prompt (?:was|is) blocked|violates? .*polic(?:y|ies)/i),
+      sentence(/Responsible AI practices|prompt (?:was|is) blocked|violates? .*polic(?:y|ies)/i),
     ),
     kind: 'blocked',
     scope: 'call',
     reason: 'PROHIBITED_CONTENT',
-    says: 'The prompt was refused by the safety system: put it in other words',
+    message: 'The prompt was refused by the safety system: put it in other words',
   },
 ];
 
@@ -143,19 +148,20 @@ const limitRules: readonly FailureRule[] = [
     when: all(status(429), (facts) => facts.violations.some((violation) => violation.limit === 0)),
     kind: 'no-quota',
     scope: 'project-model',
-    says: "The key's project has no quota for this model: use another model or a paid project",
+    message: "The key's project has no quota for this model: use another model or a paid project",
   },
   {
     when: all(status(429), (facts) => facts.violations.some((violation) => violation.perDay)),
     kind: 'daily-quota',
     scope: 'project-model',
-    says: "The project's quota of the day for this model is used up: it comes back at midnight Pacific time",
+    message:
+      "The project's quota of the day for this model is used up: it comes back at midnight Pacific time",
   },
   {
     when: status(429),
     kind: 'rate-limit',
     scope: 'project-model',
-    says: "The project's rate limit for this model is reached: wait a little",
+    message: "The project's rate limit for this model is reached: wait a little",
   },
 ];
 
@@ -164,71 +170,77 @@ const statusRules: readonly FailureRule[] = [
     when: any(
       all(
         status(404, 410),
-        says(
+        sentence(
           /\bmodels?\b.*(?:not found|not supported|no longer available|retired|deprecated)|not found.*\bmodels?\//i,
         ),
       ),
-      all(status(400, 403), says(/\bmodels?\/\S+ is (?:not found|no longer available)/i)),
+      all(status(400, 403), sentence(/\bmodels?\/\S+ is (?:not found|no longer available)/i)),
       status(410),
     ),
     kind: 'model-unavailable',
     scope: 'model',
-    says: 'The model does not exist or was retired: choose another (GEMINI_MODEL)',
+    message: 'The model does not exist or was retired: choose another (GEMINI_MODEL)',
   },
   {
     when: all(status(403), (facts) => facts.isApiError),
     kind: 'permission',
     scope: 'project-model',
-    says: "The key's project may not use this model",
+    message: "The key's project may not use this model",
   },
   {
     when: status(401, 403, 407),
     kind: 'permission',
     scope: 'call',
-    says: 'Something in front of Gemini refused the call',
+    message: 'Something in front of Gemini refused the call',
   },
-  { when: status(408), kind: 'timeout', scope: 'call', says: 'Gemini did not get the whole request in time' },
-  { when: status(499), kind: 'incomplete', scope: 'call', says: 'Gemini cancelled the answer' },
+  {
+    when: status(408),
+    kind: 'timeout',
+    scope: 'call',
+    message: 'Gemini did not get the whole request in time',
+  },
+  { when: status(499), kind: 'incomplete', scope: 'call', message: 'Gemini cancelled the answer' },
   {
     when: status(503),
     kind: 'overloaded',
     scope: 'model',
-    says: 'The model is overloaded: try again or use another model',
+    message: 'The model is overloaded: try again or use another model',
   },
   {
     when: status(504),
     kind: 'timeout',
     scope: 'model',
-    says: 'The model did not finish in time: send less or try again',
+    message: 'The model did not finish in time: send less or try again',
   },
   {
     when: (facts) => facts.status !== undefined && facts.status >= 500,
     kind: 'internal',
     scope: 'model',
-    says: 'Gemini failed inside: try again',
+    message: 'Gemini had an internal error: try again',
   },
   {
     when: (facts) => facts.status !== undefined && facts.status >= 400,
     kind: 'invalid-request',
     scope: 'call',
-    says: 'Gemini did not accept the request',
+    message: 'Gemini did not accept the request',
   },
   {
     when: (facts) => facts.isApiError,
     kind: 'internal',
     scope: 'call',
-    says: 'Gemini reported an error inside its answer: try again',
+    message: 'Gemini reported an error inside its answer: try again',
   },
   {
     when: () => true,
     kind: 'incomplete',
     scope: 'call',
     reason: 'NOT_AN_ANSWER',
-    says: 'The reply holds neither an answer nor an error of Gemini: check the base URL and any proxy in between',
+    message:
+      'The reply holds neither an answer nor an error of Gemini: check the base URL and any proxy in between',
   },
 ];
 
-/** In the order in which they are tried. Words are matched only where Google sends no reason code. */
+/** The first that matches decides. Words are matched only where Google sends no reason code. */
 export const failureRules: readonly FailureRule[] = [
   ...foreignRules,
   ...keyRules,

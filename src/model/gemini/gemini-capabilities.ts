@@ -22,8 +22,8 @@ const inline = [
 ] as const;
 
 /**
- * Containers that Gemini decodes itself, by the type that their bytes have, under the names that it has for
- * them: https://ai.google.dev/gemini-api/docs/video-understanding#supported-formats
+ * Containers that Gemini decodes itself: from the media type of the bytes to Gemini's name for it,
+ * https://ai.google.dev/gemini-api/docs/video-understanding#supported-formats
  */
 const upload = {
   'video/mp4': 'video/mp4',
@@ -52,7 +52,7 @@ const since3 = (...thinkingLevels: readonly ThinkingLevel[]): ModelCapabilities 
 });
 const before3: ModelCapabilities = { media: commonMedia, tools: true, jsonSchema: true };
 
-/** What an unknown name gets: only what every model takes. */
+/** Of an unknown name: only what every model takes. */
 const common: ModelCapabilities = { media: commonMedia };
 
 /**
@@ -78,11 +78,11 @@ const capabilitiesByModel: ReadonlyMap<string, ModelCapabilities> = new Map(
   }),
 );
 
-/** Parts of a name that only say which edition it is: `models/gemini-3.8-flash-001`. */
-const edition = /^models\/|-(?:\d{3}|latest|exp(?:-[\d-]+)?|preview(?:-[\d-]+)?)$/g;
+/** Parts of a name that do not change its capabilities: `models/gemini-3.8-flash-001`. */
+const affixes = /^models\/|-(?:\d{3}|latest|exp(?:-[\d-]+)?|preview(?:-[\d-]+)?)$/g;
 
 export const geminiModelNames: readonly string[] = [...capabilitiesByModel.keys()];
 
 export function capabilitiesOf(model: string): ModelCapabilities {
-  return capabilitiesByModel.get(model.replace(edition, '')) ?? common;
+  return capabilitiesByModel.get(model.replace(affixes, '')) ?? common;
 }

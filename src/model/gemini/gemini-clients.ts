@@ -1,27 +1,14 @@
 import type { Fetch, GoogleGenAI, HttpOptions } from '@google/genai';
-import { ConfigurationError } from '../../core/errors.js';
+import { baseUrlFromEnv } from './gemini-endpoint.js';
 
 /** Where the service is. */
 export interface GeminiEndpoint {
-  /** Default the environment variable `GOOGLE_GEMINI_BASE_URL`, else Google's. */
   readonly baseUrl?: string | undefined;
-  /** Default as in `@google/genai`, `v1beta`. */
   readonly apiVersion?: string | undefined;
 }
 
-/** More than anybody has keys; a client costs 3.5 KB. */
-const mostClients = 256;
-
-function readBaseUrl(option: string | undefined): string | undefined {
-  const baseUrl = option ?? process.env.GOOGLE_GEMINI_BASE_URL?.trim();
-  if (baseUrl === undefined || baseUrl === '') return undefined;
-  if (!/^https?:\/\//i.test(baseUrl) || !URL.canParse(baseUrl)) {
-    throw new ConfigurationError(
-      `The base URL "${baseUrl}" is no http or https URL. Correct the option baseUrl or GOOGLE_GEMINI_BASE_URL.`,
-    );
-  }
-  return baseUrl;
-}
+/** Far more keys than a pool has; a client costs 3.5 KB. */
+const maxClients = 256;
 
 /** One `@google/genai` client per key, made on first use. */
 export class GeminiClients {
@@ -30,10 +17,10 @@ export class GeminiClients {
   readonly #clients = new Map<string, GoogleGenAI>();
   #sdk: Promise<typeof import('@google/genai')> | undefined;
 
-  /** @throws ConfigurationError when the base URL is not one. */
-  constructor(endpoint: GeminiEndpoint) {
-    this.#baseUrl = readBaseUrl(endpoint.baseUrl);
-    this.#apiVersion = endpoint.apiVersion;
+  /** @throws ConfigurationError if `GOOGLE_GEMINI_BASE_URL` is used and not a URL. */
+  constructor({ apiVersion, baseUrl = baseUrlFromEnv() }: GeminiEndpoint) {
+    this.#baseUrl = baseUrl;
+    this.#apiVersion = apiVersion;
   }
 
   async get(apiKey: string): Promise<GoogleGenAI> {
@@ -41,12 +28,12 @@ export class GeminiClients {
     if (known) return known;
     const client = await this.make(apiKey);
     const oldest = this.#clients.keys().next();
-    if (this.#clients.size >= mostClients && !oldest.done) this.#clients.delete(oldest.value);
+    if (this.#clients.size >= maxClients && !oldest.done) this.#clients.delete(oldest.value);
     this.#clients.set(apiKey, client);
     return client;
   }
 
-  /** A client of its own, for an exchange of several requests that `fetch` makes. */
+  /** A new client whose requests are made by `fetch`. */
   async make(apiKey: string, fetch?: Fetch): Promise<GoogleGenAI> {
     this.#sdk ??= import('@google/genai');
     const { GoogleGenAI } = await this.#sdk;

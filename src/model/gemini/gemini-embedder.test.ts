@@ -1,7 +1,9 @@
 import { inspect } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ClosedError } from '../../core/errors.js';
 import { FakeKeyPool, type GeminiEmulator, startGeminiEmulator, VirtualClock } from '../../testing.js';
-import { GeminiEmbedder, type GeminiEmbedderOptions } from './gemini-embedder.js';
+import { GeminiEmbedder } from './gemini-embedder.js';
+import type { GeminiEmbedderOptions } from './gemini-embedder-options.js';
 
 const cosine = (a: ArrayLike<number> = [], b: ArrayLike<number> = []) =>
   Array.from(a).reduce((sum, value, index) => sum + value * (b[index] ?? 0), 0);
@@ -34,7 +36,7 @@ describe('GeminiEmbedder', () => {
     };
   };
 
-  it('gives one vector of length 1 per text, in order, near for near texts', async () => {
+  it('returns one vector of length 1 per text, in order, near for near texts', async () => {
     const { embedder } = start();
     const texts = ['The red boat sails', 'Taxes are due in April', 'A boat, a red one'];
     const vectors = await embedder.embed(texts, { purpose: 'document' });
@@ -51,19 +53,22 @@ describe('GeminiEmbedder', () => {
     ['gemini-embedding-2', 'query', 'task: search result | query: hello', undefined],
     ['gemini-embedding-001', 'document', 'hello', 'RETRIEVAL_DOCUMENT'],
     ['gemini-embedding-001', 'query', 'hello', 'RETRIEVAL_QUERY'],
-  ] as const)('tells %s the purpose %s as that model wants it', async (model, purpose, text, taskType) => {
-    const { embedder, bodies } = start({ model, dimensions: 256 });
-    // The emulator may not know the older model; only the request matters here.
-    await embedder.embed(['hello'], { purpose }).catch((error: unknown) => error);
-    expect(bodies()[0]?.requests).toEqual([
-      {
-        model: `models/${model}`,
-        content: { parts: [{ text }] },
-        outputDimensionality: 256,
-        ...(taskType ? { taskType } : {}),
-      },
-    ]);
-  });
+  ] as const)(
+    'states the purpose to %s (%s) as that model takes it',
+    async (model, purpose, text, taskType) => {
+      const { embedder, bodies } = start({ model, dimensions: 256 });
+      // The emulator may not know the older model; only the request matters here.
+      await embedder.embed(['hello'], { purpose }).catch((error: unknown) => error);
+      expect(bodies()[0]?.requests).toEqual([
+        {
+          model: `models/${model}`,
+          content: { parts: [{ text }] },
+          outputDimensionality: 256,
+          ...(taskType ? { taskType } : {}),
+        },
+      ]);
+    },
+  );
 
   it('sends batches of 100 texts, each with a lease of its own', async () => {
     const { embedder, bodies, keyPool } = start();
@@ -85,22 +90,27 @@ describe('GeminiEmbedder', () => {
     expect(calls()).toEqual([]);
   });
 
-  it('normalises vectors that come at another length, and cuts longer ones', async () => {
+  it('normalizes vectors that come at another length, and cuts longer ones', async () => {
     const { embedder } = start({ dimensions: 2 });
     emulator.inject({ operation: 'embed', reply: { body: { embeddings: [{ values: [3, 4, 12] }] } } });
     const [vector] = await embedder.embed(['x'], { purpose: 'query' });
     expect([...(vector ?? [])].map((value) => value.toFixed(4))).toEqual(['0.6000', '0.8000']);
   });
 
-  it('cuts a text that is longer than the model reads, between characters', async () => {
+  it('cuts a text that is longer than the model reads between characters', async () => {
     const { embedder, bodies } = start();
-    await embedder.embed(['a'.repeat(100_000), '漢'.repeat(20_000), '🌍'.repeat(10_000)], {
-      purpose: 'document',
-    });
+    const long = ['a'.repeat(100_000), '漢'.repeat(20_000), '🌍'.repeat(10_000), `a${'🌍'.repeat(10_000)}`];
+    await embedder.embed([...long, 'ж'.repeat(100_000)], { purpose: 'document' });
     const sent = bodies()[0]?.requests.map((request) =>
       request.content.parts[0]?.text.slice('title: none | text: '.length),
     );
-    expect(sent).toEqual(['a'.repeat(32_000), '漢'.repeat(8000), '🌍'.repeat(4000)]);
+    expect(sent).toEqual([
+      'a'.repeat(32_000),
+      '漢'.repeat(8000),
+      '🌍'.repeat(4000),
+      `a${'🌍'.repeat(3999)}`,
+      'ж'.repeat(16_000),
+    ]);
   });
 
   it('takes another key when one is refused, and reports the bad one', async () => {
@@ -119,7 +129,7 @@ describe('GeminiEmbedder', () => {
     ['reset-before-headers', { kind: 'network', scope: 'call' }, 1],
     ['truncated-json', { kind: 'incomplete', scope: 'call' }, 1],
     ['bad-key', { kind: 'auth', scope: 'key' }, 4],
-  ] as const)('gives up on "%s" after the tries that make sense', async (fault, failure, tries) => {
+  ] as const)('gives up on "%s" after the attempts that make sense', async (fault, failure, tries) => {
     const { calls, embedder, keyPool } = start();
     emulator.inject({ fault, operation: 'embed', times: Number.POSITIVE_INFINITY });
     const error = await embedder.embed(['x'], { purpose: 'query' }).catch((thrown: unknown) => thrown);
@@ -133,7 +143,7 @@ describe('GeminiEmbedder', () => {
     ['too few vectors', { embeddings: [] }],
     ['short vectors', { embeddings: [{ values: [1, 2, 3] }] }],
     ['another API', { hello: 'world' }],
-  ])('does not take %s for an answer', async (_, body) => {
+  ])('throws %s as incomplete', async (_, body) => {
     const { embedder } = start();
     emulator.inject({ operation: 'embed', reply: { body } });
     await expect(embedder.embed(['x'], { purpose: 'query' })).rejects.toMatchObject({
@@ -156,6 +166,20 @@ describe('GeminiEmbedder', () => {
     await emulator.whenIdle();
     expect(calls()[0]?.aborted).toBe(true);
     expect(keyPool.leases[0]?.outcome).toMatchObject({ ok: false, sent: true, failure: { scope: 'call' } });
+  });
+
+  it('throws ClosedError from calls in progress and after close', async () => {
+    const { calls, embedder, keyPool } = start();
+    emulator.inject({ fault: 'slow-first-byte', operation: 'embed' });
+    const before = emulator.journal.length;
+    const ended = embedder.embed(['x'], { purpose: 'query' }).catch((error: unknown) => error);
+    await emulator.whenReceived(before + 1);
+    await embedder.close();
+    expect(await ended).toBeInstanceOf(ClosedError);
+    await expect(embedder.embed(['x'], { purpose: 'query' })).rejects.toBeInstanceOf(ClosedError);
+    await emulator.whenIdle();
+    expect(calls()).toHaveLength(1);
+    expect(keyPool.leases.map(({ outcome }) => outcome?.ok)).toEqual([false]);
   });
 
   it('has a time limit of its own', async () => {

@@ -1,40 +1,24 @@
-import type { AbortOptions } from '../../core/abort.js';
+import { linkedController, onAbort } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
-import { systemClock } from '../../core/clock.js';
-import { ModelCallError } from '../../core/errors.js';
-import type { Failure } from '../../core/failure.js';
+import { ClosedError, ModelCallError } from '../../core/errors.js';
+import { type Failure, isRoutedByPool } from '../../core/failure.js';
+import { parseOptions } from '../../core/parse-options.js';
 import { Redactor } from '../../core/redact.js';
 import type { KeyPool } from '../../keys/key-pool.js';
 import type { Embedder } from '../../memory/embedder.js';
 import { AttemptWatch } from './attempt-watch.js';
-import { defaultEmbeddingDimensions, defaultEmbeddingModel } from './default-models.js';
-import type { EmbeddingPurpose } from './embedding-text.js';
 import { estimateEmbeddingTokens, formatForEmbedding } from './embedding-text.js';
-import type { GeminiEndpoint } from './gemini-clients.js';
 import { GeminiClients } from './gemini-clients.js';
+import { type GeminiEmbedderOptions, geminiEmbedderOptionsSchema } from './gemini-embedder-options.js';
 import { GeminiExchange } from './gemini-exchange.js';
 
-export interface GeminiEmbedderOptions extends GeminiEndpoint {
-  /** Where the keys come from; one is leased per batch. */
-  readonly keyPool: KeyPool;
-  /** Default `gemini-embedding-2`. */
-  readonly model?: string | undefined;
-  /** Length of the vectors, 128 to 3,072. Default 768. */
-  readonly dimensions?: number | undefined;
-  /** How long one batch may take, in milliseconds. Default 30,000. */
-  readonly timeoutMs?: number | undefined;
-  /** Default the machine's. */
-  readonly clock?: Clock | undefined;
-}
+/** Limit of `batchEmbedContents`. */
+const maxTextsPerBatch = 100;
 
-/** The most texts that one `batchEmbedContents` takes. */
-const mostTextsPerBatch = 100;
+/** Attempts at one batch, each with another key. */
+const maxAttempts = 4;
 
-/** Tries of one batch when the pool can offer another key. */
-const mostAttempts = 4;
-
-/** After these the pool hands out another key. */
-const scopesWithAnotherKey: ReadonlySet<Failure['scope']> = new Set(['key', 'project-model', 'project']);
+type EmbedOptions = Parameters<Embedder['embed']>[1];
 
 const abandoned: Failure = {
   kind: 'incomplete',
@@ -42,8 +26,8 @@ const abandoned: Failure = {
   message: 'The caller stopped waiting for the embedding.',
 };
 
-/** Scales a vector to length 1; models before `gemini-embedding-2` do not do so when it is cut. */
-function normalise(values: readonly number[]): Float32Array {
+/** Scales a vector to length 1. Models before `gemini-embedding-2` return shortened vectors unscaled. */
+function normalize(values: readonly number[]): Float32Array {
   const vector = Float32Array.from(values);
   let squares = 0;
   for (const value of values) squares += value * value;
@@ -52,7 +36,7 @@ function normalise(values: readonly number[]): Float32Array {
 }
 
 /**
- * Embeddings of Gemini through `@google/genai`, with keys of a pool.
+ * Gemini embeddings through `@google/genai`, with keys of a pool.
  *
  * @example
  * ```ts
@@ -68,54 +52,75 @@ export class GeminiEmbedder implements Embedder {
   readonly #clock: Clock;
   readonly #clients: GeminiClients;
 
-  /** @throws ConfigurationError when the base URL is not one. */
+  readonly #closing = new AbortController();
+
+  /** @throws ConfigurationError that names every option that is wrong. */
   constructor(options: GeminiEmbedderOptions) {
-    this.model = options.model ?? defaultEmbeddingModel;
-    this.dimensions = options.dimensions ?? defaultEmbeddingDimensions;
-    this.#keyPool = options.keyPool;
-    this.#timeoutMs = options.timeoutMs ?? 30_000;
-    this.#clock = options.clock ?? systemClock;
-    this.#clients = new GeminiClients(options);
+    const parsed = parseOptions(geminiEmbedderOptionsSchema, options, 'GeminiEmbedder');
+    this.model = parsed.model;
+    this.dimensions = parsed.dimensions;
+    this.#keyPool = parsed.keyPool;
+    this.#timeoutMs = parsed.timeoutMs;
+    this.#clock = parsed.clock;
+    this.#clients = new GeminiClients(parsed);
   }
 
   /**
    * One vector of length 1 per text, in order.
    *
-   * @throws ModelCallError when Gemini failed the call for another reason than one key.
-   * @throws KeyPoolExhaustedError when no key can serve.
+   * @throws ModelCallError if Gemini failed the call for another reason than one key.
+   * @throws KeyPoolExhaustedError if no key can serve.
+   * @throws ClosedError if the embedder is closed, or is closed during the call.
    */
-  async embed(
-    texts: readonly string[],
-    options: AbortOptions & { readonly purpose: EmbeddingPurpose },
-  ): Promise<readonly Float32Array[]> {
+  async embed(texts: readonly string[], options: EmbedOptions): Promise<readonly Float32Array[]> {
+    this.#closing.signal.throwIfAborted();
+    const link = linkedController(options.signal);
+    const unsubscribe = onAbort(this.#closing.signal, (reason) => link.controller.abort(reason));
+    const { purpose } = options;
     const vectors: Float32Array[] = [];
-    for (let start = 0; start < texts.length; start += mostTextsPerBatch) {
-      vectors.push(...(await this.#embedBatch(texts.slice(start, start + mostTextsPerBatch), options)));
+    try {
+      for (let start = 0; start < texts.length; start += maxTextsPerBatch) {
+        const batch = texts.slice(start, start + maxTextsPerBatch);
+        vectors.push(...(await this.#embedBatch(batch, { purpose, signal: link.signal })));
+      }
+    } finally {
+      link.unlink();
+      unsubscribe();
     }
     return vectors;
   }
 
+  /** Calls in progress throw `ClosedError`. The key pool stays open. */
+  async close(): Promise<void> {
+    this.#closing.abort(new ClosedError('embedder'));
+    this.#clients.clear();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
   async #embedBatch(
     texts: readonly string[],
-    options: AbortOptions & { readonly purpose: EmbeddingPurpose },
+    { purpose, signal }: EmbedOptions,
   ): Promise<readonly Float32Array[]> {
-    const formatted = formatForEmbedding(texts, options.purpose, this.model);
-    const need = {
+    const formatted = formatForEmbedding(texts, purpose, this.model);
+    const request = {
       model: this.model,
       estimatedTokens: estimateEmbeddingTokens(formatted.texts),
-      priority: options.purpose === 'query' ? 'interactive' : 'batch',
+      priority: purpose === 'query' ? 'interactive' : 'batch',
     } as const;
     for (let attempt = 1; ; attempt++) {
-      const lease = await this.#keyPool.acquire(need, { signal: options.signal });
+      const lease = await this.#keyPool.acquire(request, { signal });
       const progress = { wasSent: false };
       try {
-        const vectors = await this.#call(formatted, lease.key.value, options.signal, progress);
+        const vectors = await this.#call(formatted, lease.key.value, signal, progress);
         lease.settle({ ok: true });
         return vectors;
       } catch (error) {
         const failure = ModelCallError.isInstance(error) ? error.failure : abandoned;
         lease.settle({ ok: false, failure, sent: progress.wasSent });
-        if (attempt >= mostAttempts || !scopesWithAnotherKey.has(failure.scope)) throw error;
+        if (attempt >= maxAttempts || !isRoutedByPool(failure)) throw error;
       }
     }
   }
@@ -146,11 +151,10 @@ export class GeminiEmbedder implements Embedder {
       isAnswered = true;
       const vectors = (response.embeddings ?? []).map((embedding) => embedding.values ?? []);
       this.#check(vectors, texts.length);
-      // A server that does not cut by itself: the first dimensions stand for the whole (Matryoshka).
-      return vectors.map((vector) => normalise(vector.slice(0, this.dimensions)));
+      // For servers that ignore `outputDimensionality`: the first dimensions of a Matryoshka embedding are one.
+      return vectors.map((vector) => normalize(vector.slice(0, this.dimensions)));
     } catch (error) {
-      const explained = watch.explain();
-      if (explained) throw explained.thrown;
+      watch.signal.throwIfAborted();
       throw exchange.toPublicError(error);
     } finally {
       progress.wasSent = exchange.wasSent;

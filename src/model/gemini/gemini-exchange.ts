@@ -5,8 +5,8 @@ import type { CallEvidence } from './classify-failure.js';
 import { classifyFailure } from './classify-failure.js';
 import { untimedDispatcher } from './untimed-dispatcher.js';
 
-/** Beyond this an error page says nothing new. */
-const longestErrorBytes = 256 * 1024;
+/** The rest of a longer error page is not read. */
+const maxErrorBytes = 256 * 1024;
 
 async function readErrorBody(response: Response): Promise<string> {
   const chunks: Uint8Array[] = [];
@@ -15,13 +15,13 @@ async function readErrorBody(response: Response): Promise<string> {
     for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
       chunks.push(chunk);
       bytes += chunk.byteLength;
-      if (bytes > longestErrorBytes) break;
+      if (bytes > maxErrorBytes) break;
     }
   }
   return Buffer.concat(chunks).toString('utf8');
 }
 
-/** One exchange with the service, seen from below the SDK. */
+/** One exchange with the service, at the level of `fetch`, below the SDK. */
 export class GeminiExchange {
   readonly #signal: AbortSignal;
   readonly #redactor: Redactor;
@@ -38,8 +38,8 @@ export class GeminiExchange {
   }
 
   /**
-   * The `httpOptions.fetch` of this exchange. It hands the SDK only successful replies and throws for
-   * the rest: the SDK's own errors lose headers and wrap bodies.
+   * The `httpOptions.fetch` of this exchange. The SDK gets successful replies only: its own errors lose
+   * headers and wrap bodies.
    *
    * @throws ModelCallError for any reply but a 2xx.
    */
@@ -64,7 +64,7 @@ export class GeminiExchange {
     );
   };
 
-  /** Anything that was thrown in the exchange as what a caller may see of it. */
+  /** Anything thrown in the exchange as a `ModelCallError` without key values. */
   toPublicError(error: unknown): unknown {
     return ModelCallError.isInstance(error)
       ? error

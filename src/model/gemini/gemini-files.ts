@@ -1,8 +1,8 @@
 import type { Fetch, File as GeminiFile } from '@google/genai';
-import type { AbortOptions } from '../../core/abort.js';
-import type { Clock } from '../../core/clock.js';
-import { sleep } from '../../core/clock.js';
-import { MediaError, ModelCallError } from '../../core/errors.js';
+import { type AbortOptions, raceAbort } from '../../core/abort.js';
+import { ExponentialBackoff } from '../../core/backoff.js';
+import { type Clock, sleep } from '../../core/clock.js';
+import { ClosedError, MediaError, ModelCallError } from '../../core/errors.js';
 import type { Redactor } from '../../core/redact.js';
 import type { UploadPart } from '../chat-model.js';
 import { classifyFailure } from './classify-failure.js';
@@ -10,7 +10,7 @@ import type { GeminiClients } from './gemini-clients.js';
 import { GeminiExchange } from './gemini-exchange.js';
 import { resumingFetch } from './resume-upload.js';
 
-/** Whose upload it is: Gemini's files belong to the project of the key. */
+/** The key to upload with, and its project, to which the file then belongs. */
 export interface Uploader extends AbortOptions {
   readonly apiKey: string;
   readonly project: string;
@@ -19,7 +19,7 @@ export interface Uploader extends AbortOptions {
 export interface GeminiFilesOptions {
   readonly clients: GeminiClients;
   readonly clock: Clock;
-  /** How long a file stays after it was last used, in milliseconds. Gemini itself keeps files for 48 hours. */
+  /** How long a file stays after its last use, in milliseconds. Gemini itself keeps files for 48 hours. */
   readonly keepMs: number;
   readonly redactorFor: (apiKey: string) => Redactor;
 }
@@ -36,18 +36,17 @@ interface Upload {
   readonly stored: Promise<StoredFile>;
   readonly controller: AbortController;
   isStored: boolean;
-  /** Calls that wait for it to be stored. */
+  /** How many calls wait for it to be stored. */
   waiting: number;
   timer: unknown;
 }
 
-/** First look, then twice as long each time: short clips are ready after a second or two. */
-const firstLookMs = 500;
-const longestLookMs = 5_000;
-/** Files that cannot be deleted by then are left to Gemini, which deletes them after 48 hours. */
-const longestClosingMs = 5_000;
+/** Pauses between looks at a file that Gemini processes: short clips are ready after a second or two. */
+const processingPauses = { initialMs: 500, maxMs: 5_000 };
+/** Gemini itself deletes what cannot be deleted by then, after 48 hours. */
+const deletionTimeoutMs = 5_000;
 
-/** Files that were uploaded for calls: each once per project, shared, and deleted when no longer used. */
+/** Files that were uploaded for calls: once per project, shared between calls, deleted when no longer used. */
 export class GeminiFiles {
   readonly #options: GeminiFilesOptions;
   readonly #uploads = new Map<string, Upload>();
@@ -56,7 +55,7 @@ export class GeminiFiles {
     this.#options = options;
   }
 
-  /** Projects where all these files are stored already. */
+  /** Projects that hold all these files already. */
   projectsWith(parts: readonly UploadPart[]): readonly string[] {
     const projects = new Set([...this.#uploads.values()].map(({ project }) => project));
     return [...projects].filter((project) =>
@@ -65,18 +64,18 @@ export class GeminiFiles {
   }
 
   /**
-   * Where the file is in the project; uploads it and waits until Gemini has processed it, when it is
-   * not there yet.
+   * The URI of the file in the project. Uploads it first if it is not stored there, and waits until Gemini
+   * has processed it.
    *
-   * @throws ModelCallError when it cannot be uploaded or Gemini cannot process it.
-   * @throws `signal.reason` when aborted; the upload is called off when nobody else waits for it.
+   * @throws ModelCallError if it cannot be uploaded or Gemini cannot process it.
+   * @throws `signal.reason` when aborted; the upload is cancelled unless other calls wait for it.
    */
   async uriOf(part: UploadPart, uploader: Uploader): Promise<string> {
     const key = keyOf(uploader.project, part);
     const upload = this.#uploads.get(key) ?? this.#begin(key, part, uploader);
     upload.waiting += 1;
     try {
-      const { uri } = await untilAborted(upload.stored, uploader.signal);
+      const { uri } = await raceAbort(upload.stored, uploader.signal);
       this.#keep(key, upload);
       return uri;
     } finally {
@@ -85,15 +84,15 @@ export class GeminiFiles {
     }
   }
 
-  /** Forgets that the files are stored in the project: Gemini says that they are not. */
+  /** To be called when Gemini no longer has the files in the project. */
   forget(parts: readonly UploadPart[], project: string): void {
     for (const part of parts) this.#remove(keyOf(project, part));
   }
 
-  /** Calls off what is under way and deletes what was uploaded. */
+  /** Cancels uploads in progress, whose calls throw `ClosedError`, and deletes stored files. */
   async close(): Promise<void> {
     const uploads = [...this.#uploads.keys()].flatMap((key) => this.#remove(key) ?? []);
-    const limit = AbortSignal.timeout(longestClosingMs);
+    const limit = AbortSignal.timeout(deletionTimeoutMs);
     await Promise.allSettled(uploads.map((upload) => this.#delete(upload, limit)));
   }
 
@@ -125,6 +124,7 @@ export class GeminiFiles {
     const { clients, clock, redactorFor } = this.#options;
     const redactor = redactorFor(apiKey);
     const send = resumingFetch({ clock, redactor, signal });
+    const pauses = new ExponentialBackoff(processingPauses);
     let sent = false;
     const fetch: Fetch = (url, init) => {
       sent = true;
@@ -134,20 +134,16 @@ export class GeminiFiles {
       const client = await clients.make(apiKey, fetch);
       const config = { mimeType: part.mimeType, displayName: part.name };
       let file = await client.files.upload({ file: part.path, config });
-      for (
-        let lookMs = firstLookMs;
-        file.state === 'PROCESSING';
-        lookMs = Math.min(2 * lookMs, longestLookMs)
-      ) {
-        await sleep(clock, lookMs, signal);
+      while (file.state === 'PROCESSING') {
+        await sleep(clock, pauses.next(), signal);
         file = await client.files.get({ name: file.name ?? '' });
       }
       const { name, uri } = file;
       if (file.state !== 'FAILED' && name !== undefined && uri !== undefined) return { name, uri };
-      // Of no use to anybody. Where it cannot be deleted, Gemini does so after 48 hours.
       if (name !== undefined) this.#deleteFile(apiKey, name).catch(() => undefined);
       throw notProcessed(file, part.name, redactor);
     } catch (error) {
+      if (ClosedError.isInstance(signal.reason)) throw signal.reason;
       if (ModelCallError.isInstance(error)) throw error;
       throw new ModelCallError(classifyFailure({ error, sent, redactor }));
     }
@@ -159,7 +155,6 @@ export class GeminiFiles {
     clock.clearTimeout(upload.timer);
     const discard = () => {
       this.#remove(key);
-      // One that cannot be deleted is left to Gemini, which deletes it after 48 hours.
       this.#delete(upload).catch(() => undefined);
     };
     upload.timer = clock.setTimeout(discard, keepMs, { isBackground: true });
@@ -174,7 +169,7 @@ export class GeminiFiles {
 
   async #delete({ apiKey, controller, isStored, stored }: Upload, limit?: AbortSignal): Promise<void> {
     if (!isStored) {
-      controller.abort();
+      controller.abort(new ClosedError('model'));
       return;
     }
     await this.#deleteFile(apiKey, (await stored).name, limit);
@@ -183,7 +178,7 @@ export class GeminiFiles {
   async #deleteFile(
     apiKey: string,
     name: string,
-    limit = AbortSignal.timeout(longestClosingMs),
+    limit = AbortSignal.timeout(deletionTimeoutMs),
   ): Promise<void> {
     const exchange = new GeminiExchange(limit, this.#options.redactorFor(apiKey));
     const client = await this.#options.clients.make(apiKey, exchange.fetch);
@@ -201,18 +196,7 @@ function notProcessed({ error }: GeminiFile, clip: string, redactor: Redactor): 
     scope: 'call',
     reason: 'FILE_NOT_PROCESSED',
     message,
-    // It is about the attachment, whoever it was that found out.
+    // The fault is the attachment's: the chat throws this error in place of a ModelCallError.
     cause: new MediaError('unsupported', message),
-  });
-}
-
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-    const done = () => signal.removeEventListener('abort', onAbort);
-    work.then(resolve, reject).finally(done);
   });
 }

@@ -2,9 +2,10 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { ask, chatModel, run } from '../../../test/support/model-calls.js';
 import { recordedAnswers } from '../../../test/support/recorded-answers.js';
 import { type FaultName, type GeminiEmulator, startGeminiEmulator } from '../../testing.js';
-import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
+import { GeminiModel } from './gemini-model.js';
+import type { GeminiModelOptions } from './gemini-model-options.js';
 
-describe('GeminiModel: the answer', () => {
+describe('GeminiModel', () => {
   let emulator: GeminiEmulator;
   let model: GeminiModel;
   const newModel = (options: GeminiModelOptions = {}) =>
@@ -19,7 +20,7 @@ describe('GeminiModel: the answer', () => {
   afterEach(() => emulator.clearFaults());
   afterAll(() => emulator.close());
 
-  it('comes with its text, usage, version and parts', async () => {
+  it('returns the text, usage, version and parts', async () => {
     emulator.say('Bonjour, tout le monde: voilà 🎉!');
     const { finish, text } = await run(model);
     expect(text).toBe('Bonjour, tout le monde: voilà 🎉!');
@@ -36,7 +37,7 @@ describe('GeminiModel: the answer', () => {
   });
 
   it.each<FaultName>(['trickle', 'split-utf8', 'crlf', 'wrong-content-type'])(
-    'is whole under the fault "%s"',
+    'reads the whole answer under the fault "%s"',
     async (fault) => {
       emulator.say('Grüße, 世界 🌍!');
       emulator.inject({ fault, delayMs: 0 });
@@ -44,7 +45,7 @@ describe('GeminiModel: the answer', () => {
     },
   );
 
-  it('may have a chunk of 10 MB', async () => {
+  it('reads a chunk of 10 MB', async () => {
     emulator.inject({ fault: 'big-chunk' });
     const { end, text } = await run(model);
     expect(end).toBe('stop');
@@ -61,13 +62,10 @@ describe('GeminiModel: the answer', () => {
     expect(result.text).not.toBe('');
   });
 
-  it.each(recordedAnswers)(
-    'is read from the recorded $name',
-    async ({ body, contentType, end, text, thoughts }) => {
-      emulator.inject({ reply: { body, contentType } });
-      expect(await run(model)).toMatchObject({ end, text, thoughts });
-    },
-  );
+  it.each(recordedAnswers)('reads the recorded $name', async ({ body, contentType, end, text, thoughts }) => {
+    emulator.inject({ reply: { body, contentType } });
+    expect(await run(model)).toMatchObject({ end, text, thoughts });
+  });
 
   it('serves many calls with many keys at once', async () => {
     const calls = Array.from({ length: 40 }, async (_, index) => {

@@ -4,9 +4,10 @@ import { apiKey, ask, run } from '../../../test/support/model-calls.js';
 import { BlockedError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
 import { type FaultName, type GeminiEmulator, startGeminiEmulator } from '../../testing.js';
-import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
+import { GeminiModel } from './gemini-model.js';
+import type { GeminiModelOptions } from './gemini-model-options.js';
 
-describe('GeminiModel: a fault', () => {
+describe('GeminiModel', () => {
   let emulator: GeminiEmulator;
   let model: GeminiModel;
   const newModel = (options: GeminiModelOptions = {}) =>
@@ -53,7 +54,7 @@ describe('GeminiModel: a fault', () => {
     ['thoughts-only', { kind: 'incomplete', scope: 'call', reason: 'EMPTY_ANSWER' }],
     ['empty-candidates', { kind: 'incomplete', scope: 'call' }],
     ['empty-body', { kind: 'incomplete', scope: 'call', reason: 'EMPTY_REPLY' }],
-  ])('"%s" is told as what it is, after one single call', async (fault, failure) => {
+  ])('classifies "%s" after a single call', async (fault, failure) => {
     const before = emulator.journal.length;
     emulator.inject({ fault, times: Number.POSITIVE_INFINITY });
     const result = await run(model);
@@ -67,7 +68,7 @@ describe('GeminiModel: a fault', () => {
     ['recitation', 'RECITATION', true],
     ['prompt-blocked', 'SAFETY', false],
     ['unknown-block', 'FAKE_NEW_BLOCK_REASON', false],
-  ])('"%s" is a refusal', async (fault, reason, hasPartial) => {
+  ])('throws BlockedError on "%s"', async (fault, reason, hasPartial) => {
     emulator.inject({ fault });
     const { error, text } = await run(model);
     if (!BlockedError.isInstance(error)) throw new Error(`Not blocked: ${error}`);
@@ -76,7 +77,7 @@ describe('GeminiModel: a fault', () => {
   });
 
   it.each<FaultName>(['event-error', 'error-in-stream', 'reset-mid-body', 'truncated-json', 'no-finish'])(
-    'after the first text, "%s" does not lose that text',
+    'keeps the text before "%s"',
     async (fault) => {
       emulator.say('one two three four five six seven eight');
       emulator.inject({ fault });
@@ -86,7 +87,7 @@ describe('GeminiModel: a fault', () => {
     },
   );
 
-  it('shows no key, although the reply echoes it', async () => {
+  it('shows no key, even if the reply echoes it', async () => {
     for (const fault of ['bad-key', 'suspended'] as const) {
       emulator.inject({ fault });
       const { error } = await run(model);
@@ -94,14 +95,28 @@ describe('GeminiModel: a fault', () => {
     }
   });
 
-  it('blames the key when it cannot even be put into a header', async () => {
+  it('blames a key that no header can hold', async () => {
     const stream = model.stream(ask('hello'), { apiKey: 'bad\nkey-123456' });
     const error = await stream.next().catch((thrown: unknown) => thrown);
     expect(error).toMatchObject({ failure: { kind: 'auth', scope: 'key' } });
     expect(inspect(error, { depth: 20, showHidden: true })).not.toContain('key-123456');
   });
 
-  it('of the network names what happened', async () => {
+  it.each([undefined, ''])('throws without a call if the key is %j', async (apiKey) => {
+    const before = emulator.journal.length;
+    const error = await model
+      .stream(ask('hello'), { apiKey })
+      .next()
+      .catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({
+      name: 'ModelCallError',
+      message: expect.stringContaining('without an API key'),
+      failure: { kind: 'auth', scope: 'key', reason: 'API_KEY_UNUSABLE' },
+    });
+    expect(emulator.journal.length).toBe(before);
+  });
+
+  it('names what happened on the network', async () => {
     const closed = await startGeminiEmulator();
     await closed.close();
     const { failure } = await run(newModel({ baseUrl: closed.url }));
@@ -109,7 +124,7 @@ describe('GeminiModel: a fault', () => {
     expect(failure?.message).toContain('refused');
   });
 
-  it('of a wrong base URL says where to look', async () => {
+  it('names the variable to check after a reply of another server', async () => {
     const { failure } = await run(newModel({ baseUrl: `${emulator.url}/nothing/here` }));
     expect(failure).toMatchObject({ kind: 'invalid-request', scope: 'call', reason: 'NOT_GEMINI' });
     expect(failure?.message).toContain('GOOGLE_GEMINI_BASE_URL');

@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { apiKey, ask, lastCallTo, run } from '../../../test/support/model-calls.js';
 import { type FaultName, type GeminiEmulator, startGeminiEmulator, VirtualClock } from '../../testing.js';
-import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
+import { GeminiModel } from './gemini-model.js';
+import type { GeminiModelOptions } from './gemini-model-options.js';
 
-describe('GeminiModel: a time limit', () => {
+describe('GeminiModel', () => {
   let emulator: GeminiEmulator;
   const newModel = (options: GeminiModelOptions = {}) =>
     new GeminiModel({ baseUrl: emulator.url, ...options });
@@ -24,7 +25,7 @@ describe('GeminiModel: a time limit', () => {
     ['TOTAL', 'totalMs', 'slow-first-byte', 1],
     ['TOTAL', 'totalMs', 'stall', 1],
   ])(
-    '%s (%s) expires under the fault "%s" and cancels the request',
+    'throws %s after %s under the fault "%s" and cancels the request',
     async (reason, limit, fault, afterChunks) => {
       const clock = new VirtualClock();
       const patientModel = newModel({ clock, timeouts: { ...patient, [limit]: 40_000 } });

@@ -1,11 +1,11 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { apiKey, ask, chatModel, lastCallTo, run } from '../../../test/support/model-calls.js';
-import { ConfigurationError } from '../../core/errors.js';
 import { type GeminiEmulator, startGeminiEmulator } from '../../testing.js';
 import type { ModelMessage } from '../chat-model.js';
-import { GeminiModel, type GeminiModelOptions } from './gemini-model.js';
+import { GeminiModel } from './gemini-model.js';
+import type { GeminiModelOptions } from './gemini-model-options.js';
 
-describe('GeminiModel: the request', () => {
+describe('GeminiModel', () => {
   let emulator: GeminiEmulator;
   let model: GeminiModel;
   const newModel = (options: GeminiModelOptions = {}) =>
@@ -24,7 +24,7 @@ describe('GeminiModel: the request', () => {
   });
   afterAll(() => emulator.close());
 
-  it('carries the key in a header and nothing that was not set', async () => {
+  it('sends the key in a header and nothing that was not set', async () => {
     await run(model);
     const { body, key, keyInUrl, path, stream } = await lastCall();
     expect({ key, keyInUrl, path, stream }).toEqual({
@@ -37,7 +37,7 @@ describe('GeminiModel: the request', () => {
     expect((body as { generationConfig: unknown }).generationConfig).toEqual({});
   });
 
-  it('carries everything that was set', async () => {
+  it('sends everything that was set', async () => {
     const generation = {
       maxOutputTokens: 99,
       stopSequences: ['END'],
@@ -48,18 +48,20 @@ describe('GeminiModel: the request', () => {
       includeThoughts: true,
       responseMimeType: 'application/json',
       responseJsonSchema: { type: 'object' },
-      safetySettings: [{ category: 'HARM_CATEGORY_HARASSMENT', threshold: 'BLOCK_NONE' }],
     } as const;
-    await run(model, ask('hello', { systemInstruction: 'Be brief.', generation }));
-    const { thinkingLevel: _, includeThoughts: __, safetySettings, ...plain } = generation;
+    const safetySettings = [{ category: 'HARM_CATEGORY_HARASSMENT', threshold: 'BLOCK_NONE' }];
+    const google = { safetySettings, tools: [{ googleSearch: {} }] };
+    const more = { systemInstruction: 'Be brief.', generation, providerOptions: { google } };
+    await run(model, ask('hello', more));
+    const { thinkingLevel: _, includeThoughts: __, ...plain } = generation;
     expect((await lastCall()).body).toMatchObject({
       systemInstruction: { parts: [{ text: 'Be brief.' }] },
       generationConfig: { ...plain, thinkingConfig: { thinkingLevel: 'LOW', includeThoughts: true } },
-      safetySettings,
+      ...google,
     });
   });
 
-  it('sends pictures in line and files by their address, in order', async () => {
+  it('sends pictures inline and files by their URI, in order', async () => {
     const png = Buffer.from(
       'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
       'base64',
@@ -70,13 +72,13 @@ describe('GeminiModel: the request', () => {
         parts: [
           { type: 'text', text: 'look' },
           { type: 'data', mimeType: 'image/png', data: new Uint8Array(png) },
-          { type: 'file', mimeType: 'video/mp4', uri: 'https://host/files/abc' },
+          { type: 'uri', mimeType: 'video/mp4', uri: 'https://host/files/abc' },
         ],
       },
     ];
-    await run(model, ask('', { contents }));
+    await run(model, ask('', { messages }));
     expect((await lastCall()).body).toMatchObject({
-      messages: [
+      contents: [
         {
           parts: [
             { text: 'look' },
@@ -88,23 +90,33 @@ describe('GeminiModel: the request', () => {
     });
   });
 
-  it('sends an earlier answer back verbatim to the model that gave it, and as plain text to another', async () => {
+  it('sends an answer back as it came over the wire', async () => {
     const first = await run(model, ask('one', { generation: { includeThoughts: true } }));
     const parts = first.finish?.parts ?? [];
     expect(JSON.stringify(parts)).toContain('thoughtSignature');
     const messages: readonly ModelMessage[] = [
       { role: 'user', parts: [{ type: 'text', text: 'one' }] },
-      { role: 'model', parts: [{ type: 'text', text: 'plain' }], verbatim: { model: chatModel, parts } },
+      {
+        role: 'assistant',
+        parts: JSON.parse(JSON.stringify(parts)),
+        origin: { provider: 'google', model: chatModel },
+      },
       { role: 'user', parts: [{ type: 'text', text: 'two' }] },
     ];
-    // As memory keeps them: through JSON.
-    await run(model, ask('', { messages: JSON.parse(JSON.stringify(contents)) }));
-    expect((await lastCall()).contents[1]).toEqual({ role: 'model', parts });
-    await run(model, ask('', { contents, model: 'gemini-3.5-flash-lite' }));
-    expect((await lastCall()).contents[1]).toEqual({ role: 'model', parts: [{ text: 'plain' }] });
+    await run(model, ask('', { messages }));
+    const [, back] = (await lastCall()).contents;
+    expect(back).toMatchObject({
+      role: 'model',
+      parts: expect.arrayContaining([{ text: expect.any(String), thought: true }]),
+    });
+    expect(JSON.stringify(back)).toContain('thoughtSignature');
+    await run(model, ask('', { messages, model: 'gemini-3.5-flash-lite' }));
+    const plain = (await lastCall()).contents[1];
+    expect(plain?.parts?.map(({ text }) => text).join('')).toBe(first.text);
+    expect(plain?.parts?.flatMap(Object.keys)).toEqual(plain?.parts?.map(() => 'text'));
   });
 
-  it('goes where GOOGLE_GEMINI_BASE_URL says, whatever other variables of the SDK say', async () => {
+  it('goes to GOOGLE_GEMINI_BASE_URL and ignores other variables of the SDK', async () => {
     vi.stubEnv('GOOGLE_GEMINI_BASE_URL', `${emulator.url}/`);
     vi.stubEnv('GOOGLE_GENAI_USE_VERTEXAI', 'true');
     vi.stubEnv('GOOGLE_CLOUD_PROJECT', 'elsewhere');
@@ -112,16 +124,12 @@ describe('GeminiModel: the request', () => {
     expect((await lastCall()).key).toBe(apiKey);
   });
 
-  it('uses the API version that it is given', async () => {
+  it('uses the given API version', async () => {
     await run(newModel({ apiVersion: 'v1' }));
     expect((await lastCall()).path).toMatch(/^\/v1\//);
   });
 
-  it('refuses a base URL that is none', () => {
-    expect(() => new GeminiModel({ baseUrl: 'localhost:9' })).toThrow(ConfigurationError);
-  });
-
-  it('leaves no time limit to undici, whose 300 s would cut a longer one short', async () => {
+  it('turns the 300 s limits of undici off, which would cut a longer limit short', async () => {
     const key = Symbol.for('undici.globalDispatcher.1');
     const holder = globalThis as unknown as Record<
       symbol,

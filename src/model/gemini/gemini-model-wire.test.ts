@@ -5,7 +5,7 @@ import { run } from '../../../test/support/model-calls.js';
 import { recordedAnswers, wireBytes } from '../../../test/support/recorded-answers.js';
 import { GeminiModel } from './gemini-model.js';
 
-describe('GeminiModel: the bytes on the wire', () => {
+describe('GeminiModel', () => {
   /** Serves one reply in the pieces given, each in a packet of its own. */
   async function serve(pieces: readonly Uint8Array[], status = 200, headers: Record<string, string> = {}) {
     const server = createServer(async (_, response) => {
@@ -39,14 +39,14 @@ describe('GeminiModel: the bytes on the wire', () => {
     },
   );
 
-  it('does not carry the key along a redirect', async () => {
+  it('does not follow a redirect, which would carry the key along', async () => {
     const server = await serve([], 307, { Location: 'http://127.0.0.1:9/elsewhere' });
     const { failure } = await run(new GeminiModel({ baseUrl: server.url }));
     expect(failure).toMatchObject({ kind: 'invalid-request', status: 307, reason: 'NOT_GEMINI' });
     await server.close();
   });
 
-  it('reads no more than it needs of an endless error page', async () => {
+  it('does not read an endless error page to its end', async () => {
     const page = new Uint8Array(1024 * 1024).fill(60);
     const server = await serve(
       Array.from({ length: 50 }, () => page),

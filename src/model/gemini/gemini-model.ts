@@ -1,6 +1,6 @@
 import type { Clock } from '../../core/clock.js';
-import { systemClock } from '../../core/clock.js';
-import { BlockedError, ModelCallError } from '../../core/errors.js';
+import { BlockedError, ClosedError, ModelCallError } from '../../core/errors.js';
+import { parseOptions } from '../../core/parse-options.js';
 import { Redactor } from '../../core/redact.js';
 import type {
   ChatModel,
@@ -14,46 +14,27 @@ import type {
 } from '../chat-model.js';
 import type { AttemptTimeouts } from './attempt-watch.js';
 import { AttemptWatch } from './attempt-watch.js';
-import { defaultChatModel, defaultFallbackModels, defaultSummaryModel } from './default-models.js';
+import { defaultFallbackModels, defaultSummaryModel } from './default-models.js';
 import { capabilitiesOf, geminiModelNames } from './gemini-capabilities.js';
-import type { GeminiEndpoint } from './gemini-clients.js';
 import { GeminiClients } from './gemini-clients.js';
 import { GeminiExchange } from './gemini-exchange.js';
 import { GeminiFiles } from './gemini-files.js';
+import { type GeminiModelOptions, geminiModelOptionsSchema } from './gemini-model-options.js';
 import { providerName } from './gemini-parts.js';
 import { toGeminiParameters } from './gemini-request.js';
 import { ReplyReader } from './read-reply.js';
 
-export interface GeminiModelOptions extends GeminiEndpoint {
-  /** Answers unless a call names another. Default: `GEMINI_MODEL`, else `gemini-3.8-flash`. */
-  readonly model?: string | undefined;
-  /**
-   * Further key values that nothing may show, beside that of the call: asked for when a call fails.
-   * Default none.
-   */
-  readonly secrets?: (() => readonly string[]) | undefined;
-  /** How long one call may take; each limit has its own default. */
-  readonly timeouts?: { readonly [Limit in keyof AttemptTimeouts]?: number | undefined } | undefined;
-  /**
-   * How long an uploaded file stays with Gemini after it was last used, in milliseconds. Default ten
-   * minutes, so that retries and follow-ups find it. `close` deletes it at once.
-   */
-  readonly keepUploadsMs?: number | undefined;
-  /** Default the machine's. */
-  readonly clock?: Clock | undefined;
-}
+/** Reason of a failure: the key's project has no such file. */
+const fileNotAccessible = 'FILE_NOT_ACCESSIBLE';
 
-/** The service does not find an uploaded file in the key's project. */
-const fileGone = 'FILE_NOT_ACCESSIBLE';
-
-/** Given to the SDK in place of a reply that is read here. Only its status is looked at. */
-const handedOver = new Response();
+/** Given to the SDK in place of a reply that is read here. The SDK only looks at its status. */
+const placeholder = new Response();
 
 /**
  * Gemini through `@google/genai`, with `generateContent` and server-sent events.
  *
  * The SDK builds and sends the request. The body of the reply is read here and not by the SDK's
- * stream, which drops `event: error`, takes a stream without a finish reason for a whole answer, and
+ * stream, which drops `event: error`, accepts a stream without a finish reason as a whole answer, and
  * parses every chunk three times.
  *
  * @example
@@ -73,27 +54,26 @@ export class GeminiModel implements ChatModel {
   readonly #secrets: () => readonly string[];
   readonly #timeouts: AttemptTimeouts;
   readonly #clock: Clock;
+  readonly #running = new Set<AttemptWatch>();
+  #isClosed = false;
 
-  /** @throws ConfigurationError when the base URL is not one. */
+  /** @throws ConfigurationError that names every option that is wrong. */
   constructor(options: GeminiModelOptions = {}) {
+    const parsed = parseOptions(geminiModelOptionsSchema, options, 'GeminiModel');
     this.models = {
-      default: options.model ?? (process.env.GEMINI_MODEL?.trim() || defaultChatModel),
+      default: parsed.model,
       fallbacks: defaultFallbackModels,
       summary: defaultSummaryModel,
       others: geminiModelNames,
     };
-    this.#clients = new GeminiClients(options);
-    this.#secrets = options.secrets ?? (() => []);
-    this.#timeouts = {
-      firstTokenMs: options.timeouts?.firstTokenMs ?? 60_000,
-      betweenChunksMs: options.timeouts?.betweenChunksMs ?? 30_000,
-      totalMs: options.timeouts?.totalMs ?? 300_000,
-    };
-    this.#clock = options.clock ?? systemClock;
+    this.#clients = new GeminiClients(parsed);
+    this.#secrets = parsed.secrets;
+    this.#timeouts = parsed.timeouts;
+    this.#clock = parsed.clock;
     this.#files = new GeminiFiles({
       clients: this.#clients,
       clock: this.#clock,
-      keepMs: options.keepUploadsMs ?? 600_000,
+      keepMs: parsed.keepUploadsMs,
       redactorFor: (apiKey) => this.#redactor(apiKey),
     });
   }
@@ -112,7 +92,8 @@ export class GeminiModel implements ChatModel {
    *
    * @throws ModelCallError with the classified `failure`; time limits have the kind `timeout` and the
    * reason `FIRST_TOKEN`, `BETWEEN_CHUNKS` or `TOTAL`.
-   * @throws BlockedError when the prompt or the answer was refused.
+   * @throws BlockedError if the prompt or the answer was refused.
+   * @throws ClosedError if the model is closed, or is closed during the call.
    */
   stream(request: ModelRequest, options: ModelStreamOptions): AsyncGenerator<ModelEvent, void, undefined> {
     const uploads = uploadsOf(request);
@@ -121,26 +102,34 @@ export class GeminiModel implements ChatModel {
       : this.#streamWith(uploads, request, options);
   }
 
+  /** Deletes what was uploaded. Calls in progress throw `ClosedError`. */
   async close(): Promise<void> {
+    this.#isClosed = true;
+    for (const watch of this.#running) watch.cancel(new ClosedError('model'));
     await this.#files.close();
     this.#clients.clear();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
   }
 
   async *#streamWith(
     uploads: readonly UploadPart[],
     request: ModelRequest,
-    { apiKey = '', project = apiKey, signal }: ModelStreamOptions,
+    options: ModelStreamOptions,
   ): AsyncGenerator<ModelEvent, void, undefined> {
-    signal?.throwIfAborted();
+    const apiKey = this.#keyOf(options);
+    const { project = apiKey, signal } = options;
     const uris = await Promise.all(
       uploads.map((part) => this.#files.uriOf(part, { apiKey, project, signal })),
     );
     const stored = new Map(uploads.map((part, index) => [part, uris[index] ?? '']));
     try {
-      yield* this.#stream(withFiles(request, stored), { apiKey, signal });
+      yield* this.#stream(withFiles(request, stored), options);
     } catch (error) {
-      if (!ModelCallError.isInstance(error) || error.failure.reason !== fileGone) throw error;
-      // Deleted or expired behind our back: the next attempt uploads it again.
+      if (!ModelCallError.isInstance(error) || error.failure.reason !== fileNotAccessible) throw error;
+      // Gemini has deleted it in the meantime: the next attempt uploads it again.
       this.#files.forget(uploads, project);
       throw new ModelCallError({ ...error.failure, kind: 'incomplete' });
     }
@@ -148,13 +137,14 @@ export class GeminiModel implements ChatModel {
 
   async *#stream(
     request: ModelRequest,
-    { apiKey = '', signal }: ModelStreamOptions,
+    options: ModelStreamOptions,
   ): AsyncGenerator<ModelEvent, void, undefined> {
-    signal?.throwIfAborted();
-    const watch = new AttemptWatch(this.#clock, this.#timeouts, signal);
+    const apiKey = this.#keyOf(options);
+    const watch = new AttemptWatch(this.#clock, this.#timeouts, options.signal);
     const redactor = this.#redactor(apiKey);
     const exchange = new GeminiExchange(watch.signal, redactor);
     let isAnswered = false;
+    this.#running.add(watch);
     try {
       const response = await this.#send(request, apiKey, exchange);
       const reply = new ReplyReader(redactor);
@@ -173,12 +163,27 @@ export class GeminiModel implements ChatModel {
       for (const event of reply.drain()) yield event;
       yield reply.finish();
     } catch (error) {
-      const explained = watch.explain();
-      if (explained) throw explained.thrown;
+      // The network layer may report an abort as an error of its own.
+      watch.signal.throwIfAborted();
       throw BlockedError.isInstance(error) ? error : exchange.toPublicError(error);
     } finally {
+      this.#running.delete(watch);
       watch.close(isAnswered);
     }
+  }
+
+  /** The key to call with, if the call may be made at all. */
+  #keyOf({ apiKey, signal }: ModelStreamOptions): string {
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw new ClosedError('model');
+    if (apiKey !== undefined && apiKey !== '') return apiKey;
+    throw new ModelCallError({
+      kind: 'auth',
+      scope: 'key',
+      reason: 'API_KEY_UNUSABLE',
+      message:
+        'Gemini was called without an API key: pass `apiKey`, or use the model in a chat that has `keys`.',
+    });
   }
 
   #redactor(apiKey: string): Redactor {
@@ -188,11 +193,11 @@ export class GeminiModel implements ChatModel {
   async #send(request: ModelRequest, apiKey: string, exchange: GeminiExchange): Promise<Response> {
     const client = await this.#clients.get(apiKey);
     const parameters = toGeminiParameters(request);
-    let response = handedOver;
+    let response = placeholder;
     parameters.config.httpOptions = {
       fetch: async (url, init) => {
         response = await exchange.fetch(url, init);
-        return handedOver;
+        return placeholder;
       },
     };
     await client.models.generateContentStream(parameters);

@@ -1,7 +1,16 @@
+import { randomUUID } from 'node:crypto';
 import type { Part } from '@google/genai';
-import type { JsonValue, MessagePart, ProviderMetadata } from '../../core/message.js';
+import type {
+  JsonValue,
+  MessagePart,
+  ProviderMetadata,
+  ProviderPart,
+  ReasoningPart,
+  TextPart,
+  ToolCallPart,
+} from '../../core/message.js';
 
-/** Under which Gemini's metadata and options are filed. */
+/** Key of Gemini's entries in `providerMetadata` and `providerOptions`. */
 export const providerName = 'google';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -9,11 +18,12 @@ type JsonFields = { readonly [key: string]: JsonValue | undefined };
 
 /**
  * A part of an answer as it goes into the record. Everything beside its plain text is kept as metadata, so
- * that `fromMessagePart` gives the same part back: a thought signature is only valid on exactly its part.
+ * that `fromMessagePart` restores it exactly: a thought signature is only valid on its own part.
  */
-export function toMessagePart(part: Fields): MessagePart {
+export function toMessagePart(part: Fields): TextPart | ReasoningPart | ToolCallPart | ProviderPart {
   const { functionCall, text, ...rest } = part;
-  if (typeof text === 'string' && functionCall === undefined) {
+  // `part` is the metadata field of a part that is kept whole.
+  if (typeof text === 'string' && functionCall === undefined && !('part' in rest)) {
     const { thought, ...beside } = rest;
     if (thought === true) return { type: 'reasoning', text, ...metadataOf(beside) };
     return { type: 'text', text, ...metadataOf(rest) };
@@ -24,14 +34,15 @@ export function toMessagePart(part: Fields): MessagePart {
   const { args, id, name } = call;
   return {
     type: 'tool-call',
-    callId: typeof id === 'string' ? id : name,
+    // Gemini may leave the id out, also of two calls of the same function.
+    callId: typeof id === 'string' && id !== '' ? id : randomUUID(),
     name,
     input: (args ?? {}) as JsonValue,
     providerMetadata,
   };
 }
 
-/** The part exactly as Gemini gave it; undefined if it is not Gemini's and has no plain form. */
+/** The part exactly as Gemini gave it; undefined if it is not from Gemini and has no plain form. */
 export function fromMessagePart(part: MessagePart): Part | undefined {
   const own = part.providerMetadata?.[providerName];
   if (own?.part !== undefined) return own.part as Part;

@@ -18,10 +18,18 @@ const resolutions: Readonly<Record<MediaDetail, PartMediaResolutionLevel>> = {
   'ultra-high': 'MEDIA_RESOLUTION_ULTRA_HIGH' as PartMediaResolutionLevel,
 };
 
-function toPart(part: ModelPart, hasDetail: boolean): Part | undefined {
+interface Conversion {
+  readonly model: string;
+  readonly hasDetail: boolean;
+  /** Ids of the function calls so far; a result may only name one of them. */
+  readonly callIds: Set<string>;
+}
+
+/** The part in a form that every Gemini model takes; undefined if it has none. */
+function toPart(part: ModelPart, { callIds, hasDetail }: Conversion): Part | undefined {
   switch (part.type) {
     case 'text':
-      return { text: part.text };
+      return part.text === '' ? undefined : { text: part.text };
     case 'data': {
       const { buffer, byteLength, byteOffset } = part.data;
       const data = Buffer.from(buffer, byteOffset, byteLength).toString('base64');
@@ -35,14 +43,15 @@ function toPart(part: ModelPart, hasDetail: boolean): Part | undefined {
       return videoMetadata ? { fileData, videoMetadata } : { fileData };
     }
     case 'upload':
-      throw new Error('A part was to be uploaded and is not: a fault of this package.');
+      throw new Error('A part that has to be uploaded first was not: a fault of this package.');
     case 'tool-call':
       return {
         functionCall: { id: part.callId, name: part.name, args: part.input as Record<string, unknown> },
       };
     case 'tool-result': {
+      const id = callIds.has(part.callId) ? { id: part.callId } : {};
       const response = part.isError ? { error: part.output } : { output: part.output };
-      return { functionResponse: { id: part.callId, name: part.name, response } };
+      return { functionResponse: { ...id, name: part.name, response } };
     }
     case 'reasoning':
     case 'provider':
@@ -58,58 +67,75 @@ function toVideoMetadata({ endMs, startMs }: MediaExcerpt): VideoMetadata {
   };
 }
 
-/** The message for Gemini; undefined if nothing in it can be said to this model. */
-function toContent(message: ModelMessage, model: string): Content | undefined {
-  const { origin, providerMetadata } = message;
-  // Signatures are only valid for the model that gave them.
-  const isOwn = origin?.provider === providerName && origin.model === model;
-  const hasDetail = capabilitiesOf(model).media.detail === true;
+/** The message for Gemini; undefined if it has nothing that this model takes. */
+function toContent(message: ModelMessage, conversion: Conversion): Content | undefined {
+  const { origin, parts, providerMetadata, role } = message;
+  // Thought signatures are only valid for the model that gave them.
+  const isOwn = origin?.provider === providerName && origin.model === conversion.model;
+  // Turns stored by version 0.1 hold all parts of an answer together.
   const verbatim = isOwn ? providerMetadata?.[providerName]?.parts : undefined;
-  const parts = Array.isArray(verbatim)
+  const converted = Array.isArray(verbatim)
     ? (verbatim as Part[])
-    : message.parts.flatMap((part) => {
-        const own = isOwn && isMessagePart(part) ? fromMessagePart(part) : undefined;
-        return own ?? toPart(part, hasDetail) ?? [];
-      });
-  if (parts.length === 0) return undefined;
-  return { role: message.role === 'assistant' ? 'model' : 'user', parts };
+    : parts.flatMap((part) => (isOwn && toOwnPart(part)) || toPart(part, conversion) || []);
+  for (const { functionCall } of converted) if (functionCall?.id) conversion.callIds.add(functionCall.id);
+  if (converted.length === 0) return undefined;
+  return { role: role === 'assistant' ? 'model' : 'user', parts: converted };
 }
 
-const isMessagePart = (part: ModelPart) =>
-  part.type === 'text' || part.type === 'reasoning' || part.type === 'provider' || part.type === 'tool-call';
+const toOwnPart = (part: ModelPart): Part | undefined =>
+  part.type === 'data' || part.type === 'uri' || part.type === 'upload' ? undefined : fromMessagePart(part);
 
-/** Settings of the request itself, which this package owns. */
-const ownSettings: ReadonlySet<string> = new Set(['abortSignal', 'httpOptions']);
+/** Fields of `GenerateContentConfig` that the request or the call itself decides. */
+const reservedFields: ReadonlySet<string> = new Set([
+  'abortSignal',
+  'automaticContinuation',
+  'automaticFunctionCalling',
+  'httpOptions',
+  'systemInstruction',
+]);
 
-function toConfig({ generation, model, providerOptions }: ModelRequest): GenerateContentConfig {
+function toConfig({
+  generation,
+  model,
+  providerOptions,
+  systemInstruction,
+}: ModelRequest): GenerateContentConfig {
   const { includeThoughts, stopSequences, thinkingLevel, ...plain } = generation;
-  const config: Record<string, unknown> = {};
-  const named = { ...plain, ...providerOptions?.[providerName] };
-  for (const [name, value] of Object.entries(named)) {
-    if (value !== undefined && !ownSettings.has(name)) config[name] = value;
-  }
-  if (stopSequences !== undefined) config.stopSequences = [...stopSequences];
+  const { thinkingConfig: ownThinking, ...own } = providerOptions?.[providerName] ?? {};
   const level = capabilitiesOf(model).thinkingLevels?.find((each) => each === thinkingLevel);
-  if (level !== undefined || includeThoughts === true) {
-    config.thinkingConfig = {
-      ...(level === undefined ? {} : { thinkingLevel: level.toUpperCase() }),
-      ...(includeThoughts === true ? { includeThoughts } : {}),
-    };
-  }
-  return config;
+  const thinkingConfig = {
+    ...(level !== undefined && { thinkingLevel: level.toUpperCase() }),
+    ...(includeThoughts === true && { includeThoughts }),
+    ...(ownThinking as object | undefined),
+  };
+  const fields = {
+    ...plain,
+    ...(stopSequences !== undefined && { stopSequences: [...stopSequences] }),
+    ...own,
+    ...(Object.keys(thinkingConfig).length > 0 && { thinkingConfig }),
+  };
+  const wanted = Object.entries(fields).filter(
+    ([name, value]) => value !== undefined && !reservedFields.has(name),
+  );
+  return {
+    ...Object.fromEntries(wanted),
+    ...(systemInstruction !== undefined && { systemInstruction }),
+    // Either would make further calls that no lease covers.
+    automaticContinuation: false,
+    automaticFunctionCalling: { disable: true },
+  };
 }
 
 /** The request as `@google/genai` takes it. Holds only what was set. */
 export function toGeminiParameters(
   request: ModelRequest,
 ): GenerateContentParameters & { config: GenerateContentConfig } {
-  const config = toConfig(request);
-  if (request.systemInstruction !== undefined) config.systemInstruction = request.systemInstruction;
-  // Continuing a cut answer by itself would be a second call that no lease covers.
-  config.automaticContinuation = false;
+  const { messages, model } = request;
+  const hasDetail = capabilitiesOf(model).media.detail === true;
+  const conversion: Conversion = { model, hasDetail, callIds: new Set() };
   return {
-    model: request.model,
-    contents: request.messages.flatMap((message) => toContent(message, request.model) ?? []),
-    config,
+    model,
+    contents: messages.flatMap((message) => toContent(message, conversion) ?? []),
+    config: toConfig(request),
   };
 }

@@ -73,7 +73,7 @@ describe('ReplyReader', () => {
       'an error as a chunk',
       `${answer('a')}data: {"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}\n\n`,
       'a',
-      'rate-limit/pair: RESOURCE_EXHAUSTED',
+      'rate-limit/project-model: RESOURCE_EXHAUSTED',
     ],
     [
       'broken JSON',
@@ -101,7 +101,7 @@ describe('ReplyReader', () => {
       'stop',
     ],
     ['nothing', '', '', 'incomplete/call: EMPTY_REPLY'],
-  ])('tells %s', (_, body, text, end) => {
+  ])('ends as expected on %s', (_, body, text, end) => {
     expect(read([bytes(body)])).toEqual({ text, thoughts: '', end });
   });
 
@@ -111,7 +111,7 @@ describe('ReplyReader', () => {
       usageMetadata: { candidatesTokenCount },
     })}\n\n`;
 
-  it('shows a chunk that is sent twice only once', () => {
+  it('reads a chunk that is sent twice once', () => {
     const body = `${counted('a', 1)}${counted('a', 1)}${counted('b', 2)}${counted('b', 2)}${answer('c')}`;
     expect(read([bytes(body)])).toEqual({ text: 'abc', thoughts: '', end: 'stop' });
   });
@@ -124,13 +124,13 @@ describe('ReplyReader', () => {
     expect(read([bytes(body)]).text).toBe('aab');
   });
 
-  it('shows no key that an error in the stream echoes', () => {
+  it('removes a key that an error in the stream echoes', () => {
     const reader = new ReplyReader(new Redactor(['key-12345678']));
     reader.push(bytes('event: error\ndata: bad key-12345678\n\n'));
     expect(() => reader.finish()).toThrow('bad ***');
   });
 
-  it('shows no key that a refusal echoes', () => {
+  it('removes a key that a refusal echoes', () => {
     const promptFeedback = { blockReason: 'OTHER key-12345678' };
     expect(read([bytes(`data: ${JSON.stringify({ promptFeedback })}\n\n`)]).end).toBe('blocked: OTHER ***');
   });

@@ -8,15 +8,15 @@ import { findApiError, parseJson } from './error-facts.js';
 import type { StreamEvent } from './event-stream.js';
 import { EventStreamDecoder } from './event-stream.js';
 
-/** Whether the chunk says how long the answer is so far: no two pieces of an answer say the same. */
-function tellsLength(chunk: unknown): boolean {
+/** Whether the chunk counts the output tokens so far, so that no two chunks of an answer are equal. */
+function countsOutput(chunk: unknown): boolean {
   const usage = (chunk as { usageMetadata?: { candidatesTokenCount?: unknown } } | null)?.usageMetadata;
   return typeof usage?.candidatesTokenCount === 'number' && usage.candidatesTokenCount > 0;
 }
 
 /**
- * Reads the body of a reply with status 200: a stream of events, or one whole JSON reply where a proxy
- * does not stream. Works on bytes as they come and waits for nothing.
+ * Reads the body of a reply with status 200: a stream of events, or one whole JSON reply from a proxy that
+ * does not stream.
  */
 export class ReplyReader {
   readonly #decoder = new EventStreamDecoder();
@@ -30,17 +30,17 @@ export class ReplyReader {
     this.#redactor = redactor;
   }
 
-  /** Whether the answer is over before the stream is: refused or broken. `finish` says which. */
+  /** Whether the answer ended before the stream: refused or failed. `finish` throws which. */
   get isOver(): boolean {
     return this.#failure !== undefined || this.#assembler.isRefused;
   }
 
-  /** What is new to read in these bytes. Never throws. */
+  /** The events in these bytes. Never throws. */
   push(bytes: Uint8Array): readonly ModelEvent[] {
     return this.#readEvents(this.#decoder.push(bytes));
   }
 
-  /** What was still held back, once there are no more bytes. Never throws. */
+  /** The remaining events, once there are no more bytes. Never throws. */
   drain(): readonly ModelEvent[] {
     if (this.isOver) return [];
     const events = this.#readEvents(this.#decoder.end());
@@ -51,8 +51,8 @@ export class ReplyReader {
   /**
    * The end of a whole answer.
    *
-   * @throws BlockedError when the prompt or the answer was refused.
-   * @throws ModelCallError when the stream reported an error or is no whole answer.
+   * @throws BlockedError if the prompt or the answer was refused.
+   * @throws ModelCallError if the stream reported an error or is incomplete.
    */
   finish(): ModelEvent {
     const outcome = this.#assembler.outcome();
@@ -85,8 +85,8 @@ export class ReplyReader {
     this.#lastData = data;
     try {
       const chunk: unknown = JSON.parse(data);
-      // Sent twice, it would be shown twice. Pieces that are merely alike, such as line breaks, stay.
-      return isSame && tellsLength(chunk) ? [] : this.#readChunk(chunk);
+      // A chunk that was sent twice is read once. Equal pieces of text without a count, such as line breaks, stay.
+      return isSame && countsOutput(chunk) ? [] : this.#readChunk(chunk);
     } catch (error) {
       this.#failure = classifyFailure({ error, redactor: this.#redactor });
       return [];
@@ -103,7 +103,7 @@ export class ReplyReader {
     if (text === '') return [];
     const reply = parseJson(text);
     if (reply === undefined) {
-      // Half a JSON reply is a broken connection; anything else is not Gemini.
+      // Half a JSON reply means a broken connection, anything else another service.
       this.#failure = classifyFailure(
         /^[[{]/.test(text)
           ? { error: new SyntaxError('The reply ends in the middle of its JSON.'), redactor: this.#redactor }

@@ -19,7 +19,7 @@ interface Upload {
 }
 type Answer = (request: IncomingMessage, response: ServerResponse, upload: Upload) => void | Promise<void>;
 
-/** A service that has the first bytes already, and does with each command what a test says. */
+/** A service that already has the first bytes; a test sets how it answers each command. */
 async function serve(answers: {
   upload: Answer;
   query?: Answer;
@@ -47,7 +47,7 @@ const tellReceived: Answer = (_, response, { received }) => {
     .end();
 };
 
-/** Takes so many bytes of what comes, then breaks the connection, unless that is all. */
+/** Takes at most this many bytes of a request, then breaks the connection if there are more. */
 const takeAtMost =
   (bytes: number): Answer =>
   async (request, response, upload) => {
@@ -58,7 +58,7 @@ const takeAtMost =
     else response.setHeader('x-goog-upload-status', 'final').end('{"file":{}}');
   };
 
-/** Waits take no time; the limit of a request passes when a test says so. */
+/** Delays take no time; the time limit of a request expires when a test calls `pass`. */
 function makeClock(): Clock & { pass(): void } {
   const limits = new Set<() => void>();
   return {
@@ -88,7 +88,7 @@ function send(url: string, { clock = makeClock(), signal = new AbortController()
 }
 
 describe('resumingFetch', () => {
-  it('goes on where the connection broke, as often as that brings it further', async () => {
+  it('resumes where the connection broke, as long as each attempt gets further', async () => {
     const service = await serve({ upload: takeAtMost(10_000) });
     const response = await send(service.url);
     expect(await response.json()).toEqual({ file: {} });
@@ -96,13 +96,13 @@ describe('resumingFetch', () => {
     expect(service.commands.filter((command) => command === 'query')).toHaveLength(9);
   });
 
-  it('gives up when nothing gets through any more', async () => {
+  it('gives up after four attempts in which no byte arrives', async () => {
     const service = await serve({ upload: takeAtMost(0) });
     await expect(send(service.url)).rejects.toMatchObject({ failure: { kind: 'network' } });
     expect(service.commands.filter((command) => command === 'upload')).toHaveLength(4);
   });
 
-  it('goes on after a stall', async () => {
+  it('resumes after a stall', async () => {
     const clock = makeClock();
     let stalled = false;
     const service = await serve({
@@ -117,7 +117,7 @@ describe('resumingFetch', () => {
     expect(service.received.equals(file)).toBe(true);
   });
 
-  it('goes on when the service is overloaded, and when it does not answer the question at once', async () => {
+  it('resumes after the service is overloaded, for the upload or for the query', async () => {
     let refusals = 2;
     const refuse: Answer = (request, response) => {
       request.resume();
@@ -148,19 +148,19 @@ describe('resumingFetch', () => {
           .setHeader('x-goog-upload-size-received', 7)
           .end(),
     ],
-  ])('fails with what broke it when the upload is %s', async (_, query) => {
+  ])('fails with the first fault if the upload is %s', async (_, query) => {
     const service = await serve({ upload: takeAtMost(10), query });
     await expect(send(service.url)).rejects.toMatchObject({ failure: { kind: 'network' } });
     expect(service.commands).toEqual(['upload', 'query']);
   });
 
-  it('does not send again what the service refuses', async () => {
+  it('does not repeat what the service refuses', async () => {
     const service = await serve({ upload: (_, response) => void response.writeHead(400).end() });
     await expect(send(service.url)).rejects.toMatchObject({ failure: { kind: 'invalid-request' } });
     expect(service.commands).toEqual(['upload']);
   });
 
-  it('asks questions again, but never begins an upload twice', async () => {
+  it('repeats GET requests, but never starts an upload twice', async () => {
     let cuts = 2;
     const cut: Answer = (_, response) => {
       cuts -= 1;
@@ -178,7 +178,7 @@ describe('resumingFetch', () => {
     expect(service.commands).toEqual(['get', 'get', 'get', 'upload']);
   });
 
-  it('ends when it is aborted', async () => {
+  it('ends when the signal aborts', async () => {
     const leaving = new AbortController();
     const service = await serve({ upload: (request) => void request.once('data', () => leaving.abort()) });
     await expect(send(service.url, { signal: leaving.signal })).rejects.toThrow();

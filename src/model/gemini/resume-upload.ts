@@ -1,4 +1,6 @@
 import type { Fetch } from '@google/genai';
+import { linkedController } from '../../core/abort.js';
+import { exponentialDelayMs } from '../../core/backoff.js';
 import { type Clock, sleep } from '../../core/clock.js';
 import { ModelCallError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
@@ -11,19 +13,24 @@ export interface ResumeOptions {
   readonly signal: AbortSignal;
 }
 
-/** Tries in a row that brought the upload no further, after which it is given up. */
-const mostFruitlessTries = 4;
-const firstDelayMs = 500;
-/** The SDK sends 8 MiB at a time, for which a line of 0.6 Mbit/s needs so long. A longer one has stalled. */
-const longestRequestMs = 120_000;
+/** An upload fails after this many attempts in a row in which no further byte arrived. */
+const maxFruitlessAttempts = 4;
+const delays = { initialMs: 500, maxMs: 4_000 };
+/** The SDK sends 8 MiB at a time, which takes this long at 0.6 Mbit/s. A longer request has stalled. */
+const requestTimeoutMs = 120_000;
 
-/** Faults of the way, not of the request. */
-const passingKinds: ReadonlySet<Failure['kind']> = new Set(['network', 'timeout', 'internal', 'overloaded']);
+/** Transient failures. */
+const transientKinds: ReadonlySet<Failure['kind']> = new Set([
+  'network',
+  'timeout',
+  'internal',
+  'overloaded',
+]);
 
 /**
- * A `fetch` for storing a file. The uploader of `@google/genai` 2.32 gives a broken connection up, and a
- * new upload begins at the first byte. This one asks how much has arrived, as the protocol has it, and
- * sends the rest. Questions about the file are asked again.
+ * A `fetch` for storing a file. The uploader of `@google/genai` 2.32 gives up on a broken connection, and a
+ * new upload starts at the first byte. This one queries how much has arrived, as the protocol allows, and
+ * sends the rest. GET requests are repeated.
  *
  * @throws ModelCallError
  */
@@ -42,11 +49,11 @@ export function resumingFetch(options: ResumeOptions): Fetch {
         return await send(url, { ...init, headers, body: whole.slice(offset - start) }, options);
       } catch (error) {
         fruitless += 1;
-        if (signal.aborted || !isRepeatable || !isPassing(error) || fruitless >= mostFruitlessTries)
+        if (signal.aborted || !isRepeatable || !isTransient(error) || fruitless >= maxFruitlessAttempts)
           throw error;
-        await sleep(clock, firstDelayMs * 2 ** (fruitless - 1), signal);
+        await sleep(clock, exponentialDelayMs(fruitless, delays), signal);
         if (whole === undefined) continue;
-        const arrived = await askArrived(url, headers, error, options);
+        const arrived = await queryArrived(url, headers, error, options);
         if (arrived === undefined) continue;
         if (arrived < offset || arrived > start + whole.size) throw error;
         if (arrived > offset) fruitless = 0;
@@ -57,62 +64,60 @@ export function resumingFetch(options: ResumeOptions): Fetch {
 }
 
 /**
- * How many bytes of the upload have arrived; nothing when that cannot be found out just now.
+ * How many bytes of the upload have arrived; undefined if the query failed for now.
  *
- * @throws `failure` when there is nothing to go on with.
+ * @throws `failure` if the upload cannot be resumed.
  */
-async function askArrived(
+async function queryArrived(
   url: Parameters<Fetch>[0],
   headers: Headers,
   failure: unknown,
   options: ResumeOptions,
 ): Promise<number | undefined> {
-  const asking = new Headers(headers);
-  asking.set('x-goog-upload-command', 'query');
-  asking.delete('x-goog-upload-offset');
+  const query = new Headers(headers);
+  query.set('x-goog-upload-command', 'query');
+  query.delete('x-goog-upload-offset');
   let response: Response;
   try {
-    response = await send(url, { method: 'POST', headers: asking }, options);
+    response = await send(url, { method: 'POST', headers: query }, options);
   } catch (error) {
-    if (isPassing(error) && !options.signal.aborted) return undefined;
+    if (isTransient(error) && !options.signal.aborted) return undefined;
     throw failure;
   }
   await response.body?.cancel();
-  // One that is over all the same has given its answer to nobody.
+  // The reply to an upload that is complete is lost with the connection.
   if (response.headers.get('x-goog-upload-status') !== 'active') throw failure;
   return Number(response.headers.get('x-goog-upload-size-received'));
 }
 
-/** One request, given up when it takes too long. */
+/** One request with a time limit. */
 async function send(
   url: Parameters<Fetch>[0],
   init: Parameters<Fetch>[1],
   { clock, redactor, signal }: ResumeOptions,
 ): Promise<Response> {
   signal.throwIfAborted();
-  const controller = new AbortController();
-  const cancel = () => controller.abort(signal.reason);
+  const link = linkedController(signal);
   let isLate = false;
   const timer = clock.setTimeout(() => {
     isLate = true;
-    controller.abort();
-  }, longestRequestMs);
-  const exchange = new GeminiExchange(controller.signal, redactor);
-  signal.addEventListener('abort', cancel, { once: true });
+    link.controller.abort();
+  }, requestTimeoutMs);
+  const exchange = new GeminiExchange(link.signal, redactor);
   try {
     return await exchange.fetch(url, init);
   } catch (error) {
     throw isLate ? stalled() : exchange.toPublicError(error);
   } finally {
     clock.clearTimeout(timer);
-    signal.removeEventListener('abort', cancel);
+    link.unlink();
   }
 }
 
-const isPassing = (error: unknown) =>
-  ModelCallError.isInstance(error) && passingKinds.has(error.failure.kind);
+const isTransient = (error: unknown) =>
+  ModelCallError.isInstance(error) && transientKinds.has(error.failure.kind);
 
 function stalled(): ModelCallError {
-  const message = `Gemini took no bytes of an upload for ${longestRequestMs / 1000} s: try again.`;
+  const message = `Gemini took no bytes of an upload for ${requestTimeoutMs / 1000} s: try again.`;
   return new ModelCallError({ kind: 'timeout', scope: 'call', reason: 'UPLOAD', message });
 }

@@ -1,7 +1,7 @@
 import type { Failure } from '../../core/failure.js';
 import type { Redactor } from '../../core/redact.js';
 
-/** Error codes of the network in plain words; others are named by their code alone. */
+/** Network error codes in words; others are reported by their code. */
 const networkFaults: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'the connection was refused',
   ECONNRESET: 'the connection was reset',
@@ -25,19 +25,19 @@ function findCode(error: unknown, depth = 0): string | undefined {
   return inside.find((code) => code !== undefined) ?? findCode(error.cause, depth + 1);
 }
 
-/** An error thrown while calling: before the request left, on the way, or while reading the reply. */
+/** Classifies what was thrown before the request left, on the way, or while reading the reply. */
 export function classifyThrown(error: unknown, sent: boolean, redactor: Redactor): Failure {
   const cause = redactor.error(error);
   const code = findCode(error);
   if (!sent) {
-    // The SDK puts the key into a header first of all; a key that no header can hold fails there.
+    // The SDK first puts the key into a header, which fails for a key that no header can hold.
     return /header|ephemeral tokens/i.test(cause.message)
       ? {
           kind: 'auth',
           scope: 'key',
           reason: 'API_KEY_UNUSABLE',
           message:
-            'The API key cannot be sent: it holds characters that no key has, or it is no API key. Replace it.',
+            'The API key cannot be sent: it is not an API key, or holds characters that no key has. Replace it.',
           cause,
         }
       : {
@@ -67,10 +67,10 @@ export function classifyThrown(error: unknown, sent: boolean, redactor: Redactor
     };
   }
   if (code !== undefined || error instanceof TypeError) {
-    // undici says only `fetch failed` on top.
-    const said =
+    // undici reports only `fetch failed` on top.
+    const detail =
       cause.cause instanceof Error && cause.cause.message !== '' ? cause.cause.message : cause.message;
-    const fault = (code && networkFaults[code]) ?? [code, said].filter(Boolean).join(': ');
+    const fault = (code && networkFaults[code]) ?? [code, detail].filter(Boolean).join(': ');
     return {
       kind: 'network',
       scope: 'call',

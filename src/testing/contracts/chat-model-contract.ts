@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { BlockedError, ModelCallError } from '../../core/errors.js';
-import type { ChatModel, ModelEvent, ModelRequest } from '../../model/chat-model.js';
+import { BlockedError, ClosedError, ModelCallError } from '../../core/errors.js';
+import type { ChatModel, ModelEvent, ModelRequest, ModelStreamOptions } from '../../model/chat-model.js';
+import { assertSubset } from './assert-subset.js';
 import type { ContractCase } from './contract-case.js';
 
-/** How the service behind the model answers the next call. */
+/** What the service behind a model does with the next call. */
 export type ChatModelScenario =
   /** Answers with the text `One two three.` in several pieces. */
   | 'answers'
@@ -25,23 +26,26 @@ export type ChatModelScenario =
 /** A model under test, and the service behind it. */
 export interface ChatModelFixture {
   readonly model: ChatModel;
+  /** The key of the call, or the model's own if it does not `needsKey`. */
   readonly apiKey: string;
   /** The name of a model that the service knows. */
   readonly modelName: string;
   /** Prepares the service for the next call. */
   prepare(scenario: ChatModelScenario): void | Promise<void>;
-  /** Resolves once the service has seen that the caller hung up. */
+  /** Resolves once the service has seen that the caller closed the connection. */
   cancelled(): Promise<void>;
   /** Number of calls that the service has received. */
   callCount(): number;
+  /** The body of the last call, in any form that JSON can hold. Some cases check less without it. */
+  lastRequest?(): unknown;
   close(): Promise<void>;
 }
 
 const answer = 'One two three.';
 
 /**
- * The duties of every `ChatModel`. `create` returns a model and a service behind it that plays scenarios;
- * for Gemini's REST API, use `geminiModelFixture`.
+ * What every `ChatModel` owes. `create` returns a model and a service whose behavior can be set; for a model
+ * that speaks Gemini's REST API, `geminiModelFixture` does so.
  *
  * @example
  * ```ts
@@ -71,6 +75,43 @@ export function chatModelContract(create: () => Promise<ChatModelFixture>): read
     });
 
   return [
+    withModel('names its provider and a default model', async ({ model }) => {
+      assert.notEqual(model.provider.trim(), '');
+      assert.notEqual(model.models.default.trim(), '');
+    }),
+    withModel('declares for an unknown name at most what the default model takes', async ({ model }) => {
+      const unknown = model.capabilities('a-name-that-no-provider-has');
+      assertSubset(unknown, model.capabilities(model.models.default));
+    }),
+    withModel('makes a call without a key exactly if it needs none', async (fixture) => {
+      await fixture.prepare('answers');
+      const { events, error } = await collect(fixture, {}, { apiKey: undefined });
+      if (fixture.model.needsKey) {
+        assert.ok(ModelCallError.isInstance(error), `threw ${String(error)}`);
+        assert.equal(error.failure.kind, 'auth');
+        assert.equal(fixture.callCount(), 0);
+      } else {
+        assert.equal(error, undefined);
+        assert.equal(textOf(events), answer);
+      }
+    }),
+    withModel('does not send the metadata of another provider', async (fixture) => {
+      await fixture.prepare('answers');
+      const { events, error } = await collect(fixture, {}, {}, [...foreignTurn, question]);
+      assert.equal(error, undefined);
+      assert.equal(textOf(events), answer);
+      const sent = JSON.stringify(fixture.lastRequest?.() ?? '');
+      assert.ok(!sent.includes(foreignSecret), 'the request holds the metadata of another provider');
+      if (fixture.lastRequest)
+        assert.ok(sent.includes(foreignText), 'the request lacks the text of the turn');
+    }),
+    withModel('throws ClosedError after it is closed', async (fixture) => {
+      if (fixture.model.close === undefined) return;
+      await fixture.model.close();
+      const { error } = await collect(fixture);
+      assert.ok(ClosedError.isInstance(error), `threw ${String(error)}`);
+      assert.equal(fixture.callCount(), 0);
+    }),
     withModel('streams the text in order and ends with exactly one finish', async (fixture) => {
       await fixture.prepare('answers');
       const { events, error } = await collect(fixture);
@@ -108,7 +149,7 @@ export function chatModelContract(create: () => Promise<ChatModelFixture>): read
       assert.ok(BlockedError.isInstance(error), `threw ${String(error)}`);
       assert.notEqual(error.reason, '');
     }),
-    failing('throws a stream that ends without a finish as incomplete', 'ends-without-finish', (error) => {
+    failing('throws a stream without a finish reason as incomplete', 'ends-without-finish', (error) => {
       assert.ok(ModelCallError.isInstance(error), `threw ${String(error)}`);
       assert.equal(error.failure.kind, 'incomplete');
     }),
@@ -123,53 +164,80 @@ export function chatModelContract(create: () => Promise<ChatModelFixture>): read
       assert.equal(error.failure.scope, 'key');
       assert.ok(!everythingIn(error).includes(fixture.apiKey), 'the error holds the key');
     }),
-    withModel('throws the reason of an abort while it streams, and hangs up', async (fixture) => {
-      await fixture.prepare('hangs');
-      const reason = new Error('the user left');
-      const controller = new AbortController();
-      const stream = fixture.model.stream(requestOf(fixture), {
-        apiKey: fixture.apiKey,
-        signal: controller.signal,
-      });
-      await assert.rejects(
-        async () => {
-          for await (const event of stream) if (event.type === 'text') controller.abort(reason);
-        },
-        (error) => error === reason,
-      );
-      await fixture.cancelled();
-    }),
-    withModel('makes no call if the signal has already aborted', async (fixture) => {
+    withModel(
+      'throws the reason of an abort while it streams, and closes the connection',
+      async (fixture) => {
+        await fixture.prepare('hangs');
+        const reason = new Error('the user left');
+        const controller = new AbortController();
+        const { signal } = controller;
+        const stream = fixture.model.stream(requestOf(fixture), { ...keyOf(fixture), signal });
+        await assert.rejects(
+          async () => {
+            for await (const event of stream) if (event.type === 'text') controller.abort(reason);
+          },
+          (error) => error === reason,
+        );
+        await fixture.cancelled();
+      },
+    ),
+    withModel('makes no call if the signal is already aborted', async (fixture) => {
       await fixture.prepare('answers');
       const reason = new Error('too late');
-      const { error } = await collect(fixture, {}, AbortSignal.abort(reason));
+      const { error } = await collect(fixture, {}, { signal: AbortSignal.abort(reason) });
       assert.equal(error, reason);
       assert.equal(fixture.callCount(), 0);
     }),
-    withModel('hangs up when the loop is left early', async (fixture) => {
+    withModel('closes the connection when the loop is left early', async (fixture) => {
       await fixture.prepare('hangs');
-      for await (const event of fixture.model.stream(requestOf(fixture), { apiKey: fixture.apiKey }))
+      for await (const event of fixture.model.stream(requestOf(fixture), keyOf(fixture)))
         if (event.type === 'text') break;
       await fixture.cancelled();
     }),
   ];
 }
 
-const requestOf = (fixture: ChatModelFixture, generation: ModelRequest['generation'] = {}): ModelRequest => ({
-  model: fixture.modelName,
-  messages: [{ role: 'user', parts: [{ type: 'text', text: 'Count to three, please.' }] }],
-  generation,
-});
+const question = userMessage('Count to three, please.');
+
+const foreignText = 'An answer of another provider.';
+const foreignSecret = 'metadata-of-another-provider';
+const foreignMetadata = { 'another-provider': { token: foreignSecret } };
+const foreignTurn: ModelRequest['messages'] = [
+  userMessage('Hello?'),
+  {
+    role: 'assistant',
+    origin: { provider: 'another-provider', model: 'another-model' },
+    parts: [
+      { type: 'provider', providerMetadata: foreignMetadata },
+      { type: 'text', text: foreignText, providerMetadata: foreignMetadata },
+    ],
+    providerMetadata: foreignMetadata,
+  },
+];
+
+function userMessage(text: string): ModelRequest['messages'][number] {
+  return { role: 'user', parts: [{ type: 'text', text }] };
+}
+
+const requestOf = (
+  { modelName: model }: ChatModelFixture,
+  generation: ModelRequest['generation'] = {},
+  messages: ModelRequest['messages'] = [question],
+): ModelRequest => ({ model, messages, generation });
+
+const keyOf = ({ apiKey, model }: ChatModelFixture): ModelStreamOptions => (model.needsKey ? { apiKey } : {});
 
 async function collect(
   fixture: ChatModelFixture,
-  generation: ModelRequest['generation'] = {},
-  signal?: AbortSignal,
+  generation?: ModelRequest['generation'],
+  options: ModelStreamOptions = {},
+  messages?: ModelRequest['messages'],
 ): Promise<{ events: readonly ModelEvent[]; error: unknown }> {
   const events: ModelEvent[] = [];
   try {
-    const stream = fixture.model.stream(requestOf(fixture, generation), { apiKey: fixture.apiKey, signal });
-    for await (const event of stream) events.push(event);
+    const request = requestOf(fixture, generation, messages);
+    for await (const event of fixture.model.stream(request, { ...keyOf(fixture), ...options }))
+      events.push(event);
     return { events, error: undefined };
   } catch (error) {
     return { events, error };

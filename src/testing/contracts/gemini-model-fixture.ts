@@ -29,9 +29,10 @@ export async function geminiModelFixture(
     },
     async cancelled() {
       await emulator.whenIdle();
-      if (!emulator.journal.at(-1)?.aborted) throw new Error('The caller did not hang up.');
+      if (!emulator.journal.at(-1)?.aborted) throw new Error('The caller did not close the connection.');
     },
     callCount: () => emulator.journal.length,
+    lastRequest: () => emulator.journal.at(-1)?.body,
     close: () => emulator.close(),
   };
 }

@@ -22,8 +22,8 @@ const kinds: readonly FailureKind[] = [
   'billing',
 ];
 const scopes: readonly FailureScope[] = ['call', 'key', 'project-model', 'project', 'model'];
-const longestSaneDelayMs = 10 * 60_000;
-const mostSaneAttempts = 1_000;
+const maxSaneDelayMs = 10 * 60_000;
+const maxSaneAttempts = 1_000;
 
 const contextOf = (failure: Failure, rest: Partial<RetryContext> = {}): RetryContext => ({
   failure,
@@ -41,7 +41,7 @@ const failures: readonly Failure[] = kinds.flatMap((kind) =>
 );
 
 /**
- * What every `RetryPolicy` owes. `create` gives a policy as it would be used; chance may enter only
+ * What every `RetryPolicy` owes. `create` returns a policy as it would be used; chance may enter only
  * through its own random source.
  *
  * @example
@@ -53,36 +53,39 @@ export function retryPolicyContract(create: () => RetryPolicy): readonly Contrac
   const forEachContext = (check: (context: RetryContext, policy: RetryPolicy) => void): void => {
     const policy = create();
     for (const failure of failures) {
-      for (const visible of [false, true]) {
-        for (const attempt of [1, 2, 5, 50])
-          check(contextOf(failure, { hasEmittedText: visible, attempt }), policy);
+      for (const hasEmittedText of [false, true]) {
+        for (const attempt of [1, 2, 5, 50]) {
+          check(contextOf(failure, { hasEmittedText, attempt }), policy);
+          // As for a model that is called without a key.
+          check(contextOf(failure, { hasEmittedText, attempt, isRoutedByPool: false }), policy);
+        }
       }
     }
   };
 
   const cases: Record<string, () => void> = {
-    'gives a delay that is a number of milliseconds, not negative and not endless': () =>
+    'returns a delay from 0 to ten minutes': () =>
       forEachContext((context, policy) => {
         const decision = policy.next(context);
         if (decision === undefined) return;
         const { delayMs } = decision;
-        assert.ok(delayMs >= 0 && delayMs <= longestSaneDelayMs, `${context.failure.message} ${delayMs}`);
+        assert.ok(delayMs >= 0 && delayMs <= maxSaneDelayMs, `${context.failure.message} ${delayMs}`);
       }),
 
-    'names no model that was tried already': () =>
+    'names no model that was already tried': () =>
       forEachContext((context, policy) => {
         const chosen = policy.next(context)?.model;
         assert.ok(chosen === undefined || !context.triedModels.includes(chosen), context.failure.message);
       }),
 
-    'leaves the context as it was': () =>
+    'does not change the context': () =>
       forEachContext((context, policy) => {
         const before = structuredClone(context);
         policy.next(context);
         assert.deepEqual(context, before);
       }),
 
-    'decides the same way whatever it was asked before': () =>
+    'decides independently of earlier calls': () =>
       forEachContext((context, policy) => {
         const [used, fresh] = [policy.next(context), create().next(context)];
         assert.equal(used === undefined, fresh === undefined, context.failure.message);
@@ -95,14 +98,14 @@ export function retryPolicyContract(create: () => RetryPolicy): readonly Contrac
       }
     },
 
-    'gives up in the end on a service that never recovers': () => {
+    'gives up eventually on a service that never recovers': () => {
       for (const kind of ['overloaded', 'internal', 'timeout', 'network', 'incomplete'] as const) {
         const policy = create();
         const triedModels = [model];
         let attempt = 1;
         let elapsedMs = 0;
         for (let calls = 1; ; calls += 1) {
-          assert.ok(calls < mostSaneAttempts, `still tries after ${calls} attempts with ${kind}`);
+          assert.ok(calls < maxSaneAttempts, `still tries after ${calls} attempts with ${kind}`);
           const context = {
             model: triedModels.at(-1) ?? model,
             triedModels: [...triedModels],

@@ -1,0 +1,70 @@
+import type {
+  ModelCapabilities,
+  ModelMessage,
+  ModelPart,
+  ModelRequest,
+  ToolResultPart,
+} from 'multimodal-chat';
+
+/** The request in OpenAI's form: https://platform.openai.com/docs/api-reference/chat/create */
+export function toBody(request: ModelRequest, { thinkingLevels = [] }: ModelCapabilities) {
+  const { generation, messages, model, systemInstruction } = request;
+  const { maxOutputTokens, responseJsonSchema, stopSequences, temperature, thinkingLevel, topP } = generation;
+  const schema = { type: 'json_schema', json_schema: { name: 'answer', schema: responseJsonSchema } };
+  // JSON.stringify leaves out what is undefined.
+  return {
+    model,
+    messages: [
+      ...(systemInstruction === undefined ? [] : [{ role: 'system', content: systemInstruction }]),
+      ...messages.flatMap(toWireMessages),
+    ],
+    stream: true,
+    stream_options: { include_usage: true },
+    max_tokens: maxOutputTokens,
+    reasoning_effort: thinkingLevels.find((level) => level === thinkingLevel),
+    response_format: responseJsonSchema === undefined ? undefined : schema,
+    stop: stopSequences,
+    temperature,
+    top_p: topP,
+  };
+}
+
+/** Empty for a message that has nothing this provider takes. */
+function toWireMessages({ parts, role }: ModelMessage): readonly object[] {
+  if (role === 'tool') {
+    return parts.flatMap((part) =>
+      part.type === 'tool-result' ? [{ role, tool_call_id: part.callId, content: outputOf(part) }] : [],
+    );
+  }
+  if (role === 'user') {
+    const content = parts.flatMap(toContent);
+    return content.length === 0 ? [] : [{ role, content }];
+  }
+  const text = parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
+  const calls = parts.flatMap((part) =>
+    part.type === 'tool-call'
+      ? [
+          {
+            id: part.callId,
+            type: 'function',
+            function: { name: part.name, arguments: JSON.stringify(part.input) },
+          },
+        ]
+      : [],
+  );
+  if (text === '' && calls.length === 0) return [];
+  return [{ role, content: text === '' ? null : text, ...(calls.length > 0 && { tool_calls: calls }) }];
+}
+
+const outputOf = ({ isError, output }: ToolResultPart) =>
+  JSON.stringify(isError ? { error: output } : output);
+
+function toContent(part: ModelPart): readonly object[] {
+  if (part.type === 'text') return [{ type: 'text', text: part.text }];
+  if (part.type !== 'data') return [];
+  const bytes = Buffer.from(part.data);
+  if (!part.mimeType.startsWith('image/')) return [{ type: 'text', text: bytes.toString('utf8') }];
+  return [
+    { type: 'image_url', image_url: { url: `data:${part.mimeType};base64,${bytes.toString('base64')}` } },
+  ];
+}
