@@ -30,7 +30,7 @@ type Prepared = PreparedContent & { readonly kind: MediaKind; readonly fingerpri
 
 /**
  * Prepares pictures, clips, recordings and documents with sharp and ffmpeg: upright and in the right
- * colours, clips as frames over their whole length with timestamps. Pictures have places of their
+ * colors, clips as frames over their whole length with timestamps. Pictures have places of their
  * own, so a long clip never holds them up.
  *
  * @example

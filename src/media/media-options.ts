@@ -26,7 +26,7 @@ export interface MediaOptions {
   /**
    * `auto` shows a frame within a quarter of the spacing between frames: a keyframe, or what takes the least
    * decoding, at a fraction of the cost. `exact` always decodes the frame at the wanted instant. Frames are
-   * labelled with their own time either way. With `sampling: 'scenes'` the frames that `uniform` would show
+   * labeled with their own time either way. With `sampling: 'scenes'` the frames that `uniform` would show
    * are exact, and what is shown of scenes between them are keyframes. Default `auto`.
    */
   readonly accuracy?: 'auto' | 'exact' | undefined;

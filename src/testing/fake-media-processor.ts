@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { MediaSource, NamedMedia, PreparedMedia } from '../core/media.js';
 import type { MediaProcessor, PrepareOptions } from '../media/media-processor.js';
 
-/** A PNG of one grey pixel. */
+/** A PNG of one gray pixel. */
 const onePixel = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADElEQVQImWPo6OgAAAM0AZmUse0HAAAAAElFTkSuQmCC',
   'base64',

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
-import { openIndex } from '../../src/media/video/index-thread.js';
+import { openIndex } from '../../src/media/video/index/index-thread.js';
 import { availableFfmpegs, type ClipOptions, makeClip } from '../support/media-fixtures.js';
 
 const haveFfmpeg = availableFfmpegs().size > 0;

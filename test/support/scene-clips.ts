@@ -12,7 +12,7 @@ const blockPixels = 4;
 /** A small picture, three bytes a pixel. */
 type Drawing = Buffer;
 
-/** The picture of a scene: blocks of colours that no other scene has in the same places. */
+/** The picture of a scene: blocks of colors that no other scene has in the same places. */
 function drawScene(scene: number, columns = width): Drawing {
   const random = seededRandom(scene + 1);
   const blocks = Array.from({ length: (columns / blockPixels) * (height / blockPixels) }, () =>

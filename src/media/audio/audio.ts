@@ -26,7 +26,7 @@ const fallbackOptions = ['-ac', '1', '-ar', '16000', '-c:a', 'aac', '-b:a', '32k
 
 /**
  * A clip's sound counts when some three seconds of it are as loud as this, in LUFS. EBU R 128 asks of
- * programmes 27 LU more; the hiss and hum of a quiet room or an idle input mostly stay below it.
+ * programs 27 LU more; the hiss and hum of a quiet room or an idle input mostly stay below it.
  */
 const speechLoudness = -50;
 /** What nobody can hear, in LUFS: the absolute gate of ITU-R BS.1770. */

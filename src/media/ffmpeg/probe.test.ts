@@ -40,7 +40,7 @@ describe('parseProbe', () => {
         width: 1920,
         height: 1080,
         fps: 29.97,
-        colours: { matrix: undefined },
+        colors: { matrix: undefined },
         sampleAspectRatio: 1,
         turned: true,
       },
@@ -54,7 +54,7 @@ describe('parseProbe', () => {
       codec: 'mpeg2video',
       width: 720,
       height: 576,
-      colours: { matrix: undefined },
+      colors: { matrix: undefined },
       turned: false,
     });
     expect(video?.sampleAspectRatio).toBeCloseTo(64 / 45);
@@ -75,9 +75,9 @@ describe('parseProbe', () => {
     ['yuv420p(tv, smpte170m/bt470bg/smpte170m)', {}],
     ['yuv420p(progressive)', { matrix: 'bt709' }],
     ['yuv420p', { matrix: 'bt709' }],
-  ])('reads the colours of %s', (format, colours) => {
+  ])('reads the colors of %s', (format, colors) => {
     const line = `Stream #0:0(und): Video: hevc (Main 10) (hev1 / 0x31766568), ${format}, 1920x1080, 25 fps`;
-    expect(parseProbe(`Input #0\n  ${line}\n`).video?.colours).toEqual(colours);
+    expect(parseProbe(`Input #0\n  ${line}\n`).video?.colors).toEqual(colors);
   });
 
   it('does not take cover art for a clip', () => {

@@ -1,5 +1,5 @@
 import { MediaError } from '../../core/errors.js';
-import { type ColourHint, coloursOfFormat } from '../frame/colors.js';
+import { type ColorHint, colorsOfFormat } from '../frame/colors.js';
 import { type FfmpegLimits, runFfmpeg } from './ffmpeg.js';
 import type { FfmpegBinary } from './ffmpeg-location.js';
 
@@ -12,7 +12,7 @@ export interface VideoStream {
   readonly height: number;
   /** Frames a second, when the container says so. */
   readonly fps: number | undefined;
-  readonly colours: ColourHint;
+  readonly colors: ColorHint;
   readonly sampleAspectRatio: number;
   /** Whether width and height change places when it is shown. */
   readonly turned: boolean;
@@ -103,7 +103,7 @@ function parseVideoStream(text: string): VideoStream | undefined {
     width: Number(width),
     height: Number(height),
     fps: fps ? Number(fps) * (thousands ? 1000 : 1) : undefined,
-    colours: coloursOfFormat(/, [a-z]\w*\(([^()]*)\)/.exec(line)?.[1] ?? '', Number(height)),
+    colors: colorsOfFormat(/, [a-z]\w*\(([^()]*)\)/.exec(line)?.[1] ?? '', Number(height)),
     sampleAspectRatio: Number(numerator) / Number(denominator) || 1,
     turned: Math.abs(Math.round(degrees / 90)) % 2 === 1,
   };

@@ -61,7 +61,7 @@ describe('jpegOptions', () => {
     [75, '4'],
     [50, '8'],
     [1, '31'],
-  ])('has for quality %i the quantiser %s', (quality, quantiser) => {
-    expect(jpegOptions(quality).join(' ')).toContain(`-q:v ${quantiser} `);
+  ])('has for quality %i the quantizer %s', (quality, quantizer) => {
+    expect(jpegOptions(quality).join(' ')).toContain(`-q:v ${quantizer} `);
   });
 });

@@ -1,7 +1,7 @@
 import type { RgbFrame } from './ppm.js';
 
-/** Colours that a screen of sRGB cannot show as they are. */
-export interface WideColours {
+/** Colors that a screen of sRGB cannot show as they are. */
+export interface WideColors {
   /** PQ and HLG are for bright screens; `sdr` is not. */
   readonly transfer: 'pq' | 'hlg' | 'sdr';
   readonly primaries: 'bt2020' | 'bt709';
@@ -16,9 +16,9 @@ const knee = 0.5;
 
 /**
  * Turns a frame into sRGB, in place: without that, HDR is dull and washed out. The hue stays, since all
- * three colours are dimmed by the brightest of them. Done here, because not every ffmpeg has the filters.
+ * three colors are dimmed by the brightest of them. Done here, because not every ffmpeg has the filters.
  */
-export function toSrgb(frame: RgbFrame, { primaries, transfer }: WideColours): void {
+export function toSrgb(frame: RgbFrame, { primaries, transfer }: WideColors): void {
   const { data } = frame;
   const light = lightOf(transfer);
   const dim = transfer === 'sdr' ? undefined : dimming();
@@ -50,12 +50,12 @@ const byteTable = (of: (value: number) => number): Float64Array =>
   Float64Array.from({ length: 256 }, (_, byte) => of(byte / 255));
 
 /** The light of each code, 1 being paper white; of HLG that of the scene, 1 being its brightest. */
-function lightOf(transfer: WideColours['transfer']): Float64Array {
+function lightOf(transfer: WideColors['transfer']): Float64Array {
   tables[transfer] ??= byteTable({ pq: pqLight, hlg: hlgLight, sdr: sdrLight }[transfer]);
   return tables[transfer];
 }
 
-const tables: { [T in WideColours['transfer']]?: Float64Array } = {};
+const tables: { [T in WideColors['transfer']]?: Float64Array } = {};
 
 /** SMPTE ST 2084 */
 function pqLight(code: number): number {

@@ -118,7 +118,7 @@ function toJpeg(
   if (metadata.hasAlpha) picture.flatten({ background: '#ffffff' });
   return picture
     .resize({ ...fitInside(size, maxSide), fit: 'fill' })
-    .toColourspace('srgb')
+    .toColorspace('srgb')
     .jpeg({ quality })
     .toBuffer();
 }

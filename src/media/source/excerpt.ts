@@ -1,6 +1,6 @@
 import { InvalidInputError, MediaError } from '../../core/errors.js';
 
-/** The part of a clip or recording that is asked for, on the time line that its frames are labelled with. */
+/** The part of a clip or recording that is asked for, on the time line that its frames are labeled with. */
 export interface Excerpt {
   readonly startMs: number;
   /** Infinity for the end, wherever that is. */

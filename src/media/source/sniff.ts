@@ -128,9 +128,9 @@ function isBitmap(head: Uint8Array): boolean {
 
 /** Sync bytes a packet apart: 188 bytes, or 192 with the time codes of M2TS in front. */
 function isTransportStream(head: Uint8Array): boolean {
-  const synchronised = (offset: number, packetBytes: number) =>
+  const synchronized = (offset: number, packetBytes: number) =>
     [0, 1, 2].every((n) => head[offset + n * packetBytes] === 0x47);
-  return synchronised(0, 188) || synchronised(4, 192);
+  return synchronized(0, 188) || synchronized(4, 192);
 }
 
 const manifestPattern =

@@ -1,10 +1,10 @@
 import type { VideoStream } from '../ffmpeg/probe.js';
 import { cutSpan } from '../source/excerpt.js';
-import { areInOrder, decodeFrames, type FrameContext, type VideoFrame } from './decode-frames.js';
+import { areInOrder, decodeFrames, type FrameContext, type VideoFrame } from './frames/decode-frames.js';
+import { afterKeyframe, isAt, isReachedAt, toleranceSeconds } from './frames/select-filter.js';
+import { readTimeline } from './frames/timeline.js';
 import { chooseFrames, isSinglePassCheaper, planTargets } from './plan.js';
-import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scene-frames.js';
-import { afterKeyframe, isAt, isReachedAt, toleranceSeconds } from './select.js';
-import { readTimeline } from './timeline.js';
+import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scenes/scene-frames.js';
 
 export interface ContainerFrames extends ShownFrames {
   /** How far the pictures really reach, when the whole file had to be read to know. */
@@ -74,7 +74,7 @@ function decodeInOnePass(
       inputOptions: [],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', String(conditions.length)],
       select: [`select='${conditions.join('+')}'`],
-      colours: stream.colours,
+      colors: stream.colors,
       offsetMs: 0,
       limit: conditions.length,
       withThumbnails: context.settings.sampling === 'scenes',
@@ -153,7 +153,7 @@ function decodeFrom(
       inputOptions: ['-ss', seconds.toFixed(6)],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', '1'],
       select: leadMs > 0 ? [`select='${condition(isReachedAt(leadMs))}'`] : [],
-      colours: stream.colours,
+      colors: stream.colors,
       offsetMs: seconds * 1000,
       limit: 1,
       withThumbnails: context.settings.sampling === 'scenes',

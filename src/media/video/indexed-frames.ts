@@ -1,6 +1,5 @@
 import { cutSpan, type Span } from '../source/excerpt.js';
 import { demuxerOfRemux } from '../source/sniff.js';
-import { chooseScenes } from './choose-scenes.js';
 import {
   areInOrder,
   type DecodeRequest,
@@ -8,11 +7,12 @@ import {
   decodeThumbnails,
   type FrameContext,
   type VideoFrame,
-} from './decode-frames.js';
-import type { PacketIndex } from './packet-index.js';
+} from './frames/decode-frames.js';
+import { isAt } from './frames/select-filter.js';
+import type { PacketIndex } from './index/packet-index.js';
 import { chooseKeyframes, chooseNearby, exactly, nearestKeyframes, planTargets } from './plan.js';
-import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scene-frames.js';
-import { isAt } from './select.js';
+import { chooseScenes } from './scenes/choose-scenes.js';
+import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scenes/scene-frames.js';
 
 /**
  * Frames of a clip by way of its packet index, decoding no more than they need. Where they need not be
@@ -28,8 +28,8 @@ export async function framesFromIndex(
   const targets = planTargets(span, wanted);
   const byScenes = sampling === 'scenes';
   const isExact = accuracy === 'exact';
-  const neighbours = isExact && !byScenes ? [] : await index.neighbours(targets);
-  const keyframes = chooseKeyframes(neighbours, span);
+  const neighbors = isExact && !byScenes ? [] : await index.neighbors(targets);
+  const keyframes = chooseKeyframes(neighbors, span);
   const isShort = span.endMs - span.startMs <= shortMs;
   const scenes =
     byScenes &&
@@ -42,7 +42,7 @@ export async function framesFromIndex(
         )
       : await scenesOfAllFrames(index, span, context));
   if (scenes) return scenes;
-  const nearby = isExact ? [] : await index.shownAt(chooseNearby(neighbours, span));
+  const nearby = isExact ? [] : await index.shownAt(chooseNearby(neighbors, span));
   // Where frames are few, two targets may share the one nearby.
   const times = nearby.length === wanted ? nearby : await index.shownAt(targets.map(exactly));
   const found = await decodeExact(index, times, wanted, context);
@@ -63,7 +63,7 @@ async function scenesOfKeyframes(
 ): Promise<ShownFrames | undefined> {
   const { frames: wanted } = context.settings;
   const targets = planTargets(span, wanted * comparedPerFrame(wanted));
-  const within = nearestKeyframes(await index.neighbours(targets)).filter(
+  const within = nearestKeyframes(await index.neighbors(targets)).filter(
     (timeMs) => timeMs >= span.startMs && timeMs < span.endMs,
   );
   const times = [...new Set([...within, ...uniform])].sort((a, b) => a - b);
@@ -129,7 +129,7 @@ function decode<T>(
     ],
     outputOptions: ['-map', '0:v:0', '-frames:v', String(timesMs.length)],
     select: [`select='${timesMs.map((timeMs) => isAt(timeMs + shiftMs)).join('+')}'`],
-    colours: index.colours,
+    colors: index.colors,
     shape: index.shape,
     offsetMs: -shiftMs,
     limit: timesMs.length,

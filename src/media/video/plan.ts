@@ -50,7 +50,7 @@ export function isSinglePassCheaper(durationMs: number, fps: number | undefined,
 }
 
 /** The keyframes around a wanted instant. */
-export interface KeyframeNeighbours {
+export interface KeyframeNeighbors {
   readonly targetMs: number;
   /** The last keyframe at or before the target. */
   readonly beforeMs: number;
@@ -59,8 +59,8 @@ export interface KeyframeNeighbours {
 }
 
 /** The keyframe that is nearest to each target. */
-export function nearestKeyframes(neighbours: readonly KeyframeNeighbours[]): readonly number[] {
-  return neighbours.map(({ targetMs, beforeMs, afterMs }) =>
+export function nearestKeyframes(neighbors: readonly KeyframeNeighbors[]): readonly number[] {
+  return neighbors.map(({ targetMs, beforeMs, afterMs }) =>
     afterMs !== undefined && afterMs - targetMs < targetMs - beforeMs ? afterMs : beforeMs,
   );
 }
@@ -87,13 +87,13 @@ const worthwhileMs = 1000;
  * nearest keyframes where there is one for each. Otherwise, where it is worth it, keyframes or the earliest
  * frames, up to which the least has to be decoded.
  */
-export function chooseNearby(neighbours: readonly KeyframeNeighbours[], span: Span): readonly Moment[] {
-  const keyframes = chooseKeyframes(neighbours, span);
+export function chooseNearby(neighbors: readonly KeyframeNeighbors[], span: Span): readonly Moment[] {
+  const keyframes = chooseKeyframes(neighbors, span);
   if (keyframes) return keyframes.map(exactly);
-  const toleranceMs = toleranceOf(span, neighbours.length);
-  if (toleranceMs < worthwhileMs) return neighbours.map(({ targetMs }) => exactly(targetMs));
-  const nearest = nearestKeyframes(neighbours);
-  return neighbours.map(({ targetMs }, i) => {
+  const toleranceMs = toleranceOf(span, neighbors.length);
+  if (toleranceMs < worthwhileMs) return neighbors.map(({ targetMs }) => exactly(targetMs));
+  const nearest = nearestKeyframes(neighbors);
+  return neighbors.map(({ targetMs }, i) => {
     const keyMs = nearest[i] ?? targetMs;
     const isNear = Math.abs(keyMs - targetMs) <= toleranceMs;
     return isNear ? exactly(keyMs) : { fromMs: targetMs - toleranceMs, toMs: targetMs };
@@ -102,13 +102,13 @@ export function chooseNearby(neighbours: readonly KeyframeNeighbours[], span: Sp
 
 /** The nearest keyframe to each target, when all of them lie within a quarter of the spacing; nothing otherwise. */
 export function chooseKeyframes(
-  neighbours: readonly KeyframeNeighbours[],
+  neighbors: readonly KeyframeNeighbors[],
   span: Span,
 ): readonly number[] | undefined {
-  const toleranceMs = toleranceOf(span, neighbours.length);
-  const nearest = nearestKeyframes(neighbours);
+  const toleranceMs = toleranceOf(span, neighbors.length);
+  const nearest = nearestKeyframes(neighbors);
   const close = nearest.every(
-    (keyMs, i) => Math.abs(keyMs - (neighbours[i]?.targetMs ?? keyMs)) <= toleranceMs,
+    (keyMs, i) => Math.abs(keyMs - (neighbors[i]?.targetMs ?? keyMs)) <= toleranceMs,
   );
   return close ? nearest : undefined;
 }

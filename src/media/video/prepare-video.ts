@@ -10,11 +10,11 @@ import type { LocalSource } from '../source/source.js';
 import type { PreparedContent } from '../work/prepared-parts.js';
 import type { ReportProgress } from '../work/progress.js';
 import { framesFromContainer } from './container-frames.js';
-import type { FrameContext } from './decode-frames.js';
+import type { FrameContext } from './frames/decode-frames.js';
+import { openPacketIndex, type PacketIndex } from './index/packet-index.js';
 import { framesFromIndex } from './indexed-frames.js';
 import { lengthShown, noteOn } from './note.js';
-import { openPacketIndex, type PacketIndex } from './packet-index.js';
-import type { ShownFrames } from './scene-frames.js';
+import type { ShownFrames } from './scenes/scene-frames.js';
 
 export type ContainerFormat = SniffedFormat & { readonly demuxer: string };
 

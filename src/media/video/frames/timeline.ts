@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import { runFfmpeg } from '../ffmpeg/ffmpeg.js';
+import { runFfmpeg } from '../../ffmpeg/ffmpeg.js';
 import type { FrameContext } from './decode-frames.js';
 
 /** No clip within the duration limit has more; a file that claims so is only read up to here. */

@@ -1,8 +1,3 @@
-/**
- * The units that packets of H.264 and HEVC are made of. These functions run in the thread that reads
- * indexes, which gets them as text: none may use anything but what it is given.
- */
-
 /** How the packets of a clip are divided into units. */
 export interface UnitFormat {
   /** Bytes that tell the length of each unit; 0 where units follow start codes instead. */
@@ -46,8 +41,8 @@ export function unitHeaders(data: Uint8Array, lengthBytes: number): readonly num
 
 /**
  * An HEVC keyframe as it has to be where packets before it were left out. The keyframe of an open group
- * goes on with the count by which pictures are put in order, and so comes out in the wrong place. Told
- * that the link is broken, the decoder gives out what it holds, counts anew, and drops the pictures
+ * goes on with the count by which pictures are put in order, and so comes out in the wrong place. If the
+ * link is marked as broken, the decoder outputs what it holds, restarts the count, and drops the pictures
  * that refer past the keyframe.
  *
  * @param headers of the units in `data`

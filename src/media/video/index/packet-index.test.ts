@@ -2,10 +2,10 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeClip } from '../../../test/support/media-fixtures.js';
-import type { LocalSource } from '../source/source.js';
+import { makeClip } from '../../../../test/support/media-fixtures.js';
+import type { LocalSource } from '../../source/source.js';
+import { exactly } from '../plan.js';
 import { openPacketIndex, type PacketIndex } from './packet-index.js';
-import { exactly } from './plan.js';
 
 let directory: string;
 let clip: string;

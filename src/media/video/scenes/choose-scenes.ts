@@ -1,4 +1,4 @@
-import { isBlank, isBlend, isSameScene, looksAlike, type Thumbnail } from './thumbnail.js';
+import { isBlank, isBlend, isSameScene, looksAlike, type Thumbnail } from '../frames/thumbnail.js';
 
 /** Thumbnails that belong together, from the first to before the last. */
 interface Scene {
