@@ -75,9 +75,7 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('clips for bright screens and wi
         [0.75, gray],
       ] as const)
         for (const [i, value] of expected.entries())
-          expect(Math.abs((colorAt(x)[i] ?? 0) - value), `${colorAt(x)}`).toBeLessThanOrEqual(
-            kind.tolerance,
-          );
+          expect(Math.abs((colorAt(x)[i] ?? 0) - value), `${colorAt(x)}`).toBeLessThanOrEqual(kind.tolerance);
     }
   });
 });

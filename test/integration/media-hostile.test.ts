@@ -309,12 +309,12 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('stopping', () => {
     });
     const waiting = closing.prepare(clip);
     await decoding;
-    await Promise.all([
-      closing.close(),
-      expect(waiting).rejects.toMatchObject({ code: 'MEDIA_UNAVAILABLE' }),
-    ]);
+    await Promise.all([closing.close(), expect(waiting).rejects.toSatisfy(ClosedError.isInstance)]);
     expect(await processesWith(clip)).toEqual([]);
-    await expect(closing.prepare(clip)).rejects.toMatchObject({ code: 'MEDIA_UNAVAILABLE' });
+    await expect(closing.prepare(clip)).rejects.toMatchObject({
+      code: 'CLOSED',
+      message: expect.stringContaining('media processor'),
+    });
   });
 
   it('says what is wrong when ffmpeg is not where it was said to be', async () => {

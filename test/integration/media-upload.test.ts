@@ -224,7 +224,7 @@ describe("video: 'upload'", () => {
     const parts = [{ ...upload, path: part?.path ?? '' }];
     const request = {
       model: 'gemini-3.8-flash',
-      contents: [{ role: 'user', parts }],
+      messages: [{ role: 'user', parts }],
       generation: {},
     } as const;
     for await (const event of model.stream(request, { apiKey: 'beta-key-0001', project: 'beta' })) {

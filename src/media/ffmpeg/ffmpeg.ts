@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { PassThrough, type Readable } from 'node:stream';
+import { onAbort } from '../../core/abort.js';
 import { MediaError } from '../../core/errors.js';
-import { demuxerAlias } from '../source/sniff.js';
+import { demuxerAlias } from '../source/formats.js';
 import type { FfmpegBinary } from './ffmpeg-location.js';
 
 /** One run of ffmpeg. */
@@ -115,7 +116,7 @@ export async function runFfmpeg<T>(
     });
   });
 
-  signal.addEventListener('abort', kill, { once: true });
+  const unsubscribe = onAbort(signal, kill);
   try {
     const work = job.consume(output).then(
       (value) => ({ value }),
@@ -136,7 +137,7 @@ export async function runFfmpeg<T>(
     }
     return { value: outcome.value, ok: !failure, log: log.join('\n') };
   } finally {
-    signal.removeEventListener('abort', kill);
+    unsubscribe();
     if ('stream' in job.input) job.input.stream.destroy();
   }
 }

@@ -5,7 +5,7 @@ import { imageTokens } from '../budget/media-tokens.js';
 import { fitInside } from '../frame/encode-frame.js';
 import { loadSharp } from '../frame/sharp-module.js';
 import type { MediaSettings } from '../media-options.js';
-import type { PreparedContent } from '../work/prepared-parts.js';
+import type { PreparedContent } from '../work/prepared-content.js';
 import type { ReportProgress } from '../work/progress.js';
 import { planTiles, type Tile } from './tiles.js';
 
@@ -79,13 +79,14 @@ async function encode(
   report: ReportProgress,
   signal: AbortSignal,
 ): Promise<readonly PreparedPart[]> {
+  const { detail } = settings;
+  const jpeg = { mimeType: 'image/jpeg', ...(detail && { detail }) };
   if (typeof input.data !== 'string' && isReadyToSend(metadata, input.bytes, settings.maxSide)) {
     // Decoded all the same, because a damaged picture has to be refused here and not by the model.
     await open(0).raw().toBuffer();
     // Copied, because the result may be kept while the caller goes on with its buffer.
-    return [{ mimeType: 'image/jpeg', data: Uint8Array.from(input.data), detail: settings.detail }];
+    return [{ ...jpeg, data: Uint8Array.from(input.data) }];
   }
-  const jpeg = { mimeType: 'image/jpeg', detail: settings.detail };
   const pages = choosePages(metadata, settings.maxPages);
   const tiles: readonly Tile[] =
     pages.length === 1 ? planTiles(uprightSize(metadata), settings.maxSide, settings.maxTiles) : [];

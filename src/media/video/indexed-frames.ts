@@ -1,5 +1,5 @@
 import { cutSpan, type Span } from '../source/excerpt.js';
-import { demuxerOfRemux } from '../source/sniff.js';
+import { demuxerOfRemux } from '../source/formats.js';
 import {
   areInOrder,
   type DecodeRequest,

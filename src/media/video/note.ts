@@ -16,6 +16,7 @@ export function noteOn(
   { durationMs: claimedMs, actualEndMs, othersAlike }: Clip,
   sound: Sound | undefined,
   excerpt: Excerpt | undefined,
+  isUnheard: boolean,
 ): string | undefined {
   const notes: string[] = [];
   const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
@@ -37,6 +38,7 @@ export function noteOn(
   ) {
     notes.push(`Only the first ${seconds(sound.durationMs)} of the sound are included.`);
   }
+  if (isUnheard) notes.push('Its sound is left out: the model takes none.');
   return notes.length ? notes.join(' ') : undefined;
 }
 

@@ -1,22 +1,23 @@
 import { MediaError } from '../../core/errors.js';
 import type { PreparedPart } from '../../core/media.js';
 import { extractSound, prepareRecording, type Sound, type SoundRequest } from '../audio/audio.js';
+import { encodingsFor } from '../audio/sound-encodings.js';
 import { audioTokens, imageTokens } from '../budget/media-tokens.js';
 import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
 import { type MediaProbe, probeFile, type VideoStream } from '../ffmpeg/probe.js';
 import type { MediaSettings } from '../media-options.js';
-import type { SniffedFormat } from '../source/sniff.js';
+import { takesPictures } from '../model-accepts.js';
+import type { ContainerFormat } from '../source/formats.js';
 import type { LocalSource } from '../source/source.js';
-import type { PreparedContent } from '../work/prepared-parts.js';
+import type { PreparedContent } from '../work/prepared-content.js';
 import type { ReportProgress } from '../work/progress.js';
+import { checkLimits } from './check-limits.js';
 import { framesFromContainer } from './container-frames.js';
 import type { FrameContext } from './frames/decode-frames.js';
 import { openPacketIndex, type PacketIndex } from './index/packet-index.js';
 import { framesFromIndex } from './indexed-frames.js';
 import { lengthShown, noteOn } from './note.js';
 import type { ShownFrames } from './scenes/scene-frames.js';
-
-export type ContainerFormat = SniffedFormat & { readonly demuxer: string };
 
 interface Tools {
   readonly binary: FfmpegBinary;
@@ -67,25 +68,26 @@ export async function prepareClip(
   checkLimits(probe.durationMs, probe.video && probe.video.width * probe.video.height, source.name, settings);
   report('decoding');
   if (!probe.video) {
-    const mimeType = format.kind === 'audio' ? format.mimeType : soundTypeOf(format.mimeType);
     return {
       kind: 'audio',
-      ...(await prepareRecording(source, { ...format, mimeType }, probe, binary, settings, signal)),
+      ...(await prepareRecording(source, format, probe, binary, settings, signal)),
     };
   }
+  if (!takesPictures(settings.accepts)) throw unseen(source.name);
   const clip = await readContainer(path, probe, probe.video, context);
   if (clip.frames.length === 0) throw undecodable(source.name, probe.video);
   return { kind: 'video', ...(await assemble(source, format, clip, tools)) };
 }
 
-/** The quick way; nothing when the container has no index that can be used. */
+/** The fast path; `undefined` if the container has no index that can be used. */
 async function readIndexed(
   source: LocalSource,
   format: ContainerFormat,
   context: FrameContext,
   report: ReportProgress,
 ): Promise<Clip | undefined> {
-  if (!format.indexer || format.kind !== 'video') return undefined;
+  if (!format.indexer || format.kind !== 'video' || !takesPictures(context.settings.accepts))
+    return undefined;
   let index: PacketIndex | undefined;
   try {
     index = await openPacketIndex(source, format.indexer);
@@ -134,24 +136,11 @@ async function readContainer(
   };
 }
 
-function checkLimits(durationMs = 0, pixels = 0, name: string, settings: MediaSettings): void {
-  if (durationMs > settings.maxDurationMs) {
-    const hours = (settings.maxDurationMs / 3_600_000).toFixed(1);
-    throw new MediaError(
-      'too-large',
-      `"${name}" is longer than ${hours} hours. Cut it, or raise maxDurationMs.`,
-    );
-  }
-  if (pixels > settings.maxPixels) {
-    throw new MediaError(
-      'too-large',
-      `The frames of "${name}" have more pixels than maxPixels allows. Scale it down.`,
-    );
-  }
-}
-
-function soundTypeOf(mimeType: string): string {
-  return mimeType === 'video/x-ms-wmv' ? 'audio/x-ms-wma' : mimeType.replace(/^video\//, 'audio/');
+function unseen(name: string): MediaError {
+  return new MediaError(
+    'unsupported',
+    `"${name}" is a clip, and this model sees no pictures. Ask another model.`,
+  );
 }
 
 function undecodable(name: string, video: VideoStream): MediaError {
@@ -169,7 +158,8 @@ async function assemble(
 ): Promise<PreparedContent> {
   const { detail } = tools.settings;
   tools.report('encoding');
-  const sound = await soundOf(source, format, clip, tools);
+  const isUnheard = wantsSound(clip, tools.settings) && encodingsFor(tools.settings.accepts).length === 0;
+  const sound = isUnheard ? undefined : await soundOf(source, format, clip, tools);
   const durationMs = clip.durationMs ?? clip.actualEndMs;
   const shownMs = durationMs && lengthShown(durationMs, source.excerpt);
   const soundMs = sound
@@ -179,7 +169,7 @@ async function assemble(
     mimeType: 'image/jpeg',
     data,
     timestampMs,
-    detail,
+    ...(detail && { detail }),
   }));
   return {
     parts: sound ? [...pictures, { mimeType: sound.mimeType, data: sound.data }] : pictures,
@@ -192,8 +182,12 @@ async function assemble(
       ...(durationMs !== undefined && { durationMs: Math.round(durationMs) }),
       codec: clip.codec,
     },
-    note: noteOn(clip, sound, source.excerpt),
+    note: noteOn(clip, sound, source.excerpt, isUnheard),
   };
+}
+
+function wantsSound(clip: Clip, { audio, maxAudioMs }: MediaSettings): boolean {
+  return audio && maxAudioMs > 0 && clip.soundStream !== undefined;
 }
 
 async function soundOf(
@@ -203,11 +197,11 @@ async function soundOf(
   tools: Tools,
 ): Promise<Sound | undefined> {
   const { binary, settings, signal } = tools;
-  if (!settings.audio || settings.maxAudioMs <= 0 || clip.soundStream === undefined) return undefined;
+  if (!wantsSound(clip, settings)) return undefined;
   const request: SoundRequest = {
     path: await source.path(),
     demuxer: format.demuxer,
-    stream: clip.soundStream,
+    stream: clip.soundStream ?? 'a:0',
     startMs: source.excerpt?.startMs,
     maxMs: Math.min(settings.maxAudioMs, lengthShown(Number.POSITIVE_INFINITY, source.excerpt)),
   };

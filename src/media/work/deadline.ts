@@ -1,22 +1,21 @@
-import { onAbort } from '../../core/abort.js';
+import { linkedController } from '../../core/abort.js';
 import { MediaError } from '../../core/errors.js';
 
-/** A signal for one preparation: it aborts with the caller's, at a time limit, or when told to. */
+/** A signal for one preparation: it aborts with the caller's, at a time limit, or by `abort`. */
 export class Deadline {
-  readonly #controller = new AbortController();
-  readonly #unfollow: (() => void) | undefined;
+  readonly #link: ReturnType<typeof linkedController>;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(caller: AbortSignal | undefined) {
-    this.#unfollow = caller && onAbort(caller, (reason) => this.abort(reason));
+    this.#link = linkedController(caller);
   }
 
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.#link.signal;
   }
 
   abort(reason: unknown): void {
-    this.#controller.abort(reason);
+    this.#link.controller.abort(reason);
   }
 
   /** Allows `timeoutMs` from now. `subject` begins the sentence of the error. */
@@ -33,6 +32,6 @@ export class Deadline {
 
   release(): void {
     this.pause();
-    this.#unfollow?.();
+    this.#link.unlink();
   }
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { MediaError } from '../../core/errors.js';
+import { ClosedError, MediaError } from '../../core/errors.js';
 import type { MediaProgress } from '../../core/media.js';
 import type { MediaProcessor } from '../../media/media-processor.js';
 import type { ContractCase } from './contract-case.js';
@@ -115,6 +115,21 @@ export function mediaProcessorContract(create: () => Promise<MediaProcessor>): r
         processor.prepare({ data: png }, { signal: AbortSignal.abort(reason) }),
         (error) => error === reason,
       );
+    }),
+    withProcessor(
+      'gives only types that the model takes, and no detail that it is not told',
+      async (processor) => {
+        const accepts = { inline: ['image/jpeg', 'image/png'] };
+        const { parts } = await processor.prepare({ data: png, name: 'dot.png' }, { accepts });
+        for (const part of parts) {
+          assert.ok(accepts.inline.includes(part.mimeType), part.mimeType);
+          assert.equal(part.detail, undefined);
+        }
+      },
+    ),
+    withProcessor('throws ClosedError once it is closed', async (processor) => {
+      await processor.close();
+      await assert.rejects(processor.prepare({ data: png }), ClosedError.isInstance);
     }),
     withProcessor('prepares many at once', async (processor) => {
       const all = await Promise.all(

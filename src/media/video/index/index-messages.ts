@@ -1,9 +1,9 @@
-import type { SniffedFormat } from '../../source/sniff.js';
+import type { MediaFormat } from '../../source/formats.js';
 import type { KeyframeNeighbors, Moment } from '../plan.js';
 
 /** Where a clip is, and as what to read it. */
 export interface IndexLocation {
-  readonly indexer: NonNullable<SniffedFormat['indexer']>;
+  readonly indexer: NonNullable<MediaFormat['indexer']>;
   /** All bytes, or else the path of a file. */
   readonly data: Uint8Array | undefined;
   readonly path: string | undefined;

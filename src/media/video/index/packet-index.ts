@@ -2,7 +2,7 @@ import { Readable } from 'node:stream';
 import { type ColorHint, colorsOfTrack } from '../../frame/colors.js';
 import type { FrameShape } from '../../frame/encode-frame.js';
 import type { Span } from '../../source/excerpt.js';
-import type { SniffedFormat } from '../../source/sniff.js';
+import type { MediaFormat } from '../../source/formats.js';
 import type { LocalSource } from '../../source/source.js';
 import type { PacketSelection, TrackDescription } from './index-messages.js';
 import { type OpenIndex, openIndex } from './index-thread.js';
@@ -32,7 +32,7 @@ export interface PacketIndex extends Pick<OpenIndex, 'neighbors' | 'shownAt' | '
  */
 export async function openPacketIndex(
   source: LocalSource,
-  indexer: NonNullable<SniffedFormat['indexer']>,
+  indexer: NonNullable<MediaFormat['indexer']>,
 ): Promise<PacketIndex | undefined> {
   const { data } = source;
   const index = await openIndex({ indexer, data, path: data ? undefined : await source.path() });
