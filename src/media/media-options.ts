@@ -10,7 +10,7 @@ export interface MediaOptions {
   /**
    * How closely the model looks at pictures and frames, as Gemini 3's media resolution: `low` is 280
    * tokens each; `auto` 1,120 for a picture and 560 for a frame; `high` 2,240 and 1,120, for small text.
-   * For models that cannot be told it only decides the size in pixels. Default `auto`.
+   * For models without such a setting it only decides the size in pixels. Default `auto`.
    */
   readonly detail?: 'low' | 'auto' | 'high' | undefined;
   /**
@@ -65,7 +65,7 @@ export interface MediaOptions {
   /** Whether file paths and `file:` URLs may be read. Default true. */
   readonly allowPaths?: boolean | undefined;
   /**
-   * The only directory below which files may be read by path, wherever links lead. Uploads that the HTTP
+   * The only directory below which files may be read by path, links followed. Uploads that the HTTP
    * handler takes are files as well, so its `tempDir` then belongs below it. Default: any file may be read.
    */
   readonly pathRoot?: string | undefined;
@@ -140,7 +140,7 @@ export type ResolvedMediaOptions = z.output<typeof mediaOptionsSchema>;
 export interface MediaSettings extends Omit<ResolvedMediaOptions, 'detail' | 'maxSide'> {
   /** What the model takes; `undefined` for all that can be made. */
   readonly accepts: MediaCapabilities | undefined;
-  /** `undefined` if the model is not told. */
+  /** `undefined` for a model without such a setting. */
   readonly detail: MediaDetail | undefined;
   readonly maxSide: number;
 }

@@ -21,7 +21,7 @@ export interface PrepareOptions extends AbortOptions {
  * - a source that cannot be used, or that the model cannot take in any form, is refused with a `MediaError`
  *   whose sentence says what to do. Sound may be left out instead, with a `note`.
  * - with `accepts`, only parts of the types that it lists (text documents stay text), and `detail` only if
- *   it says so.
+ *   `accepts.detail` is true.
  * - `onProgress` fractions that never decrease.
  * - bounded time, memory and disk. An abort rejects with `signal.reason` and leaves no process and no file.
  * - any number of concurrent calls.

@@ -92,7 +92,7 @@ describe('detail', () => {
     expect(levels()).toEqual(['MEDIA_RESOLUTION_MEDIUM', 'MEDIA_RESOLUTION_MEDIUM']);
   });
 
-  it('asks nothing for a part of models that would refuse it', async () => {
+  it('sets no resolution of single parts for models that would refuse it', async () => {
     const chat = openChat({ model: 'gemini-2.5-flash', media: { frames: 1, audio: false } });
     await chat.send({ prompt: 'p', media: [clip] });
     expect(levels()).toEqual([undefined]);
@@ -110,7 +110,7 @@ describe('context.mediaTokens', () => {
     expect(emulator.journal[0]?.images.every(({ width }) => width === 512)).toBe(true);
   });
 
-  it('is kept apart from what was prepared under another budget', async () => {
+  it('does not reuse what was prepared under another budget', async () => {
     const processor = openProcessor({ frames: 6, audio: false });
     const all = await processor.prepare(clip);
     const few = await processor.prepare(clip, { maxTokens: 3 * 280 });

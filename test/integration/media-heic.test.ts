@@ -40,7 +40,7 @@ async function colorIn(media: PreparedMedia): Promise<readonly number[]> {
   return [...data];
 }
 
-/** What has to be stored so that it is upright after so many quarter turns anticlockwise and a mirror. */
+/** The stored picture that is upright after a number of quarter turns counterclockwise and a mirror. */
 async function stored(turns: number, mirror: 0 | 1 | undefined): Promise<Sharp> {
   const upright = await picture().png().toBuffer();
   const mirrored =
@@ -69,7 +69,7 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('HEIC pictures', () => {
     });
   });
 
-  it.each([...availableFfmpegs()])('are put together of their tiles by %s', async (_, ffmpegPath) => {
+  it.each([...availableFfmpegs()])('are assembled from their tiles by %s', async (_, ffmpegPath) => {
     const media = await prepare(await makeHeic(picture(), { tile }), { ffmpegPath });
     expect(await numberIn(media)).toBe(77);
     expect(media.source).toMatchObject({ width: 300, height: 150 });
@@ -99,7 +99,7 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('HEIC pictures', () => {
     { colors: { matrix: 'bt709', fullRange: true } },
     { colors: { matrix: 'bt601', fullRange: true } },
     { colors: { matrix: 'bt2020', fullRange: true } },
-  ])('have the colors that they say: %o', async (options) => {
+  ])('keep the colors of their tags: %o', async (options) => {
     const red = sharp({ create: { width: 64, height: 64, channels: 3, background: '#e02010' } });
     const color = await colorIn(await prepare(await makeHeic(red, options)));
     for (const [i, value] of [0xe0, 0x20, 0x10].entries())
@@ -146,7 +146,7 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('HEIC pictures', () => {
       expect(await numberIn(await prepare(await makeHeic(picture(), { brand }), {}, 'photo.heif'))).toBe(77);
   });
 
-  it('are refused as what they are when nothing decodes them', async () => {
+  it('are refused by name if no decoder reads them', async () => {
     const data = await makeHeic(picture());
     await expect(prepare(data, { ffmpegPath: '/nowhere/ffmpeg' })).rejects.toMatchObject({
       reason: 'unavailable',

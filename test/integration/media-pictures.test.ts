@@ -239,7 +239,7 @@ describe('sources', () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  it('reads from wherever the bytes are, and says the same of all', async () => {
+  it('reads every kind of source, with the same result', async () => {
     const picture = await drawPicture(5).png().toBuffer();
     const path = join(directory, 'a picture: with 100% odd name.png');
     await writeFile(path, picture);
@@ -310,7 +310,7 @@ describe('the same bytes again', () => {
     expect(await readPattern(first(after))).toBe(9);
   });
 
-  it('are prepared once for all who send them at the same time', async () => {
+  it('are prepared once for all concurrent calls', async () => {
     const caching = new DefaultMediaProcessor({ cacheBytes: 0 });
     const data = await drawPicture(9, 2000, 1000).png().toBuffer();
     const all = await Promise.all([1, 2, 3].map(() => caching.prepare({ data, name: 'same.png' })));

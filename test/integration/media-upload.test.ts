@@ -162,14 +162,14 @@ describe("video: 'upload'", () => {
     expect(started(uploads())).toHaveLength(1);
   });
 
-  it('rides out a fault of the upload', async () => {
+  it('retries after a fault of the upload', async () => {
     const chat = await openChat();
     emulator.inject({ fault: 'internal', operation: 'any', times: 1 });
     const { text } = await chat.send({ prompt: 'Still there?', media: [clip] });
     expect(text).toContain('Still there?');
   });
 
-  it('goes on where the connection broke, without a second upload', async () => {
+  it('resumes where the connection broke, without a second upload', async () => {
     const chat = await openChat();
     emulator.inject({ fault: 'upload-cut' });
     const { attempts, media, text } = await chat.send({ prompt: 'All there?', media: [clip] });
@@ -185,7 +185,7 @@ describe("video: 'upload'", () => {
     expect(Buffer.from(files[0]?.sha256Hash ?? '', 'base64').toString()).toBe(media[0]?.fingerprint);
   });
 
-  it('says which clip Gemini could not process and what to do, blames no key and leaves nothing', async () => {
+  it('names the clip that Gemini could not process and what to do, blames no key and leaves no file', async () => {
     const chat = await openChat({}, { fileProcessingMs: 50 });
     emulator.inject({ fault: 'file-failed' });
     const failing = chat.send({ prompt: 'Hi', media: [Readable.from(await readFile(clip)), clip] });

@@ -59,7 +59,7 @@ process.once('message', async (job: FuzzJob) => {
       type: 'finished',
       index: current,
       outcome: 'unhandled',
-      problem: `Nobody handled: ${explain(error)}`,
+      problem: `Unhandled: ${explain(error)}`,
     });
   });
   const work = async () => {

@@ -16,7 +16,7 @@ export interface HeicOptions {
     | { readonly left: number; readonly top: number; readonly width: number; readonly height: number }
     | undefined;
   readonly profile?: Buffer | undefined;
-  /** How the colors are coded, and that the file says so. Default: BT.601 in the full range, unsaid. */
+  /** How the colors are coded, with tags. Default: BT.601 in the full range, untagged. */
   readonly colors?:
     | {
         readonly matrix: 'bt709' | 'bt601' | 'bt2020';
@@ -185,7 +185,7 @@ function assemble({ coded, tile, size, grid }: Parts, options: HeicOptions): Buf
         0,
         u16(items.length),
         ...items.map(({ item }) =>
-          // Tiles are hidden, so that nobody takes them for pictures of their own.
+          // Tiles are hidden, so that no reader shows them as pictures of their own.
           fullBox(
             'infe',
             2,

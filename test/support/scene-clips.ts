@@ -56,7 +56,7 @@ export interface Cut {
   readonly endSeconds: number;
 }
 
-/** Scenes 0, 1, 2 and so on, each as long as it says, in seconds. */
+/** Scenes 0, 1, 2 and so on, each of the given length in seconds. */
 export function cutsOf(lengths: readonly number[]): readonly Cut[] {
   let startSeconds = 0;
   return lengths.map((length, scene) => {
@@ -91,7 +91,7 @@ export const drawStillScreen: Draw = (seconds) => {
   return screen;
 };
 
-/** Somebody who speaks and moves a little before a wall. */
+/** A speaker who moves a little in front of a wall. */
 export const drawSpeaker: Draw = (seconds) => {
   const picture = Buffer.from(sceneOf(0));
   const left = 28 + Math.round(2 * Math.sin(seconds * 1.7));

@@ -17,7 +17,7 @@ import { encodingsFor, withLengths } from './sound-encodings.js';
  * programs 27 LU more; the hiss and hum of a quiet room or an idle input mostly stay below it.
  */
 const speechLoudness = -50;
-/** What nobody can hear, in LUFS: the absolute gate of ITU-R BS.1770. */
+/** Inaudible, in LUFS: the absolute gate of ITU-R BS.1770. */
 const audibleLoudness = -70;
 
 export interface Sound {
@@ -100,9 +100,9 @@ async function transcode(
   const durationMs = played
     ? (Number(played[1]) * 3600 + Number(played[2]) * 60 + Number(played[3])) * 1000
     : 0;
-  // What is not longer than three seconds has no loudness but that of the whole.
+  // A recording of up to three seconds has only the loudness of the whole.
   const loudness = Math.max(loudestSeconds, integrated);
-  // The whole is never said to be quieter than the gate, so that silence is at it.
+  // ffmpeg reports nothing below the gate, so silence is at it.
   const quiet = loudness <= (isRecording ? audibleLoudness : speechLoudness);
   return { data: withLengths(value), quiet, durationMs, log };
 }

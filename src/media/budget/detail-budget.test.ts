@@ -40,14 +40,14 @@ describe('settingsFor', () => {
     expect(settings({ frames: 8 }, 'video', 1)).toMatchObject({ detail: 'low', frames: 2 });
   });
 
-  it('counts 1,120 tokens for each picture of a model that cannot be told the detail', () => {
+  it('counts 1,120 tokens a picture for a model without a detail setting', () => {
     const accepts = { inline: ['image/jpeg'] };
     expect(settings({ frames: 8 }, 'video', 8 * 1120, accepts)).toEqual({ frames: 8, maxSide: 768 });
     expect(settings({ frames: 8 }, 'video', 8 * 1120 - 1, accepts)).toEqual({ frames: 7, maxSide: 768 });
     expect(settings({ detail: 'low' }, 'image', undefined, accepts)).toMatchObject({ maxSide: 512 });
   });
 
-  it('names the detail to a model that can be told it', () => {
+  it('sets the detail for a model that has the setting', () => {
     const accepts = { inline: ['image/jpeg'], detail: true };
     expect(settings({ frames: 8 }, 'video', 8 * 560, accepts)).toMatchObject({ detail: 'medium', frames: 8 });
   });
@@ -57,7 +57,7 @@ describe('settingsFor', () => {
     expect(maxAudioMs).toBe(10_000);
   });
 
-  it('stays within the budget, whatever is asked for, down to two frames of the lowest detail', () => {
+  it('stays within the budget for any options, down to two frames of the lowest detail', () => {
     const options = fc.record({
       frames: fc.integer({ min: 1, max: 256 }),
       detail: fc.constantFrom('low' as const, 'auto' as const, 'high' as const),

@@ -32,7 +32,7 @@ export interface SettingsRequest {
 
 /**
  * The settings with which an attachment costs at most `maxTokens`: first its pictures are looked at
- * less closely, if the model can be told so, then there are fewer of them, and sound gets what they leave.
+ * less closely, if the model supports that, then there are fewer of them, and sound gets what they leave.
  * A picture and two frames are always shown.
  */
 export function settingsFor(

@@ -14,10 +14,10 @@ const tokensPerDetail: Readonly<Record<MediaDetail, number>> = {
 };
 export const tokensPerPdfPage = 560;
 const tokensPerAudioSecond = 32;
-/** Of a clip that Gemini decodes itself, at one frame a second. */
+/** One frame of a clip that Gemini decodes itself, at one frame a second. */
 const tokensPerVideoFrame = 70;
 
-/** Counted for a picture that does not say how closely it is to be looked at. */
+/** The detail of a picture that is sent without one. */
 const defaultDetail: MediaDetail = 'high';
 
 export function imageTokens(detail: MediaDetail = defaultDetail): number {

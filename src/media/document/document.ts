@@ -6,7 +6,7 @@ import { acceptedAs } from '../model-accepts.js';
 import type { LocalSource } from '../source/source.js';
 import type { PreparedContent } from '../work/prepared-content.js';
 
-/** Page counts beyond this are not counts of pages. */
+/** A larger `/Count` belongs to something else than pages. */
 const plausiblePages = 10_000;
 
 type Settings = Pick<MediaSettings, 'accepts' | 'maxInlineBytes'>;

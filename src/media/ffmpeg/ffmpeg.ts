@@ -46,9 +46,9 @@ function killRunning(): void {
 /**
  * The parts of fluent-ffmpeg that are replaced on each command. They are not in its types.
  * - The capability check starts two processes to learn what we know.
- * - The path lookup has one memory for the whole process, which two processors would share.
- * - The end callback reads buffers that do not exist when the process could not start, which would
- *   throw where nobody can catch.
+ * - The path lookup has one cache for the whole process, which two processors would share.
+ * - The end callback reads buffers that do not exist if the process could not start, which would be an
+ *   uncaught exception.
  */
 interface CommandInternals {
   ffmpegProc?: ChildProcess;
@@ -105,7 +105,7 @@ export async function runFfmpeg<T>(
       running.delete(child);
       if (running.size === 0) process.removeListener('exit', killRunning);
     });
-    // An abort that came before the process existed found nothing to kill.
+    // For an abort that came before the process existed.
     if (killed) kill();
   });
   const exit = new Promise<Error | undefined>((resolve) => {

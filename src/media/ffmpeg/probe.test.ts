@@ -30,7 +30,7 @@ const song = `Input #0, mp3, from 'file:song.mp3':
 `;
 
 describe('parseProbe', () => {
-  it('reads the streams of a clip that is shown turned', () => {
+  it('reads the streams of a rotated clip', () => {
     expect(parseProbe(phone)).toEqual({
       durationMs: 3_723_500,
       audio: { index: 0, codec: 'aac' },
@@ -47,7 +47,7 @@ describe('parseProbe', () => {
     });
   });
 
-  it('reads pixels that are not square, and leaves open what is not said', () => {
+  it('reads pixels that are not square, and leaves missing fields undefined', () => {
     const { durationMs, audio, video } = parseProbe(disc);
     expect([durationMs, audio]).toEqual([undefined, undefined]);
     expect(video).toMatchObject({
@@ -80,7 +80,7 @@ describe('parseProbe', () => {
     expect(parseProbe(`Input #0\n  ${line}\n`).video?.colors).toEqual(colors);
   });
 
-  it('does not take cover art for a clip', () => {
+  it('does not count cover art as video', () => {
     expect(parseProbe(song)).toEqual({
       durationMs: 200_040,
       audio: { index: 0, codec: 'mp3' },

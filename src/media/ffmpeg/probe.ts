@@ -10,7 +10,7 @@ export interface VideoStream {
   /** As stored, before rotation. */
   readonly width: number;
   readonly height: number;
-  /** Frames a second, when the container says so. */
+  /** Frames a second, if the container names it. */
   readonly fps: number | undefined;
   readonly colors: ColorHint;
   readonly sampleAspectRatio: number;
@@ -18,7 +18,7 @@ export interface VideoStream {
   readonly turned: boolean;
 }
 
-/** What ffmpeg says about a file. */
+/** ffmpeg's description of a file. */
 export interface MediaProbe {
   readonly durationMs: number | undefined;
   readonly video: VideoStream | undefined;
@@ -28,7 +28,7 @@ export interface MediaProbe {
 /**
  * Looks at a file with ffmpeg itself, because a clean machine has no ffprobe.
  *
- * @throws MediaError `corrupt` when there is nothing to play in it.
+ * @throws MediaError `corrupt` if it has neither picture nor sound.
  */
 export async function probeFile(
   path: string,
@@ -44,7 +44,7 @@ export async function probeFile(
     {
       input: { path },
       demuxer,
-      // An output of nothing: the log of opening the input is all that is wanted.
+      // No output: only the log of opening the input is wanted.
       outputOptions: ['-map', '0:v:0?', '-map', '0:a:0?', '-c', 'copy', '-t', '0', '-f', 'null'],
       consume: async (output) => {
         output.resume();

@@ -1,11 +1,11 @@
 import type { WideColors } from './tone-map.js';
 
-/** How colors were stored, where the frames may not say so themselves. */
+/** How colors were stored, in case the frames carry no tags of their own. */
 export interface ColorHint {
-  /** As ffmpeg's scale filter names it; frames that say it themselves need none. */
+  /** As ffmpeg's scale filter names it; `undefined` for frames that are tagged. */
   readonly matrix?: string | undefined;
   readonly fullRange?: boolean | undefined;
-  /** Given when they are not those of sRGB, or for a brighter screen. */
+  /** Given for colors beyond sRGB, or for a brighter screen. */
   readonly wide?: WideColors | undefined;
 }
 
@@ -17,7 +17,7 @@ const matrixNames: Readonly<Record<string, string>> = {
   'bt2020-ncl': 'bt2020',
 };
 
-/** The hint for a track as its container describes it, in the words of WebCodecs. */
+/** The hint for a track as its container describes it, in terms of WebCodecs. */
 export function colorsOfTrack(track: VideoColorSpaceInit, height: number): ColorHint {
   const { fullRange, matrix, primaries, transfer } = track;
   const wide = wideColors(primaries, transfer);
@@ -30,7 +30,7 @@ export function colorsOfTrack(track: VideoColorSpaceInit, height: number): Color
 
 const matrixPattern = /^(bt709|bt470bg|smpte170m|bt2020\w*|fcc|smpte240m|gbr)$/;
 
-/** What ffmpeg says of a stream beside its pixel format: "tv, bt2020nc/bt2020/smpte2084, progressive". */
+/** The hint for a stream from what ffmpeg logs beside its pixel format: "tv, bt2020nc/bt2020/smpte2084, progressive". */
 export function colorsOfFormat(details: string, height: number): ColorHint {
   const names = details.split(/,\s*/).find((detail) => detail.includes('/') || matrixPattern.test(detail));
   // One name stands for all three when they are the same.
@@ -59,7 +59,7 @@ const brightTransfers: Readonly<Record<string, 'pq' | 'hlg'>> = {
 function wideColors(primaries?: string | null, transfer?: string | null): WideColors | undefined {
   const bright = transfer ? brightTransfers[transfer] : undefined;
   const isWide = primaries?.startsWith('bt2020');
-  // HDR without a word about its primaries is BT.2020 by convention.
+  // HDR without tagged primaries is BT.2020 by convention.
   if (bright) return { transfer: bright, primaries: primaries === 'bt709' ? 'bt709' : 'bt2020' };
   return isWide ? { transfer: 'sdr', primaries: 'bt2020' } : undefined;
 }

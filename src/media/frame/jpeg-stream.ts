@@ -11,8 +11,8 @@ export function jpegOptions(quality: number): readonly string[] {
 }
 
 /**
- * Splits ffmpeg's `mpjpeg` output, in which each picture says its length. A picture that is cut off at the
- * end is dropped.
+ * Splits ffmpeg's `mpjpeg` output, in which each picture has its length in front. One that is cut off at
+ * the end is dropped.
  *
  * @throws MediaError `too-large` for a picture of more than `maxBytes`.
  */

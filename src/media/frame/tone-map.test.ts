@@ -38,7 +38,7 @@ describe('toSrgb', () => {
       expect(Math.abs((color[i] ?? 0) - value), `${color}`).toBeLessThanOrEqual(3);
   });
 
-  it.each([pq, hlg, sdr])('never makes what is brighter darker: $transfer', (colors) => {
+  it.each([pq, hlg, sdr])('keeps the order of brightness: $transfer', (colors) => {
     const grays = Array.from({ length: 256 }, (_, code) => shown(gray(code), colors)[0] ?? 0);
     expect(grays).toEqual([...grays].sort((a, b) => a - b));
   });

@@ -23,11 +23,11 @@ type Settings = Pick<
 >;
 type OpenPage = (page: number) => Sharp;
 
-/** A JPEG up to this size is sent as it is, when nothing about it needs changing. */
+/** A JPEG up to this size is sent as it is, if nothing about it needs changing. */
 const passThroughBytes = 512 * 1024;
 /** To show page n of an animation all pages before it are decoded, so their number is bounded. */
 const maxAnimationPages = 1000;
-/** Browsers show frames that ask for less than 20 ms for 100 ms, and so people expect it. */
+/** Browsers show frames that ask for less than 20 ms for 100 ms. */
 const shortestDelayMs = 20;
 const usualDelayMs = 100;
 
@@ -82,7 +82,7 @@ async function encode(
   const { detail } = settings;
   const jpeg = { mimeType: 'image/jpeg', ...(detail && { detail }) };
   if (typeof input.data !== 'string' && isReadyToSend(metadata, input.bytes, settings.maxSide)) {
-    // Decoded all the same, because a damaged picture has to be refused here and not by the model.
+    // Still decoded, because a damaged picture has to be refused here and not by the model.
     await open(0).raw().toBuffer();
     // Copied, because the result may be kept while the caller goes on with its buffer.
     return [{ ...jpeg, data: Uint8Array.from(input.data) }];

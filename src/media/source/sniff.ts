@@ -5,7 +5,7 @@ import { formats, type MediaFormat } from './formats.js';
 export const sniffBytes = 4100;
 
 /**
- * Says what a source is, by its bytes alone; the name only tells a text document from other text.
+ * Detects the format of a source by its bytes alone; the name only tells a text document from other text.
  *
  * @throws MediaError `unsupported` for what is not read here, `not-allowed` for playlists and
  * manifests, which name other files to read.

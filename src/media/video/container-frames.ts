@@ -11,7 +11,7 @@ export interface ContainerFrames extends ShownFrames {
   readonly actualEndMs?: number | undefined;
 }
 
-/** Seeks under way at the same time for one clip. */
+/** Concurrent seeks in one clip. */
 const parallelSeeks = 2;
 
 /**
@@ -50,7 +50,7 @@ export async function framesFromContainer(
   const found = isSinglePassCheaper(span.endMs - first, stream.fps, wanted)
     ? await decodeInOnePass(path, stream, chosen.map(isAt), context)
     : await seekEach(path, stream, chosen, context);
-  // Some decoders give nothing for a frame that repeats the one before: then the first stands for all.
+  // Some decoders skip a frame that repeats the one before: then the first stands for all.
   const usable =
     found.length > 0 ? found : await decodeInOnePass(path, stream, [isReachedAt(first)], context);
   // A damaged clip may have several frames in one millisecond.
@@ -109,7 +109,7 @@ async function seekEach(
   return found.filter((frame) => frame !== undefined);
 }
 
-/** Containers without an index: ffmpeg lands on a keyframe after the instant that it was sent to. */
+/** Containers without an index: ffmpeg seeks to a keyframe after the requested instant. */
 const imprecise = new Set(['mpeg', 'mpegts', 'mpegvideo']);
 /** How long before the target to begin decoding in those: most groups of pictures are shorter, then nearly all. */
 const leadsMs = [2000, 10_000];

@@ -15,9 +15,9 @@ import { chooseScenes } from './scenes/choose-scenes.js';
 import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scenes/scene-frames.js';
 
 /**
- * Frames of a clip by way of its packet index, decoding no more than they need. Where they need not be
- * exact these are keyframes wherever one is near, which costs the same for an hour as for a minute.
- * Nothing when the clip does not give as many as were asked for this way.
+ * Frames of a clip by its packet index, decoding no more than they need. If they need not be exact, nearby
+ * keyframes are taken, which costs the same for an hour as for a minute. `undefined` if the clip does not
+ * give the requested number this way.
  */
 export async function framesFromIndex(
   index: PacketIndex,
@@ -49,12 +49,12 @@ export async function framesFromIndex(
   return found.length === wanted && areInOrder(found) ? { frames: found } : undefined;
 }
 
-/** Up to here a clip is decoded whole to find its scenes, since some may lie between two keyframes. */
+/** A clip up to this length is decoded whole to find its scenes, since some may lie between two keyframes. */
 const shortMs = 30_000;
-/** The same for a clip with too few keyframes, most of which has to be decoded whatever is shown of it. */
+/** The same for a clip with too few keyframes, most of which has to be decoded in any case. */
 const longestDecodedMs = 120_000;
 
-/** The scenes that small pictures of keyframes over the whole length, and of what uniform sampling takes, tell apart. */
+/** Scenes by thumbnails of keyframes over the whole length and of the frames that uniform sampling takes. */
 async function scenesOfKeyframes(
   index: PacketIndex,
   span: Span,
@@ -96,7 +96,7 @@ async function decodeExact(
   wanted: number,
   context: FrameContext,
 ): Promise<readonly VideoFrame[]> {
-  // Fewer frames than targets: the clip is uneven, and how to choose then needs every frame's time.
+  // Fewer frames than targets: the clip is uneven, and choosing then needs the time of every frame.
   if (timesMs.length < wanted) return [];
   const withThumbnails = context.settings.sampling === 'scenes';
   return decode(index, timesMs, (request) => decodeFrames({ ...request, withThumbnails }, context));
@@ -122,7 +122,7 @@ function decode<T>(
     input: { stream: index.packets({ timesMs, shiftMs }) },
     demuxer: demuxerOfRemux,
     inputOptions: [
-      // The header says all there is to know, so no packets are decoded only to learn it.
+      // The header is complete, so no packets are decoded only to probe the stream.
       ...['-copyts', '-probesize', '32', '-analyzeduration', '0', '-fpsprobesize', '0'],
       // A second thread costs more processor time than it saves waiting, and 30 MB more at 4K.
       ...['-threads', '1'],

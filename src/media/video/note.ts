@@ -11,7 +11,7 @@ interface Clip {
   readonly othersAlike?: boolean | undefined;
 }
 
-/** What has to be said of a clip beside its frames and sound: what could not be read, and what was left out. */
+/** What goes with the frames and sound of a clip in words: what could not be read, and what was left out. */
 export function noteOn(
   { durationMs: claimedMs, actualEndMs, othersAlike }: Clip,
   sound: Sound | undefined,
@@ -42,7 +42,7 @@ export function noteOn(
   return notes.length ? notes.join(' ') : undefined;
 }
 
-/** How much of a clip is asked for, in milliseconds. */
+/** Length of the requested part of a clip, in milliseconds. */
 export function lengthShown(durationMs: number, excerpt: Excerpt | undefined): number {
   return excerpt ? Math.min(durationMs, excerpt.endMs) - excerpt.startMs : durationMs;
 }

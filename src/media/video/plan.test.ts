@@ -78,7 +78,7 @@ describe('chooseNearby', () => {
     ]);
   });
 
-  it('stays in order and within a quarter of the spacing, wherever keyframes are', () => {
+  it('stays in order and within a quarter of the spacing for any keyframes', () => {
     const keyframes = fc.uniqueArray(fc.integer({ min: 0, max: 59_999 }), { maxLength: 40 });
     fc.assert(
       fc.property(keyframes, fc.integer({ min: 1, max: 40 }), (unsorted, count) => {
@@ -110,7 +110,7 @@ describe('isSinglePassCheaper', () => {
     { seconds: 60, count: 8, cheaper: false },
     { seconds: 60, count: 32, cheaper: true },
     { seconds: 3600, count: 32, cheaper: false },
-  ])('says $cheaper for $count frames of $seconds s', ({ seconds, count, cheaper }) => {
+  ])('is $cheaper for $count frames of $seconds s', ({ seconds, count, cheaper }) => {
     expect(isSinglePassCheaper(seconds * 1000, 30, count)).toBe(cheaper);
   });
 });

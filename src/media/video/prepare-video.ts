@@ -26,7 +26,7 @@ interface Tools {
   readonly signal: AbortSignal;
 }
 
-/** What was learned of a clip, whichever way its frames were got. */
+/** A clip after decoding, by either path. */
 interface Clip extends ShownFrames {
   readonly codec: string;
   /** Upright, in square pixels. */
@@ -34,7 +34,7 @@ interface Clip extends ShownFrames {
   readonly height: number;
   /** As the container claims. */
   readonly durationMs: number | undefined;
-  /** How far the pictures really reach, where that was looked at. */
+  /** How far the pictures really reach, if the whole file was read. */
   readonly actualEndMs?: number | undefined;
   readonly soundStream: SoundRequest['stream'] | undefined;
 }
@@ -109,14 +109,14 @@ async function readIndexed(
   } catch (error) {
     context.signal.throwIfAborted();
     if (MediaError.isInstance(error)) throw error;
-    // A damaged index says nothing about the pictures: ffmpeg reads many files that it gives up on.
+    // A damaged index does not mean damaged pictures: ffmpeg reads many files that mediabunny cannot.
     return undefined;
   } finally {
     index?.close();
   }
 }
 
-/** ffmpeg's names of codecs, where mediabunny has others. */
+/** ffmpeg's names of codecs that mediabunny names differently. */
 const codecNames: Readonly<Record<string, string>> = { avc: 'h264' };
 
 async function readContainer(

@@ -25,7 +25,7 @@ export class Deadline {
     this.#timer = setTimeout(() => this.abort(new MediaError('timeout', sentence)), timeoutMs);
   }
 
-  /** Stops the time: waiting for a place does not count. */
+  /** Stops the timer: waiting for a place does not count. */
   pause(): void {
     clearTimeout(this.#timer);
   }

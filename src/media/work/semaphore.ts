@@ -1,6 +1,6 @@
 import { onAbort } from '../../core/abort.js';
 
-/** Lets at most `limit` holders in at once; the others wait in the order in which they came. */
+/** Runs at most `limit` tasks at once; the others wait in order of arrival. */
 export class Semaphore {
   readonly #waiting: (() => void)[] = [];
   #free: number;

@@ -44,7 +44,7 @@ export function mediaProcessorContract(create: () => Promise<MediaProcessor>): r
     });
 
   return [
-    withProcessor('turns a picture into parts and says what it was', async (processor) => {
+    withProcessor('turns a picture into parts and describes its source', async (processor) => {
       const media = await processor.prepare({ data: png, name: 'dot.png' });
       assert.equal(media.kind, 'image');
       assert.equal(media.name, 'dot.png');
@@ -62,12 +62,12 @@ export function mediaProcessorContract(create: () => Promise<MediaProcessor>): r
       const media = await processor.prepare({ data: png, name: 'dot.png' });
       assert.equal(media.fingerprint, createHash('sha256').update(png).digest('hex'));
     }),
-    withProcessor('believes the bytes, not the name and the claimed type', async (processor) => {
+    withProcessor('goes by the bytes, not by the name or the claimed type', async (processor) => {
       const media = await processor.prepare({ data: png, name: 'clip.mp4', mimeType: 'video/mp4' });
       assert.equal(media.kind, 'image');
       assert.equal(media.source.mimeType, 'image/png');
     }),
-    withProcessor('takes bytes in every form alike', async (processor) => {
+    withProcessor('takes bytes in every form', async (processor) => {
       const fingerprints = await Promise.all(
         [
           new Uint8Array(png),
@@ -117,7 +117,7 @@ export function mediaProcessorContract(create: () => Promise<MediaProcessor>): r
       );
     }),
     withProcessor(
-      'gives only types that the model takes, and no detail that it is not told',
+      'gives only types that the model takes, and no detail without `accepts.detail`',
       async (processor) => {
         const accepts = { inline: ['image/jpeg', 'image/png'] };
         const { parts } = await processor.prepare({ data: png, name: 'dot.png' }, { accepts });

@@ -7,11 +7,11 @@ import { toSrgb, type WideColors } from '../../frame/tone-map.js';
 import { type HeifColors, type HeifPicture, readHeifPicture } from './heif-picture.js';
 import { makeTiff } from './tiff.js';
 
-/** Coded pictures are smaller than this, however good they are. */
+/** Coded pictures are smaller than this at any quality. */
 const mostBytesPerPixel = 4;
 
 /**
- * A HEIC as TIFF, which says the same of its orientation and colors. sharp's own build has no HEVC, and
+ * A HEIC as TIFF with the same orientation and colors. sharp's own build has no HEVC, and
  * ffmpeg reads such files only from version 7 on; but every ffmpeg decodes the HEVC in them.
  *
  * @param read gives the bytes of the file
@@ -71,7 +71,7 @@ function find(file: Uint8Array, name: string): HeifPicture {
   );
 }
 
-/** Tiles are as large as the picture needs them to be and no larger. */
+/** Whether the tiles cover the picture and none lies outside of it. */
 function fits(tile: RgbFrame, { width, height, crop, columns, rows }: HeifPicture): boolean {
   const [right, bottom] = [crop.left + width, crop.top + height];
   const covers = tile.width * columns >= right && tile.height * rows >= bottom;
@@ -113,7 +113,7 @@ function scaleFilter({ fullRange, matrix }: HeifColors): string {
 const transferNames: Readonly<Record<number, 'pq' | 'hlg'>> = { 16: 'pq', 18: 'hlg' };
 const bt2020 = 9;
 
-/** Nothing where a profile says more, or where the colors are those of sRGB. */
+/** `undefined` if an ICC profile is present, or if the colors are those of sRGB. */
 function wideColors({ primaries, profile, transfer = 0 }: HeifColors): WideColors | undefined {
   const bright = transferNames[transfer];
   if (profile || (!bright && primaries !== bt2020)) return undefined;

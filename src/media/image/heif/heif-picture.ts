@@ -31,7 +31,7 @@ export interface HeifColors {
 const mostTiles = 1024;
 
 /**
- * Finds the main picture of a HEIC file. Nothing when there is no still picture in it, or one of
+ * Finds the main picture of a HEIC file. `undefined` if there is no still picture in it, or one of
  * another codec.
  *
  * @throws RangeError for a damaged file

@@ -12,11 +12,11 @@ import { type Thumbnail, thumbnailOf } from './thumbnail.js';
 export interface VideoFrame {
   readonly data: Uint8Array;
   readonly timestampMs: number;
-  /** Where that was asked for. */
+  /** If requested. */
   readonly thumbnail?: Thumbnail | undefined;
 }
 
-/** Whether each frame is later than the one before it; what ffmpeg says of damaged or lying clips may not be. */
+/** Whether each frame is later than the one before it. Damaged or mislabeled clips may violate that. */
 export function areInOrder(frames: readonly VideoFrame[]): boolean {
   return frames.every(({ timestampMs }, i) => timestampMs > (frames[i - 1]?.timestampMs ?? -1));
 }
@@ -39,10 +39,10 @@ export interface DecodeRequest {
   readonly inputOptions: readonly string[];
   /** `-map` and limits of the output. */
   readonly outputOptions: readonly string[];
-  /** The filters that choose frames; colors and shape are seen to after them. */
+  /** The filters that choose frames; those for colors and shape follow. */
   readonly select: readonly string[];
   readonly colors: ColorHint;
-  /** Given when ffmpeg cannot know how to put the frame upright. */
+  /** Given if ffmpeg cannot know how to put the frame upright. */
   readonly shape?: FrameShape | undefined;
   /** Added to the time that ffmpeg reports. */
   readonly offsetMs: number;
@@ -65,7 +65,7 @@ function outputOf(
   { colors, shape, withThumbnails }: DecodeRequest,
   settings: FrameContext['settings'],
 ): FrameOutput<Omit<VideoFrame, 'timestampMs'>> {
-  // Only these have to be seen here as pixels, which are twenty times the bytes and encoded once more.
+  // Only these are needed as pixels here, which are twenty times the bytes and have to be encoded again.
   if (!withThumbnails && !colors.wide) return asJpegs(colors, shape, settings);
   return asPixels(colors, shape, settings, async (frame) => {
     const data = await encodeFrame(frame, shape, settings);

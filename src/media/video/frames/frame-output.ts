@@ -7,14 +7,14 @@ import { toSrgb } from '../../frame/tone-map.js';
 import type { MediaSettings } from '../../media-options.js';
 import { thumbnailHeight, thumbnailWidth } from './thumbnail.js';
 
-/** How frames leave ffmpeg, and what they are here. */
+/** How frames come out of ffmpeg, and what they are read as. */
 export interface FrameOutput<T> {
   readonly filters: readonly string[];
   readonly options: readonly string[];
   read(stream: Readable): AsyncIterable<T>;
 }
 
-/** More than any frame takes: what is beyond is not what was asked for. */
+/** More than any frame takes. */
 const [jpegHeaderBytes, jpegBytesPerPixel] = [2 ** 16, 4];
 
 /** Frames as they are sent, upright and in the colors that JPEG has: BT.601 in the full range. */
@@ -29,7 +29,7 @@ export function asJpegs(
       ...scaledToJpeg(colors, shape, maxSide),
       'format=yuvj420p',
       ...turnUpright(shape),
-      // The pixels are square now, whatever the container said.
+      // The pixels are square now.
       'setsar=1',
     ],
     options: jpegOptions(quality),
@@ -41,7 +41,7 @@ export function asJpegs(
 
 /**
  * The size and the colors of a JPEG. The filter `colorspace` takes a third less time than the scaler, which
- * goes by way of RGB; it knows only matrices that it is told, and fails for odd sizes.
+ * converts through RGB; it needs a known matrix, and fails for odd sizes.
  */
 function scaledToJpeg(colors: ColorHint, shape: FrameShape | undefined, maxSide: number): string[] {
   const { fullRange, matrix } = colors;
@@ -52,7 +52,7 @@ function scaledToJpeg(colors: ColorHint, shape: FrameShape | undefined, maxSide:
   const range = fullRange ? 'pc' : 'tv';
   const primaries = 'iprimaries=bt709:primaries=bt709:itrc=bt709:trc=bt709';
   return [
-    // Some clips are coded as RGB whatever they are said to be: what comes out is said as well.
+    // Some clips are coded as RGB against their tags, so the output matrix is named as well.
     `${scaleFilter(colors, shape, maxSide)}:flags=bicubic+accurate_rnd:out_color_matrix=${matrix}:out_range=${range}`,
     `colorspace=ispace=${space}:space=bt470bg:irange=${range}:range=pc:${primaries}:format=yuv420p`,
   ];
@@ -112,7 +112,7 @@ function turnUpright(shape: FrameShape | undefined): readonly string[] {
   return [...turns[shape.rotation], ...(shape.flip ? ['hflip'] : [])];
 }
 
-/** A lying aspect ratio must not blow a small frame up without bounds. */
+/** A false aspect ratio must not enlarge a small frame without bounds. */
 const largestStretch = 4;
 
 /**
@@ -138,7 +138,7 @@ function sizeOf(shape: FrameShape, maxSide: number): string[] {
   return shape.rotation % 180 === 0 ? [`w=${width}`, `h=${height}`] : [`w=${height}`, `h=${width}`];
 }
 
-/** The same, worked out by ffmpeg from what each frame says of its pixels. */
+/** The same, computed by ffmpeg from the aspect ratio of each frame. */
 function measuredSize(maxSide: number): string[] {
   const width = `iw*clip(sar,1,${largestStretch})`;
   const height = `ih*clip(1/sar,1,${largestStretch})`;

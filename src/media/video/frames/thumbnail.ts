@@ -4,7 +4,7 @@ import type { RgbFrame } from '../../frame/ppm.js';
 export const thumbnailWidth = 32;
 export const thumbnailHeight = 18;
 
-/** A frame as the mean colors of a grid, row by row: three bytes a cell, whatever the frame's proportions. */
+/** A frame as the mean colors of a grid, row by row: three bytes a cell, in any proportions of the frame. */
 export type Thumbnail = Uint8Array;
 
 const cellCount = thumbnailWidth * thumbnailHeight;
@@ -62,7 +62,7 @@ export function looksAlike(one: Thumbnail, other: Thumbnail): boolean {
   return changedShare(one, other) <= unnoticedShare;
 }
 
-/** A speaker who moves changes less than this, a cut mostly more than twice as much. */
+/** A moving speaker changes less than this, a cut mostly more than twice as much. */
 const newSceneShare = 0.25;
 const sameShapes = 0.95;
 

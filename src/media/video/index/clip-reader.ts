@@ -34,7 +34,7 @@ export async function describeTrack(
   };
 }
 
-/** The keyframes around each target; none where a clip has none. */
+/** The keyframes around each target; none for a clip without any. */
 export async function findNeighbors(
   sink: EncodedPacketSink,
   targetsMs: readonly number[],

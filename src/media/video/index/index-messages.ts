@@ -1,7 +1,7 @@
 import type { MediaFormat } from '../../source/formats.js';
 import type { KeyframeNeighbors, Moment } from '../plan.js';
 
-/** Where a clip is, and as what to read it. */
+/** Where a clip is, and which container to read it as. */
 export interface IndexLocation {
   readonly indexer: NonNullable<MediaFormat['indexer']>;
   /** All bytes, or else the path of a file. */
@@ -9,7 +9,7 @@ export interface IndexLocation {
   readonly path: string | undefined;
 }
 
-/** What a container says of its main video track. */
+/** The main video track, as its container describes it. */
 export interface TrackDescription {
   readonly codec: string;
   readonly hasAudio: boolean;
@@ -36,7 +36,7 @@ export type IndexCall =
   | { readonly neighbors: readonly number[] }
   /** The time of the frame at each moment, in milliseconds. */
   | { readonly shownAt: readonly Moment[] }
-  /** Begins to write the packets that these frames need; `read` gives them bit by bit. */
+  /** Starts to write the packets that these frames need; `read` returns the next piece. */
   | { readonly write: PacketSelection }
   | { readonly read: true }
   | { readonly close: true };

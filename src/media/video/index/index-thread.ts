@@ -105,7 +105,7 @@ class IndexThread {
   }
 
   #post(waiting: Waiting): void {
-    waiting.timer = setTimeout(() => this.#end('Reading the index does not come to an end.'), answerMs);
+    waiting.timer = setTimeout(() => this.#end('Reading the index does not end.'), answerMs);
     this.#worker?.postMessage(waiting.question);
   }
 

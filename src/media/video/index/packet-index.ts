@@ -10,7 +10,7 @@ import { type OpenIndex, openIndex } from './index-thread.js';
 /** The index of a clip's packets, read without decoding and mostly without reading the packets. */
 export interface PacketIndex extends Pick<OpenIndex, 'neighbors' | 'shownAt' | 'close'> {
   readonly span: Span;
-  /** When the first frame is shown; before zero where an edit list cuts it away. */
+  /** When the first frame is shown; negative if an edit list cuts it away. */
   readonly firstMs: number;
   readonly codec: string;
   readonly shape: FrameShape;
@@ -18,15 +18,15 @@ export interface PacketIndex extends Pick<OpenIndex, 'neighbors' | 'shownAt' | '
   readonly colors: ColorHint;
   readonly hasAudio: boolean;
   /**
-   * What has to be decoded to see some frames, as Matroska. It ends early where the clip is damaged: what
-   * came so far may be decoded, and the count of frames tells.
+   * The packets that have to be decoded to see some frames, as Matroska. The stream ends early at damage:
+   * the packets before it may be decoded, and the number of frames shows the loss.
    */
   packets(selection: PacketSelection): Readable;
 }
 
 /**
- * Opens the index of a container that mediabunny reads reliably; nothing when it knows no video codec
- * in it.
+ * Opens the index of a container that mediabunny reads reliably; `undefined` if it knows no video codec in
+ * it.
  *
  * @throws Error for a damaged index.
  */

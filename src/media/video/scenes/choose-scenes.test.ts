@@ -70,7 +70,7 @@ describe('chooseScenes', () => {
       [pictureOf(1).map((value, i) => (value + (pictureOf(2)[i] ?? 0)) / 2)],
     ],
     ['a fade', [pictureOf(1, 0.6), pictureOf(1, 0.3), plain(0), pictureOf(2, 0.4), pictureOf(2, 0.7)]],
-  ])('takes %s for no scene', (_, between) => {
+  ])('does not count %s as a scene', (_, between) => {
     const third = pictureOf(3);
     const clip = [...clipOf([pictureOf(1), 20]), ...between, ...clipOf([pictureOf(2), 20], [third, 1])];
     const chosen = chooseScenes(clip, [9], 3);
