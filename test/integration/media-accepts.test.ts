@@ -1,6 +1,8 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { MultimodalChat } from 'multimodal-chat';
+import { FakeChatModel } from 'multimodal-chat/testing';
 import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MediaCapabilities, PreparedMedia } from '../../src/core/media.js';
@@ -149,6 +151,20 @@ describe('what a model takes', () => {
     expect(typesOf(await prepare(recording))).toEqual(['audio/ogg']);
     expect(typesOf(await prepare(picture))).toEqual(['image/jpeg']);
     expect(typesOf(await prepare(pdf))).toEqual(['application/pdf']);
+  });
+});
+
+describe('a chat', () => {
+  it('tells a model in words of a recording that it does not take', async () => {
+    const model = new FakeChatModel(['Yes'], { media: eyes });
+    await using chat = new MultimodalChat({ model, memory: false });
+    await chat.send({ prompt: 'What is said?', media: [recording] });
+    const texts = (model.calls[0]?.request.messages ?? []).flatMap(({ parts }) =>
+      parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])),
+    );
+    expect(texts).toContain(
+      '[tone.ogg: audio, 0:03.0 long (It is left out: the model takes no sound of this kind.)]',
+    );
   });
 });
 
