@@ -72,8 +72,8 @@ export interface MediaOptions {
   /** Largest source, in bytes. Default 2 GiB. */
   readonly maxBytes?: number | undefined;
   /**
-   * Largest document, and largest recording as it is sent, in bytes. Default 35 MiB: 49 MB in base64, where
-   * Gemini takes 50 MB of a PDF and 100 MB in a request.
+   * Largest document, and largest recording as it is sent, in bytes; a clip's sound is cut there. Default
+   * 35 MiB: 49 MB in base64, where Gemini takes 50 MB of a PDF and 100 MB in a request.
    */
   readonly maxInlineBytes?: number | undefined;
   /** Largest picture or frame, in pixels. Default 100 million. */

@@ -83,7 +83,7 @@ async function searchPath(): Promise<string | undefined> {
 }
 
 async function installedPackage(): Promise<string | undefined> {
-  // An optional dependency: absent where it was omitted or has no build for the platform.
+  // An optional dependency: absent if it was omitted or has no build for the platform.
   const installer = await import('@ffmpeg-installer/ffmpeg').catch(() => undefined);
   return installer?.default.path;
 }

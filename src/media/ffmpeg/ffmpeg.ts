@@ -81,7 +81,7 @@ export async function runFfmpeg<T>(
   const isFile = 'path' in job.input;
   command.input('path' in job.input ? `file:${job.input.path}` : job.input.stream);
   command.inputOptions(...safeInputOptions(job.demuxer, isFile, limits), ...(job.inputOptions ?? []));
-  // fluent-ffmpeg takes a closed output for a failure, so this one stays open after its end.
+  // fluent-ffmpeg reports a closed output as a failure, so this one stays open after its end.
   const output = new PassThrough({ autoDestroy: false, emitClose: false, highWaterMark: 2 ** 20 });
   command.output(output).outputOptions(...job.outputOptions, '-threads', '1');
 

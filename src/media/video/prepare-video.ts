@@ -19,7 +19,7 @@ import { framesFromIndex } from './indexed-frames.js';
 import { lengthShown, noteOn } from './note.js';
 import type { ShownFrames } from './scenes/scene-frames.js';
 
-interface Tools {
+interface ClipDeps {
   readonly binary: FfmpegBinary;
   readonly settings: MediaSettings;
   readonly report: ReportProgress;
@@ -43,14 +43,14 @@ interface Clip extends ShownFrames {
  * A clip as frames over its whole length, then its sound; a container with sound alone as a
  * recording.
  *
- * @throws MediaError `corrupt`, `too-large`, `unavailable`
+ * @throws MediaError `corrupt`, `too-large`, `unavailable`, `unsupported`
  */
 export async function prepareClip(
   source: LocalSource,
   format: ContainerFormat,
-  tools: Tools,
+  deps: ClipDeps,
 ): Promise<PreparedContent & { readonly kind: 'video' | 'audio' }> {
-  const { binary, settings, report, signal } = tools;
+  const { binary, settings, report, signal } = deps;
   const context: FrameContext = {
     name: source.name,
     demuxer: format.demuxer,
@@ -62,7 +62,7 @@ export async function prepareClip(
   };
   report('probing');
   const indexed = await readIndexed(source, format, context, report);
-  if (indexed) return { kind: 'video', ...(await assemble(source, format, indexed, tools)) };
+  if (indexed) return { kind: 'video', ...(await assemble(source, format, indexed, deps)) };
   const path = await source.path();
   const probe = await probeFile(path, source.name, format.demuxer, binary, settings, signal);
   checkLimits(probe.durationMs, probe.video && probe.video.width * probe.video.height, source.name, settings);
@@ -76,7 +76,7 @@ export async function prepareClip(
   if (!takesPictures(settings.accepts)) throw unseen(source.name);
   const clip = await readContainer(path, probe, probe.video, context);
   if (clip.frames.length === 0) throw undecodable(source.name, probe.video);
-  return { kind: 'video', ...(await assemble(source, format, clip, tools)) };
+  return { kind: 'video', ...(await assemble(source, format, clip, deps)) };
 }
 
 /** The fast path; `undefined` if the container has no index that can be used. */
@@ -154,12 +154,13 @@ async function assemble(
   source: LocalSource,
   format: ContainerFormat,
   clip: Clip,
-  tools: Tools,
+  deps: ClipDeps,
 ): Promise<PreparedContent> {
-  const { detail } = tools.settings;
-  tools.report('encoding');
-  const isUnheard = wantsSound(clip, tools.settings) && encodingsFor(tools.settings.accepts).length === 0;
-  const sound = isUnheard ? undefined : await soundOf(source, format, clip, tools);
+  const { detail } = deps.settings;
+  deps.report('encoding');
+  const stream = wantedSound(clip, deps.settings);
+  const isUnheard = stream !== undefined && encodingsFor(deps.settings.accepts).length === 0;
+  const sound = stream === undefined || isUnheard ? undefined : await soundOf(source, format, stream, deps);
   const durationMs = clip.durationMs ?? clip.actualEndMs;
   const shownMs = durationMs && lengthShown(durationMs, source.excerpt);
   const soundMs = sound
@@ -186,22 +187,20 @@ async function assemble(
   };
 }
 
-function wantsSound(clip: Clip, { audio, maxAudioMs }: MediaSettings): boolean {
-  return audio && maxAudioMs > 0 && clip.soundStream !== undefined;
+function wantedSound(clip: Clip, { audio, maxAudioMs }: MediaSettings): Clip['soundStream'] {
+  return audio && maxAudioMs > 0 ? clip.soundStream : undefined;
 }
 
 async function soundOf(
   source: LocalSource,
   format: ContainerFormat,
-  clip: Clip,
-  tools: Tools,
+  stream: SoundRequest['stream'],
+  { binary, settings, signal }: ClipDeps,
 ): Promise<Sound | undefined> {
-  const { binary, settings, signal } = tools;
-  if (!wantsSound(clip, settings)) return undefined;
   const request: SoundRequest = {
     path: await source.path(),
     demuxer: format.demuxer,
-    stream: clip.soundStream ?? 'a:0',
+    stream,
     startMs: source.excerpt?.startMs,
     maxMs: Math.min(settings.maxAudioMs, lengthShown(Number.POSITIVE_INFINITY, source.excerpt)),
   };

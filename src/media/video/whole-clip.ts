@@ -7,7 +7,7 @@ import type { LocalSource } from '../source/source.js';
 import type { PreparedContent } from '../work/prepared-content.js';
 import { checkLimits } from './check-limits.js';
 
-interface Tools {
+interface ClipDeps {
   readonly binary: FfmpegBinary;
   readonly settings: MediaSettings;
   readonly signal: AbortSignal;
@@ -22,7 +22,7 @@ interface Tools {
 export async function prepareWholeClip(
   source: LocalSource,
   format: ContainerFormat,
-  { binary, settings, signal }: Tools,
+  { binary, settings, signal }: ClipDeps,
 ): Promise<PreparedContent | undefined> {
   const { accepts } = settings;
   const mimeType = accepts ? accepts.upload?.[format.mimeType] : format.mimeType;
