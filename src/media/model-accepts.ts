@@ -18,8 +18,8 @@ export function acceptedAs(accepts: MediaCapabilities | undefined, mimeType: str
   return names.find((name) => accepts.inline.includes(name));
 }
 
-/** How all pictures and frames are sent. */
-const pictureType = 'image/jpeg';
+/** The type that all pictures and frames are sent as. */
+export const pictureType = 'image/jpeg';
 
 export function takesPictures(accepts: MediaCapabilities | undefined): boolean {
   return acceptedAs(accepts, pictureType) !== undefined;

@@ -5,6 +5,7 @@ import { imageTokens } from '../budget/media-tokens.js';
 import { fitInside } from '../frame/encode-frame.js';
 import { loadSharp } from '../frame/sharp-module.js';
 import type { MediaSettings } from '../media-options.js';
+import { pictureType } from '../model-accepts.js';
 import type { PreparedContent } from '../work/prepared-content.js';
 import type { ReportProgress } from '../work/progress.js';
 import { planTiles, type Tile } from './tiles.js';
@@ -80,7 +81,7 @@ async function encode(
   signal: AbortSignal,
 ): Promise<readonly PreparedPart[]> {
   const { detail } = settings;
-  const jpeg = { mimeType: 'image/jpeg', ...(detail && { detail }) };
+  const jpeg = { mimeType: pictureType, ...(detail && { detail }) };
   if (typeof input.data !== 'string' && isReadyToSend(metadata, input.bytes, settings.maxSide)) {
     // Still decoded, because a damaged picture has to be refused here and not by the model.
     await open(0).raw().toBuffer();

@@ -6,7 +6,7 @@ import { audioTokens, imageTokens } from '../budget/media-tokens.js';
 import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
 import { type MediaProbe, probeFile, type VideoStream } from '../ffmpeg/probe.js';
 import type { MediaSettings } from '../media-options.js';
-import { takesPictures } from '../model-accepts.js';
+import { pictureType, takesPictures } from '../model-accepts.js';
 import type { ContainerFormat } from '../source/formats.js';
 import type { LocalSource } from '../source/source.js';
 import type { PreparedContent } from '../work/prepared-content.js';
@@ -167,7 +167,7 @@ async function assemble(
     ? Math.min(sound.durationMs || Number.POSITIVE_INFINITY, shownMs ?? sound.durationMs)
     : 0;
   const pictures: PreparedPart[] = clip.frames.map(({ data, timestampMs }) => ({
-    mimeType: 'image/jpeg',
+    mimeType: pictureType,
     data,
     timestampMs,
     ...(detail && { detail }),
