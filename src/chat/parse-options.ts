@@ -15,7 +15,7 @@ import {
 import type { KeyPool } from '../keys/key-pool.js';
 import { keySpecSchema } from '../keys/key-spec.js';
 import { limitRuleSchema } from '../keys/limit-rules.js';
-import type { MediaOptions } from '../media/media-options.js';
+import { mediaOptionsSchema } from '../media/media-options.js';
 import type { MediaProcessor } from '../media/media-processor.js';
 import type { Embedder } from '../memory/embedder.js';
 import type { MediaArchive } from '../memory/media-archive.js';
@@ -71,36 +71,6 @@ const retrySchema = backoffRetryPolicyOptionsSchema
   .pick({ maxAttempts: true, baseDelayMs: true, maxDelayMs: true, onPartialOutput: true })
   .partial();
 
-/** Typed by the options themselves, so that a new one cannot be forgotten here. */
-const mediaShape = {
-  frames: atLeastOne.max(256).optional(),
-  detail: z.enum(['low', 'auto', 'high']).optional(),
-  maxSide: z.number().int().min(16).max(8192).optional(),
-  maxTiles: count.max(64).optional(),
-  quality: atLeastOne.max(100).optional(),
-  accuracy: z.enum(['auto', 'exact']).optional(),
-  sampling: z.enum(['uniform', 'scenes']).optional(),
-  video: z.enum(['frames', 'upload']).optional(),
-  audio: z.boolean().optional(),
-  maxAudioMs: durationMs.optional(),
-  maxPages: atLeastOne.optional(),
-  ffmpegPath: nonBlank.optional(),
-  allowUrls: z.boolean().optional(),
-  allowPrivateAddresses: z.boolean().optional(),
-  allowPaths: z.boolean().optional(),
-  pathRoot: nonBlank.optional(),
-  maxBytes: atLeastOne.optional(),
-  maxInlineBytes: atLeastOne.optional(),
-  maxPixels: atLeastOne.optional(),
-  maxDurationMs: durationMs.optional(),
-  timeoutMs: durationMs.optional(),
-  concurrency: atLeastOne.optional(),
-  tempDir: nonBlank.optional(),
-  cacheBytes: count.optional(),
-} satisfies Record<keyof MediaOptions, z.ZodType>;
-
-const mediaSchema = z.strictObject(mediaShape);
-
 const chatModelSchema = z.custom<ChatModel>((value) => {
   if (typeof value !== 'object' || value === null) return false;
   const { capabilities, models, needsKey, provider, stream } = value as Partial<ChatModel>;
@@ -140,7 +110,9 @@ export const optionsSchema = z.strictObject({
     .optional(),
   retention: z.strictObject({ maxAgeMs: durationMs }).optional(),
   embedder: partWith<Embedder>('Embedder', 'embed').optional(),
-  media: z.union([partWith<MediaProcessor>('MediaProcessor', 'prepare', 'close'), mediaSchema]).optional(),
+  media: z
+    .union([partWith<MediaProcessor>('MediaProcessor', 'prepare', 'close'), mediaOptionsSchema])
+    .optional(),
   dataDir: nonBlank.default('./.multimodal-chat'),
   baseUrl: z.url().optional(),
   systemInstruction: z.string().optional(),

@@ -1,23 +1,26 @@
-import { MediaError } from '../core/errors.js';
+import { ClosedError, MediaError } from '../core/errors.js';
 import type { MediaFrames, MediaKind, MediaSource, PreparedMedia } from '../core/media.js';
+import { parseOptions } from '../core/parse-options.js';
 import { settingsFor } from './budget/detail-budget.js';
 import { locateFfmpeg } from './ffmpeg/ffmpeg-location.js';
 import {
   type MediaOptions,
   type MediaSettings,
+  mediaOptionsSchema,
   type ResolvedMediaOptions,
-  resolveMediaOptions,
 } from './media-options.js';
 import type { MediaProcessor, PrepareOptions } from './media-processor.js';
-import { convert } from './prepare-source.js';
+import { acceptsKey } from './model-accepts.js';
+import { prepareSource } from './prepare-source.js';
+import { isContainer, type MediaFormat } from './source/formats.js';
 import { openSource } from './source/open-source.js';
-import { type SniffedFormat, sniffFormat } from './source/sniff.js';
+import { sniffFormat } from './source/sniff.js';
 import type { LocalSource } from './source/source.js';
 import { removeAbandonedWorkspaces, Workspace } from './source/workspace.js';
 import { prepareWholeClip } from './video/whole-clip.js';
 import { Deadline } from './work/deadline.js';
 import { PreparedCache } from './work/prepared-cache.js';
-import type { PreparedContent } from './work/prepared-parts.js';
+import type { PreparedContent } from './work/prepared-content.js';
 import { type ReportProgress, trackProgress } from './work/progress.js';
 import { Semaphore } from './work/semaphore.js';
 import { SharedWork } from './work/shared-work.js';
@@ -25,13 +28,13 @@ import { SharedWork } from './work/shared-work.js';
 /** Pictures encoded at the same time; sharp spreads each over the processors itself. */
 const pictureConcurrency = 4;
 
-/** What does not depend on how the source was called. */
+/** A prepared attachment without the name of its source. */
 type Prepared = PreparedContent & { readonly kind: MediaKind; readonly fingerprint: string };
 
 /**
  * Prepares pictures, clips, recordings and documents with sharp and ffmpeg: upright and in the right
- * colours, clips as frames over their whole length with timestamps. Pictures have places of their
- * own, so a long clip never holds them up.
+ * colors, clips as frames over their whole length with timestamps. Pictures and clips wait in separate
+ * queues, so a long clip never holds up a picture.
  *
  * @example
  * ```ts
@@ -47,20 +50,21 @@ export class DefaultMediaProcessor implements MediaProcessor {
   readonly #cache: PreparedCache<Prepared>;
   readonly #shared = new SharedWork<Prepared>();
   readonly #deadlines = new Set<Deadline>();
-  /** Of clips that were handed out as files. */
+  /** Workspaces of clips that were handed out as files. */
   readonly #held = new Set<Workspace>();
   #closed = false;
   readonly #active = new Set<Promise<unknown>>();
   #cleaned: Promise<void> | undefined;
 
   constructor(options?: MediaOptions) {
-    this.#options = resolveMediaOptions(options);
+    this.#options = parseOptions(mediaOptionsSchema, options, 'DefaultMediaProcessor');
     this.#clips = new Semaphore(this.#options.concurrency);
     this.#cache = new PreparedCache(this.#options.cacheBytes);
   }
 
   /**
    * @throws MediaError for every source that cannot be used; its `reason` says why.
+   * @throws ClosedError after `close()`.
    * @throws `options.signal.reason` when aborted.
    */
   prepare(source: MediaSource, options: PrepareOptions = {}): Promise<PreparedMedia> {
@@ -71,10 +75,10 @@ export class DefaultMediaProcessor implements MediaProcessor {
     return work;
   }
 
-  /** Stops what is under way and waits until its processes and files are gone. */
+  /** Stops running work with a ClosedError and waits until its processes and files are gone. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const deadline of this.#deadlines) deadline.abort(closedError());
+    for (const deadline of this.#deadlines) deadline.abort(new ClosedError('media processor'));
     this.#cache.clear();
     await Promise.allSettled(this.#active);
     await Promise.all([...this.#held].map((workspace) => this.#release(workspace)));
@@ -86,7 +90,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
 
   async #prepare(
     source: MediaSource,
-    { maxTokens, onProgress, signal }: PrepareOptions,
+    { accepts, maxTokens, onProgress, signal }: PrepareOptions,
   ): Promise<PreparedMedia> {
     const { tempDir, timeoutMs } = this.#options;
     this.#cleaned ??= removeAbandonedWorkspaces(tempDir);
@@ -99,7 +103,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
         const local = await openSource(source, workspace, this.#options, deadline.signal);
         deadline.pause();
         const format = sniffFormat(local.head, local);
-        const settings = settingsFor(this.#options, format.kind, maxTokens);
+        const settings = settingsFor(this.#options, format.kind, { accepts, maxTokens });
         const report = trackProgress(local.name, onProgress);
         report('reading', 1);
         const whole = await this.#takeWhole(local, format, settings, report, deadline);
@@ -109,7 +113,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
           report('ready');
           return {
             ...{ ...whole, name: local.name },
-            stills: () => this.#stillsOf(local, format, settings),
+            asFrames: () => this.#framesOf(local, format, settings),
             release: () => this.#release(workspace),
           };
         }
@@ -120,9 +124,9 @@ export class DefaultMediaProcessor implements MediaProcessor {
           known ??
           (await this.#shared.run(`${key} ${local.name}`, deadline.signal, report, (whole, reportAll) => {
             handedOver = true;
-            return this.#convertOnce(local, format, settings, workspace, reportAll, whole);
+            return this.#prepareOnce(local, format, settings, workspace, reportAll, whole);
           }));
-        // Work that had just finished when it was called off is called off all the same.
+        // An abort counts even if the work had just finished.
         deadline.signal.throwIfAborted();
         if (!this.#closed) this.#cache.set(key, prepared);
         report('ready');
@@ -133,33 +137,33 @@ export class DefaultMediaProcessor implements MediaProcessor {
     });
   }
 
-  /** A clip that is to be uploaded as it is. Its temporary file stays until it is released. */
+  /** A clip that is to be uploaded as it is; `undefined` for anything else. Its file stays until it is released. */
   async #takeWhole(
     source: LocalSource,
-    format: SniffedFormat,
+    format: MediaFormat,
     settings: MediaSettings,
     report: ReportProgress,
     deadline: Deadline,
   ): Promise<Prepared | undefined> {
     const { signal } = deadline;
-    const { demuxer, kind } = format;
-    if (settings.video !== 'upload' || kind !== 'video' || demuxer === undefined) return undefined;
+    const { kind } = format;
+    if (settings.video !== 'upload' || kind !== 'video' || !isContainer(format)) return undefined;
     report('queued');
     const parts = await this.#clips.run(async () => {
       report('probing');
       deadline.start(settings.timeoutMs, `"${source.name}"`);
       const binary = await locateFfmpeg(settings.ffmpegPath);
-      return prepareWholeClip(source, { ...format, demuxer }, { binary, settings, signal });
+      return prepareWholeClip(source, format, { binary, settings, signal });
     }, signal);
     const fingerprint = parts && (await source.fingerprint());
     deadline.pause();
     return parts && fingerprint !== undefined ? { kind, fingerprint, ...parts } : undefined;
   }
 
-  /** The same clip as frames; nothing where it cannot be decoded here, or is gone. */
-  async #stillsOf(
+  /** The same clip as frames; `undefined` if it cannot be decoded here, or is gone. */
+  async #framesOf(
     source: LocalSource,
-    format: SniffedFormat,
+    format: MediaFormat,
     settings: MediaSettings,
   ): Promise<MediaFrames | undefined> {
     const key = keyOf(source, format, settings);
@@ -168,9 +172,9 @@ export class DefaultMediaProcessor implements MediaProcessor {
     return this.#within(undefined, async ({ signal }) => {
       try {
         const report = trackProgress(source.name, undefined);
-        return await this.#clips.run(() => convert(source, format, settings, report, signal), signal);
+        return await this.#clips.run(() => prepareSource(source, format, settings, report, signal), signal);
       } catch (error) {
-        // Gemini may know a codec that this ffmpeg does not.
+        // The model may know a codec that this ffmpeg does not.
         if (MediaError.isInstance(error)) return undefined;
         throw error;
       }
@@ -179,14 +183,14 @@ export class DefaultMediaProcessor implements MediaProcessor {
 
   async #release(workspace: Workspace): Promise<void> {
     this.#held.delete(workspace);
-    // What cannot be removed now is removed when the process ends or the next one starts.
+    // If it cannot be removed now, it is when the process ends or the next one starts.
     await workspace.remove().catch(() => undefined);
   }
 
-  /** Converts when it is its turn, and clears the workspace away. */
-  #convertOnce(
+  /** Waits for a place, prepares the source and removes the workspace. */
+  #prepareOnce(
     source: LocalSource,
-    format: SniffedFormat,
+    format: MediaFormat,
     settings: MediaSettings,
     workspace: Workspace,
     report: ReportProgress,
@@ -198,8 +202,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
         report('queued');
         return await (isLong ? this.#clips : this.#pictures).run(async () => {
           deadline.start(settings.timeoutMs, `"${source.name}"`);
-          const converted = await convert(source, format, settings, report, deadline.signal);
-          return { kind: format.kind, ...converted, fingerprint: await source.fingerprint() };
+          const content = await prepareSource(source, format, settings, report, deadline.signal);
+          return { kind: format.kind, ...content, fingerprint: await source.fingerprint() };
         }, deadline.signal);
       } finally {
         await workspace.remove();
@@ -210,7 +214,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
   /** Gives `task` a signal that follows `signal` and the closing of this processor. */
   async #within<T>(signal: AbortSignal | undefined, task: (deadline: Deadline) => Promise<T>): Promise<T> {
     const deadline = new Deadline(signal);
-    if (this.#closed) deadline.abort(closedError());
+    if (this.#closed) deadline.abort(new ClosedError('media processor'));
     this.#deadlines.add(deadline);
     try {
       return await task(deadline);
@@ -222,13 +226,9 @@ export class DefaultMediaProcessor implements MediaProcessor {
 }
 
 /** The same for the same bytes shown in the same way. */
-function keyOf(source: LocalSource, format: SniffedFormat, settings: MediaSettings): string {
+function keyOf(source: LocalSource, format: MediaFormat, settings: MediaSettings): string {
   const { startMs, endMs } = source.excerpt ?? {};
-  const { detail, frames, maxAudioMs, maxPages, maxTiles } = settings;
+  const { accepts, detail, frames, maxAudioMs, maxPages, maxTiles } = settings;
   const shown = [startMs, endMs, detail, frames, maxAudioMs, maxPages, maxTiles];
-  return [source.identity, format.mimeType, ...shown].join(' ');
-}
-
-function closedError(): MediaError {
-  return new MediaError('unavailable', 'The media processor is closed. Make a new one.');
+  return [source.identity, format.mimeType, ...shown, acceptsKey(accepts)].join(' ');
 }

@@ -1,5 +1,7 @@
 import { availableParallelism, tmpdir } from 'node:os';
-import type { MediaDetail } from '../core/media.js';
+import { z } from 'zod';
+import type { MediaCapabilities, MediaDetail } from '../core/media.js';
+import { atLeastOne, count, durationMs, nonBlank } from '../core/parse-options.js';
 
 /** How `DefaultMediaProcessor` prepares attachments. Everything has a default. */
 export interface MediaOptions {
@@ -8,7 +10,7 @@ export interface MediaOptions {
   /**
    * How closely the model looks at pictures and frames, as Gemini 3's media resolution: `low` is 280
    * tokens each; `auto` 1,120 for a picture and 560 for a frame; `high` 2,240 and 1,120, for small text.
-   * Default `auto`.
+   * For models without such a setting it only decides the size in pixels. Default `auto`.
    */
   readonly detail?: 'low' | 'auto' | 'high' | undefined;
   /**
@@ -26,7 +28,7 @@ export interface MediaOptions {
   /**
    * `auto` shows a frame within a quarter of the spacing between frames: a keyframe, or what takes the least
    * decoding, at a fraction of the cost. `exact` always decodes the frame at the wanted instant. Frames are
-   * labelled with their own time either way. With `sampling: 'scenes'` the frames that `uniform` would show
+   * labeled with their own time either way. With `sampling: 'scenes'` the frames that `uniform` would show
    * are exact, and what is shown of scenes between them are keyframes. Default `auto`.
    */
   readonly accuracy?: 'auto' | 'exact' | undefined;
@@ -38,16 +40,16 @@ export interface MediaOptions {
    */
   readonly sampling?: 'uniform' | 'scenes' | undefined;
   /**
-   * `frames` shows a clip as pictures with timestamps and its sound. `upload` stores it with Gemini,
-   * which then sees it whole, at one frame a second: slower to begin, about 100 tokens a second, and
-   * bound to the project of one key. Clips that Gemini does not take are shown as frames all the same; one
-   * that it takes and cannot process fails the call with a `MediaError`.
+   * `frames` shows a clip as pictures with timestamps and its sound. `upload` stores it with the model's
+   * service, which then sees it whole. With Gemini that is one frame a second: slower to begin, about 100
+   * tokens a second, and bound to the project of one key. Clips that the model does not take whole are shown
+   * as frames; one that it takes and cannot process fails the call with a `MediaError`.
    * Default `frames`.
    */
   readonly video?: 'frames' | 'upload' | undefined;
   /**
-   * Whether a clip's sound goes along, as one mono part after the frames. Never where it is all quieter
-   * than speech (-50 LUFS in any three seconds). Default true.
+   * Whether a clip's sound goes along, as one mono part after the frames. It is left out if all of it is
+   * quieter than speech (-50 LUFS in any three seconds). Default true.
    */
   readonly audio?: boolean | undefined;
   /** How much of a clip's sound goes along, in milliseconds from its start. Default 30 minutes. */
@@ -63,15 +65,15 @@ export interface MediaOptions {
   /** Whether file paths and `file:` URLs may be read. Default true. */
   readonly allowPaths?: boolean | undefined;
   /**
-   * The only directory below which files may be read by path, wherever links lead. Uploads that the HTTP
+   * The only directory below which files may be read by path, links followed. Uploads that the HTTP
    * handler takes are files as well, so its `tempDir` then belongs below it. Default: any file may be read.
    */
   readonly pathRoot?: string | undefined;
   /** Largest source, in bytes. Default 2 GiB. */
   readonly maxBytes?: number | undefined;
   /**
-   * Largest document, and largest recording as it is sent, in bytes. Default 35 MiB: 49 MB in base64, where
-   * Gemini takes 50 MB of a PDF and 100 MB in a request.
+   * Largest document, and largest recording as it is sent, in bytes; a clip's sound is cut there. Default
+   * 35 MiB: 49 MB in base64, where Gemini takes 50 MB of a PDF and 100 MB in a request.
    */
   readonly maxInlineBytes?: number | undefined;
   /** Largest picture or frame, in pixels. Default 100 million. */
@@ -84,42 +86,8 @@ export interface MediaOptions {
   readonly concurrency?: number | undefined;
   /** Parent of the private directories for temporary files. Default: the system's. */
   readonly tempDir?: string | undefined;
-  /** Prepared attachments kept in memory for the next time that the same bytes come, in bytes. Default 32 MiB; 0 turns it off. */
+  /** Prepared attachments kept in memory for the next use of the same bytes, in bytes. Default 32 MiB; 0 turns it off. */
   readonly cacheBytes?: number | undefined;
-}
-
-/** `MediaOptions` with every default filled in that does not depend on the attachment. */
-export interface ResolvedMediaOptions {
-  readonly frames: number;
-  readonly detail: 'low' | 'auto' | 'high';
-  readonly maxSide: number | undefined;
-  readonly maxTiles: number;
-  readonly quality: number;
-  readonly accuracy: 'auto' | 'exact';
-  readonly sampling: 'uniform' | 'scenes';
-  readonly video: 'frames' | 'upload';
-  readonly audio: boolean;
-  readonly maxAudioMs: number;
-  readonly maxPages: number;
-  readonly ffmpegPath: string | undefined;
-  readonly allowUrls: boolean;
-  readonly allowPrivateAddresses: boolean;
-  readonly allowPaths: boolean;
-  readonly pathRoot: string | undefined;
-  readonly maxBytes: number;
-  readonly maxInlineBytes: number;
-  readonly maxPixels: number;
-  readonly maxDurationMs: number;
-  readonly timeoutMs: number;
-  readonly concurrency: number;
-  readonly tempDir: string;
-  readonly cacheBytes: number;
-}
-
-/** How one attachment is prepared. */
-export interface MediaSettings extends Omit<ResolvedMediaOptions, 'detail' | 'maxSide'> {
-  readonly detail: MediaDetail;
-  readonly maxSide: number;
 }
 
 const minuteMs = 60_000;
@@ -131,32 +99,48 @@ const mebibyte = 2 ** 20;
  */
 const defaultInlineBytes = 35 * mebibyte;
 
-export function resolveMediaOptions(options: MediaOptions = {}): ResolvedMediaOptions {
-  const frames = options.frames ?? 8;
-  return {
-    frames,
-    detail: options.detail ?? 'auto',
-    maxSide: options.maxSide,
-    maxTiles: options.maxTiles ?? 0,
-    quality: options.quality ?? 75,
-    accuracy: options.accuracy ?? 'auto',
-    sampling: options.sampling ?? 'uniform',
-    video: options.video ?? 'frames',
-    audio: options.audio ?? true,
-    maxAudioMs: options.maxAudioMs ?? 30 * minuteMs,
-    maxPages: options.maxPages ?? frames,
-    ffmpegPath: options.ffmpegPath,
-    allowUrls: options.allowUrls ?? false,
-    allowPrivateAddresses: options.allowPrivateAddresses ?? false,
-    allowPaths: options.allowPaths ?? true,
-    pathRoot: options.pathRoot,
-    maxBytes: options.maxBytes ?? 2048 * mebibyte,
-    maxInlineBytes: options.maxInlineBytes ?? defaultInlineBytes,
-    maxPixels: options.maxPixels ?? 100e6,
-    maxDurationMs: options.maxDurationMs ?? 570 * minuteMs,
-    timeoutMs: options.timeoutMs ?? 2 * minuteMs,
-    concurrency: options.concurrency ?? Math.max(1, Math.floor(availableParallelism() / 2)),
-    tempDir: options.tempDir ?? tmpdir(),
-    cacheBytes: options.cacheBytes ?? 32 * mebibyte,
-  };
+const shape = {
+  frames: atLeastOne.max(256).default(8),
+  detail: z.enum(['low', 'auto', 'high']).default('auto'),
+  maxSide: z.number().int().min(16).max(8192).optional(),
+  maxTiles: count.max(64).default(0),
+  quality: atLeastOne.max(100).default(75),
+  accuracy: z.enum(['auto', 'exact']).default('auto'),
+  sampling: z.enum(['uniform', 'scenes']).default('uniform'),
+  video: z.enum(['frames', 'upload']).default('frames'),
+  audio: z.boolean().default(true),
+  maxAudioMs: durationMs.default(30 * minuteMs),
+  maxPages: atLeastOne.optional(),
+  ffmpegPath: nonBlank.optional(),
+  allowUrls: z.boolean().default(false),
+  allowPrivateAddresses: z.boolean().default(false),
+  allowPaths: z.boolean().default(true),
+  pathRoot: nonBlank.optional(),
+  maxBytes: atLeastOne.default(2048 * mebibyte),
+  maxInlineBytes: atLeastOne.default(defaultInlineBytes),
+  maxPixels: atLeastOne.default(100e6),
+  maxDurationMs: durationMs.default(570 * minuteMs),
+  timeoutMs: durationMs.default(2 * minuteMs),
+  concurrency: atLeastOne.default(() => Math.max(1, Math.floor(availableParallelism() / 2))),
+  tempDir: nonBlank.default(() => tmpdir()),
+  cacheBytes: count.default(32 * mebibyte),
+} satisfies Record<keyof MediaOptions, z.ZodType>;
+
+/** Validates `MediaOptions` and fills in every default that does not depend on the attachment. */
+export const mediaOptionsSchema = z
+  .strictObject(shape)
+  .transform((options) => ({ ...options, maxPages: options.maxPages ?? options.frames })) satisfies z.ZodType<
+  unknown,
+  MediaOptions
+>;
+
+export type ResolvedMediaOptions = z.output<typeof mediaOptionsSchema>;
+
+/** How one attachment is prepared. */
+export interface MediaSettings extends Omit<ResolvedMediaOptions, 'detail' | 'maxSide'> {
+  /** What the model takes; `undefined` for all that can be made. */
+  readonly accepts: MediaCapabilities | undefined;
+  /** `undefined` for a model without such a setting. */
+  readonly detail: MediaDetail | undefined;
+  readonly maxSide: number;
 }

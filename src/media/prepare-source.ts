@@ -1,14 +1,15 @@
 import { MediaError } from '../core/errors.js';
-import { prepareDocument } from './document/document.js';
+import { preparePdf, prepareText } from './document/document.js';
 import { locateFfmpeg } from './ffmpeg/ffmpeg-location.js';
 import { bitmapToPng } from './image/bitmap.js';
 import { heifToTiff } from './image/heif/decode-heif.js';
 import { prepareImage } from './image/image.js';
 import type { MediaSettings } from './media-options.js';
-import type { SniffedFormat } from './source/sniff.js';
+import { takesPictures } from './model-accepts.js';
+import { isContainer, type MediaFormat } from './source/formats.js';
 import type { LocalSource } from './source/source.js';
 import { prepareClip } from './video/prepare-video.js';
-import type { PreparedContent } from './work/prepared-parts.js';
+import type { PreparedContent } from './work/prepared-content.js';
 import type { ReportProgress } from './work/progress.js';
 
 /**
@@ -16,43 +17,49 @@ import type { ReportProgress } from './work/progress.js';
  *
  * @throws MediaError for what cannot be used.
  */
-export async function convert(
+export async function prepareSource(
   source: LocalSource,
-  format: SniffedFormat,
+  format: MediaFormat,
   settings: MediaSettings,
   report: ReportProgress,
   signal: AbortSignal,
 ): Promise<PreparedContent> {
-  if (format.kind === 'document') return prepareDocument(source, format.mimeType, settings);
-  if (format.kind === 'image') return convertPicture(source, format.mimeType, settings, report, signal);
-  const { demuxer } = format;
-  if (!demuxer) throw new MediaError('unsupported', `"${source.name}" cannot be decoded here.`);
+  if (format.decoder === 'pdf') return preparePdf(source, format.mimeType, settings);
+  if (format.decoder === 'text') return prepareText(source, format.mimeType, settings);
+  if (!isContainer(format)) return preparePicture(source, format, settings, report, signal);
   const binary = await locateFfmpeg(settings.ffmpegPath);
-  return prepareClip(source, { ...format, demuxer }, { binary, settings, report, signal });
+  return prepareClip(source, format, { binary, settings, report, signal });
 }
 
-async function convertPicture(
+async function preparePicture(
   source: LocalSource,
-  mimeType: string,
+  format: MediaFormat,
   settings: MediaSettings,
   report: ReportProgress,
   signal: AbortSignal,
 ): Promise<PreparedContent> {
   const { name, bytes } = source;
-  const data = (await toReadable(source, mimeType, settings, signal)) ?? source.data ?? (await source.path());
+  if (!takesPictures(settings.accepts)) {
+    throw new MediaError(
+      'unsupported',
+      `"${name}" is a picture, and this model sees none. Describe it in the prompt, or ask another model.`,
+    );
+  }
+  const { mimeType } = format;
+  const data = (await toReadable(source, format, settings, signal)) ?? source.data ?? (await source.path());
   return prepareImage({ name, mimeType, bytes, data }, settings, report, signal);
 }
 
-/** The picture in a format that sharp reads, where it does not read its own. */
+/** The picture in a format that sharp reads; `undefined` if its own is one. */
 async function toReadable(
   source: LocalSource,
-  mimeType: string,
+  { decoder }: MediaFormat,
   settings: MediaSettings,
   signal: AbortSignal,
 ): Promise<Uint8Array | undefined> {
-  if (mimeType !== 'image/bmp' && mimeType !== 'image/heic') return undefined;
+  if (decoder !== 'bitmap' && decoder !== 'heif') return undefined;
   const binary = await locateFfmpeg(settings.ffmpegPath);
-  return mimeType === 'image/heic'
+  return decoder === 'heif'
     ? heifToTiff(source, binary, settings, signal)
     : bitmapToPng(await source.read(), source.name, binary, settings, signal);
 }

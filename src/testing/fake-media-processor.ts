@@ -1,17 +1,18 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
+import { ClosedError } from '../core/errors.js';
 import type { MediaSource, NamedMedia, PreparedMedia } from '../core/media.js';
 import type { MediaProcessor, PrepareOptions } from '../media/media-processor.js';
 
-/** A PNG of one grey pixel. */
+/** A PNG of one gray pixel. */
 const onePixel = Buffer.from(
   'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAACXBIWXMAAAPoAAAD6AG1e1JrAAAADElEQVQImWPo6OgAAAM0AZmUse0HAAAAAElFTkSuQmCC',
   'base64',
 );
 
 /**
- * A `MediaProcessor` that reads nothing: every source becomes the same picture of one pixel, and is
- * recorded. Script anything else with `prepareNext`.
+ * A `MediaProcessor` that reads nothing: it records every source and returns the same picture of one
+ * pixel. Other results are scripted with `prepareNext`.
  *
  * @example
  * ```ts
@@ -22,19 +23,21 @@ const onePixel = Buffer.from(
 export class FakeMediaProcessor implements MediaProcessor {
   readonly #sources: MediaSource[] = [];
   readonly #script: (Partial<PreparedMedia> | Error)[] = [];
+  #isClosed = false;
 
-  /** What was to be prepared so far, oldest first. */
+  /** Every source that `prepare` was called with, oldest first. */
   get sources(): readonly MediaSource[] {
     return this.#sources;
   }
 
-  /** Scripts the next results: fields that differ from the usual one, or an error to throw. */
+  /** Scripts the next results: fields to replace in the usual result, or an error to throw. */
   prepareNext(...results: readonly (Partial<PreparedMedia> | Error)[]): void {
     this.#script.push(...results);
   }
 
   async prepare(source: MediaSource, { signal, onProgress }: PrepareOptions = {}): Promise<PreparedMedia> {
     signal?.throwIfAborted();
+    if (this.#isClosed) throw new ClosedError('media processor');
     this.#sources.push(source);
     const result = this.#script.shift() ?? {};
     if (result instanceof Error) throw result;
@@ -54,7 +57,7 @@ export class FakeMediaProcessor implements MediaProcessor {
   }
 
   async close(): Promise<void> {
-    // Nothing is held.
+    this.#isClosed = true;
   }
 }
 

@@ -12,5 +12,13 @@ export async function compiled(script: string): Promise<string> {
   const options = { splitting: false, skipNodeModulesBundle: true, config: false, silent: true };
   const outDir = fileURLToPath(new URL('./node_modules/.cache/compiled', import.meta.url));
   await build({ ...options, entry: [entry], outDir, format: 'esm' });
+  const worker = fileURLToPath(new URL('../../src/media/video/index/index-worker.ts', import.meta.url));
+  await build({
+    ...{ ...options, entry: { 'index-worker': worker }, outDir, format: 'cjs' },
+    outExtension: () => ({ js: '.cjs' }),
+    esbuildOptions: (esbuild) => {
+      esbuild.supported = { 'dynamic-import': false };
+    },
+  });
   return join(outDir, script.replace(/.*\//, '').replace(/\.ts$/, '.js'));
 }

@@ -31,7 +31,7 @@ export interface BenchClip {
 
 const directory = join(tmpdir(), 'multimodal-chat-bench-media');
 
-/** Made under another name first, so that what an interrupted run leaves is never taken for a clip. */
+/** Made under another name first, so that the leftovers of an interrupted run are never used as a clip. */
 async function makeOnce(name: string, make: (path: string) => Promise<void> | void): Promise<string> {
   const path = join(directory, name);
   if (existsSync(path)) return path;
@@ -48,7 +48,7 @@ const sizes = { '1080p': { width: 1920, height: 1080 }, '4k': { width: 3840, hei
 
 export interface ClipKind {
   readonly size?: keyof typeof sizes;
-  /** Whether pictures refer to later ones, as encoders do it unless told to be fast. */
+  /** Whether pictures refer to later ones, as encoders do by default. */
   readonly bFrames?: boolean;
 }
 
@@ -87,7 +87,7 @@ async function settle(path: string): Promise<void> {
   if (ageMs < settledMs) await new Promise((resolve) => setTimeout(resolve, settledMs - ageMs));
 }
 
-/** A file of so many keyframes of a 1080p clip and nothing else. */
+/** A file of a number of keyframes of a 1080p clip and nothing else. */
 export async function benchKeyframes(ffmpeg: string, count: number): Promise<string> {
   const { path } = await benchClip(ffmpeg, loopSeconds, 30);
   return makeOnce(`keyframes-${count}.mkv`, (unfinished) => {

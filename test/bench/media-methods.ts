@@ -136,7 +136,7 @@ export const pictureMethods: Readonly<Record<string, PictureMethod>> = {
     sharp(await readFile(path))
       .autoOrient()
       .resize({ width: maxSide, height: maxSide, fit: 'inside' })
-      .toColourspace('srgb')
+      .toColorspace('srgb')
       .jpeg({ quality: 75 })
       .toBuffer(),
   jimp: async (path) => {

@@ -203,7 +203,7 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
     { file: 'long.avi', codec: ['-c:v', 'mpeg4', '-q:v', '3'], gop: 250 },
     { file: 'long.flv', codec: h264, gop: 250 },
     { file: 'long.wmv', codec: ['-c:v', 'wmv2', '-b:v', '1M'], gop: 250 },
-    // Such a file does not say how long it is, and ffmpeg's estimate is a little short.
+    // Such a file has no duration, and ffmpeg's estimate is a little short.
     { file: 'long.mpg', codec: ['-c:v', 'mpeg2video', '-q:v', '3'], gop: 12, exactFrames: 6 },
     { file: 'long.ts', codec: h264, gop: 50 },
     {
@@ -397,7 +397,7 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
   it.each([
     { age: 'settled', laterMs: 10_000 },
     { age: 'just written', laterMs: 0 },
-  ])('knows a file that is too large for memory by its bytes ($age)', async ({ age, laterMs }) => {
+  ])('identifies a file that is too large for memory ($age)', async ({ age, laterMs }) => {
     const path = await makeClip({ path: pathOf(`large ${age}.mp4`), seconds: 2, fps });
     const padding = Buffer.alloc(33 * 2 ** 20);
     padding.writeUInt32BE(padding.length, 0);
@@ -422,7 +422,7 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
     }
   });
 
-  it('uses what is there of a clip that was cut off, and says so', async () => {
+  it('shows the readable part of a clip that was cut off, with a note', async () => {
     const whole = await makeClip({
       path: pathOf('whole.mp4'),
       seconds: 40,
@@ -464,7 +464,7 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
     { file: 'tone.aac', options: ['-c:a', 'aac'], sent: 'audio/aac' },
     { file: 'tone.m4a', options: ['-c:a', 'aac'], sent: 'audio/mp3' },
     { file: 'tone.wma', options: ['-c:a', 'wmav2'], sent: 'audio/mp3' },
-  ])('hears $file as $sent', async ({ file, options, sent }) => {
+  ])('sends $file as $sent', async ({ file, options, sent }) => {
     const path = pathOf(file);
     ffmpeg('-f', 'lavfi', '-i', 'sine=frequency=440:duration=3', ...options, path);
     await using processor = new DefaultMediaProcessor();
@@ -476,7 +476,7 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('clips', () => {
     expect(Math.abs(media.estimatedTokens - 96)).toBeLessThanOrEqual(10);
   });
 
-  it('hears only the part of a recording that is asked for', async () => {
+  it('sends only the requested part of a recording', async () => {
     const path = pathOf('recording.mp3');
     ffmpeg('-f', 'lavfi', '-i', 'sine=frequency=440:duration=20', ...mp3, path);
     await using processor = new DefaultMediaProcessor();

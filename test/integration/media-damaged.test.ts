@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
-import { openIndex } from '../../src/media/video/index-thread.js';
+import { openIndex } from '../../src/media/video/index/index-thread.js';
 import { availableFfmpegs, type ClipOptions, makeClip } from '../support/media-fixtures.js';
 
 const haveFfmpeg = availableFfmpegs().size > 0;
@@ -39,12 +39,12 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('a clip with a few wrong bytes',
       indexer: 'MP4',
       // The count of the first entry, behind the name, the version, the flags and the number of entries.
       damage: (clip: Buffer) => clip.writeUInt32BE(0xffff_ffff, clip.indexOf('ctts', 0, 'latin1') + 12),
-      error: /does not come to an end|memory/,
+      error: /does not end|memory/,
     },
   ] as const;
 
   it.each(loops)(
-    'does not hold up whoever looks for packets: $what',
+    'does not block other readers of indexes: $what',
     async ({ damage, error, file, indexer }) => {
       const sound = await clipOf(file, { codec: h264 });
       const data = Buffer.from(sound);
@@ -56,7 +56,7 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('a clip with a few wrong bytes',
     },
   );
 
-  it.each(loops)('is read or refused all the same: $what', async ({ damage, file }) => {
+  it.each(loops)('is read or refused: $what', async ({ damage, file }) => {
     const data = await clipOf(file, { codec: h264 });
     damage(data);
     await using processor = new DefaultMediaProcessor({ frames: 2 });

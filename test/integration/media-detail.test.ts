@@ -63,7 +63,7 @@ const twoHalves = (width: number, height: number) =>
     ])
     .jpeg({ quality: 95 });
 
-async function colourOf(data: Uint8Array): Promise<string> {
+async function colorOf(data: Uint8Array): Promise<string> {
   const { dominant } = await sharp(data).stats();
   return dominant.r > dominant.b ? 'red' : 'blue';
 }
@@ -92,7 +92,7 @@ describe('detail', () => {
     expect(levels()).toEqual(['MEDIA_RESOLUTION_MEDIUM', 'MEDIA_RESOLUTION_MEDIUM']);
   });
 
-  it('asks nothing for a part of models that would refuse it', async () => {
+  it('sets no resolution of single parts for models that would refuse it', async () => {
     const chat = openChat({ model: 'gemini-2.5-flash', media: { frames: 1, audio: false } });
     await chat.send({ prompt: 'p', media: [clip] });
     expect(levels()).toEqual([undefined]);
@@ -110,7 +110,7 @@ describe('context.mediaTokens', () => {
     expect(emulator.journal[0]?.images.every(({ width }) => width === 512)).toBe(true);
   });
 
-  it('is kept apart from what was prepared under another budget', async () => {
+  it('does not reuse what was prepared under another budget', async () => {
     const processor = openProcessor({ frames: 6, audio: false });
     const all = await processor.prepare(clip);
     const few = await processor.prepare(clip, { maxTokens: 3 * 280 });
@@ -125,7 +125,7 @@ describe('maxTiles', () => {
     const { media } = await chat.send({ prompt: 'p', media: [{ data, name: 'wide.jpg' }] });
     const tiles = media[0]?.parts.slice(1) ?? [];
     expect(tiles.map(({ tile }) => tile?.column)).toEqual([1, 2, 3, 4]);
-    expect(await Promise.all(tiles.map((part) => colourOf(part.data)))).toEqual([
+    expect(await Promise.all(tiles.map((part) => colorOf(part.data)))).toEqual([
       'red',
       'red',
       'blue',
@@ -144,7 +144,7 @@ describe('maxTiles', () => {
       [1, 1],
       [2, 1],
     ]);
-    expect(await Promise.all(tiles.map((part) => colourOf(part.data)))).toEqual(['red', 'blue']);
+    expect(await Promise.all(tiles.map((part) => colorOf(part.data)))).toEqual(['red', 'blue']);
     const { width, height } = await sharp(tiles[0]?.data).metadata();
     expect((height ?? 0) / (width ?? 1)).toBeCloseTo(425 / 200, 1);
   });
@@ -159,7 +159,7 @@ describe('maxTiles', () => {
       .toBuffer();
     const { parts } = await openProcessor({ maxTiles: 6, maxSide: 512 }).prepare({ data, name: 's.png' });
     const contrast = async (jpeg: Uint8Array | undefined) =>
-      (await sharp(jpeg).greyscale().stats()).channels[0]?.stdev ?? 0;
+      (await sharp(jpeg).grayscale().stats()).channels[0]?.stdev ?? 0;
     expect(await contrast(parts[0]?.data)).toBeLessThan(20);
     expect(parts).toHaveLength(6);
     for (const tile of parts.slice(1)) expect(await contrast(tile.data)).toBeGreaterThan(60);

@@ -21,8 +21,8 @@ describe('large documents', () => {
     });
     await using chat = new MultimodalChat({ keys: ['alpha-key-0001'], baseUrl: emulator.url, memory: false });
     const pdf = pdfOf(35 * mebibyte);
-    const { text } = await chat.send({ prompt: 'Summarise it', media: [{ data: pdf, name: 'report.pdf' }] });
-    expect(text).toContain('Summarise it');
+    const { text } = await chat.send({ prompt: 'Summarize it', media: [{ data: pdf, name: 'report.pdf' }] });
+    expect(text).toContain('Summarize it');
     const sent = (emulator.journal[0]?.contents ?? [])
       .flatMap(({ parts }) => parts ?? [])
       .find(({ inlineData }) => inlineData?.mimeType === 'application/pdf')?.inlineData?.data;
@@ -30,7 +30,7 @@ describe('large documents', () => {
     expect(Buffer.from(sent ?? '', 'base64').equals(pdf)).toBe(true);
   });
 
-  it('are refused above that, and above what was set', async () => {
+  it('are refused above that, and above maxInlineBytes', async () => {
     await using usual = new DefaultMediaProcessor();
     const large = { data: pdfOf(35 * mebibyte + 1), name: 'report.pdf' };
     await expect(usual.prepare(large)).rejects.toMatchObject({

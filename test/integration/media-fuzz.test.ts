@@ -73,7 +73,7 @@ describe.skipIf(!haveFfmpeg && !process.env.CI).concurrent('damaged files of eve
   );
 
   it(
-    'never hold up whoever looks for their packets',
+    'never block the reader of their indexes',
     async () => {
       const indexed = samples.filter(({ name }) => /\.(mp4|mov|3gp|mkv|webm|heic)$/.test(name));
       const report = await run('indexes', indexed, { depth: 'index' });

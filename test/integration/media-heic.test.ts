@@ -35,12 +35,12 @@ async function prepare(
 
 const numberIn = (media: PreparedMedia) => readPattern(media.parts[0]?.data ?? new Uint8Array());
 
-async function colourIn(media: PreparedMedia): Promise<readonly number[]> {
+async function colorIn(media: PreparedMedia): Promise<readonly number[]> {
   const { data } = await sharp(media.parts[0]?.data).resize(1, 1).raw().toBuffer({ resolveWithObject: true });
   return [...data];
 }
 
-/** What has to be stored so that it is upright after so many quarter turns anticlockwise and a mirror. */
+/** The stored picture that is upright after a number of quarter turns counterclockwise and a mirror. */
 async function stored(turns: number, mirror: 0 | 1 | undefined): Promise<Sharp> {
   const upright = await picture().png().toBuffer();
   const mirrored =
@@ -69,7 +69,7 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('HEIC pictures', () => {
     });
   });
 
-  it.each([...availableFfmpegs()])('are put together of their tiles by %s', async (_, ffmpegPath) => {
+  it.each([...availableFfmpegs()])('are assembled from their tiles by %s', async (_, ffmpegPath) => {
     const media = await prepare(await makeHeic(picture(), { tile }), { ffmpegPath });
     expect(await numberIn(media)).toBe(77);
     expect(media.source).toMatchObject({ width: 300, height: 150 });
@@ -95,15 +95,15 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('HEIC pictures', () => {
 
   it.each<HeicOptions>([
     {},
-    { colours: { matrix: 'bt709', fullRange: false } },
-    { colours: { matrix: 'bt709', fullRange: true } },
-    { colours: { matrix: 'bt601', fullRange: true } },
-    { colours: { matrix: 'bt2020', fullRange: true } },
-  ])('have the colours that they say: %o', async (options) => {
+    { colors: { matrix: 'bt709', fullRange: false } },
+    { colors: { matrix: 'bt709', fullRange: true } },
+    { colors: { matrix: 'bt601', fullRange: true } },
+    { colors: { matrix: 'bt2020', fullRange: true } },
+  ])('keep the colors of their tags: %o', async (options) => {
     const red = sharp({ create: { width: 64, height: 64, channels: 3, background: '#e02010' } });
-    const colour = await colourIn(await prepare(await makeHeic(red, options)));
+    const color = await colorIn(await prepare(await makeHeic(red, options)));
     for (const [i, value] of [0xe0, 0x20, 0x10].entries())
-      expect(Math.abs((colour[i] ?? 0) - value), `${colour}`).toBeLessThanOrEqual(8);
+      expect(Math.abs((color[i] ?? 0) - value), `${color}`).toBeLessThanOrEqual(8);
   });
 
   // What the codes stand for is tested where they are turned into sRGB.
@@ -112,18 +112,18 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('HEIC pictures', () => {
     { screen: 'hlg', from: [191, 191, 191], to: [225, 225, 225] },
     { screen: 'bt2020', from: [207, 74, 34], to: [255, 0, 0] },
   ] as const)(
-    'are shown in the colours of a usual screen when they are for $screen',
+    'are shown in the colors of a usual screen when they are for $screen',
     async ({ screen, from, to }) => {
       const [r, g, b] = from;
       const plain = sharp({ create: { width: 64, height: 64, channels: 3, background: { r, g, b } } });
-      const data = await makeHeic(plain, { colours: { matrix: 'bt2020', fullRange: true, screen } });
-      const colour = await colourIn(await prepare(data));
+      const data = await makeHeic(plain, { colors: { matrix: 'bt2020', fullRange: true, screen } });
+      const color = await colorIn(await prepare(data));
       for (const [i, value] of to.entries())
-        expect(Math.abs((colour[i] ?? 0) - value), `${colour}`).toBeLessThanOrEqual(8);
+        expect(Math.abs((color[i] ?? 0) - value), `${color}`).toBeLessThanOrEqual(8);
     },
   );
 
-  it('are brought to sRGB from the wide colours of phones', async () => {
+  it('are brought to sRGB from the wide colors of phones', async () => {
     const wide = sharp({
       create: { width: 64, height: 64, channels: 3, background: '#e02010' },
     }).withIccProfile('p3');
@@ -136,9 +136,9 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('HEIC pictures', () => {
       raw: { width: info.width, height: info.height, channels: info.channels as 3 },
     });
     expect([...data.subarray(0, 3)]).not.toEqual([0xe0, 0x20, 0x10]);
-    const colour = await colourIn(await prepare(await makeHeic(numbers, { profile: icc })));
+    const color = await colorIn(await prepare(await makeHeic(numbers, { profile: icc })));
     for (const [i, value] of [0xe0, 0x20, 0x10].entries())
-      expect(Math.abs((colour[i] ?? 0) - value), `${colour}`).toBeLessThanOrEqual(8);
+      expect(Math.abs((color[i] ?? 0) - value), `${color}`).toBeLessThanOrEqual(8);
   });
 
   it('are read under any brand and name', async () => {
@@ -146,7 +146,7 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('HEIC pictures', () => {
       expect(await numberIn(await prepare(await makeHeic(picture(), { brand }), {}, 'photo.heif'))).toBe(77);
   });
 
-  it('are refused as what they are when nothing decodes them', async () => {
+  it('are refused by name if no decoder reads them', async () => {
     const data = await makeHeic(picture());
     await expect(prepare(data, { ffmpegPath: '/nowhere/ffmpeg' })).rejects.toMatchObject({
       reason: 'unavailable',

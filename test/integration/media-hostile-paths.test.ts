@@ -68,7 +68,7 @@ describe('a root for paths', () => {
     expect(await outcomeOf(pathToFileURL(full), { pathRoot: root })).toBe(expected);
   });
 
-  it('is no hindrance to bytes', async () => {
+  it('does not restrict bytes', async () => {
     expect(await outcomeOf(await drawPicture(1).png().toBuffer(), { pathRoot: root })).toBe('image');
   });
 
@@ -78,7 +78,7 @@ describe('a root for paths', () => {
   });
 });
 
-describe('paths that are no files', () => {
+describe('paths of other things than files', () => {
   it.each(['/dev/zero', '/dev/null', '/dev/stdin', '/dev/fd/0', '/dev/tty', '/proc/self', '/'])(
     'refuses %s',
     async (path) => {
@@ -87,7 +87,7 @@ describe('paths that are no files', () => {
   );
 
   it.each(['/proc/self/environ', '/proc/self/mem', '/proc/self/maps'])(
-    'shows nothing of %s',
+    'reveals nothing of %s',
     async (path) => {
       expect(await outcomeOf(path)).toBe('empty');
     },

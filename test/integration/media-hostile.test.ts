@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import sharp from 'sharp';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { ClosedError } from '../../src/core/errors.js';
 import type { MediaProgress } from '../../src/core/media.js';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
 import { isPublicAddress } from '../../src/media/source/remote.js';
@@ -82,19 +83,16 @@ describe('files that name other files', () => {
   };
   const names = ['clip.mp4', 'clip.avi', 'picture.png', 'list.m3u8'];
 
-  it.each(Object.keys(playlists))(
-    'refuses %s under every name, and asks nobody for anything',
-    async (kind) => {
-      for (const name of names) {
-        const path = join(directory, name);
-        await writeFile(path, playlists[kind]?.(origin) ?? '');
-        expect(['not-allowed', 'unsupported']).toContain(await reasonOf(path));
-      }
-      expect(requests).toEqual([]);
-    },
-  );
+  it.each(Object.keys(playlists))('refuses %s under every name, and makes no request', async (kind) => {
+    for (const name of names) {
+      const path = join(directory, name);
+      await writeFile(path, playlists[kind]?.(origin) ?? '');
+      expect(['not-allowed', 'unsupported']).toContain(await reasonOf(path));
+    }
+    expect(requests).toEqual([]);
+  });
 
-  it('asks nobody when a playlist hides behind the first bytes of a clip', async () => {
+  it('makes no request for a playlist behind the first bytes of a clip', async () => {
     const heads = [
       '\0\0\0\x18ftypisom\0\0\x02\0isommp41',
       'FLV\x01\x05\0\0\0\x09\0\0\0\0',
@@ -144,7 +142,7 @@ describe('broken and oversized files', () => {
     expect(source.destroyed).toBe(true);
   });
 
-  it('gives up on a stream that stays silent, at the time limit', async () => {
+  it('stops waiting for a stalled stream at the time limit', async () => {
     const silent = new Readable({ read: () => undefined });
     expect(await reasonOf(silent, new DefaultMediaProcessor({ tempDir, timeoutMs: 50 }))).toBe('timeout');
     expect(silent.destroyed).toBe(true);
@@ -158,7 +156,7 @@ describe('broken and oversized files', () => {
     }
   });
 
-  it('finds typed errors in whatever is done to a picture', async () => {
+  it('throws typed errors for any damage to a picture', async () => {
     const originals = [
       await drawPicture(3, 64, 32).jpeg().toBuffer(),
       await drawPicture(3, 64, 32).png().toBuffer(),
@@ -309,15 +307,15 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('stopping', () => {
     });
     const waiting = closing.prepare(clip);
     await decoding;
-    await Promise.all([
-      closing.close(),
-      expect(waiting).rejects.toMatchObject({ code: 'MEDIA_UNAVAILABLE' }),
-    ]);
+    await Promise.all([closing.close(), expect(waiting).rejects.toSatisfy(ClosedError.isInstance)]);
     expect(await processesWith(clip)).toEqual([]);
-    await expect(closing.prepare(clip)).rejects.toMatchObject({ code: 'MEDIA_UNAVAILABLE' });
+    await expect(closing.prepare(clip)).rejects.toMatchObject({
+      code: 'CLOSED',
+      message: expect.stringContaining('media processor'),
+    });
   });
 
-  it('says what is wrong when ffmpeg is not where it was said to be', async () => {
+  it('names the ffmpegPath that does not work', async () => {
     const misled = new DefaultMediaProcessor({ tempDir, ffmpegPath: '/nowhere/ffmpeg' });
     await expect(misled.prepare(clip)).rejects.toMatchObject({
       code: 'MEDIA_UNAVAILABLE',

@@ -16,13 +16,13 @@ const sizeOf = async (media: PreparedMedia) => {
   const { width, height, format } = await sharp(first(media)).metadata();
   return { width, height, format };
 };
-/** The colour in the middle of the first part. */
+/** The color in the middle of the first part. */
 async function middleOf(media: PreparedMedia): Promise<readonly number[]> {
   const { data, info } = await sharp(first(media)).removeAlpha().raw().toBuffer({ resolveWithObject: true });
   const at = (Math.floor(info.height / 2) * info.width + Math.floor(info.width / 2)) * info.channels;
   return [...data.subarray(at, at + 3)];
 }
-function expectColour(actual: readonly number[], expected: readonly number[], tolerance: number): void {
+function expectColor(actual: readonly number[], expected: readonly number[], tolerance: number): void {
   for (const [i, value] of expected.entries())
     expect(Math.abs((actual[i] ?? 0) - value), `${actual}`).toBeLessThanOrEqual(tolerance);
 }
@@ -48,29 +48,29 @@ describe('pictures', () => {
     },
     {
       file: 'deep.png',
-      make: () => drawPicture(11).toColourspace('rgb16').png().toBuffer(),
+      make: () => drawPicture(11).toColorspace('rgb16').png().toBuffer(),
       mimeType: 'image/png',
     },
     {
       file: 'grey16.png',
-      make: () => drawPicture(11).toColourspace('grey16').png().toBuffer(),
+      make: () => drawPicture(11).toColorspace('grey16').png().toBuffer(),
       mimeType: 'image/png',
     },
     { file: 'a.gif', make: () => drawPicture(11).gif().toBuffer(), mimeType: 'image/gif' },
     { file: 'a.tiff', make: () => drawPicture(11).tiff().toBuffer(), mimeType: 'image/tiff' },
     {
       file: 'deep.tiff',
-      make: () => drawPicture(11).toColourspace('rgb16').tiff().toBuffer(),
+      make: () => drawPicture(11).toColorspace('rgb16').tiff().toBuffer(),
       mimeType: 'image/tiff',
     },
     { file: 'a.webp', make: () => drawPicture(11).webp().toBuffer(), mimeType: 'image/webp' },
     { file: 'a.avif', make: () => drawPicture(11).avif({ effort: 0 }).toBuffer(), mimeType: 'image/avif' },
     {
       file: 'cmyk.jpg',
-      make: () => drawPicture(11).toColourspace('cmyk').jpeg().toBuffer(),
+      make: () => drawPicture(11).toColorspace('cmyk').jpeg().toBuffer(),
       mimeType: 'image/jpeg',
     },
-    { file: 'grey.jpg', make: () => drawPicture(11).greyscale().jpeg().toBuffer(), mimeType: 'image/jpeg' },
+    { file: 'gray.jpg', make: () => drawPicture(11).grayscale().jpeg().toBuffer(), mimeType: 'image/jpeg' },
   ])('shows $file as JPEG', async ({ file, make, mimeType }) => {
     const data = await make();
     const media = await processor.prepare({ data, name: file });
@@ -129,23 +129,23 @@ describe('pictures', () => {
     for (const encode of ['png', 'webp', 'tiff', 'avif'] as const) {
       const options = encode === 'tiff' ? { compression: 'lzw' as const } : {};
       const data = await plain({ r: 255, g: 0, b: 0, alpha: 0 })[encode](options).toBuffer();
-      expectColour(await middleOf(await processor.prepare(data)), [255, 255, 255], 3);
+      expectColor(await middleOf(await processor.prepare(data)), [255, 255, 255], 3);
     }
   });
 
-  it('brings the colours of other spaces to sRGB', async () => {
+  it('brings the colors of other spaces to sRGB', async () => {
     const wide = await plain({ r: 200, g: 60, b: 40, alpha: 1 })
       .removeAlpha()
       .withIccProfile('p3')
       .jpeg({ quality: 100 })
       .toBuffer();
-    expectColour(await middleOf(await processor.prepare(wide)), [200, 60, 40], 4);
+    expectColor(await middleOf(await processor.prepare(wide)), [200, 60, 40], 4);
     const print = await plain({ r: 180, g: 120, b: 100, alpha: 1 })
       .removeAlpha()
-      .toColourspace('cmyk')
+      .toColorspace('cmyk')
       .jpeg({ quality: 100 })
       .toBuffer();
-    expectColour(await middleOf(await processor.prepare(print)), [180, 120, 100], 12);
+    expectColor(await middleOf(await processor.prepare(print)), [180, 120, 100], 12);
   });
 
   it('shows moments over the whole loop of an animation, with their times', async () => {
@@ -185,21 +185,21 @@ if (!haveFfmpeg && !process.env.CI)
   console.warn('SKIPPED: BMP pictures. There is no ffmpeg. Run apt install ffmpeg.');
 
 describe.skipIf(!haveFfmpeg && !process.env.CI)('BMP pictures', () => {
-  const colours = [0x000000, 0xffffff, 0xf80000, 0x00fc00];
+  const colors = [0x000000, 0xffffff, 0xf80000, 0x00fc00];
   it.each([
-    { bits: 1, colours: 2 },
-    { bits: 4, colours: 4 },
-    { bits: 8, colours: 4 },
-    { bits: 16, colours: 4 },
-    { bits: 24, colours: 4 },
-    { bits: 32, colours: 4 },
-    { bits: 24, colours: 4, topDown: true },
+    { bits: 1, colors: 2 },
+    { bits: 4, colors: 4 },
+    { bits: 8, colors: 4 },
+    { bits: 16, colors: 4 },
+    { bits: 24, colors: 4 },
+    { bits: 32, colors: 4 },
+    { bits: 24, colors: 4, topDown: true },
   ] as const)(
-    'shows one of $bits bits ($colours colours, top-down $topDown)',
-    async ({ bits, colours: count, ...kind }) => {
-      const colourAt = (x: number, y: number) =>
-        count === 2 ? (x < 32 ? 0 : 0xffffff) : (colours[(x < 32 ? 0 : 1) + (y < 32 ? 0 : 2)] ?? 0);
-      const data = makeBitmap({ width: 63, height: 64, bits, colourAt, ...kind });
+    'shows one of $bits bits ($colors colors, top-down $topDown)',
+    async ({ bits, colors: count, ...kind }) => {
+      const colorAt = (x: number, y: number) =>
+        count === 2 ? (x < 32 ? 0 : 0xffffff) : (colors[(x < 32 ? 0 : 1) + (y < 32 ? 0 : 2)] ?? 0);
+      const data = makeBitmap({ width: 63, height: 64, bits, colorAt, ...kind });
       for (const ffmpegPath of availableFfmpegs().values()) {
         const media = await new DefaultMediaProcessor({ ffmpegPath }).prepare({ data, name: 'a.bmp' });
         expect(media.source).toMatchObject({ mimeType: 'image/bmp', width: 63, height: 64 });
@@ -210,9 +210,9 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('BMP pictures', () => {
           [8, 55],
           [55, 55],
         ] as const) {
-          const expected = colourAt(x, y);
+          const expected = colorAt(x, y);
           const at = (y * info.width + x) * info.channels;
-          expectColour(
+          expectColor(
             [...pixels.subarray(at, at + 3)],
             [expected >> 16, (expected >> 8) & 255, expected & 255],
             12,
@@ -223,7 +223,7 @@ describe.skipIf(!haveFfmpeg && !process.env.CI)('BMP pictures', () => {
   );
 
   it('refuses one that breaks off or claims to be enormous', async () => {
-    const data = makeBitmap({ width: 64, height: 64, bits: 24, colourAt: () => 0 });
+    const data = makeBitmap({ width: 64, height: 64, bits: 24, colorAt: () => 0 });
     await expect(processor.prepare(data.subarray(0, 20))).rejects.toMatchObject({ name: 'MediaError' });
     await expect(processor.prepare(data.subarray(0, 70))).rejects.toMatchObject({ code: 'MEDIA_CORRUPT' });
     data.writeInt32LE(60_000, 18);
@@ -239,7 +239,7 @@ describe('sources', () => {
   });
   afterAll(() => rm(directory, { recursive: true, force: true }));
 
-  it('reads from wherever the bytes are, and says the same of all', async () => {
+  it('reads every kind of source, with the same result', async () => {
     const picture = await drawPicture(5).png().toBuffer();
     const path = join(directory, 'a picture: with 100% odd name.png');
     await writeFile(path, picture);
@@ -310,7 +310,7 @@ describe('the same bytes again', () => {
     expect(await readPattern(first(after))).toBe(9);
   });
 
-  it('are prepared once for all who send them at the same time', async () => {
+  it('are prepared once for all concurrent calls', async () => {
     const caching = new DefaultMediaProcessor({ cacheBytes: 0 });
     const data = await drawPicture(9, 2000, 1000).png().toBuffer();
     const all = await Promise.all([1, 2, 3].map(() => caching.prepare({ data, name: 'same.png' })));

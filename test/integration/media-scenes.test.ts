@@ -146,7 +146,7 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)('sampling by scenes', {
     for (const scene of uniform) expect(scenes).toContain(scene);
   });
 
-  it('spends no frames twice on somebody who speaks, and none on grain', async () => {
+  it('spends no frames twice on a speaker, and none on grain', async () => {
     const path = await make('speaker.mp4', {
       ...{ seconds: 120, draw: drawSpeaker, filters: ['noise=alls=20:allf=t'] },
     });

@@ -53,7 +53,7 @@ describe.skipIf(ffmpegs.length === 0 && !process.env.CI)("a clip's sound", () =>
     for (const [, ffmpegPath] of ffmpegs) expect(await isHeard(path, ffmpegPath)).toBe(heard);
   });
 
-  it('is taken however quiet when the sound is all that was attached', async () => {
+  it('of a recording goes along at any loudness', async () => {
     const path = join(directory, 'quiet.m4a');
     ffmpeg('-f', 'lavfi', '-t', '5', '-i', `${speech},volume=-36dB`, '-c:a', 'aac', path);
     await using processor = new DefaultMediaProcessor();

@@ -15,6 +15,9 @@ import { startGeminiEmulator } from 'multimodal-chat/testing';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { makeClip } from '../support/media-fixtures.js';
 
+/** Enough on a machine that does other work. */
+const soon = { timeout: 20_000 };
+
 let fixtures: string;
 let clip: string;
 let tempDir: string;
@@ -162,14 +165,14 @@ describe("video: 'upload'", () => {
     expect(started(uploads())).toHaveLength(1);
   });
 
-  it('rides out a fault of the upload', async () => {
+  it('retries after a fault of the upload', async () => {
     const chat = await openChat();
     emulator.inject({ fault: 'internal', operation: 'any', times: 1 });
     const { text } = await chat.send({ prompt: 'Still there?', media: [clip] });
     expect(text).toContain('Still there?');
   });
 
-  it('goes on where the connection broke, without a second upload', async () => {
+  it('resumes where the connection broke, without a second upload', async () => {
     const chat = await openChat();
     emulator.inject({ fault: 'upload-cut' });
     const { attempts, media, text } = await chat.send({ prompt: 'All there?', media: [clip] });
@@ -185,7 +188,7 @@ describe("video: 'upload'", () => {
     expect(Buffer.from(files[0]?.sha256Hash ?? '', 'base64').toString()).toBe(media[0]?.fingerprint);
   });
 
-  it('says which clip Gemini could not process and what to do, blames no key and leaves nothing', async () => {
+  it('names the clip that Gemini could not process and what to do, blames no key and leaves no file', async () => {
     const chat = await openChat({}, { fileProcessingMs: 50 });
     emulator.inject({ fault: 'file-failed' });
     const failing = chat.send({ prompt: 'Hi', media: [Readable.from(await readFile(clip)), clip] });
@@ -196,8 +199,8 @@ describe("video: 'upload'", () => {
     });
     expect(generations()).toEqual([]);
     expect(started(uploads())).toHaveLength(1);
-    await expect.poll(() => deletions().length).toBe(1);
-    await expect.poll(() => readdir(tempDir)).toEqual([]);
+    await expect.poll(() => deletions().length, soon).toBe(1);
+    await expect.poll(() => readdir(tempDir), soon).toEqual([]);
     const { keys } = await chat.stats();
     expect(keys.keys.map(({ state }) => state)).toEqual(['ready', 'ready', 'ready']);
     // The next time may be a better one.
@@ -224,13 +227,13 @@ describe("video: 'upload'", () => {
     const parts = [{ ...upload, path: part?.path ?? '' }];
     const request = {
       model: 'gemini-3.8-flash',
-      contents: [{ role: 'user', parts }],
+      messages: [{ role: 'user', parts }],
       generation: {},
     } as const;
     for await (const event of model.stream(request, { apiKey: 'beta-key-0001', project: 'beta' })) {
       if (event.type === 'finish') break;
     }
-    await expect.poll(() => deletions().length).toBe(1);
+    await expect.poll(() => deletions().length, soon).toBe(1);
     expect(model.projectsWith(request)).toEqual([]);
   });
 
@@ -239,21 +242,21 @@ describe("video: 'upload'", () => {
     const leaving = new AbortController();
     const media = [Readable.from(await readFile(clip))];
     const answer = chat.send({ prompt: 'Hi', media, signal: leaving.signal });
-    await expect.poll(() => uploads().length).toBeGreaterThan(0);
+    await expect.poll(() => uploads().length, soon).toBeGreaterThan(0);
     leaving.abort('enough');
     await expect(answer).rejects.toBe('enough');
-    await expect.poll(() => readdir(tempDir)).toEqual([]);
+    await expect.poll(() => readdir(tempDir), soon).toEqual([]);
     expect((await chat.stats()).keys.inFlight).toBe(0);
   });
 
   it('leaves no temporary file after an answer or a fault', async () => {
     const chat = await openChat({ retry: { maxAttempts: 1 }, fallbackModels: [] });
     await chat.send({ prompt: 'Hi', media: [Readable.from(await readFile(clip))] });
-    await expect.poll(() => readdir(tempDir)).toEqual([]);
+    await expect.poll(() => readdir(tempDir), soon).toEqual([]);
     emulator.inject({ fault: 'internal', times: 1 });
     const failing = chat.send({ prompt: 'Hi', media: [Readable.from(await readFile(clip))] });
     await expect(failing).rejects.toBeInstanceOf(ModelCallError);
-    await expect.poll(() => readdir(tempDir)).toEqual([]);
+    await expect.poll(() => readdir(tempDir), soon).toEqual([]);
   });
 
   it('shows a container that Gemini does not take as frames', async () => {

@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { startGeminiEmulator } from 'multimodal-chat/testing';
 import sharp from 'sharp';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { makeClip } from '../support/media-fixtures.js';
 
 const run = promisify(execFile);
@@ -35,6 +36,7 @@ beforeAll(async () => {
   await sharp({ create: { width: 64, height: 48, channels: 3, background: 'red' } })
     .jpeg()
     .toFile(join(app, 'photo.jpg'));
+  await makeClip({ path: join(app, 'clip.mp4'), seconds: 4 });
   emulator = await startGeminiEmulator();
 }, installMs);
 
@@ -42,6 +44,19 @@ afterAll(async () => {
   await emulator?.close();
   await rm(app, { recursive: true, force: true });
 });
+
+/** Prints how many frames of the clip came, what the index worker answered, and every warning. */
+const clipScript = (load: string) => `${load}
+const [answers, warnings] = [new Set(), []];
+process.on('worker', (worker) => worker.on('message', ({ error }) => answers.add(error ?? 'ok')));
+process.on('warning', ({ code }) => warnings.push(code));
+const media = new DefaultMediaProcessor({ frames: 4 });
+media.prepare('clip.mp4').then(async ({ parts }) => {
+  await media.close();
+  console.log(JSON.stringify({ frames: parts.length, answers: [...answers], warnings }));
+});`;
+/** The frames came by way of the packet index, not by the slow path. */
+const indexed = { frames: 4, answers: ['ok'], warnings: [] };
 
 describe('the packed tarball in an empty folder', () => {
   const quickstart = (load: string, wrap: (body: string) => string) =>
@@ -72,18 +87,9 @@ await chat.close();`)}\n`;
   it.each([
     ['ESM', 'clip.mjs', "import { DefaultMediaProcessor } from 'multimodal-chat';"],
     ['CJS', 'clip.cjs', "const { DefaultMediaProcessor } = require('multimodal-chat');"],
-  ])('reads the index of a clip in its thread as %s', async (_, file, load) => {
-    await makeClip({ path: join(app, 'clip.mp4'), seconds: 4 });
-    const script = `${load}
-const said = [];
-process.on('worker', (worker) => worker.on('message', ({ error }) => said.push(error ?? 'well')));
-const media = new DefaultMediaProcessor({ frames: 4 });
-media.prepare('clip.mp4').then(async ({ parts }) => {
-  await media.close();
-  console.log(JSON.stringify({ said: [...new Set(said)], frames: parts.length }));
-});`;
-    await writeFile(join(app, file), script);
-    expect(JSON.parse(await node(file))).toEqual({ said: ['well'], frames: 4 });
+  ])('reads the index of a clip in its worker as %s', async (_, file, load) => {
+    await writeFile(join(app, file), clipScript(load));
+    expect(JSON.parse(await node(file))).toEqual(indexed);
   });
 
   it.each(['.', './express', './http', './chroma', './redis', './testing'])(
@@ -139,5 +145,59 @@ media.prepare('clip.mp4').then(async ({ parts }) => {
       files: string[];
     };
     expect(files).toEqual(['dist', 'README.md', 'LICENSE']);
+  });
+});
+
+describe('an app that esbuild made one file of', () => {
+  /** What has native code, or has to be where it was installed. */
+  const natives = ['sharp', 'libsql', 'fluent-ffmpeg', 'mediabunny', 'chromadb', '@ffmpeg-installer/ffmpeg'];
+  const esbuild = createRequire(createRequire(import.meta.url).resolve('tsup')).resolve(
+    'esbuild/bin/esbuild',
+  );
+  const imported = "import { DefaultMediaProcessor } from 'multimodal-chat';";
+  const required = "const { DefaultMediaProcessor } = require('multimodal-chat');";
+
+  async function bundle(source: string, load: string, format: string, outfile: string): Promise<void> {
+    await writeFile(join(app, source), clipScript(load));
+    const options = ['--bundle', '--platform=node', `--format=${format}`, `--outfile=${outfile}`];
+    const external = natives.map((name) => `--external:${name}`);
+    await run(esbuild, [source, ...options, ...external, '--log-level=error'], { cwd: app });
+  }
+
+  /** A folder elsewhere that has the packages which the bundle lacks, but not this one. */
+  async function deploy(): Promise<string> {
+    const folder = await mkdtemp(join(tmpdir(), 'multimodal-chat-deployed-'));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    await mkdir(join(folder, 'node_modules'));
+    for (const name of await readdir(join(app, 'node_modules'))) {
+      if (name === 'multimodal-chat' || name.startsWith('.')) continue;
+      await symlink(join(app, 'node_modules', name), join(folder, 'node_modules', name));
+    }
+    return folder;
+  }
+
+  it.each([
+    ['ESM', imported, 'esm', 'mjs'],
+    ['CJS, from require()', required, 'cjs', 'cjs'],
+    ['CJS, from import', imported, 'cjs', 'cjs'],
+  ])('finds the index worker in the installed package: %s', async (_, load, format, extension) => {
+    const source = load === imported ? 'source.mjs' : 'source.cjs';
+    const outfile = join(app, `bundled.${extension}`);
+    await bundle(source, load, format, outfile);
+    expect(JSON.parse(await node(outfile))).toEqual(indexed);
+  });
+
+  it.each([
+    ['ESM', imported, 'esm', 'mjs'],
+    ['CJS', required, 'cjs', 'cjs'],
+  ])('finds the index worker beside itself: %s', async (_, load, format, extension) => {
+    const folder = await deploy();
+    const outfile = join(folder, `bundled.${extension}`);
+    await bundle(`source.${extension}`, load, format, outfile);
+    const slow = { frames: 4, answers: [], warnings: ['MULTIMODAL_CHAT_INDEX_WORKER'] };
+    expect(JSON.parse(await node(outfile))).toEqual(slow);
+    const worker = 'index-worker.cjs';
+    await copyFile(join(app, 'node_modules/multimodal-chat/dist', worker), join(folder, worker));
+    expect(JSON.parse(await node(outfile))).toEqual(indexed);
   });
 });

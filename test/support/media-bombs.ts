@@ -32,7 +32,7 @@ export function pngOf(
   ]);
 }
 
-/** A colour profile or comment that unpacks to 64 MB. */
+/** A color profile or comment that unpacks to 64 MB. */
 export const unpackedText = (): Buffer =>
   Buffer.concat([Buffer.from('Name\0\0', 'latin1'), deflateSync(Buffer.alloc(64e6, 65), { level: 9 })]);
 
@@ -69,7 +69,7 @@ export interface TiffPage {
   readonly stripBytes?: number;
 }
 
-/** Grey pages of one strip each; `loop` makes the last point back to the first. */
+/** Gray pages of one strip each; `loop` makes the last point back to the first. */
 export function tiffOf(page: TiffPage, pages = 1, loop = false): Buffer {
   const { width, height, compression = 'none', data, stripBytes = data.length } = page;
   const entries = [

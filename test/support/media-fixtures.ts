@@ -23,7 +23,7 @@ function cellsOf(frameNumber: number): boolean[] {
   return [...top, ...bits, ...new Array<boolean>(columns).fill(false)];
 }
 
-/** One frame as 8-bit grey pixels, 64 by 32. */
+/** One frame as 8-bit gray pixels, 64 by 32. */
 function drawPattern(frameNumber: number): Buffer {
   const cells = cellsOf(frameNumber);
   const pixels = Buffer.alloc(patternWidth * patternHeight);
@@ -41,18 +41,18 @@ export function drawPicture(frameNumber: number, width = 640, height = 320): Sha
   const raw = { width: patternWidth, height: patternHeight, channels: 1 as const };
   return sharp(drawPattern(frameNumber), { raw })
     .resize(width, height, { kernel: 'nearest', fit: 'fill' })
-    .toColourspace('srgb');
+    .toColorspace('srgb');
 }
 
 /** The number that an upright picture carries. @throws when it is turned, mirrored or no such picture. */
 export async function readPattern(picture: Uint8Array): Promise<number> {
-  const { data, info } = await sharp(picture).greyscale().raw().toBuffer({ resolveWithObject: true });
+  const { data, info } = await sharp(picture).grayscale().raw().toBuffer({ resolveWithObject: true });
   const cells = Array.from({ length: columns * rows }, (_, cell) => {
     const x = Math.floor((((cell % columns) + 0.5) / columns) * info.width);
     const y = Math.floor(((Math.floor(cell / columns) + 0.5) / rows) * info.height);
-    const grey = data[(y * info.width + x) * info.channels] ?? 128;
-    if (grey > 90 && grey < 165) throw new Error(`Cell ${cell} is neither black nor white: ${grey}`);
-    return grey > 128;
+    const gray = data[(y * info.width + x) * info.channels] ?? 128;
+    if (gray > 90 && gray < 165) throw new Error(`Cell ${cell} is neither black nor white: ${gray}`);
+    return gray > 128;
   });
   const frameNumber = cells.slice(8, 24).reduce((number, bit) => number * 2 + (bit ? 1 : 0), 0);
   if (cells.join() !== cellsOf(frameNumber).join())
@@ -192,11 +192,11 @@ export function makeBitmap(options: {
   readonly height: number;
   readonly bits: 1 | 4 | 8 | 16 | 24 | 32;
   readonly topDown?: boolean;
-  /** The colour at a place, 0xRRGGBB. */
-  readonly colourAt: (x: number, y: number) => number;
+  /** The color at a place, 0xRRGGBB. */
+  readonly colorAt: (x: number, y: number) => number;
 }): Buffer {
-  const { width, height, bits, topDown = false, colourAt } = options;
-  const palette = bits <= 8 ? collectPalette(width, height, colourAt, 2 ** bits) : [];
+  const { width, height, bits, topDown = false, colorAt } = options;
+  const palette = bits <= 8 ? collectPalette(width, height, colorAt, 2 ** bits) : [];
   const masks = bits === 16 ? [0xf800, 0x07e0, 0x001f] : [];
   const strideBytes = Math.ceil((width * bits) / 32) * 4;
   const offset = 54 + masks.length * 4 + palette.length * 4;
@@ -212,10 +212,10 @@ export function makeBitmap(options: {
   file.writeUInt32LE(masks.length ? 3 : 0, 30);
   file.writeUInt32LE(palette.length, 46);
   for (const [i, mask] of masks.entries()) file.writeUInt32LE(mask, 54 + i * 4);
-  for (const [i, colour] of palette.entries()) file.writeUInt32LE(colour, 54 + i * 4);
+  for (const [i, color] of palette.entries()) file.writeUInt32LE(color, 54 + i * 4);
   for (let y = 0; y < height; y += 1) {
     const row = offset + (topDown ? y : height - 1 - y) * strideBytes;
-    for (let x = 0; x < width; x += 1) writePixel(file, row, x, bits, colourAt(x, y), palette);
+    for (let x = 0; x < width; x += 1) writePixel(file, row, x, bits, colorAt(x, y), palette);
   }
   return file;
 }
@@ -223,12 +223,12 @@ export function makeBitmap(options: {
 function collectPalette(
   width: number,
   height: number,
-  colourAt: (x: number, y: number) => number,
+  colorAt: (x: number, y: number) => number,
   size: number,
 ) {
-  const colours = new Set<number>();
-  for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) colours.add(colourAt(x, y));
-  return [...colours, ...new Array<number>(size).fill(0)].slice(0, size);
+  const colors = new Set<number>();
+  for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) colors.add(colorAt(x, y));
+  return [...colors, ...new Array<number>(size).fill(0)].slice(0, size);
 }
 
 function writePixel(
@@ -236,17 +236,17 @@ function writePixel(
   row: number,
   x: number,
   bits: number,
-  colour: number,
+  color: number,
   palette: readonly number[],
 ) {
-  const [red, green, blue] = [colour >> 16, (colour >> 8) & 0xff, colour & 0xff];
-  if (bits === 32) file.writeUInt32LE(colour >>> 0, row + x * 4);
-  else if (bits === 24) file.writeUIntLE(colour, row + x * 3, 3);
+  const [red, green, blue] = [color >> 16, (color >> 8) & 0xff, color & 0xff];
+  if (bits === 32) file.writeUInt32LE(color >>> 0, row + x * 4);
+  else if (bits === 24) file.writeUIntLE(color, row + x * 3, 3);
   else if (bits === 16)
     file.writeUInt16LE(((red >> 3) << 11) | ((green >> 2) << 5) | (blue >> 3), row + x * 2);
   else {
     const perByte = 8 / bits;
     const at = row + Math.floor(x / perByte);
-    file[at] = (file[at] ?? 0) | (palette.indexOf(colour) << (8 - bits * ((x % perByte) + 1)));
+    file[at] = (file[at] ?? 0) | (palette.indexOf(color) << (8 - bits * ((x % perByte) + 1)));
   }
 }

@@ -9,7 +9,7 @@ import { readHeifPicture } from '../../src/media/image/heif/heif-picture.js';
 import { openSource } from '../../src/media/source/open-source.js';
 import { sniffFormat } from '../../src/media/source/sniff.js';
 import { Workspace } from '../../src/media/source/workspace.js';
-import { openPacketIndex } from '../../src/media/video/packet-index.js';
+import { openPacketIndex } from '../../src/media/video/index/packet-index.js';
 import { type Mutant, makeMutant } from './media-mutations.js';
 import type { MediaSample } from './media-samples.js';
 
@@ -59,7 +59,7 @@ process.once('message', async (job: FuzzJob) => {
       type: 'finished',
       index: current,
       outcome: 'unhandled',
-      problem: `Nobody handled: ${explain(error)}`,
+      problem: `Unhandled: ${explain(error)}`,
     });
   });
   const work = async () => {
@@ -146,7 +146,7 @@ async function readIndex({ name, bytes }: Mutant): Promise<string> {
   try {
     const { startMs, endMs } = index.span;
     const targets = [0.25, 0.75].map((share) => startMs + share * (endMs - startMs));
-    await index.neighbours(targets);
+    await index.neighbors(targets);
     let bytes = 0;
     const moments = targets.map((target) => ({ fromMs: target - 100, toMs: target }));
     const packets = index.packets({ timesMs: await index.shownAt(moments), shiftMs: 0 });

@@ -16,8 +16,8 @@ export interface HeicOptions {
     | { readonly left: number; readonly top: number; readonly width: number; readonly height: number }
     | undefined;
   readonly profile?: Buffer | undefined;
-  /** How the colours are coded, and that the file says so. Default: BT.601 in the full range, unsaid. */
-  readonly colours?:
+  /** How the colors are coded, with tags. Default: BT.601 in the full range, untagged. */
+  readonly colors?:
     | {
         readonly matrix: 'bt709' | 'bt601' | 'bt2020';
         readonly fullRange: boolean;
@@ -71,12 +71,12 @@ interface CodedTile {
   readonly data: Buffer;
 }
 
-async function encode(tile: Sharp, { colours }: HeicOptions): Promise<CodedTile> {
+async function encode(tile: Sharp, { colors }: HeicOptions): Promise<CodedTile> {
   const directory = await mkdtemp(join(tmpdir(), 'heic-'));
   try {
     const [from, to] = [join(directory, 'tile.png'), join(directory, 'tile.hevc')];
     await tile.toFile(from);
-    const { matrix = 'bt601', fullRange = true } = colours ?? {};
+    const { matrix = 'bt601', fullRange = true } = colors ?? {};
     const filter = `scale=out_color_matrix=${matrix}:out_range=${fullRange ? 'pc' : 'tv'}:flags=accurate_rnd`;
     ffmpeg(
       ...['-i', from, '-vf', `${filter},format=yuv420p`, '-frames:v', '1', '-c:v', 'libx265'],
@@ -119,7 +119,7 @@ interface Parts {
 }
 
 function assemble({ coded, tile, size, grid }: Parts, options: HeicOptions): Buffer {
-  const { brand = 'heic', colours, crop, mirror, profile, turns } = options;
+  const { brand = 'heic', colors, crop, mirror, profile, turns } = options;
   const configuration = (sets: readonly Buffer[]) =>
     box(
       'hvcC',
@@ -135,10 +135,10 @@ function assemble({ coded, tile, size, grid }: Parts, options: HeicOptions): Buf
   // By their numbers in ITU-T H.273.
   const matrices = { bt709: 1, bt601: 6, bt2020: 9 } as const;
   const screens = { srgb: [1, 13], bt2020: [9, 14], pq: [9, 16], hlg: [9, 18] } as const;
-  const describeColours = ({ fullRange, matrix, screen = 'srgb' }: NonNullable<HeicOptions['colours']>) =>
+  const describeColors = ({ fullRange, matrix, screen = 'srgb' }: NonNullable<HeicOptions['colors']>) =>
     box('colr', Buffer.from('nclx'), u16(...screens[screen], matrices[matrix]), u8(fullRange ? 0x80 : 0));
   const ofWhole = [
-    ...(colours ? [describeColours(colours)] : []),
+    ...(colors ? [describeColors(colors)] : []),
     ...(profile ? [box('colr', Buffer.from('prof'), profile)] : []),
     ...(crop
       ? [
@@ -185,7 +185,7 @@ function assemble({ coded, tile, size, grid }: Parts, options: HeicOptions): Buf
         0,
         u16(items.length),
         ...items.map(({ item }) =>
-          // Tiles are hidden, so that nobody takes them for pictures of their own.
+          // Tiles are hidden, so that no reader shows them as pictures of their own.
           fullBox(
             'infe',
             2,

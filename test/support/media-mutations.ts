@@ -21,7 +21,7 @@ const headBytes = 512;
 
 /** Mutant `index` of a seed: always the same for the same samples. */
 export function makeMutant(samples: readonly MediaSample[], seed: number, index: number): Mutant {
-  // Spread, because the first numbers of neighbouring seeds are much alike.
+  // Spread, because the first numbers of neighboring seeds are much alike.
   const random = seededRandom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b));
   const pick: Pick = (limit) => Math.floor(random() * limit);
   const sample = samples[index % samples.length];

@@ -40,11 +40,11 @@ async function pictures(): Promise<readonly MediaSample[]> {
   const encoders = {
     'a.jpg': picture().withMetadata(upright).jpeg(),
     'progressive.jpg': picture().jpeg({ progressive: true }),
-    'cmyk.jpg': picture().toColourspace('cmyk').jpeg(),
+    'cmyk.jpg': picture().toColorspace('cmyk').jpeg(),
     'a.png': picture().png(),
     'interlaced.png': picture().png({ progressive: true }),
     'palette.png': picture().png({ palette: true }),
-    'deep.png': picture().toColourspace('rgb16').png(),
+    'deep.png': picture().toColorspace('rgb16').png(),
     'a.gif': picture().gif(),
     'animated.gif': stack().gif({ delay: [50, 200, 100] }),
     'a.webp': picture().webp(),
@@ -67,10 +67,10 @@ async function pictures(): Promise<readonly MediaSample[]> {
 }
 
 function bitmaps(): readonly MediaSample[] {
-  const colourAt = (x: number) => (x % 2 ? 0xff_ff_ff : 0x20_40_80);
+  const colorAt = (x: number) => (x % 2 ? 0xff_ff_ff : 0x20_40_80);
   return ([1, 4, 8, 16, 24, 32] as const).map((bits) => ({
     name: `${bits}.bmp`,
-    bytes: makeBitmap({ width, height, bits, topDown: bits === 24, colourAt }),
+    bytes: makeBitmap({ width, height, bits, topDown: bits === 24, colorAt }),
     cost: 'ffmpeg' as const,
   }));
 }
@@ -78,7 +78,7 @@ function bitmaps(): readonly MediaSample[] {
 async function heics(): Promise<readonly MediaSample[]> {
   const picture = drawPicture(5, width, height);
   const files = {
-    'a.heic': await makeHeic(picture, { turns: 0, mirror: 1, colours: { matrix: 'bt709', fullRange: true } }),
+    'a.heic': await makeHeic(picture, { turns: 0, mirror: 1, colors: { matrix: 'bt709', fullRange: true } }),
     'tiles.heic': await makeHeic(picture, { tile: { width: 32, height: 32 } }),
   };
   return Object.entries(files).map(([name, bytes]) => ({ name, bytes, cost: 'ffmpeg' as const }));

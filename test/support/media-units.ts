@@ -1,4 +1,4 @@
-/** A piece of a file that says its own length: a box, an element, a chunk, a segment, a packet. */
+/** A piece of a file with its length in front: a box, an element, a chunk, a segment, a packet. */
 export interface MediaUnit {
   readonly start: number;
   readonly end: number;
@@ -65,7 +65,7 @@ function elements(file: Buffer, from: number, to: number): readonly MediaUnit[] 
   return units;
 }
 
-/** RIFF and AIFF say type, length; PNG says length, type and ends with a checksum: 4 bytes more. */
+/** RIFF and AIFF have type, length; PNG has length, type and a checksum at the end: 4 bytes more. */
 function chunks(
   file: Buffer,
   from: number,

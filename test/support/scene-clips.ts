@@ -12,7 +12,7 @@ const blockPixels = 4;
 /** A small picture, three bytes a pixel. */
 type Drawing = Buffer;
 
-/** The picture of a scene: blocks of colours that no other scene has in the same places. */
+/** The picture of a scene: blocks of colors that no other scene has in the same places. */
 function drawScene(scene: number, columns = width): Drawing {
   const random = seededRandom(scene + 1);
   const blocks = Array.from({ length: (columns / blockPixels) * (height / blockPixels) }, () =>
@@ -56,7 +56,7 @@ export interface Cut {
   readonly endSeconds: number;
 }
 
-/** Scenes 0, 1, 2 and so on, each as long as it says, in seconds. */
+/** Scenes 0, 1, 2 and so on, each of the given length in seconds. */
 export function cutsOf(lengths: readonly number[]): readonly Cut[] {
   let startSeconds = 0;
   return lengths.map((length, scene) => {
@@ -91,7 +91,7 @@ export const drawStillScreen: Draw = (seconds) => {
   return screen;
 };
 
-/** Somebody who speaks and moves a little before a wall. */
+/** A speaker who moves a little in front of a wall. */
 export const drawSpeaker: Draw = (seconds) => {
   const picture = Buffer.from(sceneOf(0));
   const left = 28 + Math.round(2 * Math.sin(seconds * 1.7));

@@ -5,31 +5,19 @@ import { runFfmpeg } from '../ffmpeg/ffmpeg.js';
 import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
 import type { MediaProbe } from '../ffmpeg/probe.js';
 import type { MediaSettings } from '../media-options.js';
+import { acceptedAs } from '../model-accepts.js';
 import { cutSpan } from '../source/excerpt.js';
+import { type ContainerFormat, soundTypeOf } from '../source/formats.js';
 import type { LocalSource } from '../source/source.js';
-import type { PreparedContent } from '../work/prepared-parts.js';
-
-/** What Gemini takes of sound: https://ai.google.dev/gemini-api/docs/audio#supported-formats */
-const acceptedTypes = new Set([
-  'audio/wav',
-  'audio/mp3',
-  'audio/aiff',
-  'audio/aac',
-  'audio/ogg',
-  'audio/flac',
-]);
-
-/** The model brings sound down to 16 Kbps mono itself, so more than this is only carried for nothing. */
-const speechOptions = ['-ac', '1', '-ar', '16000', '-c:a', 'libmp3lame', '-b:a', '32k', '-f', 'mp3'];
-/** For an ffmpeg that was built without the MP3 encoder. */
-const fallbackOptions = ['-ac', '1', '-ar', '16000', '-c:a', 'aac', '-b:a', '32k', '-f', 'adts'];
+import type { PreparedContent } from '../work/prepared-content.js';
+import { encodingsFor, withLengths } from './sound-encodings.js';
 
 /**
  * A clip's sound counts when some three seconds of it are as loud as this, in LUFS. EBU R 128 asks of
- * programmes 27 LU more; the hiss and hum of a quiet room or an idle input mostly stay below it.
+ * programs 27 LU more; the hiss and hum of a quiet room or an idle input mostly stay below it.
  */
 const speechLoudness = -50;
-/** What nobody can hear, in LUFS: the absolute gate of ITU-R BS.1770. */
+/** Inaudible, in LUFS: the absolute gate of ITU-R BS.1770. */
 const audibleLoudness = -70;
 
 export interface Sound {
@@ -45,22 +33,28 @@ export interface SoundRequest {
   readonly stream: number | 'a:0';
   readonly startMs?: number | undefined;
   readonly maxMs?: number | undefined;
-  /** Whether it was attached for itself, and so is taken however quiet it is. */
+  /** Whether it was attached for itself. It then goes along however quiet it is. */
   readonly isRecording?: boolean | undefined;
 }
 
-/** One audio track as mono speech-quality sound, or nothing when it is too quiet or cannot be decoded. */
+/**
+ * One audio track as mono speech-quality sound in a type that the model takes; `undefined` if it is too
+ * quiet or cannot be decoded.
+ */
 export async function extractSound(
   request: SoundRequest,
   binary: FfmpegBinary,
   settings: MediaSettings,
   signal: AbortSignal,
 ): Promise<Sound | undefined> {
-  const mp3 = await transcode(request, speechOptions, binary, settings, signal);
-  if (mp3.data.byteLength > 0) return mp3.quiet ? undefined : { ...mp3, mimeType: 'audio/mp3' };
-  if (!/Unknown encoder/.test(mp3.log)) return undefined;
-  const aac = await transcode(request, fallbackOptions, binary, settings, signal);
-  return aac.quiet || aac.data.byteLength === 0 ? undefined : { ...aac, mimeType: 'audio/aac' };
+  for (const { bytesPerSecond, mimeType, options } of encodingsFor(settings.accepts)) {
+    const mostMs = (settings.maxInlineBytes / bytesPerSecond) * 1000;
+    const maxMs = request.isRecording ? request.maxMs : Math.min(request.maxMs ?? mostMs, mostMs);
+    const sound = await transcode({ ...request, maxMs }, options, binary, settings, signal);
+    if (sound.data.byteLength > 0) return sound.quiet ? undefined : { ...sound, mimeType };
+    if (!/Unknown encoder/.test(sound.log)) return undefined;
+  }
+  return undefined;
 }
 
 async function transcode(
@@ -106,21 +100,22 @@ async function transcode(
   const durationMs = played
     ? (Number(played[1]) * 3600 + Number(played[2]) * 60 + Number(played[3])) * 1000
     : 0;
-  // What is not longer than three seconds has no loudness but that of the whole.
+  // A recording of up to three seconds has only the loudness of the whole.
   const loudness = Math.max(loudestSeconds, integrated);
-  // The whole is never said to be quieter than the gate, so that silence is at it.
+  // ffmpeg reports nothing below the gate, so silence is at it.
   const quiet = loudness <= (isRecording ? audibleLoudness : speechLoudness);
-  return { data: value, quiet, durationMs, log };
+  return { data: withLengths(value), quiet, durationMs, log };
 }
 
 /**
- * A recording, unchanged when the model takes its format and it is small, as mono MP3 otherwise.
+ * A recording: unchanged if the model takes its format and it is small, transcoded to speech quality
+ * otherwise. No part, but a note, for a model that takes no sound.
  *
  * @throws MediaError `corrupt`, `too-large`
  */
 export async function prepareRecording(
   source: LocalSource,
-  format: { readonly mimeType: string; readonly demuxer: string },
+  format: ContainerFormat,
   probe: MediaProbe,
   binary: FfmpegBinary,
   settings: MediaSettings,
@@ -130,17 +125,28 @@ export async function prepareRecording(
   if (!audio)
     throw new MediaError('corrupt', `"${source.name}" has no sound that can be read. Export it again.`);
   const { excerpt } = source;
-  const info = { mimeType: format.mimeType, bytes: source.bytes, codec: audio.codec };
+  const info = { mimeType: soundTypeOf(format), bytes: source.bytes, codec: audio.codec };
+  const canBeTranscoded = encodingsFor(settings.accepts).length > 0;
+  const ownType =
+    settings.accepts || format.isCommonSound ? acceptedAs(settings.accepts, info.mimeType) : undefined;
   if (
+    ownType !== undefined &&
     !excerpt &&
-    acceptedTypes.has(format.mimeType) &&
     durationMs &&
-    isSmall(source.bytes, durationMs, settings)
+    isSendable(source.bytes, durationMs, canBeTranscoded, settings)
   ) {
     return {
-      parts: [{ mimeType: format.mimeType, data: Uint8Array.from(await source.read()) }],
+      parts: [{ mimeType: ownType, data: Uint8Array.from(await source.read()) }],
       estimatedTokens: audioTokens(durationMs),
       source: { ...info, durationMs },
+    };
+  }
+  if (!canBeTranscoded) {
+    return {
+      parts: [],
+      estimatedTokens: 0,
+      source: { ...info, durationMs },
+      note: 'It is left out: the model takes no sound of this kind.',
     };
   }
   const part =
@@ -174,7 +180,13 @@ export async function prepareRecording(
 const smallBytes = 2 ** 20;
 const smallBitsPerSecond = 64_000;
 
-function isSmall(bytes: number, durationMs: number, settings: MediaSettings): boolean {
+/** Whether a recording goes unchanged: transcoding is not worth the work, or not possible. */
+function isSendable(
+  bytes: number,
+  durationMs: number,
+  canBeTranscoded: boolean,
+  settings: MediaSettings,
+): boolean {
   if (bytes > settings.maxInlineBytes) return false;
-  return bytes <= smallBytes || (bytes * 8) / (durationMs / 1000) <= smallBitsPerSecond;
+  return !canBeTranscoded || bytes <= smallBytes || (bytes * 8) / (durationMs / 1000) <= smallBitsPerSecond;
 }

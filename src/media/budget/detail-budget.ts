@@ -1,4 +1,4 @@
-import type { MediaDetail, MediaKind } from '../../core/media.js';
+import type { MediaCapabilities, MediaDetail, MediaKind } from '../../core/media.js';
 import type { MediaSettings, ResolvedMediaOptions } from '../media-options.js';
 import { audioTokens, imageTokens } from './media-tokens.js';
 
@@ -24,30 +24,38 @@ const looks: Readonly<
 /** With fewer, a clip does not show that anything moves. */
 const fewestFrames = 2;
 
+/** What one call asks for beside the options. */
+export interface SettingsRequest {
+  readonly maxTokens?: number | undefined;
+  readonly accepts?: MediaCapabilities | undefined;
+}
+
 /**
  * The settings with which an attachment costs at most `maxTokens`: first its pictures are looked at
- * less closely, then there are fewer of them, and sound gets what they leave. A picture and two frames
- * are always shown.
+ * less closely, if the model supports that, then there are fewer of them, and sound gets what they leave.
+ * A picture and two frames are always shown.
  */
 export function settingsFor(
   options: ResolvedMediaOptions,
   kind: MediaKind,
-  maxTokens = Number.POSITIVE_INFINITY,
+  { accepts, maxTokens = Number.POSITIVE_INFINITY }: SettingsRequest = {},
 ): MediaSettings {
   const isClip = kind === 'video' || kind === 'audio';
   const subject = isClip ? 'frame' : 'picture';
+  const hasDetail = accepts === undefined || accepts.detail === true;
   const wanted = isClip ? options.frames : Math.max(options.maxPages, options.maxTiles + 1);
   const best = looks[options.detail][subject];
-  const cost = (look: Look, count: number) => count * imageTokens(look.detail);
-  const look = cost(best, wanted) <= maxTokens ? best : looks.low[subject];
-  const affordable = Math.floor(maxTokens / imageTokens(look.detail));
+  const costOf = (look: Look) => imageTokens(hasDetail ? look.detail : undefined);
+  const look = hasDetail && wanted * costOf(best) > maxTokens ? looks.low[subject] : best;
+  const affordable = Math.floor(maxTokens / costOf(look));
   const atMost = (count: number, fewest: number) =>
     Math.max(Math.min(count, fewest), Math.min(count, affordable));
   const frames = atMost(options.frames, fewestFrames);
-  const tokensLeft = Math.max(0, maxTokens - (kind === 'video' ? cost(look, frames) : 0));
+  const tokensLeft = Math.max(0, maxTokens - (kind === 'video' ? frames * costOf(look) : 0));
   return {
     ...options,
-    ...look,
+    accepts,
+    detail: hasDetail ? look.detail : undefined,
     maxSide: options.maxSide ?? look.maxSide,
     frames,
     maxPages: atMost(options.maxPages, 1),

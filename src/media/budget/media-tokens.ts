@@ -14,21 +14,18 @@ const tokensPerDetail: Readonly<Record<MediaDetail, number>> = {
 };
 export const tokensPerPdfPage = 560;
 const tokensPerAudioSecond = 32;
-/** Of a clip that Gemini decodes itself, at one frame a second. */
+/** One frame of a clip that Gemini decodes itself, at one frame a second. */
 const tokensPerVideoFrame = 70;
-/** "For Gemini models, a token is equivalent to about 4 characters": https://ai.google.dev/gemini-api/docs/tokens */
-const charactersPerToken = 4;
 
-export function imageTokens(detail: MediaDetail): number {
+/** The detail of a picture that is sent without one. */
+const defaultDetail: MediaDetail = 'high';
+
+export function imageTokens(detail: MediaDetail = defaultDetail): number {
   return tokensPerDetail[detail];
 }
 
 export function audioTokens(durationMs: number): number {
   return Math.ceil((durationMs / 1000) * tokensPerAudioSecond);
-}
-
-export function textTokens(characters: number): number {
-  return Math.ceil(characters / charactersPerToken);
 }
 
 export function videoTokens(durationMs: number, hasSound: boolean): number {

@@ -1,45 +1,80 @@
 import { MediaError } from '../../core/errors.js';
-import { textTokens, tokensPerPdfPage } from '../budget/media-tokens.js';
+import { estimateTextTokens } from '../../core/estimate-tokens.js';
+import { tokensPerPdfPage } from '../budget/media-tokens.js';
 import type { MediaSettings } from '../media-options.js';
+import { acceptedAs } from '../model-accepts.js';
 import type { LocalSource } from '../source/source.js';
-import type { PreparedContent } from '../work/prepared-parts.js';
+import type { PreparedContent } from '../work/prepared-content.js';
 
-/** "Gemini supports up to 1000 pages": https://ai.google.dev/gemini-api/docs/document-processing */
-const maxPdfPages = 1000;
+/** A larger `/Count` belongs to something else than pages. */
+const plausiblePages = 10_000;
+
+type Settings = Pick<MediaSettings, 'accepts' | 'maxInlineBytes'>;
 
 /**
- * A document as the model reads it itself: a PDF unchanged, text as UTF-8.
+ * A PDF, unchanged: the model reads it itself.
  *
- * @throws MediaError `too-large`, `corrupt`
+ * @throws MediaError `unsupported`, `too-large`, `corrupt`
  */
-export async function prepareDocument(
+export async function preparePdf(
   source: LocalSource,
   mimeType: string,
-  settings: Pick<MediaSettings, 'maxInlineBytes'>,
+  { accepts, maxInlineBytes }: Settings,
 ): Promise<PreparedContent> {
-  if (source.bytes > settings.maxInlineBytes) {
-    const limit = Math.floor(settings.maxInlineBytes / 2 ** 20);
+  const { bytes, name } = source;
+  if (acceptedAs(accepts, mimeType) === undefined) {
     throw new MediaError(
-      'too-large',
-      `"${source.name}" has more than ${limit} MiB. Send a smaller document or a part of it.`,
+      'unsupported',
+      `"${name}" is a PDF, and this model reads none. Send its text or pictures of its pages, or ask another model.`,
     );
   }
+  checkSize(source, maxInlineBytes);
   const data = await source.read();
-  const info = { mimeType, bytes: source.bytes };
-  if (mimeType === 'application/pdf') {
-    const estimatedTokens = checkPdf(data, source.name) * tokensPerPdfPage;
-    return { parts: [{ mimeType, data: Uint8Array.from(data) }], estimatedTokens, source: info };
+  const pages = countPages(data, name);
+  const mostPages = accepts?.maxPdfPages ?? Number.POSITIVE_INFINITY;
+  if (pages > mostPages) {
+    throw new MediaError(
+      'too-large',
+      `"${name}" has ${pages} pages, and the model reads ${mostPages}. Send a part of it.`,
+    );
   }
-  const text = decodeDocument(data, source.name);
   return {
-    parts: [{ mimeType, data: new TextEncoder().encode(text) }],
-    estimatedTokens: textTokens(text.length),
-    source: info,
+    parts: [{ mimeType, data: Uint8Array.from(data) }],
+    estimatedTokens: pages * tokensPerPdfPage,
+    source: { mimeType, bytes },
   };
 }
 
+/**
+ * A text document as UTF-8.
+ *
+ * @throws MediaError `too-large`, `corrupt`
+ */
+export async function prepareText(
+  source: LocalSource,
+  mimeType: string,
+  { maxInlineBytes }: Settings,
+): Promise<PreparedContent> {
+  checkSize(source, maxInlineBytes);
+  const text = decodeText(await source.read(), source.name);
+  return {
+    parts: [{ mimeType, data: new TextEncoder().encode(text) }],
+    estimatedTokens: estimateTextTokens(text),
+    source: { mimeType, bytes: source.bytes },
+  };
+}
+
+function checkSize({ bytes, name }: LocalSource, maxInlineBytes: number): void {
+  if (bytes <= maxInlineBytes) return;
+  const limit = Math.floor(maxInlineBytes / 2 ** 20);
+  throw new MediaError(
+    'too-large',
+    `"${name}" has more than ${limit} MiB. Send a smaller document or a part of it.`,
+  );
+}
+
 /** The number of pages, at least 1: page objects inside compressed streams are not seen. */
-function checkPdf(data: Uint8Array, name: string): number {
+function countPages(data: Uint8Array, name: string): number {
   const content = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1');
   // The trailer is what a download that broke off lacks.
   if (!content.includes('%%EOF')) {
@@ -50,17 +85,10 @@ function checkPdf(data: Uint8Array, name: string): number {
   }
   const objects = content.match(/\/Type\s*\/Page(?![a-zA-Z])/g)?.length ?? 0;
   const counts = [...content.matchAll(/\/Count\s+(\d{1,6})\b/g)].map((match) => Number(match[1]));
-  const pages = Math.max(1, objects, ...counts.filter((count) => count <= maxPdfPages * 10));
-  if (pages > maxPdfPages) {
-    throw new MediaError(
-      'too-large',
-      `"${name}" has ${pages} pages, and the model reads ${maxPdfPages}. Send a part of it.`,
-    );
-  }
-  return pages;
+  return Math.max(1, objects, ...counts.filter((count) => count <= plausiblePages));
 }
 
-function decodeDocument(data: Uint8Array, name: string): string {
+function decodeText(data: Uint8Array, name: string): string {
   const encoding =
     data[0] === 0xff && data[1] === 0xfe
       ? 'utf-16le'

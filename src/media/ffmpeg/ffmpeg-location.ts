@@ -11,8 +11,8 @@ export interface FfmpegBinary {
   /** Output options that pass every frame on once, at its own time; their name changed in 5.1. */
   readonly passthrough: readonly string[];
   /**
-   * The filter that has the time of each frame logged. showinfo also adds up all pixels, which takes as long
-   * as encoding them; before 5.1 there may be no other, because metadata passed over frames without any.
+   * The filter that logs the time of each frame. showinfo also computes checksums, which takes as long as
+   * encoding; before 5.1 there may be no other, because `metadata` skipped frames without any.
    */
   readonly logTimes: string;
 }
@@ -21,7 +21,7 @@ const known = new Map<string, Promise<FfmpegBinary>>();
 
 /**
  * Finds ffmpeg: the given path, `FFMPEG_PATH`, `PATH`, the package `@ffmpeg-installer/ffmpeg`. A path
- * that was asked for and does not work is an error; it is never silently replaced by another.
+ * that was given and does not work is an error; it is never silently replaced by another.
  *
  * @throws MediaError `unavailable`
  */
@@ -36,7 +36,7 @@ export async function locateFfmpeg(configured: string | undefined): Promise<Ffmp
   }
   const checked = known.get(path) ?? check(path);
   known.set(path, checked);
-  // A failure is not remembered: the file may be installed or repaired meanwhile.
+  // A failure is not remembered: the file may be repaired by the next call.
   checked.catch(() => known.delete(path));
   return checked;
 }
@@ -83,7 +83,7 @@ async function searchPath(): Promise<string | undefined> {
 }
 
 async function installedPackage(): Promise<string | undefined> {
-  // An optional dependency: absent where it was omitted or has no build for the platform.
+  // An optional dependency: absent if it was omitted or has no build for the platform.
   const installer = await import('@ffmpeg-installer/ffmpeg').catch(() => undefined);
   return installer?.default.path;
 }

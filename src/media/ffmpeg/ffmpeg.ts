@@ -1,7 +1,8 @@
 import type { ChildProcess } from 'node:child_process';
 import { PassThrough, type Readable } from 'node:stream';
+import { onAbort } from '../../core/abort.js';
 import { MediaError } from '../../core/errors.js';
-import { demuxerAlias } from '../source/sniff.js';
+import { demuxerAlias } from '../source/formats.js';
 import type { FfmpegBinary } from './ffmpeg-location.js';
 
 /** One run of ffmpeg. */
@@ -45,9 +46,9 @@ function killRunning(): void {
 /**
  * The parts of fluent-ffmpeg that are replaced on each command. They are not in its types.
  * - The capability check starts two processes to learn what we know.
- * - The path lookup has one memory for the whole process, which two processors would share.
- * - The end callback reads buffers that do not exist when the process could not start, which would
- *   throw where nobody can catch.
+ * - The path lookup has one cache for the whole process, which two processors would share.
+ * - The end callback reads buffers that do not exist if the process could not start, which would be an
+ *   uncaught exception.
  */
 interface CommandInternals {
   ffmpegProc?: ChildProcess;
@@ -80,7 +81,7 @@ export async function runFfmpeg<T>(
   const isFile = 'path' in job.input;
   command.input('path' in job.input ? `file:${job.input.path}` : job.input.stream);
   command.inputOptions(...safeInputOptions(job.demuxer, isFile, limits), ...(job.inputOptions ?? []));
-  // fluent-ffmpeg takes a closed output for a failure, so this one stays open after its end.
+  // fluent-ffmpeg reports a closed output as a failure, so this one stays open after its end.
   const output = new PassThrough({ autoDestroy: false, emitClose: false, highWaterMark: 2 ** 20 });
   command.output(output).outputOptions(...job.outputOptions, '-threads', '1');
 
@@ -104,7 +105,7 @@ export async function runFfmpeg<T>(
       running.delete(child);
       if (running.size === 0) process.removeListener('exit', killRunning);
     });
-    // An abort that came before the process existed found nothing to kill.
+    // For an abort that came before the process existed.
     if (killed) kill();
   });
   const exit = new Promise<Error | undefined>((resolve) => {
@@ -115,7 +116,7 @@ export async function runFfmpeg<T>(
     });
   });
 
-  signal.addEventListener('abort', kill, { once: true });
+  const unsubscribe = onAbort(signal, kill);
   try {
     const work = job.consume(output).then(
       (value) => ({ value }),
@@ -136,7 +137,7 @@ export async function runFfmpeg<T>(
     }
     return { value: outcome.value, ok: !failure, log: log.join('\n') };
   } finally {
-    signal.removeEventListener('abort', kill);
+    unsubscribe();
     if ('stream' in job.input) job.input.stream.destroy();
   }
 }

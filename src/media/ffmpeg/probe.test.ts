@@ -30,7 +30,7 @@ const song = `Input #0, mp3, from 'file:song.mp3':
 `;
 
 describe('parseProbe', () => {
-  it('reads the streams of a clip that is shown turned', () => {
+  it('reads the streams of a rotated clip', () => {
     expect(parseProbe(phone)).toEqual({
       durationMs: 3_723_500,
       audio: { index: 0, codec: 'aac' },
@@ -40,21 +40,21 @@ describe('parseProbe', () => {
         width: 1920,
         height: 1080,
         fps: 29.97,
-        colours: { matrix: undefined },
+        colors: { matrix: undefined },
         sampleAspectRatio: 1,
         turned: true,
       },
     });
   });
 
-  it('reads pixels that are not square, and leaves open what is not said', () => {
+  it('reads pixels that are not square, and leaves missing fields undefined', () => {
     const { durationMs, audio, video } = parseProbe(disc);
     expect([durationMs, audio]).toEqual([undefined, undefined]);
     expect(video).toMatchObject({
       codec: 'mpeg2video',
       width: 720,
       height: 576,
-      colours: { matrix: undefined },
+      colors: { matrix: undefined },
       turned: false,
     });
     expect(video?.sampleAspectRatio).toBeCloseTo(64 / 45);
@@ -75,12 +75,12 @@ describe('parseProbe', () => {
     ['yuv420p(tv, smpte170m/bt470bg/smpte170m)', {}],
     ['yuv420p(progressive)', { matrix: 'bt709' }],
     ['yuv420p', { matrix: 'bt709' }],
-  ])('reads the colours of %s', (format, colours) => {
+  ])('reads the colors of %s', (format, colors) => {
     const line = `Stream #0:0(und): Video: hevc (Main 10) (hev1 / 0x31766568), ${format}, 1920x1080, 25 fps`;
-    expect(parseProbe(`Input #0\n  ${line}\n`).video?.colours).toEqual(colours);
+    expect(parseProbe(`Input #0\n  ${line}\n`).video?.colors).toEqual(colors);
   });
 
-  it('does not take cover art for a clip', () => {
+  it('does not count cover art as video', () => {
     expect(parseProbe(song)).toEqual({
       durationMs: 200_040,
       audio: { index: 0, codec: 'mp3' },

@@ -1,5 +1,5 @@
 import { MediaError } from '../../core/errors.js';
-import { type ColourHint, coloursOfFormat } from '../frame/colors.js';
+import { type ColorHint, colorsOfFormat } from '../frame/colors.js';
 import { type FfmpegLimits, runFfmpeg } from './ffmpeg.js';
 import type { FfmpegBinary } from './ffmpeg-location.js';
 
@@ -10,15 +10,15 @@ export interface VideoStream {
   /** As stored, before rotation. */
   readonly width: number;
   readonly height: number;
-  /** Frames a second, when the container says so. */
+  /** Frames a second, if the container names it. */
   readonly fps: number | undefined;
-  readonly colours: ColourHint;
+  readonly colors: ColorHint;
   readonly sampleAspectRatio: number;
   /** Whether width and height change places when it is shown. */
   readonly turned: boolean;
 }
 
-/** What ffmpeg says about a file. */
+/** ffmpeg's description of a file. */
 export interface MediaProbe {
   readonly durationMs: number | undefined;
   readonly video: VideoStream | undefined;
@@ -28,7 +28,7 @@ export interface MediaProbe {
 /**
  * Looks at a file with ffmpeg itself, because a clean machine has no ffprobe.
  *
- * @throws MediaError `corrupt` when there is nothing to play in it.
+ * @throws MediaError `corrupt` if it has neither picture nor sound.
  */
 export async function probeFile(
   path: string,
@@ -44,7 +44,7 @@ export async function probeFile(
     {
       input: { path },
       demuxer,
-      // An output of nothing: the log of opening the input is all that is wanted.
+      // No output: only the log of opening the input is wanted.
       outputOptions: ['-map', '0:v:0?', '-map', '0:a:0?', '-c', 'copy', '-t', '0', '-f', 'null'],
       consume: async (output) => {
         output.resume();
@@ -103,7 +103,7 @@ function parseVideoStream(text: string): VideoStream | undefined {
     width: Number(width),
     height: Number(height),
     fps: fps ? Number(fps) * (thousands ? 1000 : 1) : undefined,
-    colours: coloursOfFormat(/, [a-z]\w*\(([^()]*)\)/.exec(line)?.[1] ?? '', Number(height)),
+    colors: colorsOfFormat(/, [a-z]\w*\(([^()]*)\)/.exec(line)?.[1] ?? '', Number(height)),
     sampleAspectRatio: Number(numerator) / Number(denominator) || 1,
     turned: Math.abs(Math.round(degrees / 90)) % 2 === 1,
   };

@@ -1,15 +1,15 @@
-import type { WideColours } from './tone-map.js';
+import type { WideColors } from './tone-map.js';
 
-/** How colours were stored, where the frames may not say so themselves. */
-export interface ColourHint {
-  /** As ffmpeg's scale filter names it; frames that say it themselves need none. */
+/** How colors were stored, in case the frames carry no tags of their own. */
+export interface ColorHint {
+  /** As ffmpeg's scale filter names it; `undefined` for frames that are tagged. */
   readonly matrix?: string | undefined;
   readonly fullRange?: boolean | undefined;
-  /** Given when they are not those of sRGB, or for a brighter screen. */
-  readonly wide?: WideColours | undefined;
+  /** Given for colors beyond sRGB, or for a brighter screen. */
+  readonly wide?: WideColors | undefined;
 }
 
-/** The names that ffmpeg's scale filter has for WebCodecs' colour matrices. */
+/** The names that ffmpeg's scale filter has for WebCodecs' color matrices. */
 const matrixNames: Readonly<Record<string, string>> = {
   bt709: 'bt709',
   bt470bg: 'bt601',
@@ -17,10 +17,10 @@ const matrixNames: Readonly<Record<string, string>> = {
   'bt2020-ncl': 'bt2020',
 };
 
-/** The hint for a track as its container describes it, in the words of WebCodecs. */
-export function coloursOfTrack(track: VideoColorSpaceInit, height: number): ColourHint {
+/** The hint for a track as its container describes it, in terms of WebCodecs. */
+export function colorsOfTrack(track: VideoColorSpaceInit, height: number): ColorHint {
   const { fullRange, matrix, primaries, transfer } = track;
-  const wide = wideColours(primaries, transfer);
+  const wide = wideColors(primaries, transfer);
   return {
     matrix: (matrix && matrixNames[matrix]) ?? (wide ? matrixNames['bt2020-ncl'] : guessMatrix(height)),
     fullRange: fullRange === true,
@@ -30,12 +30,12 @@ export function coloursOfTrack(track: VideoColorSpaceInit, height: number): Colo
 
 const matrixPattern = /^(bt709|bt470bg|smpte170m|bt2020\w*|fcc|smpte240m|gbr)$/;
 
-/** What ffmpeg says of a stream beside its pixel format: "tv, bt2020nc/bt2020/smpte2084, progressive". */
-export function coloursOfFormat(details: string, height: number): ColourHint {
+/** The hint for a stream from what ffmpeg logs beside its pixel format: "tv, bt2020nc/bt2020/smpte2084, progressive". */
+export function colorsOfFormat(details: string, height: number): ColorHint {
   const names = details.split(/,\s*/).find((detail) => detail.includes('/') || matrixPattern.test(detail));
   // One name stands for all three when they are the same.
   const [matrix, primaries = matrix, transfer = matrix] = names?.split('/') ?? [];
-  const wide = wideColours(primaries, transfer);
+  const wide = wideColors(primaries, transfer);
   const isTagged = matrix !== undefined && matrixPattern.test(matrix);
   return {
     matrix: isTagged ? undefined : wide ? matrixNames['bt2020-ncl'] : guessMatrix(height),
@@ -56,10 +56,10 @@ const brightTransfers: Readonly<Record<string, 'pq' | 'hlg'>> = {
   'arib-std-b67': 'hlg',
 };
 
-function wideColours(primaries?: string | null, transfer?: string | null): WideColours | undefined {
+function wideColors(primaries?: string | null, transfer?: string | null): WideColors | undefined {
   const bright = transfer ? brightTransfers[transfer] : undefined;
   const isWide = primaries?.startsWith('bt2020');
-  // HDR without a word about its primaries is BT.2020 by convention.
+  // HDR without tagged primaries is BT.2020 by convention.
   if (bright) return { transfer: bright, primaries: primaries === 'bt709' ? 'bt709' : 'bt2020' };
   return isWide ? { transfer: 'sdr', primaries: 'bt2020' } : undefined;
 }

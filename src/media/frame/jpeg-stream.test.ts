@@ -26,7 +26,7 @@ const pictures = fc.array(fc.uint8Array({ minLength: 1, maxLength: 400 }).map(Bu
 const sizes = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 8 });
 
 describe('readJpegs', () => {
-  it('gives each picture whole, however the stream is cut into chunks', async () => {
+  it('yields each picture whole for any chunks of the stream', async () => {
     await fc.assert(
       fc.asyncProperty(pictures, sizes, async (given, chunkSizes) => {
         expect(await read(Buffer.concat(given.map(part)), chunkSizes)).toEqual(given);
@@ -34,7 +34,7 @@ describe('readJpegs', () => {
     );
   });
 
-  it('is not led astray by a picture that holds the end of a header', async () => {
+  it('reads a picture that contains the end of a header', async () => {
     const given = Buffer.from('\r\n\r\nContent-length: 3\r\n\r\n');
     expect(await read(part(given), [7])).toEqual([given]);
   });
@@ -49,7 +49,7 @@ describe('readJpegs', () => {
     await expect(read(header, [64])).rejects.toMatchObject({ code: 'MEDIA_TOO_LARGE' });
   });
 
-  it('refuses what is no picture', async () => {
+  it('refuses anything that is not a picture', async () => {
     await expect(read(Buffer.alloc(2000, 'x'), [64])).rejects.toMatchObject({ reason: 'corrupt' });
   });
 });
@@ -61,7 +61,7 @@ describe('jpegOptions', () => {
     [75, '4'],
     [50, '8'],
     [1, '31'],
-  ])('has for quality %i the quantiser %s', (quality, quantiser) => {
-    expect(jpegOptions(quality).join(' ')).toContain(`-q:v ${quantiser} `);
+  ])('maps quality %i to quantizer %s', (quality, quantizer) => {
+    expect(jpegOptions(quality).join(' ')).toContain(`-q:v ${quantizer} `);
   });
 });

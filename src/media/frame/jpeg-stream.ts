@@ -7,12 +7,12 @@ const maxHeaderBytes = 256;
 
 /** Output options of ffmpeg for what `readJpegs` reads. */
 export function jpegOptions(quality: number): readonly string[] {
-  return ['-c:v', 'mjpeg', '-qmin', '1', '-q:v', String(quantiserOf(quality)), '-f', 'mpjpeg'];
+  return ['-c:v', 'mjpeg', '-qmin', '1', '-q:v', String(quantizerOf(quality)), '-f', 'mpjpeg'];
 }
 
 /**
- * Splits ffmpeg's `mpjpeg` output, in which each picture says its length. A picture that is cut off at the
- * end is dropped.
+ * Splits ffmpeg's `mpjpeg` output, in which each picture has its length in front. One that is cut off at
+ * the end is dropped.
  *
  * @throws MediaError `too-large` for a picture of more than `maxBytes`.
  */
@@ -48,12 +48,12 @@ export async function* readJpegs(
 }
 
 /**
- * The quantiser of ffmpeg's encoder for a JPEG quality: both scale a table of much the same numbers, by
+ * The quantizer of ffmpeg's encoder for a JPEG quality: both scale a table of much the same numbers, by
  * `q / 8` there and by the formula of libjpeg's `jpeg_quality_scaling` here.
  *
  * @param quality 1 to 100
  */
-function quantiserOf(quality: number): number {
+function quantizerOf(quality: number): number {
   const percent = quality < 50 ? 5000 / quality : 200 - 2 * quality;
   return Math.min(31, Math.max(1, Math.round((8 * percent) / 100)));
 }

@@ -12,10 +12,9 @@ const headerPattern = /^P6\s+(\d+)\s+(\d+)\s+255\s/;
 const maxHeaderBytes = 64;
 
 /**
- * Splits ffmpeg's `image2pipe` output of PPM pictures, which say their own size. Only one picture is
- * in memory at a time: the stream is not read on before the caller wants the next, which is then put
- * where the one before it was. A picture that is
- * cut off at the end is dropped.
+ * Splits ffmpeg's `image2pipe` output of PPM pictures, which carry their own size. Only one picture is in
+ * memory at a time: the stream is read on when the caller wants the next one, which overwrites the one
+ * before. A picture that is cut off at the end is dropped.
  */
 export async function* readPpmFrames(
   stream: Readable,

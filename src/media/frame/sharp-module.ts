@@ -1,6 +1,6 @@
 import { MediaError } from '../../core/errors.js';
 
-/** sharp, loaded when the first picture comes. */
+/** sharp, loaded with the first picture. */
 export async function loadSharp() {
   try {
     return (await import('sharp')).default;

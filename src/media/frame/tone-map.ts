@@ -1,24 +1,24 @@
 import type { RgbFrame } from './ppm.js';
 
-/** Colours that a screen of sRGB cannot show as they are. */
-export interface WideColours {
+/** Colors that a screen of sRGB cannot show as they are. */
+export interface WideColors {
   /** PQ and HLG are for bright screens; `sdr` is not. */
   readonly transfer: 'pq' | 'hlg' | 'sdr';
   readonly primaries: 'bt2020' | 'bt709';
 }
 
-/** What is as white as paper, in cd/m²: "HDR reference white" of ITU-R BT.2408. */
+/** Paper white, in cd/m²: "HDR reference white" of ITU-R BT.2408. */
 const whiteNits = 203;
-/** What nearly all is mastered for; what is brighter becomes white. */
+/** The peak that most HDR is mastered for. Anything brighter becomes white. */
 const peakNits = 1000;
-/** Up to this share of paper white nothing changes; from there up to the peak light is pressed together. */
+/** Up to this share of paper white light is unchanged; from there to the peak it is compressed. */
 const knee = 0.5;
 
 /**
  * Turns a frame into sRGB, in place: without that, HDR is dull and washed out. The hue stays, since all
- * three colours are dimmed by the brightest of them. Done here, because not every ffmpeg has the filters.
+ * three colors are dimmed by the brightest of them. Done here, because not every ffmpeg has the filters.
  */
-export function toSrgb(frame: RgbFrame, { primaries, transfer }: WideColours): void {
+export function toSrgb(frame: RgbFrame, { primaries, transfer }: WideColors): void {
   const { data } = frame;
   const light = lightOf(transfer);
   const dim = transfer === 'sdr' ? undefined : dimming();
@@ -49,13 +49,13 @@ export function toSrgb(frame: RgbFrame, { primaries, transfer }: WideColours): v
 const byteTable = (of: (value: number) => number): Float64Array =>
   Float64Array.from({ length: 256 }, (_, byte) => of(byte / 255));
 
-/** The light of each code, 1 being paper white; of HLG that of the scene, 1 being its brightest. */
-function lightOf(transfer: WideColours['transfer']): Float64Array {
+/** The light of each code, 1 being paper white; for HLG the light of the scene, 1 being its brightest. */
+function lightOf(transfer: WideColors['transfer']): Float64Array {
   tables[transfer] ??= byteTable({ pq: pqLight, hlg: hlgLight, sdr: sdrLight }[transfer]);
   return tables[transfer];
 }
 
-const tables: { [T in WideColours['transfer']]?: Float64Array } = {};
+const tables: { [T in WideColors['transfer']]?: Float64Array } = {};
 
 /** SMPTE ST 2084 */
 function pqLight(code: number): number {
@@ -69,12 +69,12 @@ function hlgLight(code: number): number {
   return code <= 0.5 ? code ** 2 / 3 : (Math.exp((code - 0.55991073) / 0.17883277) + 0.28466892) / 12;
 }
 
-/** As sRGB, so that what was no wider than that stays what it was. */
+/** As sRGB, so that colors within sRGB stay as they are. */
 function sdrLight(code: number): number {
   return code <= 0.04045 ? code / 12.92 : ((code + 0.055) / 1.055) ** 2.4;
 }
 
-/** By how much to dim what is so bright: beyond the knee a curve that reaches white at the peak. */
+/** The factor to dim light by: 1 up to the knee, then a curve that reaches white at the peak. */
 function dimming(): (brightest: number) => number {
   const scale = 1 - knee;
   const peak = (peakNits / whiteNits - knee) / scale;

@@ -5,7 +5,8 @@ import { imageTokens } from '../budget/media-tokens.js';
 import { fitInside } from '../frame/encode-frame.js';
 import { loadSharp } from '../frame/sharp-module.js';
 import type { MediaSettings } from '../media-options.js';
-import type { PreparedContent } from '../work/prepared-parts.js';
+import { pictureType } from '../model-accepts.js';
+import type { PreparedContent } from '../work/prepared-content.js';
 import type { ReportProgress } from '../work/progress.js';
 import { planTiles, type Tile } from './tiles.js';
 
@@ -23,11 +24,11 @@ type Settings = Pick<
 >;
 type OpenPage = (page: number) => Sharp;
 
-/** A JPEG up to this size is sent as it is, when nothing about it needs changing. */
+/** A JPEG up to this size is sent as it is, if nothing about it needs changing. */
 const passThroughBytes = 512 * 1024;
 /** To show page n of an animation all pages before it are decoded, so their number is bounded. */
 const maxAnimationPages = 1000;
-/** Browsers show frames that ask for less than 20 ms for 100 ms, and so people expect it. */
+/** Browsers show frames that ask for less than 20 ms for 100 ms. */
 const shortestDelayMs = 20;
 const usualDelayMs = 100;
 
@@ -79,13 +80,14 @@ async function encode(
   report: ReportProgress,
   signal: AbortSignal,
 ): Promise<readonly PreparedPart[]> {
+  const { detail } = settings;
+  const jpeg = { mimeType: pictureType, ...(detail && { detail }) };
   if (typeof input.data !== 'string' && isReadyToSend(metadata, input.bytes, settings.maxSide)) {
-    // Decoded all the same, because a damaged picture has to be refused here and not by the model.
+    // Still decoded, because a damaged picture has to be refused here and not by the model.
     await open(0).raw().toBuffer();
     // Copied, because the result may be kept while the caller goes on with its buffer.
-    return [{ mimeType: 'image/jpeg', data: Uint8Array.from(input.data), detail: settings.detail }];
+    return [{ ...jpeg, data: Uint8Array.from(input.data) }];
   }
-  const jpeg = { mimeType: 'image/jpeg', detail: settings.detail };
   const pages = choosePages(metadata, settings.maxPages);
   const tiles: readonly Tile[] =
     pages.length === 1 ? planTiles(uprightSize(metadata), settings.maxSide, settings.maxTiles) : [];
@@ -118,7 +120,7 @@ function toJpeg(
   if (metadata.hasAlpha) picture.flatten({ background: '#ffffff' });
   return picture
     .resize({ ...fitInside(size, maxSide), fit: 'fill' })
-    .toColourspace('srgb')
+    .toColorspace('srgb')
     .jpeg({ quality })
     .toBuffer();
 }

@@ -8,7 +8,7 @@ const sides = fc.record({
 });
 
 describe('planTiles', () => {
-  it('takes none of a picture that the overview shows whole', () => {
+  it('plans none for a picture that the overview shows whole', () => {
     expect(planTiles({ width: 768, height: 700 }, 768, 16)).toEqual([]);
     expect(planTiles({ width: 5000, height: 5000 }, 768, 0)).toEqual([]);
     expect(planTiles({ width: 5000, height: 5000 }, 768, 1)).toEqual([]);
@@ -28,12 +28,12 @@ describe('planTiles', () => {
     ]);
   });
 
-  it('keeps every pixel where it may take enough tiles, and tiles as square as it can when there may only be few', () => {
+  it('keeps every pixel with enough tiles, and makes few tiles as square as possible', () => {
     const tiles = planTiles({ width: 8000, height: 4000 }, 1000, 8);
     expect(tiles.at(-1)).toMatchObject({ rows: 2, columns: 4 });
   });
 
-  it('covers every pixel with at most so many tiles, inside the picture', () => {
+  it('covers every pixel with at most maxTiles tiles inside the picture', () => {
     fc.assert(
       fc.property(sides, fc.integer({ min: 100, max: 2000 }), fc.nat(16), (size, maxSide, maxTiles) => {
         const tiles = planTiles(size, maxSide, maxTiles);

@@ -11,7 +11,7 @@ export interface Tile {
   readonly columns: number;
 }
 
-/** Tiles reach so far into their neighbours, as a part of their side, that no line of text is lost in a seam. */
+/** How far tiles reach into their neighbors, as a part of their side, so that no line of text is lost in a seam. */
 const overlap = 1 / 16;
 
 /**

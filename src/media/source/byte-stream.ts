@@ -1,30 +1,23 @@
+import { raceAbort } from '../../core/abort.js';
 import { InvalidInputError } from '../../core/errors.js';
 
 /**
- * The chunks of a stream as bytes, until it ends or `signal` aborts, even while the stream gives
- * nothing. The stream is closed however the loop ends.
+ * The chunks of a stream as bytes, until it ends or `signal` aborts, even while the stream
+ * stalls. The stream is closed however the loop ends.
  */
 export async function* readAll(
   chunks: AsyncIterable<unknown>,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const iterator = chunks[Symbol.asyncIterator]();
-  let rejectOnAbort: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    rejectOnAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', rejectOnAbort, { once: true });
-  });
-  // It is heard in the race below; between two reads nobody waits for it.
-  aborted.catch(() => undefined);
   try {
     signal.throwIfAborted();
     while (true) {
-      const { done, value } = await Promise.race([iterator.next(), aborted]);
+      const { done, value } = await raceAbort(iterator.next(), signal);
       if (done) return;
       yield asBytes(value);
     }
   } finally {
-    if (rejectOnAbort) signal.removeEventListener('abort', rejectOnAbort);
     closeStream(chunks, iterator);
   }
 }

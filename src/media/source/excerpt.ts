@@ -1,9 +1,9 @@
 import { InvalidInputError, MediaError } from '../../core/errors.js';
 
-/** The part of a clip or recording that is asked for, on the time line that its frames are labelled with. */
+/** The requested part of a clip or recording, on the time line of its frame labels. */
 export interface Excerpt {
   readonly startMs: number;
-  /** Infinity for the end, wherever that is. */
+  /** Infinity for the end of the clip. */
   readonly endMs: number;
 }
 

@@ -2,12 +2,12 @@ import { createHash } from 'node:crypto';
 import type { BigIntStats } from 'node:fs';
 import { open } from 'node:fs/promises';
 
-/** A change this recent may not have moved the clock by which a file's changes are told. */
+/** File systems record changes with coarse clocks: two within this time may look the same. */
 const settledMs = 2000;
 
 /**
- * What tells the contents of a file from all others without reading them: where it lies and when it was
- * last changed. Nothing when it changed just now, so that the next change might not show.
+ * Identifies the contents of a file without reading them: by its place and its last change. `undefined` if
+ * it changed just now, since the next change might not show.
  */
 export function identifyFile({ dev, ino, size, mtimeNs, ctimeNs, ctimeMs }: BigIntStats): string | undefined {
   if (Date.now() - Number(ctimeMs) < settledMs) return undefined;
@@ -40,12 +40,12 @@ export async function sampleFile(path: string, bytes: number): Promise<string> {
 
 const blockBytes = 2 ** 18;
 
-/** Hex SHA-256 of a file, read beside whatever else goes on. Rejects with `signal.reason` on abort. */
+/** Hex SHA-256 of a file, read without blocking. Rejects with `signal.reason` on abort. */
 export async function hashFile(path: string, signal: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   const file = await open(path, 'r');
   try {
-    // One block for all, where a stream leaves behind as much memory as the file has bytes.
+    // One block for all: a stream would leave as much garbage as the file has bytes.
     const block = Buffer.allocUnsafeSlow(blockBytes);
     for (;;) {
       signal.throwIfAborted();

@@ -1,7 +1,7 @@
 import { basename } from 'node:path';
 import type { MediaData, MediaSource, NamedMedia } from '../../core/media.js';
 
-/** A source with whatever it was given along with. */
+/** A source with the name, type and times that came with it. */
 export function asNamed(source: MediaSource): NamedMedia {
   if (typeof source !== 'object' || source === null) return { data: source };
   const isData =
@@ -13,7 +13,7 @@ export function asNamed(source: MediaSource): NamedMedia {
   return isData ? { data: source as MediaData } : (source as NamedMedia);
 }
 
-/** A name for messages, where none was given. */
+/** A name for messages, if none was given. */
 export function nameOf(data: MediaData): string {
   if (typeof data === 'string') return basename(data.split(/[?#]/, 1)[0] ?? data) || data;
   if (data instanceof URL) return basename(readablePath(data)) || data.hostname || 'attachment';

@@ -10,10 +10,10 @@ import { inMemoryBytes, type OpenedSource } from './source.js';
 import { tooLarge } from './too-large.js';
 import type { Workspace } from './workspace.js';
 
-/** Files up to this many bytes, such as most photos, are read at once; of larger ones often but a part is needed. */
+/** Files up to this size, such as most photos, are read at once; larger ones often only in part. */
 const readAtOnceBytes = 4 * 2 ** 20;
 
-/** An ordinary file as a source: a small one read at once, a large one where it lies. */
+/** An ordinary file as a source: a small one is read at once, a large one stays where it is. */
 export async function openFile(
   given: string,
   name: string,
@@ -38,7 +38,7 @@ export async function openFile(
     if (bytes <= (pathRoot === undefined ? readAtOnceBytes : inMemoryBytes)) {
       const data = await readStart(file, bytes, name);
       signal.throwIfAborted();
-      // What was checked is what is used: by its name another file could be found later.
+      // The bytes that were checked are used: the name could lead to another file later.
       return pathRoot === undefined ? describeBytes(data, async () => path) : openBytes(data, workspace);
     }
     const identity = identifyFile(stats);
@@ -57,8 +57,8 @@ export async function openFile(
 }
 
 /**
- * The first bytes, as far as there are any. Never more than the file said that it has: the files of
- * `/proc` say nothing and hold what is nobody's business, or have no end.
+ * The first bytes, as far as there are any. Never more than the size that the file reports: files of
+ * `/proc` report none, and hold secrets or have no end.
  */
 async function readStart(file: FileHandle, bytes: number, name: string): Promise<Uint8Array> {
   const data = Buffer.allocUnsafeSlow(bytes);

@@ -64,7 +64,7 @@ export async function openSource(
   return { name, mimeType, excerpt, ...opened };
 }
 
-/** A file path, a remote URL, or nothing when the data itself is given. */
+/** A file path, a remote URL, or `undefined` if the data itself is given. */
 function asLocation(data: MediaData): string | URL | undefined {
   if (typeof data === 'string') return /^https?:\/\//i.test(data) ? new URL(data) : resolve(data);
   if (!(data instanceof URL)) return undefined;

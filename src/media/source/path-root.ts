@@ -25,7 +25,7 @@ export async function realPathBelow(
   return realFile;
 }
 
-/** Asked of the open file rather than of its name, which may have been made to mean another one since. */
+/** By the open file rather than by its name, which may lead to another file by now. */
 async function pathOf(file: FileHandle, path: string): Promise<string> {
   if (process.platform === 'linux') return readlink(`/proc/self/fd/${file.fd}`);
   const real = await realpath(path);

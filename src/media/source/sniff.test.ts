@@ -51,7 +51,7 @@ describe('sniffFormat', () => {
     ['audio/ogg', 'OggS'],
     ['audio/aiff', 'FORM\0\0\0\0AIFF'],
     ['application/pdf', '%PDF-1.7'],
-  ])('knows %s by its bytes, whatever the name says', (mimeType, content) => {
+  ])('detects %s by its bytes under a misleading name', (mimeType, content) => {
     expect(sniff(content, 'misleading.txt').mimeType).toBe(mimeType);
   });
 
@@ -90,14 +90,14 @@ describe('sniffFormat', () => {
     expect(reasonOf(content, name)).toBe('unsupported');
   });
 
-  it.each(['notes.txt', 'README.md', 'table.CSV'])('takes a text named %s for a document', (name) => {
+  it.each(['notes.txt', 'README.md', 'table.CSV'])('reads a text named %s as a document', (name) => {
     expect(sniff('Name,Age\nGr\xc3\xbc\xc3\x9fe,5\n', name)).toMatchObject({
       kind: 'document',
       mimeType: 'text/plain',
     });
   });
 
-  it('takes text without a name for a document when its sender says so', () => {
+  it('reads text without a name as a document if its sender claims so', () => {
     expect(sniff('hello', 'attachment', 'text/plain; charset=utf-8').kind).toBe('document');
   });
 

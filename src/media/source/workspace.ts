@@ -16,7 +16,7 @@ function removeOpenDirectories(): void {
   for (const directory of open) rmSync(directory, { recursive: true, force: true });
 }
 
-/** The temporary files of one preparation, in a directory that nobody else can read. */
+/** The temporary files of one preparation, in a directory that no other user can read. */
 export class Workspace {
   readonly #parent: string;
   #directory: Promise<string> | undefined;
@@ -51,7 +51,7 @@ export class Workspace {
 
   async remove(): Promise<void> {
     if (!this.#directory) return;
-    // Whoever needed the directory has learned that it could not be made.
+    // If it could not be created, `newFile` has already thrown.
     const directory = await this.#directory.catch(() => undefined);
     if (!directory) return;
     await rm(directory, { recursive: true, force: true, maxRetries: 3 });
@@ -60,13 +60,13 @@ export class Workspace {
   }
 }
 
-/** Removes the directories of processes that were killed before they could do it themselves. */
+/** Removes the directories of processes that were killed. */
 export async function removeAbandonedWorkspaces(parent: string): Promise<void> {
   const names = await readdir(parent).catch(() => []);
   for (const name of names) {
     const pid = Number(namePattern.exec(name)?.[1] ?? 0);
     if (pid && (await isAbandoned(pid, join(parent, name)))) {
-      // Another process may be cleaning the same directory; whoever comes second finds nothing.
+      // Another process may remove the same directory at the same time.
       await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined);
     }
   }
@@ -76,7 +76,7 @@ export async function removeAbandonedWorkspaces(parent: string): Promise<void> {
 async function isAbandoned(pid: number, directory: string): Promise<boolean> {
   if (pid !== process.pid) return !isAlive(pid);
   const startedAt = Date.now() - process.uptime() * 1000;
-  // Gone meanwhile: then there is nothing to clean.
+  // Removed by another process: nothing to clean.
   const made = await stat(directory).catch(() => undefined);
   return made !== undefined && made.mtimeMs < startedAt - 1000;
 }

@@ -1,17 +1,17 @@
 import type { VideoStream } from '../ffmpeg/probe.js';
 import { cutSpan } from '../source/excerpt.js';
-import { areInOrder, decodeFrames, type FrameContext, type VideoFrame } from './decode-frames.js';
+import { areInOrder, decodeFrames, type FrameContext, type VideoFrame } from './frames/decode-frames.js';
+import { afterKeyframe, isAt, isReachedAt, toleranceSeconds } from './frames/select-filter.js';
+import { readTimeline } from './frames/timeline.js';
 import { chooseFrames, isSinglePassCheaper, planTargets } from './plan.js';
-import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scene-frames.js';
-import { afterKeyframe, isAt, isReachedAt, toleranceSeconds } from './select.js';
-import { readTimeline } from './timeline.js';
+import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scenes/scene-frames.js';
 
 export interface ContainerFrames extends ShownFrames {
   /** How far the pictures really reach, when the whole file had to be read to know. */
   readonly actualEndMs?: number | undefined;
 }
 
-/** Seeks under way at the same time for one clip. */
+/** Concurrent seeks in one clip. */
 const parallelSeeks = 2;
 
 /**
@@ -50,7 +50,7 @@ export async function framesFromContainer(
   const found = isSinglePassCheaper(span.endMs - first, stream.fps, wanted)
     ? await decodeInOnePass(path, stream, chosen.map(isAt), context)
     : await seekEach(path, stream, chosen, context);
-  // Some decoders give nothing for a frame that repeats the one before: then the first stands for all.
+  // Some decoders skip a frame that repeats the one before: then the first stands for all.
   const usable =
     found.length > 0 ? found : await decodeInOnePass(path, stream, [isReachedAt(first)], context);
   // A damaged clip may have several frames in one millisecond.
@@ -74,7 +74,7 @@ function decodeInOnePass(
       inputOptions: [],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', String(conditions.length)],
       select: [`select='${conditions.join('+')}'`],
-      colours: stream.colours,
+      colors: stream.colors,
       offsetMs: 0,
       limit: conditions.length,
       withThumbnails: context.settings.sampling === 'scenes',
@@ -109,7 +109,7 @@ async function seekEach(
   return found.filter((frame) => frame !== undefined);
 }
 
-/** Containers without an index: ffmpeg lands on a keyframe after the instant that it was sent to. */
+/** Containers without an index: ffmpeg seeks to a keyframe after the requested instant. */
 const imprecise = new Set(['mpeg', 'mpegts', 'mpegvideo']);
 /** How long before the target to begin decoding in those: most groups of pictures are shorter, then nearly all. */
 const leadsMs = [2000, 10_000];
@@ -153,7 +153,7 @@ function decodeFrom(
       inputOptions: ['-ss', seconds.toFixed(6)],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', '1'],
       select: leadMs > 0 ? [`select='${condition(isReachedAt(leadMs))}'`] : [],
-      colours: stream.colours,
+      colors: stream.colors,
       offsetMs: seconds * 1000,
       limit: 1,
       withThumbnails: context.settings.sampling === 'scenes',

@@ -1,6 +1,5 @@
 import { cutSpan, type Span } from '../source/excerpt.js';
-import { demuxerOfRemux } from '../source/sniff.js';
-import { chooseScenes } from './choose-scenes.js';
+import { demuxerOfRemux } from '../source/formats.js';
 import {
   areInOrder,
   type DecodeRequest,
@@ -8,16 +7,17 @@ import {
   decodeThumbnails,
   type FrameContext,
   type VideoFrame,
-} from './decode-frames.js';
-import type { PacketIndex } from './packet-index.js';
+} from './frames/decode-frames.js';
+import { isAt } from './frames/select-filter.js';
+import type { PacketIndex } from './index/packet-index.js';
 import { chooseKeyframes, chooseNearby, exactly, nearestKeyframes, planTargets } from './plan.js';
-import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scene-frames.js';
-import { isAt } from './select.js';
+import { chooseScenes } from './scenes/choose-scenes.js';
+import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scenes/scene-frames.js';
 
 /**
- * Frames of a clip by way of its packet index, decoding no more than they need. Where they need not be
- * exact these are keyframes wherever one is near, which costs the same for an hour as for a minute.
- * Nothing when the clip does not give as many as were asked for this way.
+ * Frames of a clip by its packet index, decoding no more than they need. If they need not be exact, nearby
+ * keyframes are taken, which costs the same for an hour as for a minute. `undefined` if the clip does not
+ * give the requested number this way.
  */
 export async function framesFromIndex(
   index: PacketIndex,
@@ -28,8 +28,8 @@ export async function framesFromIndex(
   const targets = planTargets(span, wanted);
   const byScenes = sampling === 'scenes';
   const isExact = accuracy === 'exact';
-  const neighbours = isExact && !byScenes ? [] : await index.neighbours(targets);
-  const keyframes = chooseKeyframes(neighbours, span);
+  const neighbors = isExact && !byScenes ? [] : await index.neighbors(targets);
+  const keyframes = chooseKeyframes(neighbors, span);
   const isShort = span.endMs - span.startMs <= shortMs;
   const scenes =
     byScenes &&
@@ -42,19 +42,19 @@ export async function framesFromIndex(
         )
       : await scenesOfAllFrames(index, span, context));
   if (scenes) return scenes;
-  const nearby = isExact ? [] : await index.shownAt(chooseNearby(neighbours, span));
+  const nearby = isExact ? [] : await index.shownAt(chooseNearby(neighbors, span));
   // Where frames are few, two targets may share the one nearby.
   const times = nearby.length === wanted ? nearby : await index.shownAt(targets.map(exactly));
   const found = await decodeExact(index, times, wanted, context);
   return found.length === wanted && areInOrder(found) ? { frames: found } : undefined;
 }
 
-/** Up to here a clip is decoded whole to find its scenes, since some may lie between two keyframes. */
+/** A clip up to this length is decoded whole to find its scenes, since some may lie between two keyframes. */
 const shortMs = 30_000;
-/** The same for a clip with too few keyframes, most of which has to be decoded whatever is shown of it. */
+/** The same for a clip with too few keyframes, most of which has to be decoded in any case. */
 const longestDecodedMs = 120_000;
 
-/** The scenes that small pictures of keyframes over the whole length, and of what uniform sampling takes, tell apart. */
+/** Scenes by thumbnails of keyframes over the whole length and of the frames that uniform sampling takes. */
 async function scenesOfKeyframes(
   index: PacketIndex,
   span: Span,
@@ -63,7 +63,7 @@ async function scenesOfKeyframes(
 ): Promise<ShownFrames | undefined> {
   const { frames: wanted } = context.settings;
   const targets = planTargets(span, wanted * comparedPerFrame(wanted));
-  const within = nearestKeyframes(await index.neighbours(targets)).filter(
+  const within = nearestKeyframes(await index.neighbors(targets)).filter(
     (timeMs) => timeMs >= span.startMs && timeMs < span.endMs,
   );
   const times = [...new Set([...within, ...uniform])].sort((a, b) => a - b);
@@ -96,7 +96,7 @@ async function decodeExact(
   wanted: number,
   context: FrameContext,
 ): Promise<readonly VideoFrame[]> {
-  // Fewer frames than targets: the clip is uneven, and how to choose then needs every frame's time.
+  // Fewer frames than targets: the clip is uneven, and choosing then needs the time of every frame.
   if (timesMs.length < wanted) return [];
   const withThumbnails = context.settings.sampling === 'scenes';
   return decode(index, timesMs, (request) => decodeFrames({ ...request, withThumbnails }, context));
@@ -122,14 +122,14 @@ function decode<T>(
     input: { stream: index.packets({ timesMs, shiftMs }) },
     demuxer: demuxerOfRemux,
     inputOptions: [
-      // The header says all there is to know, so no packets are decoded only to learn it.
+      // The header is complete, so no packets are decoded only to probe the stream.
       ...['-copyts', '-probesize', '32', '-analyzeduration', '0', '-fpsprobesize', '0'],
       // A second thread costs more processor time than it saves waiting, and 30 MB more at 4K.
       ...['-threads', '1'],
     ],
     outputOptions: ['-map', '0:v:0', '-frames:v', String(timesMs.length)],
     select: [`select='${timesMs.map((timeMs) => isAt(timeMs + shiftMs)).join('+')}'`],
-    colours: index.colours,
+    colors: index.colors,
     shape: index.shape,
     offsetMs: -shiftMs,
     limit: timesMs.length,

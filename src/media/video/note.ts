@@ -11,11 +11,12 @@ interface Clip {
   readonly othersAlike?: boolean | undefined;
 }
 
-/** What has to be said of a clip beside its frames and sound: what could not be read, and what was left out. */
+/** What goes with the frames and sound of a clip in words: what could not be read, and what was left out. */
 export function noteOn(
   { durationMs: claimedMs, actualEndMs, othersAlike }: Clip,
   sound: Sound | undefined,
   excerpt: Excerpt | undefined,
+  isUnheard: boolean,
 ): string | undefined {
   const notes: string[] = [];
   const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
@@ -37,10 +38,11 @@ export function noteOn(
   ) {
     notes.push(`Only the first ${seconds(sound.durationMs)} of the sound are included.`);
   }
+  if (isUnheard) notes.push('Its sound is left out: the model takes none.');
   return notes.length ? notes.join(' ') : undefined;
 }
 
-/** How much of a clip is asked for, in milliseconds. */
+/** Length of the requested part of a clip, in milliseconds. */
 export function lengthShown(durationMs: number, excerpt: Excerpt | undefined): number {
   return excerpt ? Math.min(durationMs, excerpt.endMs) - excerpt.startMs : durationMs;
 }

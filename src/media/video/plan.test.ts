@@ -42,55 +42,55 @@ describe('chooseFrames', () => {
 describe('chooseKeyframes', () => {
   const span = { startMs: 0, endMs: 8000 };
   it('takes the nearest keyframe on either side when all are within a quarter of the spacing', () => {
-    const neighbours = [
+    const neighbors = [
       { targetMs: 2000, beforeMs: 1500, afterMs: 2100 },
       { targetMs: 6000, beforeMs: 5900, afterMs: undefined },
     ];
-    expect(chooseKeyframes(neighbours, span)).toEqual([2100, 5900]);
+    expect(chooseKeyframes(neighbors, span)).toEqual([2100, 5900]);
   });
 
   it('takes none when one of them is further away', () => {
-    const neighbours = [
+    const neighbors = [
       { targetMs: 2000, beforeMs: 2000, afterMs: 4000 },
       { targetMs: 6000, beforeMs: 4000, afterMs: 8000 },
     ];
-    expect(chooseKeyframes(neighbours, span)).toBeUndefined();
+    expect(chooseKeyframes(neighbors, span)).toBeUndefined();
   });
 });
 
 describe('chooseNearby', () => {
-  const neighboursOf = (scale: number) => [
+  const neighborsOf = (scale: number) => [
     { targetMs: 2000 * scale, beforeMs: 1000 * scale, afterMs: 2900 * scale },
     { targetMs: 6000 * scale, beforeMs: 2900 * scale, afterMs: 7500 * scale },
   ];
 
   it('takes a keyframe within a quarter of the spacing, or else the earliest frame within it', () => {
-    expect(chooseNearby(neighboursOf(10), { startMs: 0, endMs: 80_000 })).toEqual([
+    expect(chooseNearby(neighborsOf(10), { startMs: 0, endMs: 80_000 })).toEqual([
       { fromMs: 29_000, toMs: 29_000 },
       { fromMs: 50_000, toMs: 60_000 },
     ]);
   });
 
   it('takes the targets themselves where that costs little more', () => {
-    expect(chooseNearby(neighboursOf(0.5), { startMs: 0, endMs: 4000 })).toEqual([
+    expect(chooseNearby(neighborsOf(0.5), { startMs: 0, endMs: 4000 })).toEqual([
       { fromMs: 1000, toMs: 1000 },
       { fromMs: 3000, toMs: 3000 },
     ]);
   });
 
-  it('stays in order and within a quarter of the spacing, wherever keyframes are', () => {
+  it('stays in order and within a quarter of the spacing for any keyframes', () => {
     const keyframes = fc.uniqueArray(fc.integer({ min: 0, max: 59_999 }), { maxLength: 40 });
     fc.assert(
       fc.property(keyframes, fc.integer({ min: 1, max: 40 }), (unsorted, count) => {
         const span = { startMs: 0, endMs: 60_000 };
         const times = [0, ...unsorted].sort((a, b) => a - b);
         const targets = planTargets(span, count);
-        const neighbours = targets.map((targetMs) => ({
+        const neighbors = targets.map((targetMs) => ({
           targetMs,
           beforeMs: Math.max(...times.filter((time) => time <= targetMs)),
           afterMs: times.find((time) => time > targetMs),
         }));
-        const chosen = chooseNearby(neighbours, span);
+        const chosen = chooseNearby(neighbors, span);
         expect(chosen).toHaveLength(count);
         for (const [i, { fromMs, toMs }] of chosen.entries()) {
           const target = targets[i] ?? 0;
@@ -110,7 +110,7 @@ describe('isSinglePassCheaper', () => {
     { seconds: 60, count: 8, cheaper: false },
     { seconds: 60, count: 32, cheaper: true },
     { seconds: 3600, count: 32, cheaper: false },
-  ])('says $cheaper for $count frames of $seconds s', ({ seconds, count, cheaper }) => {
+  ])('is $cheaper for $count frames of $seconds s', ({ seconds, count, cheaper }) => {
     expect(isSinglePassCheaper(seconds * 1000, 30, count)).toBe(cheaper);
   });
 });

@@ -7,7 +7,7 @@ export function planTargets(span: Span, count: number): readonly number[] {
 }
 
 /**
- * The frames to take when the time of every frame is known: for each target the frame that is on
+ * The frames to take if the time of every frame is known: for each target the frame that is on
  * screen then. As many different ones as were asked for, when the clip has that many; in order.
  *
  * @param times ascending, without duplicates
@@ -50,7 +50,7 @@ export function isSinglePassCheaper(durationMs: number, fps: number | undefined,
 }
 
 /** The keyframes around a wanted instant. */
-export interface KeyframeNeighbours {
+export interface KeyframeNeighbors {
   readonly targetMs: number;
   /** The last keyframe at or before the target. */
   readonly beforeMs: number;
@@ -59,16 +59,16 @@ export interface KeyframeNeighbours {
 }
 
 /** The keyframe that is nearest to each target. */
-export function nearestKeyframes(neighbours: readonly KeyframeNeighbours[]): readonly number[] {
-  return neighbours.map(({ targetMs, beforeMs, afterMs }) =>
+export function nearestKeyframes(neighbors: readonly KeyframeNeighbors[]): readonly number[] {
+  return neighbors.map(({ targetMs, beforeMs, afterMs }) =>
     afterMs !== undefined && afterMs - targetMs < targetMs - beforeMs ? afterMs : beforeMs,
   );
 }
 
-/** How far from its target a frame may be that is not to be exact. */
+/** How far from its target a frame may be, in milliseconds, if it need not be exact. */
 const toleranceOf = (span: Span, targets: number) => (span.endMs - span.startMs) / targets / 4;
 
-/** When a frame may begin that is to be shown. Where none does, it is the one on screen at the end. */
+/** When a shown frame may begin. If none begins then, it is the frame on screen at the end. */
 export interface Moment {
   readonly fromMs: number;
   readonly toMs: number;
@@ -79,36 +79,36 @@ export function exactly(instantMs: number): Moment {
   return { fromMs: instantMs, toMs: instantMs };
 }
 
-/** A tolerance below which nearly all has to be decoded in any case: frames may as well be exact. */
+/** Below this tolerance nearly everything has to be decoded in any case, so frames may as well be exact. */
 const worthwhileMs = 1000;
 
 /**
- * What to show where frames need not be exact, each within a quarter of the spacing between targets: the
- * nearest keyframes where there is one for each. Otherwise, where it is worth it, keyframes or the earliest
- * frames, up to which the least has to be decoded.
+ * What to show if frames need not be exact, each within a quarter of the spacing between targets: the
+ * nearest keyframes if each target has one. Otherwise, if it is worth it, keyframes or the earliest frames,
+ * which need the least decoding.
  */
-export function chooseNearby(neighbours: readonly KeyframeNeighbours[], span: Span): readonly Moment[] {
-  const keyframes = chooseKeyframes(neighbours, span);
+export function chooseNearby(neighbors: readonly KeyframeNeighbors[], span: Span): readonly Moment[] {
+  const keyframes = chooseKeyframes(neighbors, span);
   if (keyframes) return keyframes.map(exactly);
-  const toleranceMs = toleranceOf(span, neighbours.length);
-  if (toleranceMs < worthwhileMs) return neighbours.map(({ targetMs }) => exactly(targetMs));
-  const nearest = nearestKeyframes(neighbours);
-  return neighbours.map(({ targetMs }, i) => {
+  const toleranceMs = toleranceOf(span, neighbors.length);
+  if (toleranceMs < worthwhileMs) return neighbors.map(({ targetMs }) => exactly(targetMs));
+  const nearest = nearestKeyframes(neighbors);
+  return neighbors.map(({ targetMs }, i) => {
     const keyMs = nearest[i] ?? targetMs;
     const isNear = Math.abs(keyMs - targetMs) <= toleranceMs;
     return isNear ? exactly(keyMs) : { fromMs: targetMs - toleranceMs, toMs: targetMs };
   });
 }
 
-/** The nearest keyframe to each target, when all of them lie within a quarter of the spacing; nothing otherwise. */
+/** The nearest keyframe to each target; `undefined` unless all of them lie within a quarter of the spacing. */
 export function chooseKeyframes(
-  neighbours: readonly KeyframeNeighbours[],
+  neighbors: readonly KeyframeNeighbors[],
   span: Span,
 ): readonly number[] | undefined {
-  const toleranceMs = toleranceOf(span, neighbours.length);
-  const nearest = nearestKeyframes(neighbours);
+  const toleranceMs = toleranceOf(span, neighbors.length);
+  const nearest = nearestKeyframes(neighbors);
   const close = nearest.every(
-    (keyMs, i) => Math.abs(keyMs - (neighbours[i]?.targetMs ?? keyMs)) <= toleranceMs,
+    (keyMs, i) => Math.abs(keyMs - (neighbors[i]?.targetMs ?? keyMs)) <= toleranceMs,
   );
   return close ? nearest : undefined;
 }

@@ -1,31 +1,32 @@
 import { MediaError } from '../../core/errors.js';
 import type { PreparedPart } from '../../core/media.js';
 import { extractSound, prepareRecording, type Sound, type SoundRequest } from '../audio/audio.js';
+import { encodingsFor } from '../audio/sound-encodings.js';
 import { audioTokens, imageTokens } from '../budget/media-tokens.js';
 import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
 import { type MediaProbe, probeFile, type VideoStream } from '../ffmpeg/probe.js';
 import type { MediaSettings } from '../media-options.js';
-import type { SniffedFormat } from '../source/sniff.js';
+import { pictureType, takesPictures } from '../model-accepts.js';
+import type { ContainerFormat } from '../source/formats.js';
 import type { LocalSource } from '../source/source.js';
-import type { PreparedContent } from '../work/prepared-parts.js';
+import type { PreparedContent } from '../work/prepared-content.js';
 import type { ReportProgress } from '../work/progress.js';
+import { checkLimits } from './check-limits.js';
 import { framesFromContainer } from './container-frames.js';
-import type { FrameContext } from './decode-frames.js';
+import type { FrameContext } from './frames/decode-frames.js';
+import { openPacketIndex, type PacketIndex } from './index/packet-index.js';
 import { framesFromIndex } from './indexed-frames.js';
 import { lengthShown, noteOn } from './note.js';
-import { openPacketIndex, type PacketIndex } from './packet-index.js';
-import type { ShownFrames } from './scene-frames.js';
+import type { ShownFrames } from './scenes/scene-frames.js';
 
-export type ContainerFormat = SniffedFormat & { readonly demuxer: string };
-
-interface Tools {
+interface ClipDeps {
   readonly binary: FfmpegBinary;
   readonly settings: MediaSettings;
   readonly report: ReportProgress;
   readonly signal: AbortSignal;
 }
 
-/** What was learned of a clip, whichever way its frames were got. */
+/** A clip after decoding, by either path. */
 interface Clip extends ShownFrames {
   readonly codec: string;
   /** Upright, in square pixels. */
@@ -33,7 +34,7 @@ interface Clip extends ShownFrames {
   readonly height: number;
   /** As the container claims. */
   readonly durationMs: number | undefined;
-  /** How far the pictures really reach, where that was looked at. */
+  /** How far the pictures really reach, if the whole file was read. */
   readonly actualEndMs?: number | undefined;
   readonly soundStream: SoundRequest['stream'] | undefined;
 }
@@ -42,14 +43,14 @@ interface Clip extends ShownFrames {
  * A clip as frames over its whole length, then its sound; a container with sound alone as a
  * recording.
  *
- * @throws MediaError `corrupt`, `too-large`, `unavailable`
+ * @throws MediaError `corrupt`, `too-large`, `unavailable`, `unsupported`
  */
 export async function prepareClip(
   source: LocalSource,
   format: ContainerFormat,
-  tools: Tools,
+  deps: ClipDeps,
 ): Promise<PreparedContent & { readonly kind: 'video' | 'audio' }> {
-  const { binary, settings, report, signal } = tools;
+  const { binary, settings, report, signal } = deps;
   const context: FrameContext = {
     name: source.name,
     demuxer: format.demuxer,
@@ -61,31 +62,32 @@ export async function prepareClip(
   };
   report('probing');
   const indexed = await readIndexed(source, format, context, report);
-  if (indexed) return { kind: 'video', ...(await assemble(source, format, indexed, tools)) };
+  if (indexed) return { kind: 'video', ...(await assemble(source, format, indexed, deps)) };
   const path = await source.path();
   const probe = await probeFile(path, source.name, format.demuxer, binary, settings, signal);
   checkLimits(probe.durationMs, probe.video && probe.video.width * probe.video.height, source.name, settings);
   report('decoding');
   if (!probe.video) {
-    const mimeType = format.kind === 'audio' ? format.mimeType : soundTypeOf(format.mimeType);
     return {
       kind: 'audio',
-      ...(await prepareRecording(source, { ...format, mimeType }, probe, binary, settings, signal)),
+      ...(await prepareRecording(source, format, probe, binary, settings, signal)),
     };
   }
+  if (!takesPictures(settings.accepts)) throw unseen(source.name);
   const clip = await readContainer(path, probe, probe.video, context);
   if (clip.frames.length === 0) throw undecodable(source.name, probe.video);
-  return { kind: 'video', ...(await assemble(source, format, clip, tools)) };
+  return { kind: 'video', ...(await assemble(source, format, clip, deps)) };
 }
 
-/** The quick way; nothing when the container has no index that can be used. */
+/** The fast path; `undefined` if the container has no index that can be used. */
 async function readIndexed(
   source: LocalSource,
   format: ContainerFormat,
   context: FrameContext,
   report: ReportProgress,
 ): Promise<Clip | undefined> {
-  if (!format.indexer || format.kind !== 'video') return undefined;
+  if (!format.indexer || format.kind !== 'video' || !takesPictures(context.settings.accepts))
+    return undefined;
   let index: PacketIndex | undefined;
   try {
     index = await openPacketIndex(source, format.indexer);
@@ -107,14 +109,14 @@ async function readIndexed(
   } catch (error) {
     context.signal.throwIfAborted();
     if (MediaError.isInstance(error)) throw error;
-    // A damaged index says nothing about the pictures: ffmpeg reads many files that it gives up on.
+    // A damaged index does not mean damaged pictures: ffmpeg reads many files that mediabunny cannot.
     return undefined;
   } finally {
     index?.close();
   }
 }
 
-/** ffmpeg's names of codecs, where mediabunny has others. */
+/** ffmpeg's names of codecs that mediabunny names differently. */
 const codecNames: Readonly<Record<string, string>> = { avc: 'h264' };
 
 async function readContainer(
@@ -134,24 +136,11 @@ async function readContainer(
   };
 }
 
-function checkLimits(durationMs = 0, pixels = 0, name: string, settings: MediaSettings): void {
-  if (durationMs > settings.maxDurationMs) {
-    const hours = (settings.maxDurationMs / 3_600_000).toFixed(1);
-    throw new MediaError(
-      'too-large',
-      `"${name}" is longer than ${hours} hours. Cut it, or raise maxDurationMs.`,
-    );
-  }
-  if (pixels > settings.maxPixels) {
-    throw new MediaError(
-      'too-large',
-      `The frames of "${name}" have more pixels than maxPixels allows. Scale it down.`,
-    );
-  }
-}
-
-function soundTypeOf(mimeType: string): string {
-  return mimeType === 'video/x-ms-wmv' ? 'audio/x-ms-wma' : mimeType.replace(/^video\//, 'audio/');
+function unseen(name: string): MediaError {
+  return new MediaError(
+    'unsupported',
+    `"${name}" is a clip, and this model sees no pictures. Ask another model.`,
+  );
 }
 
 function undecodable(name: string, video: VideoStream): MediaError {
@@ -165,21 +154,23 @@ async function assemble(
   source: LocalSource,
   format: ContainerFormat,
   clip: Clip,
-  tools: Tools,
+  deps: ClipDeps,
 ): Promise<PreparedContent> {
-  const { detail } = tools.settings;
-  tools.report('encoding');
-  const sound = await soundOf(source, format, clip, tools);
+  const { detail } = deps.settings;
+  deps.report('encoding');
+  const stream = wantedSound(clip, deps.settings);
+  const isUnheard = stream !== undefined && encodingsFor(deps.settings.accepts).length === 0;
+  const sound = stream === undefined || isUnheard ? undefined : await soundOf(source, format, stream, deps);
   const durationMs = clip.durationMs ?? clip.actualEndMs;
   const shownMs = durationMs && lengthShown(durationMs, source.excerpt);
   const soundMs = sound
     ? Math.min(sound.durationMs || Number.POSITIVE_INFINITY, shownMs ?? sound.durationMs)
     : 0;
   const pictures: PreparedPart[] = clip.frames.map(({ data, timestampMs }) => ({
-    mimeType: 'image/jpeg',
+    mimeType: pictureType,
     data,
     timestampMs,
-    detail,
+    ...(detail && { detail }),
   }));
   return {
     parts: sound ? [...pictures, { mimeType: sound.mimeType, data: sound.data }] : pictures,
@@ -192,22 +183,24 @@ async function assemble(
       ...(durationMs !== undefined && { durationMs: Math.round(durationMs) }),
       codec: clip.codec,
     },
-    note: noteOn(clip, sound, source.excerpt),
+    note: noteOn(clip, sound, source.excerpt, isUnheard),
   };
+}
+
+function wantedSound(clip: Clip, { audio, maxAudioMs }: MediaSettings): Clip['soundStream'] {
+  return audio && maxAudioMs > 0 ? clip.soundStream : undefined;
 }
 
 async function soundOf(
   source: LocalSource,
   format: ContainerFormat,
-  clip: Clip,
-  tools: Tools,
+  stream: SoundRequest['stream'],
+  { binary, settings, signal }: ClipDeps,
 ): Promise<Sound | undefined> {
-  const { binary, settings, signal } = tools;
-  if (!settings.audio || settings.maxAudioMs <= 0 || clip.soundStream === undefined) return undefined;
   const request: SoundRequest = {
     path: await source.path(),
     demuxer: format.demuxer,
-    stream: clip.soundStream,
+    stream,
     startMs: source.excerpt?.startMs,
     maxMs: Math.min(settings.maxAudioMs, lengthShown(Number.POSITIVE_INFINITY, source.excerpt)),
   };

@@ -1,35 +1,20 @@
-import { MediaError } from '../../core/errors.js';
 import { videoTokens } from '../budget/media-tokens.js';
 import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
 import { probeFile } from '../ffmpeg/probe.js';
 import type { MediaSettings } from '../media-options.js';
+import type { ContainerFormat } from '../source/formats.js';
 import type { LocalSource } from '../source/source.js';
-import type { PreparedContent } from '../work/prepared-parts.js';
-import type { ContainerFormat } from './prepare-video.js';
+import type { PreparedContent } from '../work/prepared-content.js';
+import { checkLimits } from './check-limits.js';
 
-/**
- * Containers that Gemini decodes itself, under the names that it has for them:
- * https://ai.google.dev/gemini-api/docs/video-understanding#supported-formats
- */
-const acceptedTypes: Readonly<Record<string, string>> = {
-  'video/mp4': 'video/mp4',
-  'video/quicktime': 'video/mov',
-  'video/webm': 'video/webm',
-  'video/mpeg': 'video/mpeg',
-  'video/x-msvideo': 'video/avi',
-  'video/x-flv': 'video/x-flv',
-  'video/x-ms-wmv': 'video/wmv',
-  'video/3gpp': 'video/3gpp',
-};
-
-interface Tools {
+interface ClipDeps {
   readonly binary: FfmpegBinary;
   readonly settings: MediaSettings;
   readonly signal: AbortSignal;
 }
 
 /**
- * The clip as one part to be uploaded as it is; nothing when Gemini does not take it so, or when there
+ * The clip as one part to be uploaded as it is; `undefined` if the model does not take it so, or if there
  * is no picture in it.
  *
  * @throws MediaError `corrupt`, `too-large`, `unavailable`
@@ -37,9 +22,10 @@ interface Tools {
 export async function prepareWholeClip(
   source: LocalSource,
   format: ContainerFormat,
-  { binary, settings, signal }: Tools,
+  { binary, settings, signal }: ClipDeps,
 ): Promise<PreparedContent | undefined> {
-  const mimeType = acceptedTypes[format.mimeType];
+  const { accepts } = settings;
+  const mimeType = accepts ? accepts.upload?.[format.mimeType] : format.mimeType;
   if (mimeType === undefined) return undefined;
   const path = await source.path();
   const { audio, durationMs, video } = await probeFile(
@@ -51,13 +37,7 @@ export async function prepareWholeClip(
     signal,
   );
   if (video === undefined) return undefined;
-  if (durationMs !== undefined && durationMs > settings.maxDurationMs) {
-    const hours = (settings.maxDurationMs / 3_600_000).toFixed(1);
-    throw new MediaError(
-      'too-large',
-      `"${source.name}" is longer than ${hours} hours. Cut it, or raise maxDurationMs.`,
-    );
-  }
+  checkLimits(durationMs, undefined, source.name, settings);
   const { startMs = 0, endMs = Number.POSITIVE_INFINITY } = source.excerpt ?? {};
   const shownMs = Math.max(0, Math.min(endMs, durationMs ?? 0) - startMs);
   const { codec, height, turned, width } = video;

@@ -1,22 +1,21 @@
-import { onAbort } from '../../core/abort.js';
+import { linkedController } from '../../core/abort.js';
 import { MediaError } from '../../core/errors.js';
 
-/** A signal for one preparation: it aborts with the caller's, at a time limit, or when told to. */
+/** A signal for one preparation: it aborts with the caller's, at a time limit, or by `abort`. */
 export class Deadline {
-  readonly #controller = new AbortController();
-  readonly #unfollow: (() => void) | undefined;
+  readonly #link: ReturnType<typeof linkedController>;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(caller: AbortSignal | undefined) {
-    this.#unfollow = caller && onAbort(caller, (reason) => this.abort(reason));
+    this.#link = linkedController(caller);
   }
 
   get signal(): AbortSignal {
-    return this.#controller.signal;
+    return this.#link.signal;
   }
 
   abort(reason: unknown): void {
-    this.#controller.abort(reason);
+    this.#link.controller.abort(reason);
   }
 
   /** Allows `timeoutMs` from now. `subject` begins the sentence of the error. */
@@ -26,13 +25,13 @@ export class Deadline {
     this.#timer = setTimeout(() => this.abort(new MediaError('timeout', sentence)), timeoutMs);
   }
 
-  /** Stops the time: waiting for a place does not count. */
+  /** Stops the timer: waiting for a place does not count. */
   pause(): void {
     clearTimeout(this.#timer);
   }
 
   release(): void {
     this.pause();
-    this.#unfollow?.();
+    this.#link.unlink();
   }
 }

@@ -4,7 +4,7 @@ import { PreparedCache } from './prepared-cache.js';
 const entry = (bytes: number) => ({ parts: [{ mimeType: 'image/jpeg', data: new Uint8Array(bytes) }] });
 
 describe('PreparedCache', () => {
-  it('forgets what was used longest ago when it is full', () => {
+  it('drops the least recently used entry when it is full', () => {
     const cache = new PreparedCache(100);
     cache.set('a', entry(40));
     cache.set('b', entry(40));
@@ -13,7 +13,7 @@ describe('PreparedCache', () => {
     expect(['a', 'b', 'c'].map((key) => cache.get(key) !== undefined)).toEqual([true, false, true]);
   });
 
-  it('keeps nothing that is larger than all of it, and loses nothing for it', () => {
+  it('does not keep an entry larger than itself, and drops no other for it', () => {
     const cache = new PreparedCache(100);
     cache.set('a', entry(40));
     cache.set('large', entry(101));
@@ -28,7 +28,7 @@ describe('PreparedCache', () => {
     expect(cache.get('b')).toBeDefined();
   });
 
-  it('is off with no bytes', () => {
+  it('keeps nothing with a limit of 0 bytes', () => {
     const cache = new PreparedCache(0);
     cache.set('a', entry(1));
     expect(cache.get('a')).toBeUndefined();

@@ -1,6 +1,6 @@
 import type { PreparedPart } from '../../core/media.js';
 
-/** Remembers what was prepared, up to a number of bytes; what was used longest ago goes first. */
+/** Prepared attachments up to a number of bytes; the least recently used goes first. */
 export class PreparedCache<T extends { readonly parts: readonly PreparedPart[] }> {
   readonly #maxBytes: number;
   readonly #entries = new Map<string, { readonly value: T; readonly bytes: number }>();

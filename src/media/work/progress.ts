@@ -10,10 +10,10 @@ const spans: Readonly<Record<MediaProgress['stage'], readonly [number, number]>>
   ready: [1, 1],
 };
 
-/** Says that a stage is `done` (from 0 to 1) of the way. */
+/** Reports that a stage is `done` to a share from 0 to 1. */
 export type ReportProgress = (stage: MediaProgress['stage'], done?: number) => void;
 
-/** Reports progress of one attachment; the fraction never goes back, whatever order stages come in. */
+/** Reports progress of one attachment; the fraction never decreases, in any order of stages. */
 export function trackProgress(
   name: string,
   listener: ((progress: MediaProgress) => void) | undefined,

@@ -1,4 +1,6 @@
-/** Lets at most `limit` holders in at once; the others wait in the order in which they came. */
+import { onAbort } from '../../core/abort.js';
+
+/** Runs at most `limit` tasks at once; the others wait in order of arrival. */
 export class Semaphore {
   readonly #waiting: (() => void)[] = [];
   #free: number;
@@ -7,7 +9,7 @@ export class Semaphore {
     this.#free = limit;
   }
 
-  /** Runs `task` when it is its turn. Rejects with `signal.reason` when aborted while waiting. */
+  /** Runs `task` when a place is free. Rejects with `signal.reason` when aborted while waiting. */
   async run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     await this.#enter(signal);
     try {
@@ -25,15 +27,14 @@ export class Semaphore {
     }
     return new Promise((resolve, reject) => {
       const admit = () => {
-        signal?.removeEventListener('abort', leaveQueue);
+        unsubscribe();
         resolve();
       };
-      const leaveQueue = () => {
-        this.#waiting.splice(this.#waiting.indexOf(admit), 1);
-        reject(signal?.reason);
-      };
       this.#waiting.push(admit);
-      signal?.addEventListener('abort', leaveQueue, { once: true });
+      const unsubscribe = onAbort(signal, (reason) => {
+        this.#waiting.splice(this.#waiting.indexOf(admit), 1);
+        reject(reason);
+      });
     });
   }
 

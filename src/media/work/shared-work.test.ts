@@ -19,7 +19,7 @@ function controllable() {
 }
 
 describe('SharedWork', () => {
-  it('starts once for all who ask while it goes on, and anew afterwards', async () => {
+  it('runs once for all callers while it lasts, and again afterwards', async () => {
     const { start, signals, finish } = controllable();
     const shared = new SharedWork<string>();
     const both = [1, 2].map(() => shared.run('a', never, ignore, start));
@@ -33,7 +33,7 @@ describe('SharedWork', () => {
     expect(signals).toHaveLength(2);
   });
 
-  it('lets one leave while another waits', async () => {
+  it('goes on for a caller that waits when another leaves', async () => {
     const { start, signals, finish } = controllable();
     const shared = new SharedWork<string>();
     const leaving = new AbortController();
@@ -46,7 +46,7 @@ describe('SharedWork', () => {
     expect(await staying).toBe('done');
   });
 
-  it('calls the work off when the last has left, and starts anew for the next', async () => {
+  it('aborts the work when the last caller has left, and starts again for the next', async () => {
     const { start, signals, finish } = controllable();
     const shared = new SharedWork<string>();
     const leaving = new AbortController();
@@ -63,16 +63,16 @@ describe('SharedWork', () => {
     expect(await next).toBe('done');
   });
 
-  it('tells everybody of the progress', async () => {
+  it('reports progress to every caller', async () => {
     const shared = new SharedWork<string>();
     const heard: string[] = [];
-    const listen = (who: string) => (stage: string) => heard.push(`${who} ${stage}`);
+    const listen = (name: string) => (stage: string) => heard.push(`${name} ${stage}`);
     const work = async (_: AbortSignal, report: (stage: 'decoding') => void) => {
       await Promise.resolve();
       report('decoding');
       return 'done';
     };
-    await Promise.all(['x', 'y'].map((who) => shared.run('a', never, listen(who), work)));
+    await Promise.all(['x', 'y'].map((caller) => shared.run('a', never, listen(caller), work)));
     expect(heard).toEqual(['x decoding', 'y decoding']);
   });
 });

@@ -1,3 +1,4 @@
+import { onAbort } from '../../core/abort.js';
 import type { MediaProgress } from '../../core/media.js';
 
 type Listener = (stage: MediaProgress['stage'], done?: number) => void;
@@ -10,8 +11,8 @@ interface Entry<T> {
 }
 
 /**
- * Lets callers who want the same thing at the same time share one piece of work. It goes on as long
- * as any of them waits, and is called off when the last has left.
+ * Lets callers that want the same thing at the same time share one piece of work. It goes on while any of
+ * them waits, and is aborted when the last has left.
  */
 export class SharedWork<T> {
   readonly #entries = new Map<string, Entry<T>>();
@@ -32,24 +33,15 @@ export class SharedWork<T> {
     entry.callers += 1;
     entry.listeners.add(listener);
     return new Promise((resolve, reject) => {
-      const leave = () => {
+      const unsubscribe = onAbort(signal, (reason) => {
         entry.callers -= 1;
         entry.listeners.delete(listener);
-        if (entry.callers > 0) return reject(signal.reason);
-        // Newcomers start anew; the promise below rejects with the reason once all is cleared away.
+        if (entry.callers > 0) return reject(reason);
+        // Later callers start new work; the promise below rejects with the reason once this has ended.
         this.#forget(key, entry);
-        entry.controller.abort(signal.reason);
-      };
-      const settle = (deliver: () => void) => {
-        signal.removeEventListener('abort', leave);
-        deliver();
-      };
-      if (signal.aborted) leave();
-      else signal.addEventListener('abort', leave, { once: true });
-      entry.work.then(
-        (value) => settle(() => resolve(value)),
-        (error: unknown) => settle(() => reject(error)),
-      );
+        entry.controller.abort(reason);
+      });
+      entry.work.then(resolve, reject).finally(unsubscribe);
     });
   }
 
@@ -59,7 +51,7 @@ export class SharedWork<T> {
     start: (signal: AbortSignal, report: Listener) => Promise<T>,
   ): Entry<T> {
     const controller = new AbortController();
-    // The first listener is there before the work begins, and so hears of its beginning.
+    // The first listener is added before the work begins, so that it gets the first report.
     const listeners = new Set([first]);
     const work = start(controller.signal, (stage, done) => {
       for (const listener of listeners) listener(stage, done);

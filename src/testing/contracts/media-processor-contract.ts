@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { MediaError } from '../../core/errors.js';
+import { ClosedError, MediaError } from '../../core/errors.js';
 import type { MediaProgress } from '../../core/media.js';
 import type { MediaProcessor } from '../../media/media-processor.js';
 import type { ContractCase } from './contract-case.js';
@@ -44,7 +44,7 @@ export function mediaProcessorContract(create: () => Promise<MediaProcessor>): r
     });
 
   return [
-    withProcessor('turns a picture into parts and says what it was', async (processor) => {
+    withProcessor('turns a picture into parts and describes its source', async (processor) => {
       const media = await processor.prepare({ data: png, name: 'dot.png' });
       assert.equal(media.kind, 'image');
       assert.equal(media.name, 'dot.png');
@@ -62,12 +62,12 @@ export function mediaProcessorContract(create: () => Promise<MediaProcessor>): r
       const media = await processor.prepare({ data: png, name: 'dot.png' });
       assert.equal(media.fingerprint, createHash('sha256').update(png).digest('hex'));
     }),
-    withProcessor('believes the bytes, not the name and the claimed type', async (processor) => {
+    withProcessor('goes by the bytes, not by the name or the claimed type', async (processor) => {
       const media = await processor.prepare({ data: png, name: 'clip.mp4', mimeType: 'video/mp4' });
       assert.equal(media.kind, 'image');
       assert.equal(media.source.mimeType, 'image/png');
     }),
-    withProcessor('takes bytes in every form alike', async (processor) => {
+    withProcessor('takes bytes in every form', async (processor) => {
       const fingerprints = await Promise.all(
         [
           new Uint8Array(png),
@@ -115,6 +115,21 @@ export function mediaProcessorContract(create: () => Promise<MediaProcessor>): r
         processor.prepare({ data: png }, { signal: AbortSignal.abort(reason) }),
         (error) => error === reason,
       );
+    }),
+    withProcessor(
+      'gives only types that the model takes, and no detail without `accepts.detail`',
+      async (processor) => {
+        const accepts = { inline: ['image/jpeg', 'image/png'] };
+        const { parts } = await processor.prepare({ data: png, name: 'dot.png' }, { accepts });
+        for (const part of parts) {
+          assert.ok(accepts.inline.includes(part.mimeType), part.mimeType);
+          assert.equal(part.detail, undefined);
+        }
+      },
+    ),
+    withProcessor('throws ClosedError once it is closed', async (processor) => {
+      await processor.close();
+      await assert.rejects(processor.prepare({ data: png }), ClosedError.isInstance);
     }),
     withProcessor('prepares many at once', async (processor) => {
       const all = await Promise.all(

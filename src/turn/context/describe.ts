@@ -42,7 +42,7 @@ function describePart(media: PreparedMedia, part: PreparedPart, page: number): s
 /** The parts of an attachment, each after a line that says what it is. */
 export function mediaParts(media: PreparedMedia): ModelPart[] {
   const parts: ModelPart[] = [];
-  if (media.parts.length > 1) parts.push({ type: 'text', text: `[${describeMedia(media)}]` });
+  if (media.parts.length !== 1) parts.push({ type: 'text', text: `[${describeMedia(media)}]` });
   for (const [index, part] of media.parts.entries()) {
     parts.push({ type: 'text', text: `[${describePart(media, part, index + 1)}]` });
     parts.push(toModelPart(media, part));

@@ -3,15 +3,15 @@ import { MediaError } from '../../../core/errors.js';
 import { type FfmpegLimits, runFfmpeg } from '../../ffmpeg/ffmpeg.js';
 import type { FfmpegBinary } from '../../ffmpeg/ffmpeg-location.js';
 import { type RgbFrame, readPpmFrames } from '../../frame/ppm.js';
-import { toSrgb, type WideColours } from '../../frame/tone-map.js';
-import { type HeifColours, type HeifPicture, readHeifPicture } from './heif-picture.js';
+import { toSrgb, type WideColors } from '../../frame/tone-map.js';
+import { type HeifColors, type HeifPicture, readHeifPicture } from './heif-picture.js';
 import { makeTiff } from './tiff.js';
 
-/** Coded pictures are smaller than this, however good they are. */
+/** Coded pictures are smaller than this at any quality. */
 const mostBytesPerPixel = 4;
 
 /**
- * A HEIC as TIFF, which says the same of its orientation and colours. sharp's own build has no HEVC, and
+ * A HEIC as TIFF with the same orientation and colors. sharp's own build has no HEVC, and
  * ffmpeg reads such files only from version 7 on; but every ffmpeg decodes the HEVC in them.
  *
  * @param read gives the bytes of the file
@@ -27,8 +27,8 @@ export async function heifToTiff(
   if (source.bytes > mostBytesPerPixel * limits.maxPixels) throw tooManyPixels(name);
   const picture = find(await source.read(), name);
   if (picture.width * picture.height > limits.maxPixels) throw tooManyPixels(name);
-  const { file, pixels } = makeTiff({ ...picture, profile: picture.colours.profile });
-  const wide = wideColours(picture.colours);
+  const { file, pixels } = makeTiff({ ...picture, profile: picture.colors.profile });
+  const wide = wideColors(picture.colors);
   let placed = 0;
   await runFfmpeg(
     binary,
@@ -36,7 +36,7 @@ export async function heifToTiff(
       input: { stream: Readable.from(picture.tiles) },
       demuxer: 'hevc',
       outputOptions: [
-        ...['-filter:v', `${scaleFilter(picture.colours)},format=rgb24`],
+        ...['-filter:v', `${scaleFilter(picture.colors)},format=rgb24`],
         ...[...binary.passthrough, '-c:v', 'ppm', '-f', 'image2pipe'],
       ],
       consume: async (output) => {
@@ -71,7 +71,7 @@ function find(file: Uint8Array, name: string): HeifPicture {
   );
 }
 
-/** Tiles are as large as the picture needs them to be and no larger. */
+/** Whether the tiles cover the picture and none lies outside of it. */
 function fits(tile: RgbFrame, { width, height, crop, columns, rows }: HeifPicture): boolean {
   const [right, bottom] = [crop.left + width, crop.top + height];
   const covers = tile.width * columns >= right && tile.height * rows >= bottom;
@@ -100,7 +100,7 @@ const matrixNames: Readonly<Record<number, string>> = {
   9: 'bt2020',
 };
 
-function scaleFilter({ fullRange, matrix }: HeifColours): string {
+function scaleFilter({ fullRange, matrix }: HeifColors): string {
   const name = matrix === undefined ? undefined : matrixNames[matrix];
   const options = [
     'flags=bicubic+accurate_rnd+full_chroma_int',
@@ -113,8 +113,8 @@ function scaleFilter({ fullRange, matrix }: HeifColours): string {
 const transferNames: Readonly<Record<number, 'pq' | 'hlg'>> = { 16: 'pq', 18: 'hlg' };
 const bt2020 = 9;
 
-/** Nothing where a profile says more, or where the colours are those of sRGB. */
-function wideColours({ primaries, profile, transfer = 0 }: HeifColours): WideColours | undefined {
+/** `undefined` if an ICC profile is present, or if the colors are those of sRGB. */
+function wideColors({ primaries, profile, transfer = 0 }: HeifColors): WideColors | undefined {
   const bright = transferNames[transfer];
   if (profile || (!bright && primaries !== bt2020)) return undefined;
   return { transfer: bright ?? 'sdr', primaries: primaries === bt2020 ? 'bt2020' : 'bt709' };

@@ -1,6 +1,6 @@
 import { ByteReader, type IsoBox } from './iso-boxes.js';
 
-/** What a HEIF file says of its items: coded pictures, and pictures that are put together of others. */
+/** The items of a HEIF file: coded pictures, and pictures that are composed of others. */
 export interface HeifItems {
   readonly primary: number;
   readonly types: ReadonlyMap<number, string>;
@@ -21,7 +21,7 @@ interface Location {
 }
 
 /**
- * Reads the items of a HEIF file (ISO/IEC 23008-12); nothing when it has none, as a sequence of
+ * Reads the items of a HEIF file (ISO/IEC 23008-12); `undefined` if it has none, as a sequence of
  * pictures.
  *
  * @throws RangeError for a damaged file
@@ -56,7 +56,7 @@ function find(boxes: Iterable<IsoBox>, wanted: string): ByteReader | undefined {
 
 function join(source: Uint8Array, extents: Location['extents']): Uint8Array {
   const bytes = extents.reduce((sum, { length }) => sum + length, 0);
-  // Extents may overlap, so together they could be far more than there is.
+  // Extents may overlap, so together they could be far larger than the file.
   if (bytes > source.byteLength) throw new RangeError(`An item of ${bytes} bytes.`);
   const parts = extents.map(({ offset, length }) => {
     const reader = new ByteReader(source.subarray(offset));
@@ -116,7 +116,7 @@ function readProperties(iprp: ByteReader): ReadonlyMap<number, readonly IsoBox[]
     for (let left = content.number(4); left > 0; left -= 1) {
       const item = content.number(version === 0 ? 2 : 4);
       const indexes = Array.from({ length: content.number(1) }, () =>
-        // The highest bit says whether one has to know the property.
+        // The highest bit marks a property that a reader must know.
         wide ? content.number(2) & 0x7fff : content.number(1) & 0x7f,
       );
       properties.set(

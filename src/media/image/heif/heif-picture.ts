@@ -14,10 +14,10 @@ export interface HeifPicture {
   readonly tiles: readonly Uint8Array[];
   /** How it has to be turned, as Exif numbers it: 1 to 8. */
   readonly orientation: number;
-  readonly colours: HeifColours;
+  readonly colors: HeifColors;
 }
 
-export interface HeifColours {
+export interface HeifColors {
   /** An ICC profile. */
   readonly profile?: Uint8Array | undefined;
   /** By their numbers in ITU-T H.273. */
@@ -31,7 +31,7 @@ export interface HeifColours {
 const mostTiles = 1024;
 
 /**
- * Finds the main picture of a HEIC file. Nothing when there is no still picture in it, or one of
+ * Finds the main picture of a HEIC file. `undefined` if there is no still picture in it, or one of
  * another codec.
  *
  * @throws RangeError for a damaged file
@@ -49,7 +49,7 @@ export function readHeifPicture(file: Uint8Array): HeifPicture | undefined {
     rows: grid.rows,
     tiles: grid.tiles.map((tile) => codedPicture(items, tile)),
     orientation: orientationOf(property(properties, 'irot'), property(properties, 'imir')),
-    colours: { ...coloursOf(items.properties.get(first) ?? []), ...coloursOf(properties) },
+    colors: { ...colorsOf(items.properties.get(first) ?? []), ...colorsOf(properties) },
   };
 }
 
@@ -120,20 +120,20 @@ function orientationOf(turn: ByteReader | undefined, mirror: ByteReader | undefi
   return (mirror ? choices[(mirror.number(1) & 1) + 1] : choices[0]) ?? 1;
 }
 
-function coloursOf(properties: readonly IsoBox[]): HeifColours {
-  const colours: { -readonly [K in keyof HeifColours]: HeifColours[K] } = {};
+function colorsOf(properties: readonly IsoBox[]): HeifColors {
+  const colors: { -readonly [K in keyof HeifColors]: HeifColors[K] } = {};
   for (const { type, content } of properties) {
     if (type !== 'colr') continue;
     const reader = new ByteReader(content.bytes);
     const kind = reader.text(4);
-    if (kind === 'prof' || kind === 'rICC') colours.profile = reader.take(reader.left);
+    if (kind === 'prof' || kind === 'rICC') colors.profile = reader.take(reader.left);
     if (kind !== 'nclx') continue;
-    colours.primaries = reader.number(2);
-    colours.transfer = reader.number(2);
-    colours.matrix = reader.number(2);
-    colours.fullRange = reader.number(1) >> 7 === 1;
+    colors.primaries = reader.number(2);
+    colors.transfer = reader.number(2);
+    colors.matrix = reader.number(2);
+    colors.fullRange = reader.number(1) >> 7 === 1;
   }
-  return colours;
+  return colors;
 }
 
 const startCode = Uint8Array.of(0, 0, 0, 1);

@@ -5,7 +5,7 @@ export interface IsoBox {
   readonly content: ByteReader;
 }
 
-/** Reads big-endian numbers one after the other. What lies outside is a damaged file. */
+/** Reads big-endian numbers in sequence. Reading past the end means a damaged file. */
 export class ByteReader {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
@@ -55,7 +55,7 @@ export class ByteReader {
     while (this.left >= 8) {
       const size = this.number(4);
       const type = this.text(4);
-      // 1 says that a longer size follows, 0 that the box goes on to the end.
+      // 1: a longer size follows; 0: the box extends to the end.
       const bytes = size === 1 ? this.number(8) - 16 : size === 0 ? this.left : size - 8;
       if (bytes < 0) throw new RangeError(`A box "${type}" of ${size} bytes.`);
       yield { type, content: new ByteReader(this.take(bytes)) };

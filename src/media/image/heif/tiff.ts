@@ -10,8 +10,8 @@ export interface TiffOptions {
 const types = { short: 3, long: 4, undefined: 7 };
 
 /**
- * An uncompressed RGB TIFF to be filled in: the plainest file that says beside its pixels how they have
- * to be turned and what their colours mean.
+ * An uncompressed RGB TIFF to be filled in: the simplest file that holds beside its pixels how they have
+ * to be turned and what their colors mean.
  *
  * @returns the file, and the part of it that holds three bytes a pixel, row by row
  */

@@ -15,7 +15,7 @@ export function isAt(timeMs: number): string {
 
 /**
  * `condition`, but not before the first keyframe: decoding that begins in the middle of a group gives
- * grey pictures until then, from HEVC at least.
+ * gray pictures until then, from HEVC at least.
  */
 export function afterKeyframe(condition: string): string {
   return `gt(st(0,max(ld(0),key)),0)*(${condition})`;

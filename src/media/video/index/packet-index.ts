@@ -1,38 +1,38 @@
 import { Readable } from 'node:stream';
-import { type ColourHint, coloursOfTrack } from '../frame/colors.js';
-import type { FrameShape } from '../frame/encode-frame.js';
-import type { Span } from '../source/excerpt.js';
-import type { SniffedFormat } from '../source/sniff.js';
-import type { LocalSource } from '../source/source.js';
+import { type ColorHint, colorsOfTrack } from '../../frame/colors.js';
+import type { FrameShape } from '../../frame/encode-frame.js';
+import type { Span } from '../../source/excerpt.js';
+import type { MediaFormat } from '../../source/formats.js';
+import type { LocalSource } from '../../source/source.js';
 import type { PacketSelection, TrackDescription } from './index-messages.js';
 import { type OpenIndex, openIndex } from './index-thread.js';
 
 /** The index of a clip's packets, read without decoding and mostly without reading the packets. */
-export interface PacketIndex extends Pick<OpenIndex, 'neighbours' | 'shownAt' | 'close'> {
+export interface PacketIndex extends Pick<OpenIndex, 'neighbors' | 'shownAt' | 'close'> {
   readonly span: Span;
-  /** When the first frame is shown; before zero where an edit list cuts it away. */
+  /** When the first frame is shown; negative if an edit list cuts it away. */
   readonly firstMs: number;
   readonly codec: string;
   readonly shape: FrameShape;
   readonly codedPixels: number;
-  readonly colours: ColourHint;
+  readonly colors: ColorHint;
   readonly hasAudio: boolean;
   /**
-   * What has to be decoded to see some frames, as Matroska. It ends early where the clip is damaged: what
-   * came so far may be decoded, and the count of frames tells.
+   * The packets that have to be decoded to see some frames, as Matroska. The stream ends early at damage:
+   * the packets before it may be decoded, and the number of frames shows the loss.
    */
   packets(selection: PacketSelection): Readable;
 }
 
 /**
- * Opens the index of a container that mediabunny reads reliably; nothing when it knows no video codec
- * in it.
+ * Opens the index of a container that mediabunny reads reliably; `undefined` if it knows no video codec in
+ * it.
  *
  * @throws Error for a damaged index.
  */
 export async function openPacketIndex(
   source: LocalSource,
-  indexer: NonNullable<SniffedFormat['indexer']>,
+  indexer: NonNullable<MediaFormat['indexer']>,
 ): Promise<PacketIndex | undefined> {
   const { data } = source;
   const index = await openIndex({ indexer, data, path: data ? undefined : await source.path() });
@@ -43,7 +43,7 @@ export async function openPacketIndex(
     return undefined;
   }
   return {
-    neighbours: index.neighbours,
+    neighbors: index.neighbors,
     shownAt: index.shownAt,
     packets: (selection) => Readable.from(upToDamage(index.read(selection)), streamOptions),
     close: index.close,
@@ -71,7 +71,7 @@ function spanOf({ firstSeconds, endSeconds }: TrackDescription): Span {
   return { startMs: Math.max(0, firstSeconds) * 1000, endMs: endSeconds * 1000 };
 }
 
-function looksOf(track: TrackDescription): Pick<PacketIndex, 'shape' | 'codedPixels' | 'colours'> {
+function looksOf(track: TrackDescription): Pick<PacketIndex, 'shape' | 'codedPixels' | 'colors'> {
   const { rotation, flip, squareWidth, squareHeight, codedWidth, codedHeight } = track;
   const turned = rotation % 180 !== 0;
   return {
@@ -80,6 +80,6 @@ function looksOf(track: TrackDescription): Pick<PacketIndex, 'shape' | 'codedPix
       ...{ width: turned ? squareHeight : squareWidth, height: turned ? squareWidth : squareHeight },
     },
     codedPixels: codedWidth * codedHeight,
-    colours: coloursOfTrack(track.colours, codedHeight),
+    colors: colorsOfTrack(track.colors, codedHeight),
   };
 }

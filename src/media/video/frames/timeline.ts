@@ -1,5 +1,5 @@
 import { createInterface } from 'node:readline';
-import { runFfmpeg } from '../ffmpeg/ffmpeg.js';
+import { runFfmpeg } from '../../ffmpeg/ffmpeg.js';
 import type { FrameContext } from './decode-frames.js';
 
 /** No clip within the duration limit has more; a file that claims so is only read up to here. */
@@ -8,7 +8,7 @@ const noTimestamp = -(2 ** 63);
 
 /**
  * The time of every frame in the file, in milliseconds, ascending: ffmpeg reads all packets but
- * decodes none. For clips whose header lies or says nothing.
+ * decodes none. For clips whose header is wrong or has no duration.
  */
 export async function readTimeline(
   path: string,

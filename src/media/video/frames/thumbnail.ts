@@ -1,15 +1,15 @@
-import type { RgbFrame } from '../frame/ppm.js';
+import type { RgbFrame } from '../../frame/ppm.js';
 
 /** Enough to see a line of text appear, too coarse to see grain. */
 export const thumbnailWidth = 32;
 export const thumbnailHeight = 18;
 
-/** A frame as the mean colours of a grid, row by row: three bytes a cell, whatever the frame's proportions. */
+/** A frame as the mean colors of a grid, row by row: three bytes a cell, in any proportions of the frame. */
 export type Thumbnail = Uint8Array;
 
 const cellCount = thumbnailWidth * thumbnailHeight;
 
-/** The mean colour of each cell of a frame. */
+/** The mean color of each cell of a frame. */
 export function thumbnailOf({ width, height, data }: RgbFrame): Thumbnail {
   const thumbnail = new Uint8Array(cellCount * 3);
   for (let row = 0; row < thumbnailHeight; row += 1) {
@@ -38,7 +38,7 @@ function bounds(cell: number, cells: number, pixels: number): [number, number] {
   return [start, Math.max(start + 1, Math.floor(((cell + 1) * pixels) / cells))];
 }
 
-/** Levels of 255 by which a colour has to differ. Grain and compression stay below it in the mean of a cell. */
+/** Levels of 255 by which a color has to differ. Grain and compression stay below it in the mean of a cell. */
 const visibleChange = 12;
 
 /** The share of cells, 0 to 1, in which two frames look different. */
@@ -62,7 +62,7 @@ export function looksAlike(one: Thumbnail, other: Thumbnail): boolean {
   return changedShare(one, other) <= unnoticedShare;
 }
 
-/** A speaker who moves changes less than this, a cut mostly more than twice as much. */
+/** A moving speaker changes less than this, a cut mostly more than twice as much. */
 const newSceneShare = 0.25;
 const sameShapes = 0.95;
 
@@ -71,10 +71,10 @@ export function isSameScene(one: Thumbnail, other: Thumbnail): boolean {
   return changedShare(one, other) < newSceneShare || correlation(one, other) > sameShapes;
 }
 
-/** Standard deviation below which a frame is of one colour. */
+/** Standard deviation below which a frame is of one color. */
 const plainDeviation = 6;
 
-/** Pearson's correlation of the colours, -1 to 1; 0 where one of the frames is plain. */
+/** Pearson's correlation of the colors, -1 to 1; 0 where one of the frames is plain. */
 function correlation(one: Thumbnail, other: Thumbnail): number {
   const [first, second] = [statisticsOf(one), statisticsOf(other)];
   if (first.deviation < plainDeviation || second.deviation < plainDeviation) return 0;

@@ -1,6 +1,6 @@
+import type { VideoFrame } from '../frames/decode-frames.js';
+import type { Thumbnail } from '../frames/thumbnail.js';
 import { chooseScenes } from './choose-scenes.js';
-import type { VideoFrame } from './decode-frames.js';
-import type { Thumbnail } from './thumbnail.js';
 
 /** The frames of a clip that are shown. */
 export interface ShownFrames {

@@ -1,35 +1,35 @@
 import type { Readable } from 'node:stream';
-import type { ColourHint } from '../frame/colors.js';
-import { type FrameShape, fitInside } from '../frame/encode-frame.js';
-import { jpegOptions, readJpegs } from '../frame/jpeg-stream.js';
-import { type RgbFrame, readPpmFrames } from '../frame/ppm.js';
-import { toSrgb } from '../frame/tone-map.js';
-import type { MediaSettings } from '../media-options.js';
+import type { ColorHint } from '../../frame/colors.js';
+import { type FrameShape, fitInside } from '../../frame/encode-frame.js';
+import { jpegOptions, readJpegs } from '../../frame/jpeg-stream.js';
+import { type RgbFrame, readPpmFrames } from '../../frame/ppm.js';
+import { toSrgb } from '../../frame/tone-map.js';
+import type { MediaSettings } from '../../media-options.js';
 import { thumbnailHeight, thumbnailWidth } from './thumbnail.js';
 
-/** How frames leave ffmpeg, and what they are here. */
+/** How frames come out of ffmpeg, and what they are read as. */
 export interface FrameOutput<T> {
   readonly filters: readonly string[];
   readonly options: readonly string[];
   read(stream: Readable): AsyncIterable<T>;
 }
 
-/** More than any frame takes: what is beyond is not what was asked for. */
+/** More than any frame takes. */
 const [jpegHeaderBytes, jpegBytesPerPixel] = [2 ** 16, 4];
 
-/** Frames as they are sent, upright and in the colours that JPEG has: BT.601 in the full range. */
+/** Frames as they are sent, upright and in the colors that JPEG has: BT.601 in the full range. */
 export function asJpegs(
-  colours: ColourHint,
+  colors: ColorHint,
   shape: FrameShape | undefined,
   { maxSide, quality }: Pick<MediaSettings, 'maxSide' | 'quality'>,
 ): FrameOutput<{ readonly data: Uint8Array }> {
   const maxBytes = jpegHeaderBytes + maxSide ** 2 * jpegBytesPerPixel;
   return {
     filters: [
-      ...scaledToJpeg(colours, shape, maxSide),
+      ...scaledToJpeg(colors, shape, maxSide),
       'format=yuvj420p',
       ...turnUpright(shape),
-      // The pixels are square now, whatever the container said.
+      // The pixels are square now.
       'setsar=1',
     ],
     options: jpegOptions(quality),
@@ -40,25 +40,25 @@ export function asJpegs(
 }
 
 /**
- * The size and the colours of a JPEG. The filter `colorspace` takes a third less time than the scaler, which
- * goes by way of RGB; it knows only matrices that it is told, and fails for odd sizes.
+ * The size and the colors of a JPEG. The filter `colorspace` takes a third less time than the scaler, which
+ * converts through RGB; it needs a known matrix, and fails for odd sizes.
  */
-function scaledToJpeg(colours: ColourHint, shape: FrameShape | undefined, maxSide: number): string[] {
-  const { fullRange, matrix } = colours;
+function scaledToJpeg(colors: ColorHint, shape: FrameShape | undefined, maxSide: number): string[] {
+  const { fullRange, matrix } = colors;
   const space = matrix && hasEvenSize(shape, maxSide) && spaces[matrix];
-  // Without accurate rounding an ffmpeg of 2018 gets colours wrong by 20 on its way from RGB.
+  // Without accurate rounding an ffmpeg of 2018 gets colors wrong by 20 on its way from RGB.
   const flags = 'flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc';
-  if (!space) return [`${scaleFilter(colours, shape, maxSide)}:${flags}`];
+  if (!space) return [`${scaleFilter(colors, shape, maxSide)}:${flags}`];
   const range = fullRange ? 'pc' : 'tv';
   const primaries = 'iprimaries=bt709:primaries=bt709:itrc=bt709:trc=bt709';
   return [
-    // Some clips are coded as RGB whatever they are said to be: what comes out is said as well.
-    `${scaleFilter(colours, shape, maxSide)}:flags=bicubic+accurate_rnd:out_color_matrix=${matrix}:out_range=${range}`,
+    // Some clips are coded as RGB against their tags, so the output matrix is named as well.
+    `${scaleFilter(colors, shape, maxSide)}:flags=bicubic+accurate_rnd:out_color_matrix=${matrix}:out_range=${range}`,
     `colorspace=ispace=${space}:space=bt470bg:irange=${range}:range=pc:${primaries}:format=yuv420p`,
   ];
 }
 
-/** The names that the filter `colorspace` has for the scaler's colour matrices. */
+/** The names that the filter `colorspace` has for the scaler's color matrices. */
 const spaces: Readonly<Record<string, string>> = { bt709: 'bt709', bt601: 'bt470bg' };
 
 function hasEvenSize(shape: FrameShape | undefined, maxSide: number): boolean {
@@ -69,28 +69,28 @@ function hasEvenSize(shape: FrameShape | undefined, maxSide: number): boolean {
 
 /** Frames as pixels that are still to be turned upright. */
 export function asPixels<T>(
-  colours: ColourHint,
+  colors: ColorHint,
   shape: FrameShape | undefined,
   { maxSide, maxPixels }: Pick<MediaSettings, 'maxSide' | 'maxPixels'>,
   convert: (frame: RgbFrame) => T | Promise<T>,
 ): FrameOutput<T> {
   const flags = 'flags=bicubic+accurate_rnd+full_chroma_int';
-  return ofPixels(`${scaleFilter(colours, shape, maxSide)}:${flags}`, colours, maxPixels, convert);
+  return ofPixels(`${scaleFilter(colors, shape, maxSide)}:${flags}`, colors, maxPixels, convert);
 }
 
 /** Frames as few pixels of no particular shape. */
 export function asSmallPixels<T>(
-  colours: ColourHint,
+  colors: ColorHint,
   { maxPixels }: Pick<MediaSettings, 'maxPixels'>,
   convert: (frame: RgbFrame) => T | Promise<T>,
 ): FrameOutput<T> {
   const scale = `scale=w=${thumbnailWidth}:h=${thumbnailHeight}:flags=area`;
-  return ofPixels(scale, colours, maxPixels, convert);
+  return ofPixels(scale, colors, maxPixels, convert);
 }
 
 function ofPixels<T>(
   scale: string,
-  { wide }: ColourHint,
+  { wide }: ColorHint,
   maxPixels: number,
   convert: (frame: RgbFrame) => T | Promise<T>,
 ): FrameOutput<T> {
@@ -112,15 +112,15 @@ function turnUpright(shape: FrameShape | undefined): readonly string[] {
   return [...turns[shape.rotation], ...(shape.flip ? ['hflip'] : [])];
 }
 
-/** A lying aspect ratio must not blow a small frame up without bounds. */
+/** A false aspect ratio must not enlarge a small frame without bounds. */
 const largestStretch = 4;
 
 /**
- * One pass of the scaler for the size, the pixel shape and the colours, so that no more pixels than are
+ * One pass of the scaler for the size, the pixel shape and the colors, so that no more pixels than are
  * sent are converted and carried over. What is small enough already is not resampled.
  */
 function scaleFilter(
-  { matrix, fullRange }: ColourHint,
+  { matrix, fullRange }: ColorHint,
   shape: FrameShape | undefined,
   maxSide: number,
 ): string {
@@ -138,7 +138,7 @@ function sizeOf(shape: FrameShape, maxSide: number): string[] {
   return shape.rotation % 180 === 0 ? [`w=${width}`, `h=${height}`] : [`w=${height}`, `h=${width}`];
 }
 
-/** The same, worked out by ffmpeg from what each frame says of its pixels. */
+/** The same, computed by ffmpeg from the aspect ratio of each frame. */
 function measuredSize(maxSide: number): string[] {
   const width = `iw*clip(sar,1,${largestStretch})`;
   const height = `ih*clip(1/sar,1,${largestStretch})`;

@@ -1,4 +1,4 @@
-import { isBlank, isBlend, isSameScene, looksAlike, type Thumbnail } from './thumbnail.js';
+import { isBlank, isBlend, isSameScene, looksAlike, type Thumbnail } from '../frames/thumbnail.js';
 
 /** Thumbnails that belong together, from the first to before the last. */
 interface Scene {
@@ -8,7 +8,7 @@ interface Scene {
 
 /**
  * Which frames of a clip to show: at least one of each scene that uniform sampling would show, then the
- * scenes that it would miss, the longest first, then whatever looks different from what is shown.
+ * scenes that it would miss, the longest first, then frames that look different from the shown ones.
  * Fewer than `count` only when all that is left out looks like a frame that is shown of the same scene;
  * of a scene without change the first and the last frame are shown as well, so that this can be seen.
  *
@@ -80,7 +80,7 @@ function splitScenes(thumbnails: readonly Thumbnail[]): readonly Scene[] {
   let passing = false;
   for (const [index, thumbnail] of thumbnails.entries()) {
     const goesOn = first !== undefined && isSameScene(first, thumbnail);
-    // What is seen once and is no picture of its own belongs to the scene before it.
+    // A single frame that is no picture of its own belongs to the scene before it.
     passing = !goesOn && !passing && isPassing(thumbnails[index - 1], thumbnail, thumbnails[index + 1]);
     if (goesOn || passing) continue;
     starts.push(index);

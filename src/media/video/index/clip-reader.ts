@@ -6,14 +6,13 @@ import type {
   StreamTargetChunk,
   VideoCodec,
 } from 'mediabunny';
-import type { UnitFormat } from './coded-units.js';
+import type { KeyframeNeighbors, Moment } from '../plan.js';
+import { breakLink, isDisposable, type UnitFormat, unitHeaders } from './coded-units.js';
 import type { TrackDescription } from './index-messages.js';
-import type { KeyframeNeighbours, Moment } from './plan.js';
 
-/**
- * What is done with an open clip in the thread that reads indexes, which gets these functions as text:
- * none may use anything but what it is given.
- */
+const metadataOnly = { metadataOnly: true };
+/** A microsecond, so that a time that went through milliseconds still finds the packet that begins then. */
+const nudgeSeconds = 1e-6;
 
 export async function describeTrack(
   input: Input,
@@ -31,30 +30,29 @@ export async function describeTrack(
     squareHeight: await track.getSquarePixelHeight(),
     codedWidth: await track.getCodedWidth(),
     codedHeight: await track.getCodedHeight(),
-    colours: await track.getColorSpace(),
+    colors: await track.getColorSpace(),
   };
 }
 
-/** The keyframes around each target; none where a clip has none. */
-export async function findNeighbours(
+/** The keyframes around each target; none for a clip without any. */
+export async function findNeighbors(
   sink: EncodedPacketSink,
   targetsMs: readonly number[],
-): Promise<readonly KeyframeNeighbours[]> {
-  const metadataOnly = { metadataOnly: true };
-  const neighbours: KeyframeNeighbours[] = [];
+): Promise<readonly KeyframeNeighbors[]> {
+  const neighbors: KeyframeNeighbors[] = [];
   for (const targetMs of targetsMs) {
     const before =
       (await sink.getKeyPacket(targetMs / 1000, metadataOnly)) ??
       (await sink.getFirstKeyPacket(metadataOnly));
     if (!before) return [];
     const after = await sink.getNextKeyPacket(before, metadataOnly);
-    neighbours.push({
+    neighbors.push({
       targetMs,
       beforeMs: before.timestamp * 1000,
       afterMs: after ? after.timestamp * 1000 : undefined,
     });
   }
-  return neighbours;
+  return neighbors;
 }
 
 /** The times of the frames at these moments, each once. */
@@ -62,9 +60,7 @@ export async function findShown(
   sink: EncodedPacketSink,
   moments: readonly Moment[],
 ): Promise<readonly number[]> {
-  // A microsecond, so that a time that went through milliseconds still finds the packet that begins then.
-  const nudgeSeconds = 1e-6;
-  const at = (seconds: number) => sink.getPacket(seconds + nudgeSeconds, { metadataOnly: true });
+  const at = (seconds: number) => sink.getPacket(seconds + nudgeSeconds, metadataOnly);
   const times: number[] = [];
   for (const { fromMs, toMs } of moments) {
     let packet = await at(fromMs / 1000);
@@ -79,29 +75,17 @@ export async function findShown(
   return times;
 }
 
-/** What decoding has to know of the units of packets. */
-export interface UnitHandling {
-  readonly format: UnitFormat;
-  unitHeaders(data: Uint8Array, lengthBytes: number): readonly number[];
-  breakLink(data: Uint8Array, headers: readonly number[]): Uint8Array;
-  isDisposable(codec: string, data: Uint8Array, headers: readonly number[]): boolean;
-}
-
 /**
  * Everything that has to be decoded to see the frames at these times, in the order of decoding: from the
- * keyframe before each up to the frame itself, nothing twice, and no pictures in between that only
- * somebody who watches would miss.
+ * keyframe before each up to the frame itself, nothing twice, without pictures in between that no other
+ * refers to.
  */
 export async function* packetsUpTo(
   sink: EncodedPacketSink,
   codec: string,
   timesMs: readonly number[],
-  units: UnitHandling,
+  { lengthBytes, hasOneLayer }: UnitFormat,
 ): AsyncGenerator<EncodedPacket> {
-  const metadataOnly = { metadataOnly: true };
-  const { lengthBytes, hasOneLayer } = units.format;
-  // A microsecond, as in `findShown`.
-  const nudgeSeconds = 1e-6;
   const frames: EncodedPacket[] = [];
   for (const timeMs of timesMs) {
     const frame = await sink.getPacket(timeMs / 1000 + nudgeSeconds, metadataOnly);
@@ -117,7 +101,7 @@ export async function* packetsUpTo(
     if (!current) continue;
     if (!continues && codec === 'hevc') {
       const { data } = current;
-      yield current.clone({ data: units.breakLink(data, units.unitHeaders(data, lengthBytes)) });
+      yield current.clone({ data: breakLink(data, unitHeaders(data, lengthBytes)) });
     } else if (!continues) yield current;
     while (current.sequenceNumber < frame.sequenceNumber) {
       const next: EncodedPacket | null = await sink.getNextPacket(current);
@@ -126,7 +110,7 @@ export async function* packetsUpTo(
       const isLeftOut =
         hasOneLayer &&
         !wanted.has(next.sequenceNumber) &&
-        units.isDisposable(codec, next.data, units.unitHeaders(next.data, lengthBytes));
+        isDisposable(codec, next.data, unitHeaders(next.data, lengthBytes));
       if (!isLeftOut) yield next;
     }
   }

@@ -2,10 +2,10 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { makeClip } from '../../../test/support/media-fixtures.js';
-import type { LocalSource } from '../source/source.js';
+import { makeClip } from '../../../../test/support/media-fixtures.js';
+import type { LocalSource } from '../../source/source.js';
+import { exactly } from '../plan.js';
 import { openPacketIndex, type PacketIndex } from './packet-index.js';
-import { exactly } from './plan.js';
 
 let directory: string;
 let clip: string;
@@ -35,8 +35,8 @@ async function bytesOf(index: PacketIndex, timesMs: readonly number[]): Promise<
   return bytes;
 }
 
-describe('the packets that frames need', () => {
-  it('are those from the keyframe on, without what nothing refers to', async () => {
+describe('PacketIndex.packets()', () => {
+  it('reads from the keyframe on, without pictures that no other refers to', async () => {
     const index = await open();
     const [keyframe = 0, last = 0] = await index.shownAt([exactly(0), exactly(1900)]);
     expect([keyframe, last]).toEqual([0, 1880]);
@@ -47,7 +47,7 @@ describe('the packets that frames need', () => {
     index.close();
   });
 
-  it('come to one reader whatever another does, from one thread', async () => {
+  it('serves one reader while others stop or close, from one thread', async () => {
     let threads = 0;
     const count = () => {
       threads += 1;

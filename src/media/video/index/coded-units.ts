@@ -1,18 +1,13 @@
-/**
- * The units that packets of H.264 and HEVC are made of. These functions run in the thread that reads
- * indexes, which gets them as text: none may use anything but what it is given.
- */
-
 /** How the packets of a clip are divided into units. */
 export interface UnitFormat {
-  /** Bytes that tell the length of each unit; 0 where units follow start codes instead. */
+  /** Bytes of the length in front of each unit; 0 if units follow start codes instead. */
   readonly lengthBytes: number;
-  /** Whether a picture that nothing of its own layer refers to is referred to by nothing at all. */
+  /** Whether there is one layer only: a picture that none of its layer refers to is then not needed at all. */
   readonly hasOneLayer: boolean;
 }
 
 /**
- * What the description of the decoder says of the units: the low bits of byte 4 of H.264's and of byte 21
+ * The format of the units by the decoder's description: the low bits of byte 4 of H.264's and of byte 21
  * of HEVC's are the bytes of a length, less one; bits 3 to 5 of that byte are HEVC's temporal layers.
  * ISO/IEC 14496-15 5.3.3.1.2 and 8.3.2.1.2. Without a description there are start codes.
  */
@@ -26,7 +21,7 @@ export function unitFormat(codec: string, description: AllowSharedBufferSource |
   return { lengthBytes: (field & 3) + 1, hasOneLayer: !isHevc || ((field >> 3) & 7) === 1 };
 }
 
-/** Where the header of each unit is. Of a damaged packet as far as it could be read. */
+/** Where the header of each unit is, up to the first damage. */
 export function unitHeaders(data: Uint8Array, lengthBytes: number): readonly number[] {
   const headers: number[] = [];
   if (lengthBytes > 0) {
@@ -46,8 +41,8 @@ export function unitHeaders(data: Uint8Array, lengthBytes: number): readonly num
 
 /**
  * An HEVC keyframe as it has to be where packets before it were left out. The keyframe of an open group
- * goes on with the count by which pictures are put in order, and so comes out in the wrong place. Told
- * that the link is broken, the decoder gives out what it holds, counts anew, and drops the pictures
+ * goes on with the count by which pictures are put in order, and so comes out in the wrong place. If the
+ * link is marked as broken, the decoder outputs what it holds, restarts the count, and drops the pictures
  * that refer past the keyframe.
  *
  * @param headers of the units in `data`
@@ -67,7 +62,7 @@ export function breakLink(data: Uint8Array, headers: readonly number[]): Uint8Ar
 /**
  * Whether no other picture refers to this one, so that it need not be decoded for the sake of others:
  * nal_ref_idc 0 in all slices of H.264, 7.4.1; slices of HEVC of the even types up to 14, H.265 table 7-1,
- * where there is but one temporal layer.
+ * if there is only one temporal layer.
  *
  * @param headers of the units in `data`
  */

@@ -1,10 +1,10 @@
 import type { Readable } from 'node:stream';
-import { type FfmpegLimits, runFfmpeg } from '../ffmpeg/ffmpeg.js';
-import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
-import type { ColourHint } from '../frame/colors.js';
-import { encodeFrame, type FrameShape } from '../frame/encode-frame.js';
-import type { MediaSettings } from '../media-options.js';
-import type { Excerpt } from '../source/excerpt.js';
+import { type FfmpegLimits, runFfmpeg } from '../../ffmpeg/ffmpeg.js';
+import type { FfmpegBinary } from '../../ffmpeg/ffmpeg-location.js';
+import type { ColorHint } from '../../frame/colors.js';
+import { encodeFrame, type FrameShape } from '../../frame/encode-frame.js';
+import type { MediaSettings } from '../../media-options.js';
+import type { Excerpt } from '../../source/excerpt.js';
 import { asJpegs, asPixels, asSmallPixels, type FrameOutput } from './frame-output.js';
 import { type Thumbnail, thumbnailOf } from './thumbnail.js';
 
@@ -12,11 +12,11 @@ import { type Thumbnail, thumbnailOf } from './thumbnail.js';
 export interface VideoFrame {
   readonly data: Uint8Array;
   readonly timestampMs: number;
-  /** Where that was asked for. */
+  /** If requested. */
   readonly thumbnail?: Thumbnail | undefined;
 }
 
-/** Whether each frame is later than the one before it; what ffmpeg says of damaged or lying clips may not be. */
+/** Whether each frame is later than the one before it. Damaged or mislabeled clips may violate that. */
 export function areInOrder(frames: readonly VideoFrame[]): boolean {
   return frames.every(({ timestampMs }, i) => timestampMs > (frames[i - 1]?.timestampMs ?? -1));
 }
@@ -39,10 +39,10 @@ export interface DecodeRequest {
   readonly inputOptions: readonly string[];
   /** `-map` and limits of the output. */
   readonly outputOptions: readonly string[];
-  /** The filters that choose frames; colours and shape are seen to after them. */
+  /** The filters that choose frames; those for colors and shape follow. */
   readonly select: readonly string[];
-  readonly colours: ColourHint;
-  /** Given when ffmpeg cannot know how to put the frame upright. */
+  readonly colors: ColorHint;
+  /** Given if ffmpeg cannot know how to put the frame upright. */
   readonly shape?: FrameShape | undefined;
   /** Added to the time that ffmpeg reports. */
   readonly offsetMs: number;
@@ -62,12 +62,12 @@ export async function decodeFrames(
 }
 
 function outputOf(
-  { colours, shape, withThumbnails }: DecodeRequest,
+  { colors, shape, withThumbnails }: DecodeRequest,
   settings: FrameContext['settings'],
 ): FrameOutput<Omit<VideoFrame, 'timestampMs'>> {
-  // Only these have to be seen here as pixels, which are twenty times the bytes and encoded once more.
-  if (!withThumbnails && !colours.wide) return asJpegs(colours, shape, settings);
-  return asPixels(colours, shape, settings, async (frame) => {
+  // Only these are needed as pixels here, which are twenty times the bytes and have to be encoded again.
+  if (!withThumbnails && !colors.wide) return asJpegs(colors, shape, settings);
+  return asPixels(colors, shape, settings, async (frame) => {
     const data = await encodeFrame(frame, shape, settings);
     return { data, ...(withThumbnails && { thumbnail: thumbnailOf(frame) }) };
   });
@@ -80,7 +80,7 @@ export async function decodeThumbnails(
 ): Promise<readonly Thumbnail[]> {
   // Blocks that were not smoothed make no difference to the mean of a cell.
   const inputOptions = [...request.inputOptions, '-skip_loop_filter', 'all'];
-  const output = asSmallPixels(request.colours, context.settings, thumbnailOf);
+  const output = asSmallPixels(request.colors, context.settings, thumbnailOf);
   const frames = await decode({ ...request, inputOptions }, output, context, () => undefined);
   return frames.map(({ value }) => value);
 }

@@ -45,14 +45,17 @@ describe('isDisposable', () => {
     return isDisposable(codec, packet, unitHeaders(packet, lengthBytes));
   };
 
-  it.each([0, 4])('knows slices of H.264 that nothing refers to, with lengths of %i bytes', (lengthBytes) => {
-    const information = avc(0, 6);
-    expect(verdict('avc', [information, avc(0, 1), avc(0, 1)], lengthBytes)).toBe(true);
-    expect(verdict('avc', [information, avc(2, 1)], lengthBytes)).toBe(false);
-    expect(verdict('avc', [avc(0, 1), avc(1, 1)], lengthBytes)).toBe(false);
-  });
+  it.each([0, 4])(
+    'detects slices of H.264 that no picture refers to, with lengths of %i bytes',
+    (lengthBytes) => {
+      const information = avc(0, 6);
+      expect(verdict('avc', [information, avc(0, 1), avc(0, 1)], lengthBytes)).toBe(true);
+      expect(verdict('avc', [information, avc(2, 1)], lengthBytes)).toBe(false);
+      expect(verdict('avc', [avc(0, 1), avc(1, 1)], lengthBytes)).toBe(false);
+    },
+  );
 
-  it('knows pictures of HEVC that nothing refers to', () => {
+  it('detects pictures of HEVC that no other refers to', () => {
     const [lastOfItsLayer, referredTo, leading] = [0, 1, 8];
     expect(verdict('hevc', hevc([lastOfItsLayer]))).toBe(true);
     expect(verdict('hevc', hevc([parameterSet, leading]))).toBe(true);
@@ -60,7 +63,7 @@ describe('isDisposable', () => {
     expect(verdict('hevc', hevc([lastOfItsLayer, idr]))).toBe(false);
   });
 
-  it('keeps what holds no picture, and what other codecs hold', () => {
+  it('keeps packets without a picture, and those of other codecs', () => {
     expect(verdict('avc', [avc(0, 6)])).toBe(false);
     expect(verdict('vp9', [avc(0, 1)])).toBe(false);
     expect(isDisposable('avc', new Uint8Array(), [])).toBe(false);
@@ -68,7 +71,7 @@ describe('isDisposable', () => {
 });
 
 describe('unitFormat', () => {
-  it('reads it from the description, wherever in a buffer that lies', () => {
+  it('reads the description at any offset of its buffer', () => {
     const description = new Uint8Array(23);
     description[4] = 0b1111_1110;
     description[21] = 0b0000_1101;
@@ -81,7 +84,7 @@ describe('unitFormat', () => {
     expect(unitFormat('avc', description)).toEqual({ lengthBytes: 3, hasOneLayer: true });
   });
 
-  it('takes HEVC for layered where it does not say that it is not', () => {
+  it('treats HEVC as layered unless the description rules it out', () => {
     const description = new Uint8Array(23);
     description[21] = 0b0001_0111;
     expect(unitFormat('hevc', description)).toEqual({ lengthBytes: 4, hasOneLayer: false });

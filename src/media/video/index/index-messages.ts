@@ -1,15 +1,15 @@
-import type { SniffedFormat } from '../source/sniff.js';
-import type { KeyframeNeighbours, Moment } from './plan.js';
+import type { MediaFormat } from '../../source/formats.js';
+import type { KeyframeNeighbors, Moment } from '../plan.js';
 
-/** Where a clip is, and as what to read it. */
+/** Where a clip is, and which container to read it as. */
 export interface IndexLocation {
-  readonly indexer: NonNullable<SniffedFormat['indexer']>;
+  readonly indexer: NonNullable<MediaFormat['indexer']>;
   /** All bytes, or else the path of a file. */
   readonly data: Uint8Array | undefined;
   readonly path: string | undefined;
 }
 
-/** What a container says of its main video track. */
+/** The main video track, as its container describes it. */
 export interface TrackDescription {
   readonly codec: string;
   readonly hasAudio: boolean;
@@ -21,7 +21,7 @@ export interface TrackDescription {
   readonly squareHeight: number;
   readonly codedWidth: number;
   readonly codedHeight: number;
-  readonly colours: VideoColorSpaceInit;
+  readonly colors: VideoColorSpaceInit;
 }
 
 /** Frames to decode: their times and what is added to each, in milliseconds. */
@@ -33,10 +33,10 @@ export interface PacketSelection {
 export type IndexCall =
   | { readonly open: IndexLocation }
   /** The keyframes around each instant, in milliseconds. */
-  | { readonly neighbours: readonly number[] }
+  | { readonly neighbors: readonly number[] }
   /** The time of the frame at each moment, in milliseconds. */
   | { readonly shownAt: readonly Moment[] }
-  /** Begins to write the packets that these frames need; `read` gives them bit by bit. */
+  /** Starts to write the packets that these frames need; `read` returns the next piece. */
   | { readonly write: PacketSelection }
   | { readonly read: true }
   | { readonly close: true };
@@ -48,10 +48,10 @@ export interface IndexQuestion {
   readonly call: IndexCall;
 }
 
-/** Nothing where there is no such track, frame or further byte. */
+/** `undefined` if there is no such track, frame or further byte. */
 export type IndexValue =
   | TrackDescription
-  | readonly KeyframeNeighbours[]
+  | readonly KeyframeNeighbors[]
   | readonly number[]
   | Uint8Array
   | undefined;
@@ -61,3 +61,6 @@ export interface IndexAnswer {
   readonly value?: IndexValue;
   readonly error?: string | undefined;
 }
+
+/** What the worker sends: that it is ready, then answers. */
+export type IndexMessage = 'ready' | IndexAnswer;

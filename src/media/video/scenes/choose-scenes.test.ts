@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { changedShare, looksAlike, type Thumbnail, thumbnailOf } from '../frames/thumbnail.js';
 import { chooseScenes } from './choose-scenes.js';
 import { comparedPerFrame, middlesOf } from './scene-frames.js';
-import { changedShare, looksAlike, type Thumbnail, thumbnailOf } from './thumbnail.js';
 
-/** A picture of its own for each number: blocks of colours that differ in most places. */
+/** A picture of its own for each number: blocks of colors that differ in most places. */
 function pictureOf(scene: number, brightness = 1): Thumbnail {
   const data = new Uint8Array(32 * 18 * 3);
   for (let cell = 0; cell < 32 * 18; cell += 1) {
@@ -19,7 +19,7 @@ function pictureOf(scene: number, brightness = 1): Thumbnail {
 
 const plain = (level: number): Thumbnail => new Uint8Array(32 * 18 * 3).fill(level);
 
-/** The same picture with a few cells of another colour, such as a line of text. */
+/** The same picture with a few cells of another color, such as a line of text. */
 function withText(picture: Thumbnail, line: number): Thumbnail {
   const changed = Uint8Array.from(picture);
   changed.fill(255, line * 32 * 3, line * 32 * 3 + 20 * 3);
@@ -70,7 +70,7 @@ describe('chooseScenes', () => {
       [pictureOf(1).map((value, i) => (value + (pictureOf(2)[i] ?? 0)) / 2)],
     ],
     ['a fade', [pictureOf(1, 0.6), pictureOf(1, 0.3), plain(0), pictureOf(2, 0.4), pictureOf(2, 0.7)]],
-  ])('takes %s for no scene', (_, between) => {
+  ])('does not count %s as a scene', (_, between) => {
     const third = pictureOf(3);
     const clip = [...clipOf([pictureOf(1), 20]), ...between, ...clipOf([pictureOf(2), 20], [third, 1])];
     const chosen = chooseScenes(clip, [9], 3);
