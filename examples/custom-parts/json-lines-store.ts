@@ -10,7 +10,7 @@ import type {
   RecalledTurn,
   Turn,
 } from 'multimodal-chat';
-import { MemoryError } from 'multimodal-chat';
+import { MemoryError, toTurn } from 'multimodal-chat';
 
 /**
  * Memory in a file that people can read: one turn a line, as JSON. For one process and some thousand
@@ -42,7 +42,7 @@ export class JsonLinesStore implements MemoryStore {
       const turns = whole
         .split('\n')
         .filter(Boolean)
-        .map((line) => JSON.parse(line) as Turn);
+        .map((line) => toTurn(JSON.parse(line)));
       return new JsonLinesStore(path, file, turns);
     } catch (cause) {
       throw new MemoryError(`The memory file ${path} cannot be opened: ${(cause as Error).message}`, {
@@ -58,7 +58,7 @@ export class JsonLinesStore implements MemoryStore {
       await this.#file.appendFile(line);
       // Only now does the turn survive a loss of power.
       await this.#file.datasync();
-      this.#turns.push(JSON.parse(line) as Turn);
+      this.#turns.push(toTurn(JSON.parse(line)));
     });
   }
 

@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Turn } from '../../core/turn.js';
 import { ConversationIndex } from '../rank/conversation-index.js';
+import { parseTurn } from '../shared/turn-body.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import type { LocalVectors, VectorHolder } from './local-vectors.js';
 import type { TurnIntake } from './turn-intake.js';
@@ -34,7 +35,7 @@ interface CachedSession extends LoadedSession, VectorHolder {
 const turnsAtATime = 250;
 
 export const turnAt = ({ bodies }: LoadedSession, position: number): Turn =>
-  JSON.parse(bodies[position] as string) as Turn;
+  parseTurn(bodies[position] as string);
 
 /** The conversations used last, kept level with the server, within a number of bytes. */
 export class ChromaSessions {

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../core/clock.js';
 import type { Turn } from '../../core/turn.js';
 import { AppendQueue } from '../shared/append-queue.js';
-import { serialiseTurn } from '../shared/turn-text.js';
+import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import { conversationKey, recordId, scopeOf } from './scope.js';
 import type { TurnIntake } from './turn-intake.js';
@@ -15,10 +15,7 @@ const largestBatch = 100;
 export class DirectIntake implements TurnIntake {
   readonly #turns: ChromaTurns;
   readonly #clock: Clock;
-  readonly #queue = new AppendQueue<{ readonly turn: Turn; readonly body: string }>(
-    (batch) => this.#write(batch),
-    { largestBatch },
-  );
+  readonly #queue = new AppendQueue<SerializedTurn>((batch) => this.#write(batch), { largestBatch });
   /** The highest order given in each conversation that was written to lately. */
   readonly #lastOrders = new LRUCache<string, number>({ max: 10_000 });
 
@@ -28,7 +25,7 @@ export class DirectIntake implements TurnIntake {
   }
 
   add(turn: Turn, signal?: AbortSignal): Promise<void> {
-    return this.#queue.add({ turn, body: serialiseTurn(turn) }, signal);
+    return this.#queue.add(serializeTurn(turn), signal);
   }
 
   async waiting(): Promise<readonly TurnRecord[]> {
@@ -52,7 +49,7 @@ export class DirectIntake implements TurnIntake {
     return this.#queue.idle();
   }
 
-  async #write(batch: readonly { readonly turn: Turn; readonly body: string }[]): Promise<void> {
+  async #write(batch: readonly SerializedTurn[]): Promise<void> {
     const records: TurnRecord[] = [];
     for (const { turn, body } of batch) {
       const scope = scopeOf(turn, await this.#nextOrder(conversationKey(turn)));

@@ -2,10 +2,10 @@ import { randomUUID } from 'node:crypto';
 import type { Database } from 'libsql';
 import type { Clock } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
-import type { Turn } from '../../core/turn.js';
 import { MemoryDatabase } from '../embedded/memory-database.js';
 import { migrate } from '../embedded/schema.js';
 import type { ForgetTarget } from '../memory-store.js';
+import type { SerializedTurn } from '../shared/turn-body.js';
 import { isForgotten, type RecordScope, recordId, scopeOf } from './scope.js';
 import type { TurnRecord } from './turn-record.js';
 
@@ -61,7 +61,7 @@ export class TurnOutbox {
   }
 
   /** Resolves when all of them are on the disk. A known id changes nothing. */
-  async insert(turns: readonly { readonly turn: Turn; readonly body: string }[]): Promise<void> {
+  async insert(turns: readonly SerializedTurn[]): Promise<void> {
     const database = await this.#open();
     await database.write(() => {
       const waiting = database.first('SELECT count(*) AS count FROM outbox')?.count as number;

@@ -1,4 +1,4 @@
-import type { Turn } from '../../core/turn.js';
+import { parseTurn } from '../shared/turn-body.js';
 import { turnText } from '../shared/turn-text.js';
 import type { RecordScope } from './scope.js';
 
@@ -10,7 +10,7 @@ export interface TurnRecord {
   readonly body: string;
 }
 
-export const textOf = ({ body }: TurnRecord): string => turnText(JSON.parse(body) as Turn);
+export const textOf = ({ body }: TurnRecord): string => turnText(parseTurn(body));
 
 /** By their place in the conversation. */
 export const byOrder = (a: TurnRecord, b: TurnRecord): number =>

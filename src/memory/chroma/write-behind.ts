@@ -3,7 +3,7 @@ import { MemoryError } from '../../core/errors.js';
 import type { Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
 import { AppendQueue } from '../shared/append-queue.js';
-import { serialiseTurn } from '../shared/turn-text.js';
+import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import { isRefusal } from './explain-failure.js';
 import type { TurnIntake } from './turn-intake.js';
@@ -24,7 +24,7 @@ export class WriteBehind implements TurnIntake {
   readonly #outbox: TurnOutbox;
   readonly #turns: ChromaTurns;
   readonly #clock: Clock;
-  readonly #queue: AppendQueue<{ readonly turn: Turn; readonly body: string }>;
+  readonly #queue: AppendQueue<SerializedTurn>;
   /** Turns that the server refuses although it takes others; left alone until the next start. */
   readonly #refused = new Map<number, unknown>();
   #delivering: Promise<void> | undefined;
@@ -44,7 +44,7 @@ export class WriteBehind implements TurnIntake {
   }
 
   async add(turn: Turn, signal?: AbortSignal): Promise<void> {
-    await this.#queue.add({ turn, body: serialiseTurn(turn) }, signal);
+    await this.#queue.add(serializeTurn(turn), signal);
     this.#wake();
   }
 

@@ -15,7 +15,7 @@ import { closedError } from '../shared/closed-error.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
 import { EmbeddingCache } from '../shared/embedding-cache.js';
 import { embedQuery } from '../shared/query-vector.js';
-import { serialiseTurn } from '../shared/turn-text.js';
+import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
 import { backUp } from './back-up.js';
 import { EmbeddedSummaries } from './embedded-summaries.js';
 import { MemoryDatabase } from './memory-database.js';
@@ -42,11 +42,6 @@ export interface EmbeddedMemoryStoreOptions {
 /** Room for five thousand texts and queries of 768 dimensions. */
 const embeddingCacheBytes = 16 * 1024 * 1024;
 
-interface NewTurn {
-  readonly turn: Turn;
-  readonly body: string;
-}
-
 interface OpenStore extends IndexSource {
   readonly backlog: EmbeddingBacklog<number> | undefined;
 }
@@ -68,7 +63,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
   readonly #clock: Clock;
   readonly #indexes: SessionIndexes;
   /** One transaction, and so one flush of the disk, for all that arrive together. */
-  readonly #appends = new AppendQueue<NewTurn>((batch) => this.#write(batch), { largestBatch: 500 });
+  readonly #appends = new AppendQueue<SerializedTurn>((batch) => this.#write(batch), { largestBatch: 500 });
   #opening: Promise<OpenStore> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -87,7 +82,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
   async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
-    await this.#appends.add({ turn, body: serialiseTurn(turn) }, signal);
+    await this.#appends.add(serializeTurn(turn), signal);
   }
 
   async recent(
@@ -233,7 +228,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     return { database, blocks, model, backlog };
   }
 
-  async #write(batch: readonly NewTurn[]): Promise<void> {
+  async #write(batch: readonly SerializedTurn[]): Promise<void> {
     const { database, backlog, blocks } = await this.#open();
     const sessions = await database.write(() =>
       batch.map(({ turn, body }) => insertTurn(database, turn, body)),

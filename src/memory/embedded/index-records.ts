@@ -1,7 +1,7 @@
-import type { Turn } from '../../core/turn.js';
 import type { ConversationIndex } from '../rank/conversation-index.js';
 import { packTermBlock } from '../rank/pack-term-block.js';
 import { TermBlock } from '../rank/term-block.js';
+import { parseTurn } from '../shared/turn-body.js';
 import { turnText } from '../shared/turn-text.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
@@ -69,7 +69,7 @@ function documents(database: MemoryDatabase, session: number, from: number, to: 
   );
   return rows.map(({ key, body }) => ({
     sequence: sequenceOf(key as number),
-    text: turnText(JSON.parse(body as string) as Turn),
+    text: turnText(parseTurn(body as string)),
   }));
 }
 

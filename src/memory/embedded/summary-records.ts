@@ -1,6 +1,7 @@
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummary } from '../memory-store.js';
 import { nameKey } from '../shared/conversation-key.js';
+import { parseTurn } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey } from './schema.js';
 import { findSession } from './turn-records.js';
@@ -28,7 +29,7 @@ export function turnsBehindSummary(database: MemoryDatabase, of: Conversation, l
     lastKey(session.id),
     Math.max(0, limit),
   );
-  return rows.map(({ body }) => JSON.parse(body as string) as Turn);
+  return rows.map(({ body }) => parseTurn(body as string));
 }
 
 /** Whether it was kept: not when it counts turns that are gone, or one that covers as many is there. */

@@ -1,6 +1,7 @@
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
 import { nameKey } from '../shared/conversation-key.js';
+import { parseTurn } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
 import type { SessionState } from './session-state.js';
@@ -49,7 +50,7 @@ export function lastTurns(database: MemoryDatabase, of: Conversation, limit: num
     lastKey(session.id),
     Math.max(0, limit),
   );
-  return rows.reverse().map(({ body }) => JSON.parse(body as string) as Turn);
+  return rows.reverse().map(({ body }) => parseTurn(body as string));
 }
 
 /** The turns that are still there, by sequence. */
@@ -62,9 +63,7 @@ export function turnsAt(
     'SELECT key, body FROM turns WHERE key IN (SELECT value FROM json_each(?))',
     JSON.stringify(sequences.map((sequence) => turnKey(session, sequence))),
   );
-  return new Map(
-    rows.map(({ key, body }) => [sequenceOf(key as number), JSON.parse(body as string) as Turn]),
-  );
+  return new Map(rows.map(({ key, body }) => [sequenceOf(key as number), parseTurn(body as string)]));
 }
 
 /** Deletes the turns and what was derived from them; gives how many turns went. */

@@ -1,7 +1,7 @@
-import type { Turn } from '../../core/turn.js';
 import type { Embedder } from '../embedder.js';
 import { packVector } from '../rank/vector-table.js';
 import type { EmbeddingSource } from '../shared/embedding-backlog.js';
+import { parseTurn } from '../shared/turn-body.js';
 import { turnText } from '../shared/turn-text.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { sessionOf } from './schema.js';
@@ -62,7 +62,7 @@ export function unembeddedTurns(database: MemoryDatabase, model: number): Embedd
       );
       return rows.map(({ key, body }) => ({
         key: key as number,
-        text: turnText(JSON.parse(body as string) as Turn),
+        text: turnText(parseTurn(body as string)),
       }));
     },
 
