@@ -10,7 +10,7 @@ import type {
   RecalledTurn,
   Turn,
 } from 'multimodal-chat';
-import { MemoryError, toTurn } from 'multimodal-chat';
+import { ClosedError, MemoryError, toTurn } from 'multimodal-chat';
 
 /**
  * Memory in a file that people can read: one turn a line, as JSON. For one process and some thousand
@@ -145,7 +145,7 @@ export class JsonLinesStore implements MemoryStore {
 
   #check({ signal }: AbortOptions = {}): void {
     signal?.throwIfAborted();
-    if (this.#isClosed) throw new MemoryError('The memory store is closed; open a new one.');
+    if (this.#isClosed) throw new ClosedError('memory store');
   }
 }
 

@@ -74,10 +74,11 @@ export interface ConversationSummaries {
  * - nothing is ever read across conversations or tenants, whatever the names contain.
  * - `forget` removes the turns and everything that was derived from them, and resolves with how many
  *   turns went.
- * - any number of concurrent calls; failures are `MemoryError`.
+ * - a turn comes back as it was appended, message parts of unknown types included: it is JSON to a store.
+ * - any number of concurrent calls. Failures are `MemoryError`, calls after `close` a `ClosedError`.
  *
- * Shipped: `EmbeddedMemoryStore`, and `ChromaMemoryStore` from `multimodal-chat/chroma`. Both pass
- * `memoryStoreContract` from `multimodal-chat/testing`.
+ * Shipped: {@link EmbeddedMemoryStore}, and {@link ChromaMemoryStore} from `multimodal-chat/chroma`. Both
+ * pass `memoryStoreContract` from `multimodal-chat/testing`.
  */
 export interface MemoryStore {
   append(turn: Turn, options?: AbortOptions): Promise<void>;

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MemoryError } from '../../core/errors.js';
+import { ClosedError, MemoryError } from '../../core/errors.js';
 import type { PreparedMedia } from '../../core/media.js';
+import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation } from '../../core/turn.js';
 import type { ArchivedMedia, MediaArchive, MediaArchiveStats } from '../media-archive.js';
 import type { ForgetTarget } from '../memory-store.js';
@@ -15,16 +16,9 @@ import {
   readHeader,
   readPreamble,
 } from './archived-file.js';
-
-export interface DiskMediaArchiveOptions {
-  /** Made on the first write. */
-  readonly directory: string;
-  /** Bytes of all tenants together; what was attached longest ago goes first. Default 1 GiB. */
-  readonly maxBytes?: number | undefined;
-}
+import { type DiskMediaArchiveOptions, diskMediaArchiveOptionsSchema } from './media-archive-options.js';
 
 const extension = '.media';
-const gibibyte = 2 ** 30;
 /** A single attachment may take this part of the space; a larger one is not kept. */
 const largestShare = 1 / 8;
 /** How far below the bound the oldest are removed, so that it is not done at every write. */
@@ -53,13 +47,17 @@ export class DiskMediaArchive implements MediaArchive {
   readonly #maxBytes: number;
   /** Bytes of all files, as far as this process knows; unknown until they were counted. */
   #bytes: Promise<number> | undefined;
+  #isClosed = false;
 
+  /** @throws ConfigurationError that names every option that is wrong. */
   constructor(options: DiskMediaArchiveOptions) {
-    this.#directory = options.directory;
-    this.#maxBytes = options.maxBytes ?? gibibyte;
+    const resolved = parseOptions(diskMediaArchiveOptionsSchema, options, 'DiskMediaArchive');
+    this.#directory = resolved.directory;
+    this.#maxBytes = resolved.maxBytes;
   }
 
   async keep(conversation: Conversation, media: PreparedMedia, at: number): Promise<void> {
+    this.#assertOpen();
     if (media.parts.some(({ path }) => path !== undefined)) return;
     const directory = this.#directoryOf(conversation);
     const path = join(directory, `${idOf(media)}${extension}`);
@@ -80,6 +78,7 @@ export class DiskMediaArchive implements MediaArchive {
   }
 
   async list(conversation: Conversation): Promise<readonly ArchivedMedia[]> {
+    this.#assertOpen();
     try {
       const directory = this.#directoryOf(conversation);
       const names = (await namesIn(directory)).filter((name) => name.endsWith(extension));
@@ -91,6 +90,7 @@ export class DiskMediaArchive implements MediaArchive {
   }
 
   async load(conversation: Conversation, id: string): Promise<readonly Uint8Array[] | undefined> {
+    this.#assertOpen();
     if (!/^[0-9a-f]+$/.test(id)) return undefined;
     try {
       return decodeParts(await readFile(join(this.#directoryOf(conversation), `${id}${extension}`)));
@@ -101,6 +101,7 @@ export class DiskMediaArchive implements MediaArchive {
   }
 
   async forget(target: ForgetTarget): Promise<void> {
+    this.#assertOpen();
     try {
       if ('before' in target) {
         const before = target.before.getTime();
@@ -118,12 +119,17 @@ export class DiskMediaArchive implements MediaArchive {
   }
 
   async stats(): Promise<MediaArchiveStats> {
+    this.#assertOpen();
     const files = await this.#files();
     return { items: files.length, bytes: sumOf(files) };
   }
 
   async close(): Promise<void> {
-    // Nothing is held open.
+    this.#isClosed = true;
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new ClosedError('media archive');
   }
 
   async #makeRoom(addedBytes: number): Promise<void> {

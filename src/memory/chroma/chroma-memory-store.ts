@@ -1,6 +1,6 @@
 import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
-import { MemoryError } from '../../core/errors.js';
+import { ClosedError, MemoryError } from '../../core/errors.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type { Embedder } from '../embedder.js';
 import type {
@@ -10,7 +10,6 @@ import type {
   MemoryStore,
   ReindexOptions,
 } from '../memory-store.js';
-import { closedError } from '../shared/closed-error.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
 import { embedQuery } from '../shared/query-vector.js';
 import { ChromaConnection } from './chroma-connection.js';
@@ -246,6 +245,6 @@ export class ChromaMemoryStore implements MemoryStore {
   }
 
   #assertOpen(): void {
-    if (this.#closing) throw closedError();
+    if (this.#closing) throw new ClosedError('memory store');
   }
 }

@@ -1,8 +1,8 @@
 import type { AbortOptions } from '../../core/abort.js';
-import { type Clock, systemClock } from '../../core/clock.js';
-import { MemoryError } from '../../core/errors.js';
+import type { Clock } from '../../core/clock.js';
+import { ClosedError, MemoryError } from '../../core/errors.js';
+import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
-import type { Embedder } from '../embedder.js';
 import type {
   ConversationSummaries,
   ForgetTarget,
@@ -11,33 +11,21 @@ import type {
   ReindexOptions,
 } from '../memory-store.js';
 import { AppendQueue } from '../shared/append-queue.js';
-import { closedError } from '../shared/closed-error.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
 import { EmbeddingCache } from '../shared/embedding-cache.js';
 import { embedQuery } from '../shared/query-vector.js';
 import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
 import { backUp } from './back-up.js';
+import {
+  type EmbeddedMemoryStoreOptions,
+  embeddedMemoryStoreOptionsSchema,
+} from './embedded-memory-store-options.js';
 import { EmbeddedSummaries } from './embedded-summaries.js';
 import { MemoryDatabase } from './memory-database.js';
 import { type IndexSource, SessionIndexes } from './session-indexes.js';
 import { TermBlockWriter } from './term-block-writer.js';
 import { deleteTurns, findSession, insertTurn, lastTurns, turnsAt } from './turn-records.js';
 import { countTurns, dropOtherModels, registerModel, unembeddedTurns } from './vector-records.js';
-
-export interface EmbeddedMemoryStoreOptions {
-  /**
-   * The SQLite file, created with its directory on the first write; `:memory:` keeps everything in the
-   * process. Any number of processes may use one file on a local disk.
-   */
-  readonly path: string;
-  /** Adds meaning to the ranking; without one the words alone decide. */
-  readonly embedder?: Embedder | undefined;
-  /** Memory for the indexes of the sessions used last, in bytes. Default 96 MiB. */
-  readonly maxCacheBytes?: number | undefined;
-  /** How long a recall waits for the query's embedding before the words alone decide. Default 300. */
-  readonly queryEmbeddingTimeoutMs?: number | undefined;
-  readonly clock?: Clock | undefined;
-}
 
 /** Room for five thousand texts and queries of 768 dimensions. */
 const embeddingCacheBytes = 16 * 1024 * 1024;
@@ -67,16 +55,18 @@ export class EmbeddedMemoryStore implements MemoryStore {
   #opening: Promise<OpenStore> | undefined;
   #closing: Promise<void> | undefined;
 
+  /** @throws ConfigurationError that names every option that is wrong. */
   constructor(options: EmbeddedMemoryStoreOptions) {
-    this.#path = options.path;
-    this.#embedder =
-      options.embedder && new EmbeddingCache(options.embedder, { maxBytes: embeddingCacheBytes });
-    this.#queryEmbeddingTimeoutMs = options.queryEmbeddingTimeoutMs ?? 300;
-    this.#clock = options.clock ?? systemClock;
-    this.#indexes = new SessionIndexes({
-      maxBytes: options.maxCacheBytes ?? 96 * 1024 * 1024,
-      dimensions: options.embedder?.dimensions,
-    });
+    const { clock, embedder, maxCacheBytes, path, queryEmbeddingTimeoutMs } = parseOptions(
+      embeddedMemoryStoreOptionsSchema,
+      options,
+      'EmbeddedMemoryStore',
+    );
+    this.#path = path;
+    this.#embedder = embedder && new EmbeddingCache(embedder, { maxBytes: embeddingCacheBytes });
+    this.#queryEmbeddingTimeoutMs = queryEmbeddingTimeoutMs;
+    this.#clock = clock;
+    this.#indexes = new SessionIndexes({ maxBytes: maxCacheBytes, dimensions: embedder?.dimensions });
   }
 
   async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
@@ -246,6 +236,6 @@ export class EmbeddedMemoryStore implements MemoryStore {
   }
 
   #assertOpen(): void {
-    if (this.#closing) throw closedError();
+    if (this.#closing) throw new ClosedError('memory store');
   }
 }
