@@ -1,4 +1,6 @@
 import type { ChromaClient, Collection } from 'chromadb';
+import { raceAbort } from '../../core/abort.js';
+import { ExponentialBackoff } from '../../core/backoff.js';
 import { type Clock, sleep } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import { explainChromaFailure, isPassing } from './explain-failure.js';
@@ -16,9 +18,8 @@ export interface ChromaConnectionOptions {
 
 /** Waits before the second, third and fourth try of one call. */
 const retryDelaysMs = [50, 200, 800];
-/** After a call that failed for good, how long others try only once. Doubles up to the last. */
-const shortestOutageMs = 500;
-const longestOutageMs = 30_000;
+/** After a call whose retries all failed, the calls of this long try only once. */
+const outages = { initialMs: 500, maxMs: 30_000 };
 
 /** What made the vectors of a collection, as its metadata tell. */
 export interface VectorOrigin {
@@ -32,7 +33,7 @@ export class ChromaConnection {
   readonly #collections = new Map<string, Promise<Collection>>();
   readonly #expected = new Map<string, VectorOrigin>();
   #client: Promise<ChromaClient> | undefined;
-  #outageMs = 0;
+  readonly #outage = new ExponentialBackoff(outages);
   #outageUntil = 0;
 
   constructor(options: ChromaConnectionOptions) {
@@ -96,14 +97,14 @@ export class ChromaConnection {
     for (let attempt = 0; ; attempt++) {
       try {
         const result = await this.#inTime(work, signal);
-        this.#outageMs = 0;
+        this.#outage.reset();
         this.#outageUntil = 0;
         return result;
       } catch (error) {
         signal?.throwIfAborted();
         const delayMs = delays[attempt];
         if (!isPassing(error) || delayMs === undefined) {
-          if (isPassing(error)) this.#noteOutage();
+          if (isPassing(error)) this.#outageUntil = clock.now() + this.#outage.next();
           throw explainChromaFailure(url, error);
         }
         await sleep(clock, delayMs * (0.5 + Math.random()), signal);
@@ -111,30 +112,21 @@ export class ChromaConnection {
     }
   }
 
-  #noteOutage(): void {
-    this.#outageMs = Math.min(longestOutageMs, this.#outageMs * 2 || shortestOutageMs);
-    this.#outageUntil = this.#options.clock.now() + this.#outageMs;
-  }
-
   /** The client takes no signal and knows no time-out: the caller stops waiting, the request goes on. */
   async #inTime<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     const { clock, timeoutMs, url } = this.#options;
     signal?.throwIfAborted();
     let timer: unknown;
-    let onAbort: (() => void) | undefined;
-    const stopped = new Promise<never>((_, reject) => {
+    const late = new Promise<never>((_, reject) => {
       timer = clock.setTimeout(
         () => reject(new MemoryError(`Chroma at ${url} gave no answer within ${timeoutMs} ms.`)),
         timeoutMs,
       );
-      onAbort = () => reject(signal?.reason);
-      signal?.addEventListener('abort', onAbort, { once: true });
     });
     try {
-      return await Promise.race([work(), stopped]);
+      return await raceAbort(Promise.race([work(), late]), signal);
     } finally {
       clock.clearTimeout(timer);
-      if (onAbort) signal?.removeEventListener('abort', onAbort);
     }
   }
 

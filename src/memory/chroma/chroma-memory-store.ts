@@ -11,7 +11,7 @@ import type {
   ReindexOptions,
 } from '../memory-store.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
-import { embedQuery } from '../shared/query-vector.js';
+import { embedQuery, type QueryEmbedding } from '../shared/query-vector.js';
 import { ChromaConnection } from './chroma-connection.js';
 import { type ChromaMemoryStoreOptions, resolveChromaOptions } from './chroma-options.js';
 import { ChromaSessions, turnAt } from './chroma-sessions.js';
@@ -53,7 +53,7 @@ export class ChromaMemoryStore implements MemoryStore {
   readonly #summaries: ChromaSummaries;
   readonly #connection: ChromaConnection;
   readonly #vectorsPrefix: string;
-  readonly #queryEmbeddingTimeoutMs: number;
+  readonly #queryEmbedding: QueryEmbedding;
   readonly #clock: Clock;
   readonly #turns: ChromaTurns;
   readonly #intake: TurnIntake;
@@ -67,7 +67,7 @@ export class ChromaMemoryStore implements MemoryStore {
     const { clock, embedder, outbox: path, maxPending, maxCacheBytes } = resolved;
     this.#clock = clock;
     this.#vectorsPrefix = resolved.vectorsPrefix;
-    this.#queryEmbeddingTimeoutMs = resolved.queryEmbeddingTimeoutMs;
+    this.#queryEmbedding = { embedder, timeoutMs: resolved.queryEmbeddingTimeoutMs, clock };
     this.#connection = new ChromaConnection(resolved);
     this.#turns = new ChromaTurns({
       connection: this.#connection,
@@ -125,7 +125,7 @@ export class ChromaMemoryStore implements MemoryStore {
     signal?.throwIfAborted();
     if (limit <= 0) return [];
     const key = conversationKey(conversation);
-    const embedding = this.#queryVector(query, signal);
+    const embedding = embedQuery(query, this.#queryEmbedding, { signal });
     // Most often the server has only to say what is new.
     const early = this.#sessions.hasVectors(key) ? undefined : this.#nearest(key, embedding, signal);
     const [session, vector, found] = await Promise.all([this.#sessions.load(key, signal), embedding, early]);
@@ -220,12 +220,6 @@ export class ChromaMemoryStore implements MemoryStore {
     });
     const backlog = new EmbeddingBacklog(embedder, vectors, this.#clock);
     return { embedder, vectors, backlog };
-  }
-
-  async #queryVector(query: string, signal: AbortSignal | undefined): Promise<Float32Array | undefined> {
-    if (!this.#dense || query.trim() === '') return undefined;
-    const timeoutMs = this.#queryEmbeddingTimeoutMs;
-    return embedQuery(this.#dense.embedder, query, { signal, timeoutMs, clock: this.#clock });
   }
 
   async #nearest(

@@ -1,3 +1,4 @@
+import { ExponentialBackoff } from '../../core/backoff.js';
 import type { Clock } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import type { Turn } from '../../core/turn.js';
@@ -12,8 +13,7 @@ import type { TurnRecord } from './turn-record.js';
 
 const largestCommit = 500;
 const largestDelivery = 200;
-const firstPauseMs = 500;
-const longestPauseMs = 30_000;
+const pauses = { initialMs: 500, maxMs: 30_000 };
 /** How often turns are looked for that another process left behind. */
 const adoptEveryMs = 15_000;
 /** `close` gives a last delivery so long; what is not delivered then is safe in the outbox. */
@@ -31,7 +31,7 @@ export class WriteBehind implements TurnIntake {
   #isWoken = false;
   #isHeld = false;
   #isClosed = false;
-  #pauseMs = 0;
+  readonly #backoff = new ExponentialBackoff(pauses);
   #pause: unknown;
   #adoption: unknown;
 
@@ -129,7 +129,7 @@ export class WriteBehind implements TurnIntake {
       const batch = found.filter(({ position }) => !this.#refused.has(position)).slice(0, largestDelivery);
       if (batch.length === 0) return;
       await this.#deliver(batch);
-      this.#pauseMs = 0;
+      this.#backoff.reset();
     }
   }
 
@@ -149,12 +149,11 @@ export class WriteBehind implements TurnIntake {
 
   #waitForServer(): void {
     if (this.#isClosed) return;
-    this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 2 || firstPauseMs);
     const resume = () => {
       this.#pause = undefined;
       this.#wake();
     };
-    const delayMs = this.#pauseMs * (0.5 + Math.random() / 2);
+    const delayMs = this.#backoff.next() * (0.5 + Math.random() / 2);
     this.#pause = this.#clock.setTimeout(resume, delayMs, { isBackground: true });
   }
 

@@ -198,3 +198,21 @@ describe('the embeddings of an EmbeddedMemoryStore', () => {
     await expect(recall).rejects.toThrow('gone');
   });
 });
+
+describe('EmbeddedMemoryStore.close', () => {
+  it('rejects a flush and a recall that are still waiting with a ClosedError', async () => {
+    const embedder = new WordEmbedder();
+    await using store = new EmbeddedMemoryStore({ path: file(), embedder });
+    await store.append(makeTurn());
+    await store.flush();
+    embedder.hang = true;
+    await store.append(makeTurn());
+    const waiting = [store.flush(), store.recall(conversation, 'capital', { limit: 1 })];
+    const outcomes = Promise.allSettled(waiting);
+    await Promise.resolve();
+    await store.close();
+    for (const outcome of await outcomes) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { name: 'ClosedError' } });
+    }
+  });
+});

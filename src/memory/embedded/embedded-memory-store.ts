@@ -13,7 +13,7 @@ import type {
 import { AppendQueue } from '../shared/append-queue.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
 import { EmbeddingCache } from '../shared/embedding-cache.js';
-import { embedQuery } from '../shared/query-vector.js';
+import { embedQuery, type QueryEmbedding } from '../shared/query-vector.js';
 import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
 import { backUp } from './back-up.js';
 import {
@@ -47,7 +47,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
   readonly summaries: ConversationSummaries = new EmbeddedSummaries((signal) => this.#existing(signal));
   readonly #path: string;
   readonly #embedder: EmbeddingCache | undefined;
-  readonly #queryEmbeddingTimeoutMs: number;
+  readonly #queryEmbedding: QueryEmbedding;
   readonly #clock: Clock;
   readonly #indexes: SessionIndexes;
   /** One transaction, and so one flush of the disk, for all that arrive together. */
@@ -64,7 +64,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     );
     this.#path = path;
     this.#embedder = embedder && new EmbeddingCache(embedder, { maxBytes: embeddingCacheBytes });
-    this.#queryEmbeddingTimeoutMs = queryEmbeddingTimeoutMs;
+    this.#queryEmbedding = { embedder: this.#embedder, timeoutMs: queryEmbeddingTimeoutMs, clock };
     this.#clock = clock;
     this.#indexes = new SessionIndexes({ maxBytes: maxCacheBytes, dimensions: embedder?.dimensions });
   }
@@ -94,7 +94,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     const state = () => findSession(database, conversation);
     const [loaded, vector] = await Promise.all([
       this.#indexes.load(source, state, signal),
-      this.#queryVector(query, signal),
+      embedQuery(query, this.#queryEmbedding, { signal }),
     ]);
     if (!loaded) return [];
     const ranked = loaded.index.search(query, Math.max(0, limit), { vector });
@@ -137,7 +137,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
       onProgress?.({ done: total - pending, total });
     };
     report();
-    backlog?.forgive();
+    backlog?.retryRefused();
     await backlog?.drain({ signal, onBatch: report });
     await database.write(() => dropOtherModels(database, model), signal);
   }
@@ -227,12 +227,6 @@ export class EmbeddedMemoryStore implements MemoryStore {
     for (const session of sessions) if (!this.#indexes.holds(session.id)) blocks.addCompleted(session);
     blocks.wake();
     backlog?.wake();
-  }
-
-  async #queryVector(query: string, signal: AbortSignal | undefined): Promise<Float32Array | undefined> {
-    if (!this.#embedder || query.trim() === '') return undefined;
-    const timeoutMs = this.#queryEmbeddingTimeoutMs;
-    return embedQuery(this.#embedder, query, { signal, timeoutMs, clock: this.#clock });
   }
 
   #assertOpen(): void {

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Database, Statement } from 'libsql';
 import { type Clock, sleep, systemClock } from '../../core/clock.js';
+import { ClosedError } from '../../core/errors.js';
 import { explainDatabaseFailure, isBusy } from './explain-failure.js';
 import { prepareSchema } from './schema.js';
 
@@ -18,6 +19,7 @@ export class MemoryDatabase {
   readonly #clock: Clock;
   readonly #statements = new Map<string, Statement<unknown[]>>();
   readonly #database: Database;
+  #isClosed = false;
 
   private constructor(path: string, database: Database, clock: Clock) {
     this.path = path;
@@ -120,7 +122,9 @@ export class MemoryDatabase {
     return files.reduce((bytes, file) => bytes + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
   }
 
+  /** Statements of calls that are still waiting throw a ClosedError. */
   close(): void {
+    this.#isClosed = true;
     try {
       this.#checkpoint();
     } finally {
@@ -166,6 +170,7 @@ export class MemoryDatabase {
   }
 
   #statement(sql: string): Statement<unknown[]> {
+    if (this.#isClosed) throw new ClosedError('memory store');
     let statement = this.#statements.get(sql);
     if (!statement) {
       statement = this.#database.prepare(sql);
