@@ -7,7 +7,7 @@ export interface BudgetRetryPolicyOptions {
   readonly paceMs: number;
 }
 
-/** What another attempt would meet again. */
+/** Failures that another attempt would meet again. */
 const lasting: readonly FailureKind[] = [
   'blocked',
   'invalid-request',

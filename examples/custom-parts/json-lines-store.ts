@@ -13,8 +13,8 @@ import type {
 import { ClosedError, MemoryError, toTurn } from 'multimodal-chat';
 
 /**
- * Memory in a file that people can read: one turn a line, as JSON. For one process and some thousand
- * turns, since all of them are held in memory and looked through; `EmbeddedMemoryStore` has no such limits.
+ * Memory in a readable file: one turn a line, as JSON. For one process and some thousand turns, since all
+ * of them are held in memory and searched; `EmbeddedMemoryStore` has no such limits.
  */
 export class JsonLinesStore implements MemoryStore {
   readonly #path: string;
@@ -30,13 +30,13 @@ export class JsonLinesStore implements MemoryStore {
     this.#turns = turns;
   }
 
-  /** @throws MemoryError when the file cannot be read or made. */
+  /** @throws MemoryError if the file cannot be read or created. */
   static async open(path: string): Promise<JsonLinesStore> {
     try {
       await mkdir(dirname(path), { recursive: true });
       const file = await open(path, 'a+');
       const text = await readFile(path, 'utf8');
-      // A process that was killed in the middle of a line never said that this turn was stored.
+      // A process that was killed in the middle of a line has not acknowledged this turn.
       const whole = text.slice(0, text.lastIndexOf('\n') + 1);
       if (whole.length < text.length) await truncate(path, Buffer.byteLength(whole));
       const turns = whole
@@ -71,7 +71,7 @@ export class JsonLinesStore implements MemoryStore {
     return this.#turns.filter((turn) => isMeant(turn, conversation)).slice(-options.limit);
   }
 
-  /** Ranks by the share of the query's words that stand in the turn. */
+  /** Ranks by the share of the query's words that occur in the turn. */
   async recall(
     conversation: Conversation,
     query: string,
@@ -117,7 +117,7 @@ export class JsonLinesStore implements MemoryStore {
     await this.#file.close();
   }
 
-  /** Writes beside the file and then takes its place, so that a crash leaves either the old or the new one. */
+  /** Writes another file and renames it, so that a crash leaves either the old or the new one. */
   async #replace(turns: readonly Turn[]): Promise<void> {
     const beside = await open(`${this.#path}.new`, 'w');
     await beside.writeFile(turns.map((turn) => `${JSON.stringify(turn)}\n`).join(''));
@@ -132,7 +132,7 @@ export class JsonLinesStore implements MemoryStore {
   async #write<T>(options: AbortOptions, write: () => Promise<T>): Promise<T> {
     this.#check(options);
     const result = this.#writing.then(write);
-    // Its own caller hears of a failure below; the next write only waits for this one to be over.
+    // The caller gets a failure below; the next write only waits for this one to end.
     this.#writing = result.catch(() => undefined);
     try {
       return await result;

@@ -10,8 +10,8 @@ import type {
 } from '../memory/memory-store.js';
 
 /**
- * A `MemoryStore` without a disk, for tests: it keeps the contract but for durability, and ranks by the
- * share of the query's words that stand anywhere in a turn.
+ * A `MemoryStore` without a disk, for tests: it keeps the contract except for durability, and ranks by the
+ * share of the query's words that occur in a turn.
  */
 export class InMemoryStore implements MemoryStore {
   #turns: Turn[] = [];

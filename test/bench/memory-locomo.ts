@@ -135,7 +135,7 @@ class Tally {
   }
 }
 
-/** Ranked turns until the next would go beyond so many characters. */
+/** Ranked turns until the next would exceed a number of characters. */
 export function within(
   ranked: readonly string[],
   characters: number,

@@ -42,14 +42,14 @@ describe('DiskMediaArchive', () => {
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name));
 
-  it('shows what another instance has kept, and lets nobody else read it', async () => {
+  it('reads what another instance has kept, in files that only their owner can read', async () => {
     await new DiskMediaArchive({ directory }).keep(here, mediaOf('clip'), 1000);
     expect(await idsOf(new DiskMediaArchive({ directory }))).toEqual(['clip']);
     const [file = ''] = await files();
     expect((await stat(file)).mode & 0o077).toBe(0);
   });
 
-  it('takes a damaged file for none', async () => {
+  it('treats a damaged file as missing', async () => {
     const archive = new DiskMediaArchive({ directory });
     await archive.keep(here, mediaOf('clip'), 1000);
     const [file = ''] = await files();
@@ -83,14 +83,14 @@ describe('DiskMediaArchive', () => {
     expect((await files()).sort()).toEqual([file, fresh].sort());
   });
 
-  it('leaves nothing on disk of what is forgotten', async () => {
+  it('leaves nothing of a forgotten attachment on disk', async () => {
     const archive = new DiskMediaArchive({ directory });
     await archive.keep(here, mediaOf('secret-plan'), 1000);
     await archive.forget(here);
     expect(await files()).toEqual([]);
   });
 
-  it('says what to do when its directory cannot be used', async () => {
+  it('explains what to do if its directory cannot be used', async () => {
     await writeFile(join(directory, 'file'), '');
     const archive = new DiskMediaArchive({ directory: join(directory, 'file') });
     const error = await archive.keep(here, mediaOf('clip'), 1000).catch((thrown: unknown) => thrown);

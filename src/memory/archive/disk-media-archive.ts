@@ -19,17 +19,17 @@ import {
 import { type DiskMediaArchiveOptions, diskMediaArchiveOptionsSchema } from './media-archive-options.js';
 
 const extension = '.media';
-/** A single attachment may take this part of the space; a larger one is not kept. */
+/** Share of `maxBytes` that one attachment may take; a larger one is not kept. */
 const largestShare = 1 / 8;
-/** How far below the bound the oldest are removed, so that it is not done at every write. */
+/** Share of `maxBytes` left after removing the oldest, so that not every write removes some. */
 const roomAfterRemoval = 0.9;
-/** What a killed process was writing is left alone for so long, since it may be another one's. */
+/** Age at which an unfinished file counts as left by a killed process, not as being written. */
 const longestWriteMs = 3_600_000;
 
 interface StoredFile {
   readonly path: string;
   readonly bytes: number;
-  /** When it was last attached: its modification time, in milliseconds since the epoch. */
+  /** When it was last attached: the modification time, in milliseconds since the epoch. */
   readonly lastAt: number;
 }
 
@@ -45,7 +45,7 @@ interface StoredFile {
 export class DiskMediaArchive implements MediaArchive {
   readonly #directory: string;
   readonly #maxBytes: number;
-  /** Bytes of all files, as far as this process knows; unknown until they were counted. */
+  /** Bytes of all files, as far as this process knows; undefined until they were counted. */
   #bytes: Promise<number> | undefined;
   #isClosed = false;
 
@@ -136,7 +136,7 @@ export class DiskMediaArchive implements MediaArchive {
     const known = this.#bytes;
     this.#bytes = known === undefined ? this.#files().then(sumOf) : known.then((bytes) => bytes + addedBytes);
     if ((await this.#bytes) <= this.#maxBytes) return;
-    // Counted anew, because other processes write and forget too.
+    // Counted again, because other processes write and forget too.
     const files = [...(await this.#files())].sort((a, b) => a.lastAt - b.lastAt);
     let bytes = sumOf(files);
     const tooMany: StoredFile[] = [];
@@ -149,7 +149,7 @@ export class DiskMediaArchive implements MediaArchive {
     this.#bytes = Promise.resolve(bytes);
   }
 
-  /** Every kept file; on the way, what killed processes left unfinished is removed. */
+  /** Every kept file. Also removes what killed processes left unfinished. */
   async #files(): Promise<readonly StoredFile[]> {
     const names = await namesIn(this.#directory, true);
     const found = await Promise.all(names.map((name) => describeFile(join(this.#directory, name))));
@@ -172,7 +172,7 @@ const sumOf = (files: readonly StoredFile[]) => files.reduce((sum, { bytes }) =>
 
 const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
-/** Sets the modification time; false when there is no such file. */
+/** Sets the modification time; false if there is no such file. */
 async function setTime(path: string, at: Date): Promise<boolean> {
   try {
     await utimes(path, at, at);
@@ -192,7 +192,7 @@ async function namesIn(directory: string, recursive = false): Promise<readonly s
   }
 }
 
-/** Nothing for directories, and for files that were removed meanwhile. */
+/** Undefined for directories, and for files that were removed meanwhile. */
 async function describeFile(path: string): Promise<StoredFile | undefined> {
   try {
     const stats = await stat(path);

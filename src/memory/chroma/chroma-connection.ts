@@ -21,13 +21,13 @@ const retryDelaysMs = [50, 200, 800];
 /** After a call whose retries all failed, the calls of this long try only once. */
 const outages = { initialMs: 500, maxMs: 30_000 };
 
-/** What made the vectors of a collection, as its metadata tell. */
+/** The embedder that made the vectors of a collection, as named in its metadata. */
 export interface VectorOrigin {
   readonly embedding_model: string;
   readonly embedding_dimensions: number;
 }
 
-/** A Chroma server: client and collections on first use, retries, time-outs, errors as sentences. */
+/** A Chroma server: client and collections on first use, retries, time-outs, explained errors. */
 export class ChromaConnection {
   readonly #options: ChromaConnectionOptions;
   readonly #collections = new Map<string, Promise<Collection>>();
@@ -40,19 +40,19 @@ export class ChromaConnection {
     this.#options = options;
   }
 
-  /** From now on the collection is refused if its vectors are of another origin or space. */
+  /** Refuses the collection from now on if its vectors are of another origin or space. */
   expect(name: string, origin: VectorOrigin): void {
     this.#expected.set(name, origin);
   }
 
-  /** Runs one request on a collection, which is created where it does not exist. Must be safe to repeat. */
+  /** Runs one request on a collection, which is created if missing. Must be safe to repeat. */
   call<T>(name: string, work: (collection: Collection) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#retry(async () => {
       const collection = await this.#collection(name);
       try {
         return await work(collection);
       } catch (error) {
-        // Deleted, perhaps together with its database, and made again under another id.
+        // It was deleted, perhaps with its database, and is created again under another id.
         if (!isMissing(error)) throw error;
         this.#collections.delete(name);
         return await work(await this.#collection(name));
@@ -60,7 +60,7 @@ export class ChromaConnection {
     }, signal);
   }
 
-  /** Runs one request on a collection if it is there. Must be safe to repeat. */
+  /** Runs one request on a collection if it exists. Must be safe to repeat. */
   callExisting(name: string, work: (collection: Collection) => Promise<unknown>, signal?: AbortSignal) {
     return this.#retry(async () => {
       const client = await this.#connected();
@@ -82,7 +82,7 @@ export class ChromaConnection {
     }, signal);
   }
 
-  /** Deletes a collection with everything in it, if it is there. */
+  /** Deletes a collection with everything in it, if it exists. */
   drop(name: string, signal?: AbortSignal): Promise<void> {
     return this.#retry(async () => {
       const client = await this.#connected();
@@ -112,7 +112,7 @@ export class ChromaConnection {
     }
   }
 
-  /** The client takes no signal and knows no time-out: the caller stops waiting, the request goes on. */
+  /** The client takes no signal and has no time-out: the caller stops waiting, the request goes on. */
   async #inTime<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     const { clock, timeoutMs, url } = this.#options;
     signal?.throwIfAborted();
@@ -176,7 +176,7 @@ async function unlessMissing(work: Promise<unknown>): Promise<void> {
   }
 }
 
-/** An existing collection keeps the metadata that it was made with. One without any is taken as it is. */
+/** An existing collection keeps the metadata it was created with. One without any is accepted. */
 function assertOrigin({ name, metadata, configuration }: Collection, origin: VectorOrigin): void {
   const model = metadata?.embedding_model ?? origin.embedding_model;
   const dimensions = metadata?.embedding_dimensions ?? origin.embedding_dimensions;

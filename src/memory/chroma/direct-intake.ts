@@ -8,15 +8,15 @@ import { conversationKey, recordId, scopeOf } from './scope.js';
 import type { TurnIntake } from './turn-intake.js';
 import type { TurnRecord } from './turn-record.js';
 
-/** Requests above a few hundred records only take longer; the server's own limit is far higher. */
+/** Larger requests only take longer; the server's own limit is far higher. */
 const largestBatch = 100;
 
-/** Brings turns straight to the server, in order and in batches: durable is what it has accepted. */
+/** Sends turns straight to the server, in order and in batches. A turn is durable once accepted. */
 export class DirectIntake implements TurnIntake {
   readonly #turns: ChromaTurns;
   readonly #clock: Clock;
   readonly #queue = new AppendQueue<SerializedTurn>((batch) => this.#write(batch), { largestBatch });
-  /** The highest order given in each conversation that was written to lately. */
+  /** The highest order of each conversation that was written to lately. */
   readonly #lastOrders = new LRUCache<string, number>({ max: 10_000 });
 
   constructor(turns: ChromaTurns, clock: Clock) {
@@ -58,7 +58,7 @@ export class DirectIntake implements TurnIntake {
     await this.#turns.write(records);
   }
 
-  /** Microseconds since the epoch, but always above what the conversation has, should the clock go back. */
+  /** Microseconds since the epoch, but always above the conversation's orders, should the clock go back. */
   async #nextOrder(key: string): Promise<number> {
     const now = this.#clock.now() * 1000;
     const last = this.#lastOrders.get(key) ?? (await this.#turns.highestOrderFrom(key, now));

@@ -15,7 +15,7 @@ interface ReindexDeps {
   readonly prefix: string;
 }
 
-/** Has a vector made of every turn on the server that has none of this embedder; then drops those of others. */
+/** Makes the vectors that are missing for this embedder; then drops those of others. */
 export async function reindexVectors(
   { backlog, connection, prefix, turns, vectors }: ReindexDeps,
   { signal, onProgress }: ReindexOptions,
@@ -27,7 +27,7 @@ export async function reindexVectors(
   };
   report();
   backlog.retryRefused();
-  // Backwards: where turns are forgotten meanwhile, those behind them move to the front, and some are seen twice.
+  // Backwards: if turns are forgotten meanwhile, later ones move forward, and some are seen twice, none missed.
   for (let end = total; end > 0; end -= pageSize) {
     const from = Math.max(0, end - pageSize);
     await vectors.addUnembedded(await turns.page(from, end - from, signal), signal);

@@ -19,13 +19,13 @@ export interface ManagedChromaServer extends AsyncDisposable {
 }
 
 const pollMs = 50;
-/** A port that was free a moment ago may be taken; then another one is picked. */
+/** A free port may be taken in the meantime; then another one is picked. */
 const portsTried = 3;
 
 /**
  * Starts the Chroma server that the npm package `chromadb` ships, and resolves when it answers. It ends
- * with `close()` or with this process, however that ends; it does not keep this process alive. Its
- * native part needs glibc 2.39 on Linux.
+ * with `close()` or with this process, however that ends; it does not keep this process alive. Its native
+ * part needs glibc 2.39 on Linux.
  *
  * @throws ChromaStartError if it cannot run, with what to do instead.
  * @throws ConfigurationError that names every option that is wrong.
@@ -60,7 +60,7 @@ export async function startChromaServer(options: ChromaServerOptions): Promise<M
   }
 }
 
-/** Nothing connects to "every address"; the loopback is one of them. */
+/** Clients cannot connect to "every address"; the loopback is one of them. */
 const reachable = (host: string): string => (host === '0.0.0.0' ? '127.0.0.1' : host);
 
 async function untilReady(
@@ -75,7 +75,8 @@ async function untilReady(
   const giveUpAt = performance.now() + timeoutMs;
   while (performance.now() < giveUpAt) {
     await Promise.race([server.ended, sleep(systemClock, pollMs, signal)]);
-    if (exit !== undefined) throw explainStartFailure(server.said, { system: describeSystem(), port, exit });
+    if (exit !== undefined)
+      throw explainStartFailure(server.output, { system: describeSystem(), port, exit });
     const answer = fetch(`${url}/api/v2/heartbeat`, { signal: AbortSignal.timeout(1_000) });
     const isReady = await answer.then(
       async (reply) => {
@@ -88,11 +89,11 @@ async function untilReady(
   }
   throw new ChromaStartError(
     'timeout',
-    `The Chroma server did not answer at ${url} within ${timeoutMs} ms. Raise timeoutMs on a slow machine. It said last:\n${server.said.trim()}`,
+    `The Chroma server did not answer at ${url} within ${timeoutMs} ms. Raise timeoutMs on a slow machine. It wrote last:\n${server.output.trim()}`,
   );
 }
 
-/** The port, or a free one for 0. Throws where something listens on it already, which would answer for ours. */
+/** The port, or a free one for 0. Throws if another server listens on it, which would answer for ours. */
 async function claimPort(wanted: number, host: string): Promise<number> {
   const probe = createServer();
   try {

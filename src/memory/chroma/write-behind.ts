@@ -14,18 +14,18 @@ import type { TurnRecord } from './turn-record.js';
 const largestCommit = 500;
 const largestDelivery = 200;
 const pauses = { initialMs: 500, maxMs: 30_000 };
-/** How often turns are looked for that another process left behind. */
+/** How often this looks for turns of processes that have ended. */
 const adoptEveryMs = 15_000;
-/** `close` gives a last delivery so long; what is not delivered then is safe in the outbox. */
+/** How long `close` waits for a delivery; what is not delivered is safe in the outbox. */
 const closingMs = 2_000;
 
-/** Acknowledges turns that are on the disk here, and brings them to the server in the background. */
+/** Acknowledges turns once they are on the local disk, and delivers them to the server in the background. */
 export class WriteBehind implements TurnIntake {
   readonly #outbox: TurnOutbox;
   readonly #turns: ChromaTurns;
   readonly #clock: Clock;
   readonly #queue: AppendQueue<SerializedTurn>;
-  /** Turns that the server refuses although it takes others; left alone until the next start. */
+  /** Turns that the server refuses although it takes others; skipped until the next start. */
   readonly #refused = new Map<number, unknown>();
   #delivering: Promise<void> | undefined;
   #isWoken = false;
@@ -60,7 +60,7 @@ export class WriteBehind implements TurnIntake {
     await this.#queue.idle();
     this.#isHeld = true;
     try {
-      // What is on its way would arrive after the deletion.
+      // A delivery under way would arrive after the deletion.
       await this.#delivering;
       return await this.#outbox.forget(target, signal);
     } finally {
@@ -79,7 +79,7 @@ export class WriteBehind implements TurnIntake {
       await this.#deliverAll();
     } catch (cause) {
       throw new MemoryError(
-        `Some turns are on the disk here but not yet on the server, which they are brought to later. ${(cause as Error).message}`,
+        `Some turns are on the local disk but not on the server yet; they are delivered later. ${(cause as Error).message}`,
         { cause },
       );
     }
@@ -98,7 +98,7 @@ export class WriteBehind implements TurnIntake {
     const late = new Promise<void>((resolve) => {
       timer = this.#clock.setTimeout(resolve, closingMs);
     });
-    // A server that is down is no reason not to close: the turns are safe.
+    // Closes even if the server is down: the turns are safe.
     await Promise.race([this.#pause === undefined ? this.#delivering : undefined, late]);
     this.#clock.clearTimeout(timer);
     this.#isClosed = true;
@@ -162,7 +162,7 @@ export class WriteBehind implements TurnIntake {
     this.#pause = undefined;
   }
 
-  /** At the start, and from time to time. A file that cannot be opened is reported to whoever needs it. */
+  /** At the start, and every 15 s. A file that cannot be opened is reported by the calls that need it. */
   #adopt(): void {
     const next = () => {
       if (this.#isClosed) return;

@@ -27,7 +27,7 @@ import { TermBlockWriter } from './term-block-writer.js';
 import { deleteTurns, findSession, insertTurn, lastTurns, turnsAt } from './turn-records.js';
 import { countTurns, dropOtherModels, registerModel, unembeddedTurns } from './vector-records.js';
 
-/** Room for five thousand texts and queries of 768 dimensions. */
+/** Enough for five thousand texts and queries of 768 dimensions. */
 const embeddingCacheBytes = 16 * 1024 * 1024;
 
 interface OpenStore extends IndexSource {
@@ -35,8 +35,8 @@ interface OpenStore extends IndexSource {
 }
 
 /**
- * The default memory: one SQLite file, no server. A turn is on disk, flushed, when `append` resolves;
- * a recall scores every turn of the session.
+ * The default memory: one SQLite file, no server. A turn is on disk, flushed, when `append` resolves. A
+ * recall scores every turn of the session.
  *
  * @example
  * ```ts
@@ -50,7 +50,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
   readonly #queryEmbedding: QueryEmbedding;
   readonly #clock: Clock;
   readonly #indexes: SessionIndexes;
-  /** One transaction, and so one flush of the disk, for all that arrive together. */
+  /** Turns that arrive together share one transaction, and so one flush of the disk. */
   readonly #appends = new AppendQueue<SerializedTurn>((batch) => this.#write(batch), { largestBatch: 500 });
   #opening: Promise<OpenStore> | undefined;
   #closing: Promise<void> | undefined;
@@ -143,11 +143,11 @@ export class EmbeddedMemoryStore implements MemoryStore {
   }
 
   /**
-   * Writes a copy of the file as it is now, while it is in use: every turn whose `append` has resolved
-   * is in it. To restore it, open a store on the copy.
+   * Writes a copy of the file as it is now, while it is in use, with every turn whose `append` has
+   * resolved. To restore it, open a store on the copy.
    *
-   * @param path of the copy; must not exist yet. Its directory is created.
-   * @throws MemoryError when the copy cannot be written, or no turn was stored yet.
+   * @param path Of the copy; must not exist yet. Its directory is created.
+   * @throws MemoryError if the copy cannot be written, or no turn was stored yet.
    *
    * @example
    * ```ts
@@ -169,7 +169,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     await backlog?.drain();
   }
 
-  /** Waits for appends under way. Embeddings that are still to be made are made at the next start. */
+  /** Waits for appends under way. Missing embeddings are made at the next start. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -182,14 +182,14 @@ export class EmbeddedMemoryStore implements MemoryStore {
   async #close(): Promise<void> {
     await this.#appends.idle();
     this.#indexes.clear();
-    // Whoever opened it has learned why it could not be; then there is nothing to close.
+    // The call that opened it has reported the failure; then there is nothing to close.
     const open = await this.#opening?.catch(() => undefined);
     await open?.blocks.close();
     await open?.backlog?.close();
     open?.database.close();
   }
 
-  /** The database, or nothing where no turn was ever written: reading must not create files. */
+  /** The database; undefined if no turn was ever written, since reading must not create files. */
   async #existing(signal?: AbortSignal): Promise<MemoryDatabase | undefined> {
     this.#assertOpen();
     signal?.throwIfAborted();
@@ -223,7 +223,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     const sessions = await database.write(() =>
       batch.map(({ turn, body }) => insertTurn(database, turn, body)),
     );
-    // One that is recalled here comes to its blocks by that.
+    // A session that is recalled here gets its blocks from the recall.
     for (const session of sessions) if (!this.#indexes.holds(session.id)) blocks.addCompleted(session);
     blocks.wake();
     backlog?.wake();

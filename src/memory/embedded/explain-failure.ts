@@ -9,7 +9,7 @@ export function isBusy(error: unknown): boolean {
   return ((error as CodedError | undefined)?.code ?? '').startsWith('SQLITE_BUSY');
 }
 
-/** Causes by the code of SQLite or Node, or by the text where libsql gives no code. First match wins. */
+/** Causes by the code of SQLite or Node, or by the text if libsql has no code. First match wins. */
 const explanations: readonly (readonly [RegExp, string])[] = [
   [
     /SQLITE_(NOTADB|CORRUPT)/,

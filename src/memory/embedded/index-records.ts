@@ -46,8 +46,8 @@ export function packTurns(database: MemoryDatabase, session: number, sequence: n
 }
 
 /**
- * Stores the terms of a block. Runs inside a transaction of its caller; nothing happens where turns went
- * since `state` was read.
+ * Stores the terms of a block. Runs inside a transaction of its caller; does nothing if turns were
+ * forgotten since `state` was read.
  */
 export function storeTermBlock(
   database: MemoryDatabase,
@@ -76,8 +76,8 @@ function documents(database: MemoryDatabase, session: number, from: number, to: 
 const vectorsAtATime = 1024;
 
 /**
- * Adds the vectors of at most 1,024 turns from this sequence on; gives the sequence to go on with, or
- * nothing at the end. They come in one row, which takes a fifth of the time of many.
+ * Adds the vectors of at most 1,024 turns from this sequence on; returns the sequence to go on with, or
+ * undefined at the end. They come in one row, which takes a fifth of the time of many.
  */
 export function addVectors(
   database: MemoryDatabase,

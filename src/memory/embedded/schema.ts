@@ -30,7 +30,7 @@ const migrations: readonly string[] = [
      session INTEGER NOT NULL,
      id BLOB NOT NULL,
      created_at INTEGER NOT NULL,
-     -- The model of the turn's vector; 0 where it has none.
+     -- The model of the turn's vector; 0 without one.
      model INTEGER NOT NULL DEFAULT 0,
      body TEXT NOT NULL,
      UNIQUE (session, id)
@@ -43,9 +43,9 @@ const migrations: readonly string[] = [
      vector BLOB NOT NULL
    );`,
 
-  `-- What the ranking keeps of 256 turns at a time, so that it need not read their words again.
+  `-- The terms of 256 turns at a time, so that the ranking need not read their words again.
    CREATE TABLE term_blocks (
-     -- That of the first turn of the block, whether it is there or not.
+     -- The key of the first turn of the block, whether it exists or not.
      key INTEGER PRIMARY KEY,
      terms BLOB NOT NULL
    );`,

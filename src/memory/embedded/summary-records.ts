@@ -20,7 +20,7 @@ export function readSummary(database: MemoryDatabase, of: Conversation): Convers
 }
 
 /** At most `limit` turns that the summary does not cover, oldest first. */
-export function turnsBehindSummary(database: MemoryDatabase, of: Conversation, limit: number): Turn[] {
+export function turnsAfterSummary(database: MemoryDatabase, of: Conversation, limit: number): Turn[] {
   const session = findSession(database, of);
   if (!session) return [];
   const rows = database.all(
@@ -32,7 +32,7 @@ export function turnsBehindSummary(database: MemoryDatabase, of: Conversation, l
   return rows.map(({ body }) => parseTurn(body as string));
 }
 
-/** Whether it was kept: not when it counts turns that are gone, or one that covers as many is there. */
+/** Returns whether it was kept: not if it counts forgotten turns or covers no more than the stored one. */
 export function keepSummary(
   database: MemoryDatabase,
   of: Conversation,
@@ -48,12 +48,12 @@ export function keepSummary(
   const known = findSummary(database, session.id);
   const knownTurns = known?.summary.turns ?? 0;
   if (last === undefined || summary.turns <= knownTurns) return false;
-  const behind = database.first(
+  const added = database.first(
     'SELECT count(*) AS turns FROM turns WHERE key > ? AND key <= ?',
     lastCovered(session.id, known),
     last,
   );
-  if (knownTurns + (behind?.turns as number) !== summary.turns) return false;
+  if (knownTurns + (added?.turns as number) !== summary.turns) return false;
   database.run(
     'INSERT OR REPLACE INTO summaries (session, last, body) VALUES (?, ?, ?)',
     session.id,

@@ -6,7 +6,7 @@ import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
 import type { SessionState } from './session-state.js';
 
-/** The statements on the truth: sessions and turns. Each function runs inside a transaction of its caller. */
+/** The statements on sessions and turns. Each function runs inside a transaction of its caller. */
 
 export function findSession(database: MemoryDatabase, of: Conversation): SessionState | undefined {
   return database.first(
@@ -16,7 +16,7 @@ export function findSession(database: MemoryDatabase, of: Conversation): Session
   ) as SessionState | undefined;
 }
 
-/** `body` is the whole turn as JSON. A known id changes nothing. Gives the session as it is then. */
+/** A known id changes nothing. Returns the session as it is afterwards. */
 export function insertTurn(database: MemoryDatabase, turn: Turn, body: string): SessionState {
   let session = findSession(database, turn);
   if (!session) {
@@ -53,7 +53,7 @@ export function lastTurns(database: MemoryDatabase, of: Conversation, limit: num
   return rows.reverse().map(({ body }) => parseTurn(body as string));
 }
 
-/** The turns that are still there, by sequence. */
+/** The turns that still exist, by sequence. */
 export function turnsAt(
   database: MemoryDatabase,
   session: number,
@@ -66,7 +66,7 @@ export function turnsAt(
   return new Map(rows.map(({ key, body }) => [sequenceOf(key as number), parseTurn(body as string)]));
 }
 
-/** Deletes the turns and what was derived from them; gives how many turns went. */
+/** Deletes the turns and what was derived from them; returns the number of turns. */
 export function deleteTurns(database: MemoryDatabase, target: ForgetTarget): number {
   if ('before' in target) return deleteBefore(database, target.before.getTime());
   const parameters = [nameKey(target.tenant)];

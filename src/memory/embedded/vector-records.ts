@@ -26,7 +26,7 @@ export async function registerModel(database: MemoryDatabase, embedder: Embedder
   });
 }
 
-/** How much the file holds, and how many turns have no vector of this model (0 for none). */
+/** Counts the turns, the sessions, and the turns without a vector of this model (0 for no model). */
 export function countTurns(database: MemoryDatabase, model: number) {
   return database.read(() => {
     const row = database.first('SELECT count(*) AS sessions, sum(turns) AS turns FROM sessions');
@@ -47,7 +47,7 @@ function countUnembedded(database: MemoryDatabase, model: number): number {
   return (row?.count as number | undefined) ?? 0;
 }
 
-/** Drops what other models made of turns, which this one refused or nobody has asked it for. */
+/** Drops the vectors of other models, including those of turns that this model refused. */
 export function dropOtherModels(database: MemoryDatabase, model: number): void {
   database.run('DELETE FROM vectors WHERE model <> ?', model);
   database.run('UPDATE turns SET model = 0 WHERE model NOT IN (0, ?)', model);

@@ -14,7 +14,7 @@ export interface Unembedded<Key> {
 export interface EmbeddingSource<Key> {
   /** At most `limit` turns without a vector of the current embedder, oldest first. */
   next(limit: number): Promise<readonly Unembedded<Key>[]>;
-  /** Turns that were forgotten meanwhile must be left out. */
+  /** Must skip turns that were forgotten meanwhile. */
   store(vectors: readonly { readonly key: Key; readonly vector: Float32Array }[]): Promise<void>;
 }
 
@@ -38,7 +38,7 @@ export class EmbeddingBacklog<Key> {
   readonly #refused = new Set<Key>();
   readonly #watching = new Set<() => void>();
   #running: Promise<void> | undefined;
-  /** One at a time, so that nothing is embedded twice. */
+  /** Work runs one at a time, so that nothing is embedded twice. */
   #lastWork: Promise<unknown> = Promise.resolve();
   #wokenWhileRunning = false;
   readonly #backoff = new ExponentialBackoff(pauses);
@@ -69,8 +69,8 @@ export class EmbeddingBacklog<Key> {
   }
 
   /**
-   * Resolves when no work is left; rejects when the embedder or the store fails. An abort leaves the
-   * rest to the background.
+   * Resolves when no work is left; rejects if the embedder or the store fails. After an abort the
+   * background does the rest.
    *
    * @param onBatch Called after every batch that is stored meanwhile, for this call or another.
    */

@@ -48,13 +48,13 @@ const toolMessages: readonly Message[] = [
 
 /** What is appended is kept: whole, in order, once. */
 export const keepingCases = (withStore: WithStore): readonly ContractCase[] => [
-  withStore('has nothing to say about a conversation that never was', async (store) => {
+  withStore('finds nothing in a conversation without turns', async (store) => {
     assert.deepEqual(await store.recent(conversation, { limit: 10 }), []);
     assert.deepEqual(await store.recall(conversation, 'anything', { limit: 10 }), []);
     assert.equal(await store.forget(conversation), 0);
   }),
 
-  withStore('gives a turn back whole', async (store) => {
+  withStore('gives back a whole turn', async (store) => {
     const turn = makeTurn({
       media: [
         {
@@ -87,7 +87,7 @@ export const keepingCases = (withStore: WithStore): readonly ContractCase[] => [
       ],
     ] satisfies [string, readonly Message[]],
   ].map(([what, messages]) =>
-    withStore(`gives ${what} back unchanged`, async (store) => {
+    withStore(`gives back ${what} unchanged`, async (store) => {
       const turn = makeTurn({
         messages: messages as readonly Message[],
         parentId: 'the turn before',
@@ -101,7 +101,7 @@ export const keepingCases = (withStore: WithStore): readonly ContractCase[] => [
     }),
   ),
 
-  withStore('keeps the order of appending, whatever the dates say', async (store) => {
+  withStore('keeps the order of appending, whatever the dates', async (store) => {
     const turns = [3, 1, 2].map((day) => makeTurn({ createdAt: Date.UTC(2026, 0, day) }));
     for (const turn of turns) await store.append(turn);
     assert.deepEqual(idsOf(await store.recent(conversation, { limit: 10 })), idsOf(turns));
