@@ -76,7 +76,7 @@ export interface ConversationSummaries {
  * - a turn comes back as it was appended, message parts of unknown types included: it is JSON to a store.
  * - any number of concurrent calls. Failures are `MemoryError`, calls after `close` a `ClosedError`.
  *
- * Shipped: {@link EmbeddedMemoryStore}, and {@link ChromaMemoryStore} from `multimodal-chat/chroma`. Both
+ * Shipped: {@link EmbeddedMemoryStore}, and `ChromaMemoryStore` from `multimodal-chat/chroma`. Both
  * pass `memoryStoreContract` from `multimodal-chat/testing`.
  */
 export interface MemoryStore {

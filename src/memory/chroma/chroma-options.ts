@@ -40,7 +40,7 @@ export interface ChromaMemoryStoreOptions {
 
 const isHttpUrl = (url: string) => /^https?:\/\/[^/]/i.test(url) && URL.canParse(url);
 
-export const chromaMemoryStoreOptionsSchema = z
+const chromaMemoryStoreOptionsSchema = z
   .strictObject({
     url: z
       .string()

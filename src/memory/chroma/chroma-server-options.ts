@@ -23,6 +23,6 @@ export const chromaServerOptionsSchema = z.strictObject({
   port: z.number().int().min(0).max(65_535).default(0),
   host: nonBlank.default('127.0.0.1'),
   timeoutMs: durationMs.default(30_000),
-  command: z.array(z.string().min(1)).min(1).readonly().optional(),
+  command: z.array(z.string()).min(1).readonly().optional(),
   signal: z.instanceof(AbortSignal).optional(),
 }) satisfies z.ZodType<unknown, ChromaServerOptions>;
