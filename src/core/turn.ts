@@ -64,8 +64,8 @@ export function toTurn(record: TurnRecord): Turn {
     const { replyParts: _, ...rest } = record;
     return { ...rest, messages: plainMessages(record), reply: record.reply ?? '' };
   }
+  if (isWhole(record)) return record;
   const { messages, prompt, reply } = record;
-  if (prompt !== undefined && reply !== undefined) return { ...record, prompt, reply };
   const media = record.media ?? mediaOfMessages(messages);
   return {
     ...record,
@@ -74,6 +74,9 @@ export function toTurn(record: TurnRecord): Turn {
     ...(media.length > 0 && { media }),
   };
 }
+
+const isWhole = (record: TurnRecord): record is Turn =>
+  record.messages !== undefined && record.prompt !== undefined && record.reply !== undefined;
 
 /** The shortest record that `toTurn` completes to the same turn. */
 export function toTurnRecord(turn: Turn): TurnRecord {

@@ -1,5 +1,4 @@
-import { parseTurn } from '../shared/turn-body.js';
-import { turnText } from '../shared/turn-text.js';
+import { textOfBody } from '../shared/turn-body.js';
 import type { RecordScope } from './scope.js';
 
 /** A turn as it is stored, in the outbox or on the server. */
@@ -10,7 +9,7 @@ export interface TurnRecord {
   readonly body: string;
 }
 
-export const textOf = ({ body }: TurnRecord): string => turnText(parseTurn(body));
+export const textOf = ({ body }: TurnRecord): string => textOfBody(body);
 
 /** By place in the conversation. */
 export const byOrder = (a: TurnRecord, b: TurnRecord): number =>

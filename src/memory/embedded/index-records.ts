@@ -1,8 +1,7 @@
 import type { ConversationIndex } from '../rank/conversation-index.js';
 import { packTermBlock } from '../rank/pack-term-block.js';
 import { TermBlock } from '../rank/term-block.js';
-import { parseTurn } from '../shared/turn-body.js';
-import { turnText } from '../shared/turn-text.js';
+import { textOfBody } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
 import type { SessionState } from './session-state.js';
@@ -69,7 +68,7 @@ function documents(database: MemoryDatabase, session: number, from: number, to: 
   );
   return rows.map(({ key, body }) => ({
     sequence: sequenceOf(key as number),
-    text: turnText(parseTurn(body as string)),
+    text: textOfBody(body as string),
   }));
 }
 

@@ -1,8 +1,7 @@
 import type { Embedder } from '../embedder.js';
 import { packVector } from '../rank/vector-table.js';
 import type { EmbeddingSource } from '../shared/embedding-backlog.js';
-import { parseTurn } from '../shared/turn-body.js';
-import { turnText } from '../shared/turn-text.js';
+import { textOfBody } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { sessionOf } from './schema.js';
 
@@ -62,7 +61,7 @@ export function unembeddedTurns(database: MemoryDatabase, model: number): Embedd
       );
       return rows.map(({ key, body }) => ({
         key: key as number,
-        text: turnText(parseTurn(body as string)),
+        text: textOfBody(body as string),
       }));
     },
 
