@@ -21,7 +21,7 @@ const explanations: Readonly<Record<string, (url: string) => string>> = {
   ChromaRateLimitError: (url) => `Chroma at ${url} gets too many requests. Try again later.`,
 };
 
-/** A `MemoryError` with a sentence that says what to do. Errors that are one already pass through. */
+/** A `MemoryError` that explains what to do. Errors that are one already pass through. */
 export function explainChromaFailure(url: string, cause: unknown): MemoryError {
   if (MemoryError.isInstance(cause)) return cause;
   const { name, message, code } = (cause ?? {}) as { name?: string; message?: string; code?: string };

@@ -39,7 +39,7 @@ const explanations: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** A `MemoryError` with a sentence that says what to do. Errors of this package pass through. */
+/** A `MemoryError` that explains what to do. Errors of this package pass through. */
 export function explainDatabaseFailure(
   done: 'opened' | 'read' | 'written',
   path: string,
