@@ -52,10 +52,14 @@ export type { ScheduledKeyPoolOptions } from './keys/scheduler/scheduled-key-poo
 export { DefaultMediaProcessor } from './media/default-media-processor.js';
 export type { MediaOptions } from './media/media-options.js';
 export type { MediaProcessor, PrepareOptions } from './media/media-processor.js';
-export type { DiskMediaArchiveOptions } from './memory/archive/disk-media-archive.js';
 export { DiskMediaArchive } from './memory/archive/disk-media-archive.js';
-export type { EmbeddedMemoryStoreOptions } from './memory/embedded/embedded-memory-store.js';
+export { InProcessMediaArchive } from './memory/archive/in-process-media-archive.js';
+export type {
+  DiskMediaArchiveOptions,
+  InProcessMediaArchiveOptions,
+} from './memory/archive/media-archive-options.js';
 export { EmbeddedMemoryStore } from './memory/embedded/embedded-memory-store.js';
+export type { EmbeddedMemoryStoreOptions } from './memory/embedded/embedded-memory-store-options.js';
 export type { Embedder } from './memory/embedder.js';
 export type { ArchivedMedia, MediaArchive, MediaArchiveStats } from './memory/media-archive.js';
 export type {

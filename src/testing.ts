@@ -5,8 +5,10 @@ export {
   chatModelContract,
 } from './testing/contracts/chat-model-contract.js';
 export type { ContractCase } from './testing/contracts/contract-case.js';
+export { embedderContract } from './testing/contracts/embedder-contract.js';
 export { geminiModelFixture } from './testing/contracts/gemini-model-fixture.js';
 export { type KeyPoolSetup, keyPoolContract } from './testing/contracts/key-pool-contract.js';
+export { mediaArchiveContract } from './testing/contracts/media-archive-contract.js';
 export { mediaProcessorContract } from './testing/contracts/media-processor-contract.js';
 export {
   type MemoryStoreContractOptions,

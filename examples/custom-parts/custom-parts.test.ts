@@ -1,8 +1,7 @@
 import { appendFile, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Turn } from 'multimodal-chat';
-import { MultimodalChat } from 'multimodal-chat';
+import { MultimodalChat, type Turn, toTurn } from 'multimodal-chat';
 import {
   FakeChatModel,
   makeFailure,
@@ -13,14 +12,15 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { BudgetRetryPolicy } from './budget-retry-policy.js';
 import { JsonLinesStore } from './json-lines-store.js';
 
-const makeTurn = (id: string, prompt: string): Turn => ({
-  tenant: 'tenant',
-  sessionId: 'session',
-  id,
-  createdAt: Date.UTC(2026, 10, 1),
-  prompt,
-  reply: 'Yes.',
-});
+const makeTurn = (id: string, prompt: string): Turn =>
+  toTurn({
+    tenant: 'tenant',
+    sessionId: 'session',
+    id,
+    createdAt: Date.UTC(2026, 10, 1),
+    prompt,
+    reply: 'Yes.',
+  });
 
 let directory: string;
 let files = 0;

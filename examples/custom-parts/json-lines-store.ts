@@ -10,11 +10,11 @@ import type {
   RecalledTurn,
   Turn,
 } from 'multimodal-chat';
-import { MemoryError } from 'multimodal-chat';
+import { ClosedError, MemoryError, toTurn } from 'multimodal-chat';
 
 /**
- * Memory in a file that people can read: one turn a line, as JSON. For one process and some thousand
- * turns, since all of them are held in memory and looked through; `EmbeddedMemoryStore` has no such limits.
+ * Memory in a readable file: one turn a line, as JSON. For one process and some thousand turns, since all
+ * of them are held in memory and searched; `EmbeddedMemoryStore` has no such limits.
  */
 export class JsonLinesStore implements MemoryStore {
   readonly #path: string;
@@ -30,19 +30,19 @@ export class JsonLinesStore implements MemoryStore {
     this.#turns = turns;
   }
 
-  /** @throws MemoryError when the file cannot be read or made. */
+  /** @throws MemoryError if the file cannot be read or created. */
   static async open(path: string): Promise<JsonLinesStore> {
     try {
       await mkdir(dirname(path), { recursive: true });
       const file = await open(path, 'a+');
       const text = await readFile(path, 'utf8');
-      // A process that was killed in the middle of a line never said that this turn was stored.
+      // A process that was killed in the middle of a line has not acknowledged this turn.
       const whole = text.slice(0, text.lastIndexOf('\n') + 1);
       if (whole.length < text.length) await truncate(path, Buffer.byteLength(whole));
       const turns = whole
         .split('\n')
         .filter(Boolean)
-        .map((line) => JSON.parse(line) as Turn);
+        .map((line) => toTurn(JSON.parse(line)));
       return new JsonLinesStore(path, file, turns);
     } catch (cause) {
       throw new MemoryError(`The memory file ${path} cannot be opened: ${(cause as Error).message}`, {
@@ -58,7 +58,7 @@ export class JsonLinesStore implements MemoryStore {
       await this.#file.appendFile(line);
       // Only now does the turn survive a loss of power.
       await this.#file.datasync();
-      this.#turns.push(JSON.parse(line) as Turn);
+      this.#turns.push(toTurn(JSON.parse(line)));
     });
   }
 
@@ -71,7 +71,7 @@ export class JsonLinesStore implements MemoryStore {
     return this.#turns.filter((turn) => isMeant(turn, conversation)).slice(-options.limit);
   }
 
-  /** Ranks by the share of the query's words that stand in the turn. */
+  /** Ranks by the share of the query's words that occur in the turn. */
   async recall(
     conversation: Conversation,
     query: string,
@@ -117,7 +117,7 @@ export class JsonLinesStore implements MemoryStore {
     await this.#file.close();
   }
 
-  /** Writes beside the file and then takes its place, so that a crash leaves either the old or the new one. */
+  /** Writes another file and renames it, so that a crash leaves either the old or the new one. */
   async #replace(turns: readonly Turn[]): Promise<void> {
     const beside = await open(`${this.#path}.new`, 'w');
     await beside.writeFile(turns.map((turn) => `${JSON.stringify(turn)}\n`).join(''));
@@ -132,7 +132,7 @@ export class JsonLinesStore implements MemoryStore {
   async #write<T>(options: AbortOptions, write: () => Promise<T>): Promise<T> {
     this.#check(options);
     const result = this.#writing.then(write);
-    // Its own caller hears of a failure below; the next write only waits for this one to be over.
+    // The caller gets a failure below; the next write only waits for this one to end.
     this.#writing = result.catch(() => undefined);
     try {
       return await result;
@@ -145,7 +145,7 @@ export class JsonLinesStore implements MemoryStore {
 
   #check({ signal }: AbortOptions = {}): void {
     signal?.throwIfAborted();
-    if (this.#isClosed) throw new MemoryError('The memory store is closed; open a new one.');
+    if (this.#isClosed) throw new ClosedError('memory store');
   }
 }
 

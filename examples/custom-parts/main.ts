@@ -1,5 +1,5 @@
 /**
- * Brings two parts of its own, a memory and a retry policy, and shows them at work on the emulator:
+ * Runs a chat with two custom parts, a memory and a retry policy, on the emulator:
  * `npx tsx examples/custom-parts/main.ts`
  */
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -14,7 +14,7 @@ const directory = await mkdtemp(join(tmpdir(), 'custom-parts-'));
 const emulator = await startGeminiEmulator();
 
 async function ask(prompt: string): Promise<string> {
-  // What is brought along is closed by whoever brought it.
+  // You close the parts that you pass in.
   const memory = await JsonLinesStore.open(join(directory, 'memory.jsonl'));
   const chat = new MultimodalChat({
     keys: ['any-key-will-do'],

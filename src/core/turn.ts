@@ -1,4 +1,5 @@
-import { type Message, textOfMessages } from './message.js';
+import { isDeepStrictEqual } from 'node:util';
+import { type JsonValue, type Message, textOfMessages } from './message.js';
 import type { TurnMedia } from './turn-media.js';
 
 /** Tokens that a reply cost, as the provider reported them. */
@@ -54,31 +55,39 @@ export type TurnRecord = Omit<Turn, 'messages' | 'prompt' | 'reply'> &
       }
   );
 
-/** Completes a turn: its messages from the plain text, or its plain text from the messages. */
+/**
+ * Completes a turn: its messages from the plain text, or the plain text and `media` from the messages. A
+ * record that has both is returned as it is, message parts of unknown types included.
+ */
 export function toTurn(record: TurnRecord): Turn {
   if (record.messages === undefined) {
     const { replyParts: _, ...rest } = record;
     return { ...rest, messages: plainMessages(record), reply: record.reply ?? '' };
   }
-  const { messages } = record;
+  if (isWhole(record)) return record;
+  const { messages, prompt, reply } = record;
   const media = record.media ?? mediaOfMessages(messages);
   return {
     ...record,
-    prompt: record.prompt ?? textOfMessages(messages, 'user'),
-    reply: record.reply ?? textOfMessages(messages, 'assistant'),
+    prompt: prompt ?? textOfMessages(messages, 'user'),
+    reply: reply ?? textOfMessages(messages, 'assistant'),
     ...(media.length > 0 && { media }),
   };
 }
 
+const isWhole = (record: TurnRecord): record is Turn =>
+  record.messages !== undefined && record.prompt !== undefined && record.reply !== undefined;
+
 /** The shortest record that `toTurn` completes to the same turn. */
 export function toTurnRecord(turn: Turn): TurnRecord {
   const { messages, ...plain } = turn;
-  return JSON.stringify(messages) === JSON.stringify(plainMessages(plain)) ? plain : turn;
+  return isDeepStrictEqual(messages, plainMessages(plain)) ? plain : turn;
 }
 
 type PlainTurn = Extract<TurnRecord, { messages?: undefined }>;
 
-function plainMessages({ media = [], model, prompt, reply = '', replyParts }: PlainTurn): readonly Message[] {
+function plainMessages(record: PlainTurn): readonly Message[] {
+  const { media = [], prompt, reply = '', replyParts } = record;
   const asked: Message = {
     role: 'user',
     parts: [
@@ -86,20 +95,17 @@ function plainMessages({ media = [], model, prompt, reply = '', replyParts }: Pl
       { type: 'text', text: prompt },
     ],
   };
-  if (reply === '') return [asked];
-  const parts = [{ type: 'text', text: reply }] as const;
-  if (model === undefined) return [asked, { role: 'assistant', parts }];
-  // The versions that stored `replyParts` knew only Gemini.
-  const origin = { provider: 'google', model };
-  const verbatim = replyParts as never;
-  return [
-    asked,
-    {
-      role: 'assistant',
-      parts,
-      ...(replyParts === undefined ? {} : { origin, providerMetadata: { google: { parts: verbatim } } }),
-    },
-  ];
+  if (reply === '' && replyParts === undefined) return [asked];
+  const parts = reply === '' ? [] : ([{ type: 'text', text: reply }] as const);
+  return [asked, { role: 'assistant', parts, ...(replyParts !== undefined && asOfGemini(record)) }];
+}
+
+/** Only Gemini answered in the versions that stored `replyParts`. */
+function asOfGemini({ model, replyParts }: PlainTurn): Pick<Message, 'origin' | 'providerMetadata'> {
+  const providerMetadata = { google: { parts: replyParts as readonly JsonValue[] } };
+  return model === undefined
+    ? { providerMetadata }
+    : { origin: { provider: 'google', model }, providerMetadata };
 }
 
 function mediaOfMessages(messages: readonly Message[]): readonly TurnMedia[] {

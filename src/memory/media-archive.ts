@@ -28,22 +28,26 @@ export interface MediaArchiveStats {
 
 /**
  * Keeps attachments as the model was shown them, so that a later question about them can show them
- * again.
+ * again. A cache: losing an attachment costs the model a look at it, no turn.
  *
  * An implementer owes:
  * - nothing is ever read across conversations or tenants, whatever the names contain.
- * - `forget` removes what it names for good; what is forgotten `before` a date was last attached then.
- * - it is bounded: what was attached longest ago goes first.
- * - failures are `MemoryError`; what is missing or damaged is as if it had never been there.
+ * - an attachment shown the same way again is kept once, with a new `lastAt`. One whose parts name a
+ *   `path` is not kept: the file belongs to the caller.
+ * - `forget` removes its target for good; `before` a date means last attached before it.
+ * - it is bounded: the attachments that were attached longest ago go first.
+ * - any number of concurrent calls. Failures are `MemoryError`, calls after `close` a `ClosedError`; a
+ *   missing or damaged attachment is as if it had never been kept.
  *
- * Shipped: `DiskMediaArchive`.
+ * Shipped: {@link DiskMediaArchive} and {@link InProcessMediaArchive}. Both pass `mediaArchiveContract`
+ * from `multimodal-chat/testing`.
  */
 export interface MediaArchive {
-  /** @param at when it was attached, in milliseconds since the epoch. */
+  /** @param at When it was attached, in milliseconds since the epoch. */
   keep(conversation: Conversation, media: PreparedMedia, at: number): Promise<void>;
   /** The attachments of a conversation in the order in which they first came. */
   list(conversation: Conversation): Promise<readonly ArchivedMedia[]>;
-  /** The bytes of the parts, in order; nothing when it is gone. */
+  /** The bytes of the parts, in order; undefined if it is gone. */
   load(conversation: Conversation, id: string): Promise<readonly Uint8Array[] | undefined>;
   forget(target: ForgetTarget): Promise<void>;
   stats(): Promise<MediaArchiveStats>;

@@ -5,14 +5,14 @@ import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 export type ForgetTarget = Conversation | { readonly tenant: string } | { readonly before: Date };
 
 export interface MemoryStats {
-  /** Stored turns, where the store can tell cheaply. */
+  /** Stored turns, if the store can count them cheaply. */
   readonly turns?: number | undefined;
   readonly sessions?: number | undefined;
   /** Embeddings held in the cache. */
   readonly cacheSize: number;
   /** Turns whose embedding is still to be made or written. */
   readonly pending: number;
-  /** Bytes on disk, where the store can tell. */
+  /** Bytes on disk, if the store knows. */
   readonly diskBytes?: number | undefined;
 }
 
@@ -36,7 +36,7 @@ export interface ConversationSummary {
   readonly turns: number;
   /** The id of the last of them. */
   readonly lastTurn: string;
-  /** When that was said, in milliseconds since the epoch. */
+  /** The time of that turn, in milliseconds since the epoch. */
   readonly until: number;
 }
 
@@ -45,9 +45,9 @@ export interface ConversationSummary {
  *
  * An implementer owes:
  * - a summary is durable once `keep` has resolved with `true`.
- * - it goes with any turn that it covers: when `forget` has resolved nothing of it is left, and one that
- *   was still being made is not kept.
- * - nothing is ever read across conversations or tenants; failures are `MemoryError`.
+ * - it goes with any turn that it covers: once `forget` has resolved none of it is left, and a summary
+ *   that was still being made is not kept.
+ * - nothing is ever read across conversations or tenants. Failures are `MemoryError`.
  */
 export interface ConversationSummaries {
   read(conversation: Conversation, options?: AbortOptions): Promise<ConversationSummary | undefined>;
@@ -57,8 +57,8 @@ export interface ConversationSummaries {
     options: AbortOptions & { readonly limit: number },
   ): Promise<readonly Turn[]>;
   /**
-   * Replaces the summary. Resolves with `false`, and keeps nothing, when the first `turns` turns do not end
-   * with `lastTurn`, because some were forgotten meanwhile, or one that covers as many is there already.
+   * Replaces the summary. Resolves with `false`, and keeps nothing, if the first `turns` turns do not end
+   * with `lastTurn` because some were forgotten meanwhile, or if the stored summary covers as many turns.
    */
   keep(conversation: Conversation, summary: ConversationSummary, options?: AbortOptions): Promise<boolean>;
 }
@@ -72,12 +72,12 @@ export interface ConversationSummaries {
  * - a turn is found by `recent` as soon as `append` has resolved, and by the words of its text in
  *   `recall`; what is derived (an embedding) may lag or fail without losing anything.
  * - nothing is ever read across conversations or tenants, whatever the names contain.
- * - `forget` removes the turns and everything that was derived from them, and resolves with how many
- *   turns went.
- * - any number of concurrent calls; failures are `MemoryError`.
+ * - `forget` removes the turns and everything derived from them, and resolves with the number of turns.
+ * - a turn comes back as it was appended, message parts of unknown types included: it is JSON to a store.
+ * - any number of concurrent calls. Failures are `MemoryError`, calls after `close` a `ClosedError`.
  *
- * Shipped: `EmbeddedMemoryStore`, and `ChromaMemoryStore` from `multimodal-chat/chroma`. Both pass
- * `memoryStoreContract` from `multimodal-chat/testing`.
+ * Shipped: {@link EmbeddedMemoryStore}, and `ChromaMemoryStore` from `multimodal-chat/chroma`. Both
+ * pass `memoryStoreContract` from `multimodal-chat/testing`.
  */
 export interface MemoryStore {
   append(turn: Turn, options?: AbortOptions): Promise<void>;
@@ -95,14 +95,14 @@ export interface MemoryStore {
   forget(target: ForgetTarget, options?: AbortOptions): Promise<number>;
   stats(): Promise<MemoryStats>;
   /**
-   * Embeds every turn that has no vector of the current embedder, after it was changed for another or
-   * refused some; then drops the vectors of others. Recall works meanwhile, by words where a vector is
-   * missing. Stopped half-way, by its signal or the end of the process, the next run goes on from there.
+   * Embeds every turn that has no vector of the current embedder, as after a change of the embedder or
+   * refused texts; then drops the vectors of others. Recall works meanwhile, by words if a vector is
+   * missing. If it is stopped by its signal or the end of the process, the next run goes on from there.
    *
-   * @throws MemoryError when the embedder fails, or there is none.
+   * @throws MemoryError if the embedder fails or the store has none.
    */
   reindex?(options?: ReindexOptions): Promise<void>;
-  /** Where summaries are kept. A store without it gets none. */
+  /** Where summaries are kept. Without it conversations are not summarized. */
   readonly summaries?: ConversationSummaries | undefined;
   /** Resolves when everything derived is written too. */
   flush(): Promise<void>;

@@ -1,5 +1,5 @@
 import type { AbortOptions } from '../core/abort.js';
-import { MemoryError } from '../core/errors.js';
+import { ClosedError } from '../core/errors.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 import type {
   ConversationSummaries,
@@ -10,8 +10,8 @@ import type {
 } from '../memory/memory-store.js';
 
 /**
- * A `MemoryStore` without a disk, for tests: it keeps the contract but for durability, and ranks by the
- * share of the query's words that stand anywhere in a turn.
+ * A `MemoryStore` without a disk, for tests: it keeps the contract except for durability, and ranks by the
+ * share of the query's words that occur in a turn.
  */
 export class InMemoryStore implements MemoryStore {
   #turns: Turn[] = [];
@@ -107,7 +107,7 @@ export class InMemoryStore implements MemoryStore {
 
   #check({ signal }: AbortOptions = {}): void {
     signal?.throwIfAborted();
-    if (this.#isClosed) throw new MemoryError('The memory store is closed; open a new one.');
+    if (this.#isClosed) throw new ClosedError('memory store');
   }
 }
 

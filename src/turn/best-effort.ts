@@ -1,5 +1,5 @@
 import type { Emitter } from '../core/emitter.js';
-import { MemoryError } from '../core/errors.js';
+import { ClosedError, MemoryError } from '../core/errors.js';
 import type { Call } from './call-scope.js';
 import type { ChatEvents } from './chat-events.js';
 
@@ -12,7 +12,7 @@ export async function bestEffort<T>(
   try {
     return await work();
   } catch (error) {
-    if (!MemoryError.isInstance(error)) throw error;
+    if (!MemoryError.isInstance(error) && !ClosedError.isInstance(error)) throw error;
     events.emit('failure', { ...conversation, turnId, error });
     return undefined;
   }

@@ -178,10 +178,10 @@ async function runServerCase(
 }
 
 /**
- * Runs one case; best in a process of its own, for the sake of `rssMb`. Nothing where the store cannot
- * run here; why is said on stderr.
+ * Runs one case; best in a process of its own, for the sake of `rssMb`. Empty if the store cannot
+ * run here, with the reason on stderr.
  *
- * @param directory of all cases, where files stay.
+ * @param directory Of all cases, where files stay.
  */
 export async function runMemoryCase(memoryCase: MemoryCase, directory: string): Promise<MemoryRow[]> {
   const openLocal = localSubjects[memoryCase.store];

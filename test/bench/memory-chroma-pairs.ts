@@ -4,13 +4,13 @@ import { chromaDirect, fromStore, type Subject, timed } from './memory-subjects.
 import { embedder, makeText, makeTurn } from './memory-turns.js';
 import { median, rounded } from './statistics.js';
 
-/** An append takes the longer, the more the server has in its log; after so many it has cleared the log. */
+/** The longer the server's log, the longer an append takes; after this many the log has been cleared. */
 const appendRounds = 1_000;
 const recallRounds = 150;
 
 /**
  * Chroma through the store to Chroma called directly, call by call in turn on one server that cases of both
- * have filled: what else the machine does meets both alike. Medians of each, and the ratio of the medians.
+ * have filled, so that other load of the machine affects both alike. Medians of each, and the ratio of the medians.
  */
 export async function measureChromaPairs(url: string, { turns, sessionTurns }: Filled) {
   const open = () => new ChromaMemoryStore({ url, embedder, queryEmbeddingTimeoutMs: 60_000 });

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { toTurn } from '../../src/core/turn.js';
 import { EmbeddedMemoryStore } from '../../src/memory/embedded/embedded-memory-store.js';
 import type { Embedder } from '../../src/memory/embedder.js';
 import { splitWords } from '../../src/memory/rank/words.js';
@@ -70,7 +71,7 @@ async function ours(
   const key = { tenant: 'locomo', sessionId: conversation };
   await Promise.all(
     turns.map((turn, at) =>
-      store.append({ ...key, id: turn.id, createdAt: at, prompt: utteranceText(turn), reply: '' }),
+      store.append(toTurn({ ...key, id: turn.id, createdAt: at, prompt: utteranceText(turn) })),
     ),
   );
   await store.flush();
@@ -134,7 +135,7 @@ class Tally {
   }
 }
 
-/** Ranked turns until the next would go beyond so many characters. */
+/** Ranked turns until the next would exceed a number of characters. */
 export function within(
   ranked: readonly string[],
   characters: number,

@@ -6,8 +6,8 @@ import { median, rounded } from './statistics.js';
 const rounds = 300;
 
 /**
- * The embedded store with few turns to the same with many, both filled before, call by call in turn: what else the
- * machine does meets both alike. Medians of each, and the ratio of the medians.
+ * The embedded store with few turns to the same with many, both filled before, call by call in turn, so that other
+ * load of the machine affects both alike. Medians of each, and the ratio of the medians.
  */
 export async function measureSizes(
   directory: string,

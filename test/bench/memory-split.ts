@@ -9,16 +9,16 @@ type Figures = Record<(typeof figureNames)[number], number> & { questions: numbe
 
 const choices = {
   own: [0, 0.15, 0.3, 0.45],
-  neighbours: [[1], [0.5, 0.25], [1, 0.5], [1, 0.5, 0.25]],
+  neighbors: [[1], [0.5, 0.25], [1, 0.5], [1, 0.5, 0.25]],
   named: [0, 0.1, 0.2],
   saturation: [0.6, 0.9, 1.5],
   lengthWeight: [0.2, 0.4, 0.75],
 } as const;
 
 function tunings(owns: readonly number[], nameds: readonly number[]): Tuning[] {
-  const { neighbours, saturation, lengthWeight } = choices;
+  const { neighbors, saturation, lengthWeight } = choices;
   // Without a share of the window its shape does not matter.
-  const shapes = (own: number) => (own === 1 ? [[]] : neighbours);
+  const shapes = (own: number) => (own === 1 ? [[]] : neighbors);
   return owns.flatMap((own) =>
     shapes(own).flatMap((shape) =>
       nameds.flatMap((named) =>
@@ -26,7 +26,7 @@ function tunings(owns: readonly number[], nameds: readonly number[]): Tuning[] {
           lengthWeight.map((b) => ({
             ...shippedTuning,
             own,
-            neighbours: shape,
+            neighbors: shape,
             named,
             saturation: k1,
             lengthWeight: b,

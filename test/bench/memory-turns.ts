@@ -1,4 +1,4 @@
-import type { Turn } from '../../src/core/turn.js';
+import { type Turn, toTurn } from '../../src/core/turn.js';
 import type { Embedder } from '../../src/memory/embedder.js';
 
 /** What the stores are filled with: the same in every run. */
@@ -32,11 +32,12 @@ export const embedder: Embedder = {
   embed: async (texts) => texts.map(makeVector),
 };
 
-export const makeTurn = (n: number, sessionId: string): Turn => ({
-  tenant: 'bench',
-  sessionId,
-  id: `turn-${n}`,
-  createdAt: 1_700_000_000_000 + n,
-  prompt: makeText(n, 20),
-  reply: makeText(n + 500_000_000, 60),
-});
+export const makeTurn = (n: number, sessionId: string): Turn =>
+  toTurn({
+    tenant: 'bench',
+    sessionId,
+    id: `turn-${n}`,
+    createdAt: 1_700_000_000_000 + n,
+    prompt: makeText(n, 20),
+    reply: makeText(n + 500_000_000, 60),
+  });

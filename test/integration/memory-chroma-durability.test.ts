@@ -56,12 +56,12 @@ function startWriter(parameters: readonly string[]): Writer {
   };
 }
 
-describe.skipIf(!server)('turns on Chroma that were acknowledged before kill -9', () => {
+describe.skipIf(!server)('Turns on Chroma that were acknowledged before kill -9', () => {
   it.each([
     ['by the server', undefined],
     ['by the outbox', 'outbox.db'],
   ])(
-    `${'%s'}, of ${writersPerRound} writers and of the server, ${rounds} times, are all there, in order`,
+    `${'%s'}, of ${writersPerRound} writers and of the server, ${rounds} times, all survive in order`,
     async (_, file) => {
       if (!server) return;
       const outbox = file && join(directory, file);

@@ -15,7 +15,7 @@ const conversation = { tenant: 'tenant', sessionId: 'session' };
 const newPrefix = () => `faults-${randomUUID().slice(0, 8)}-`;
 const connect = () => new ChromaClient({ host: '127.0.0.1', port: Number(new URL(url).port) });
 
-describe('requests to Chroma', () => {
+describe('Requests to Chroma', () => {
   it('carry tenant, database and token', async () => {
     await using stub = await startChromaStub();
     const address = { tenant: 'acme', database: 'chats', token: 'secret-token' };
@@ -54,7 +54,7 @@ describe('requests to Chroma', () => {
     expect(new Set(adds).size).toBe(1);
   });
 
-  it('take together the turns that are appended at once', async () => {
+  it('carry together the turns that are appended at once', async () => {
     await using stub = await startChromaStub();
     await using store = new ChromaMemoryStore({ url: stub.url });
     await store.append(makeTurn());
@@ -75,8 +75,8 @@ describe('requests to Chroma', () => {
   });
 });
 
-describe.skipIf(!server)('a store whose Chroma server', () => {
-  it('is restarted finds it again by itself', async () => {
+describe.skipIf(!server)('ChromaMemoryStore, if its server', () => {
+  it('is restarted, finds it again by itself', async () => {
     if (!server) return;
     await using store = new ChromaMemoryStore({ url, collectionPrefix: newPrefix() });
     await store.append(makeTurn({ prompt: 'before' }));
@@ -89,7 +89,7 @@ describe.skipIf(!server)('a store whose Chroma server', () => {
     expect(kept.map(({ prompt }) => prompt)).toEqual(['before', 'after']);
   });
 
-  it('loses the collections underneath makes them again, and shows nothing of before', async () => {
+  it('loses its collections, creates them again, without earlier turns', async () => {
     const collectionPrefix = newPrefix();
     const embedder = new WordEmbedder();
     await using store = new ChromaMemoryStore({ url, collectionPrefix, embedder });
@@ -108,7 +108,7 @@ describe.skipIf(!server)('a store whose Chroma server', () => {
   });
 });
 
-describe.skipIf(!server)('vectors of another origin', () => {
+describe.skipIf(!server)('Vectors of another origin', () => {
   const embedder = new WordEmbedder();
   const { dimensions, model } = embedder;
   const hash = createHash('sha256').update(`${dimensions} ${model}`).digest('hex').slice(0, 24);
@@ -137,7 +137,7 @@ describe.skipIf(!server)('vectors of another origin', () => {
     expect(found?.turn.prompt).toBe('a walrus');
   });
 
-  it('are refused with both sizes when the collection does not tell its own', async () => {
+  it('are refused with both sizes if the collection does not name its own', async () => {
     const collectionPrefix = newPrefix();
     const name = `${collectionPrefix}vectors-${hash}`;
     const configuration = { hnsw: { space: 'cosine' as const } };

@@ -44,7 +44,7 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
     for (const { name, run } of memoryStoreContract(create, { reopen })) it(name, run);
   });
 
-  it('takes turns while the server is down, and shows and delivers them when it is back', async () => {
+  it('takes turns while the server is down, and reads and delivers them once it is back', async () => {
     if (!server) return;
     const collectionPrefix = newPrefix();
     await using store = new ChromaMemoryStore({ url, collectionPrefix, outbox: outbox() });
@@ -54,7 +54,7 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
     await store.append(makeTurn({ prompt: 'second walrus' }));
     await store.append(makeTurn({ prompt: 'third walrus' }));
     await expect(store.flush()).rejects.toThrow(
-      /on the disk here but not yet on the server.*cannot be reached/,
+      /on the local disk but not on the server yet.*cannot be reached/,
     );
     await server.restart();
     const prompts = ['first walrus', 'second walrus', 'third walrus'];
@@ -70,7 +70,7 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
     expect(kept.map(({ prompt }) => prompt)).toEqual(prompts);
   });
 
-  it('delivers what an earlier process left, without being asked', async () => {
+  it('delivers by itself what an earlier process left', async () => {
     const collectionPrefix = newPrefix();
     const left = new ChromaMemoryStore({ url: nobody, collectionPrefix, outbox: outbox() });
     await left.append(makeTurn({ prompt: 'left behind' }));
@@ -83,7 +83,7 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
       .toMatchObject([{ prompt: 'left behind' }]);
   });
 
-  it('puts a turn in its place that comes late to a conversation of several pages', async () => {
+  it('puts a late turn in its place in a conversation of several pages', async () => {
     const collectionPrefix = newPrefix();
     const at = (hour: number) => ({ ...systemClock, now: () => Date.UTC(2026, 0, 1, hour) });
     await using left = new ChromaMemoryStore({
@@ -109,7 +109,7 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
     expect(await fresh.recent(conversation, { limit: 9_999 })).toHaveLength(2_102);
   });
 
-  it('forgets what waits, here and for another process, and leaves none of its words', async () => {
+  it('forgets waiting turns, its own and those of another process, and leaves none of their words', async () => {
     const collectionPrefix = newPrefix();
     const left = new ChromaMemoryStore({ url: nobody, collectionPrefix, outbox: outbox() });
     await left.append(makeTurn({ prompt: 'The password is Rumpelstiltskin.' }));
@@ -130,14 +130,14 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
   });
 });
 
-describe('the outbox of a ChromaMemoryStore', () => {
+describe('The outbox of a ChromaMemoryStore', () => {
   it('is not created by reading', async () => {
     await using store = new ChromaMemoryStore({ url: nobody, outbox: outbox() });
     await expect(store.recent(conversation, { limit: 1 })).rejects.toThrow(MemoryError);
     expect(existsSync(join(directory, 'deep'))).toBe(false);
   });
 
-  it('counts what waits, and refuses more than it may hold', async () => {
+  it('counts waiting turns, and refuses more than maxPending', async () => {
     await using store = new ChromaMemoryStore({ url: nobody, outbox: outbox(), maxPending: 3 });
     const turns = Array.from({ length: 5 }, () => makeTurn());
     const outcomes = await Promise.allSettled(turns.map((turn) => store.append(turn)));
@@ -150,7 +150,7 @@ describe('the outbox of a ChromaMemoryStore', () => {
     );
   });
 
-  it('keeps back only the turn that the server refuses', async () => {
+  it('holds back only the turn that the server refuses', async () => {
     const accepted: string[] = [];
     await using stub = await startChromaStub(({ path, body }) => {
       if (!path.endsWith('/add')) return undefined;

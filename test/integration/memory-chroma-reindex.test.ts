@@ -29,7 +29,7 @@ async function vectorsByModel(): Promise<Record<string, number>> {
   return Object.fromEntries(counts);
 }
 
-/** Serves so many texts, then waits for its signal. */
+/** Serves a number of texts, then waits for its signal. */
 class HaltingEmbedder extends WordEmbedder {
   left = 0;
 
@@ -40,7 +40,7 @@ class HaltingEmbedder extends WordEmbedder {
   }
 }
 
-describe.skipIf(!server)('reindex of a ChromaMemoryStore', () => {
+describe.skipIf(!server)('ChromaMemoryStore.reindex', () => {
   beforeEach(async () => {
     collectionPrefix = `reindex-${randomUUID().slice(0, 8)}-`;
     await using store = open(new WordEmbedder({ model: 'old' }));
@@ -52,7 +52,7 @@ describe.skipIf(!server)('reindex of a ChromaMemoryStore', () => {
     await store.flush();
   });
 
-  it('embeds every turn of every conversation, tells how far it is, and drops the old vectors', async () => {
+  it('embeds every turn of every conversation, reports progress, and drops the old vectors', async () => {
     const embedder = new WordEmbedder({ model: 'new', synonyms: [['car', 'automobile']] });
     embedder.failWith = new Error('not yet');
     await using store = open(embedder);
@@ -68,7 +68,7 @@ describe.skipIf(!server)('reindex of a ChromaMemoryStore', () => {
     expect(found?.turn.prompt).toBe('the automobile');
   });
 
-  it('goes on where it was stopped, and recalls by words meanwhile', async () => {
+  it('goes on where it was stopped, while recall works by words', async () => {
     const embedder = new HaltingEmbedder({ model: 'new' });
     embedder.left = 128;
     const first = open(embedder, { queryEmbeddingTimeoutMs: 1 });
@@ -90,7 +90,7 @@ describe.skipIf(!server)('reindex of a ChromaMemoryStore', () => {
     expect(await vectorsByModel()).toEqual({ new: turns });
   });
 
-  it('tries again what was refused before', async () => {
+  it('tries refused texts again', async () => {
     const embedder = new WordEmbedder({ model: 'new' });
     embedder.refuses = (text) => text.includes('automobile');
     await using store = open(embedder);
@@ -101,7 +101,7 @@ describe.skipIf(!server)('reindex of a ChromaMemoryStore', () => {
     expect(await vectorsByModel()).toEqual({ new: turns });
   });
 
-  it('embeds nothing twice while turns come in and somebody flushes', async () => {
+  it('embeds nothing twice during appends and a flush', async () => {
     const embedder = new WordEmbedder({ model: 'new' });
     await using store = open(embedder);
     const appended = Array.from({ length: 20 }, (_, n) => store.append(makeTurn({ prompt: `late${n}` })));
@@ -112,7 +112,7 @@ describe.skipIf(!server)('reindex of a ChromaMemoryStore', () => {
     expect(await vectorsByModel()).toEqual({ new: turns + 20 });
   });
 
-  it('leaves no vector of what is forgotten meanwhile, and misses nothing else', async () => {
+  it('leaves no vector of turns that are forgotten meanwhile, and misses no other turn', async () => {
     const embedder = new WordEmbedder({ model: 'new' });
     await using store = open(embedder);
     let forgetting: Promise<number> | undefined;
@@ -136,7 +136,7 @@ describe.skipIf(!server)('reindex of a ChromaMemoryStore', () => {
     expect(await vectorsByModel()).toEqual({ new: turns + 900 });
   });
 
-  it('says that there is nothing to do it with', async () => {
+  it('rejects without an embedder', async () => {
     await using store = open();
     await expect(store.reindex()).rejects.toBeInstanceOf(MemoryError);
   });

@@ -12,7 +12,7 @@ import { runnableHere, startChromaServer as startForTests } from '../support/chr
 
 const conversation = { tenant: 'tenant', sessionId: 'session' };
 const owner = fileURLToPath(new URL('../support/chroma-server-owner.ts', import.meta.url));
-/** Loads what the command needs, or says loudly why it cannot run here. */
+/** Loads what the command needs, or reports loudly why it cannot run here. */
 const trial = await startForTests();
 await trial?.stop();
 
@@ -28,7 +28,7 @@ const answers = (url: string): Promise<boolean> =>
     () => false,
   );
 
-/** Starts what cannot start; gives the error. */
+/** Returns the error of a start that fails. */
 async function failure(options: Parameters<typeof startChromaServer>[0]): Promise<ChromaStartError> {
   const error = await startChromaServer(options).then(
     (server) => server.close(),
@@ -40,8 +40,8 @@ async function failure(options: Parameters<typeof startChromaServer>[0]): Promis
 
 const node = (script: string) => [process.execPath, '-e', script, '--'];
 
-describe('the server that chromadb ships', () => {
-  it('runs as it is, or says that the system is too old and what to do', async () => {
+describe('The server that chromadb ships', () => {
+  it('runs, or rejects with advice if the system is too old', async () => {
     const { header } = process.report.getReport() as unknown as {
       header: { glibcVersionRuntime?: string };
     };
@@ -58,8 +58,8 @@ describe('the server that chromadb ships', () => {
   });
 });
 
-describe.skipIf(!trial)('a managed Chroma server', () => {
-  it('serves a store, stops for certain, and has its data when it is started again', async () => {
+describe.skipIf(!trial)('A managed Chroma server', () => {
+  it('serves a store, stops, and has its data when it is started again', async () => {
     const path = join(directory, 'kept', 'below');
     const urls: string[] = [];
     for (const expected of [1, 2]) {
@@ -75,7 +75,7 @@ describe.skipIf(!trial)('a managed Chroma server', () => {
   it.each([
     ['ends without closing it', 'end'],
     ['is killed', 'wait'],
-  ])('goes when its process %s', async (_, then) => {
+  ])('ends when its process %s', async (_, then) => {
     const process_ = spawn(process.execPath, ['--import', 'tsx', owner, join(directory, then), then], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
@@ -89,7 +89,7 @@ describe.skipIf(!trial)('a managed Chroma server', () => {
   });
 });
 
-describe('a Chroma server that cannot be started', () => {
+describe('startChromaServer, if the server cannot start,', () => {
   it('names the port that is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
@@ -100,19 +100,19 @@ describe('a Chroma server that cannot be started', () => {
     expect(error.message).toContain(String(port));
   });
 
-  it('repeats what it said last when it crashes', async () => {
+  it('quotes the last output of a crashed server', async () => {
     const command = node('console.error("the disk is on fire"); process.exit(3)');
     const error = await failure({ path: directory, command });
     expect(error.reason).toBe('crashed');
     expect(error.message).toMatch(/ended with code 3 .*the disk is on fire/s);
   });
 
-  it('says so when the command does not exist', async () => {
+  it('explains that the command does not exist', async () => {
     const error = await failure({ path: directory, command: ['/no/such/program'] });
     expect(error.message).toMatch(/ENOENT/);
   });
 
-  it('is stopped, though it ignores SIGTERM, when it does not answer in time', async () => {
+  it('stops a server that does not answer in time, even if it ignores SIGTERM', async () => {
     const command = node(
       'process.on("SIGTERM", () => {}); console.error(process.pid); setInterval(() => {}, 1000)',
     );
@@ -122,7 +122,7 @@ describe('a Chroma server that cannot be started', () => {
     expect(() => process.kill(pid, 0)).toThrow('ESRCH');
   });
 
-  it('is stopped when the caller no longer waits', async () => {
+  it('stops the server if the signal aborts', async () => {
     const abort = new AbortController();
     const command = node('setInterval(() => {}, 1000)');
     const start = startChromaServer({ path: directory, command, signal: abort.signal });

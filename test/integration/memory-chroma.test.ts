@@ -11,7 +11,7 @@ const server = await startChromaServer();
 afterAll(() => server?.stop());
 const url = server?.url ?? '';
 const newPrefix = () => `test-${randomUUID().slice(0, 8)}-`;
-/** How many requests were sent while something was done. */
+/** The number of requests that were sent during `work`. */
 async function requestsOf(work: () => Promise<unknown>): Promise<number> {
   const fetches = vi.spyOn(globalThis, 'fetch');
   try {
@@ -65,7 +65,7 @@ describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
     expect(await store.stats()).toMatchObject({ pending: 0, turns: 4, cacheSize: 4 });
   });
 
-  it('embeds what was stored under another embedder when the conversation is read again', async () => {
+  it('embeds turns of another embedder when their conversation is read again', async () => {
     const collectionPrefix = newPrefix();
     await using before = new ChromaMemoryStore({ url, collectionPrefix });
     await before.append(makeTurn({ prompt: 'We sold the automobile.', reply: '' }));
@@ -80,7 +80,7 @@ describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
     expect(found?.turn.prompt).toBe('We sold the automobile.');
   });
 
-  it('finds by meaning what another process embeds, before and after it has the vectors itself', async () => {
+  it('finds by meaning what another process embeds, before and after it has copied the vectors', async () => {
     const collectionPrefix = newPrefix();
     const synonyms = [
       ['car', 'automobile'],
@@ -109,7 +109,7 @@ describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
     await expect.poll(() => nearest('boat')).toBe('The vessel sank.');
   });
 
-  it('asks the server once for a recall, also just after an append', async () => {
+  it('sends one request for a recall, even just after an append', async () => {
     await using store = new ChromaMemoryStore({
       url,
       collectionPrefix: newPrefix(),
@@ -140,7 +140,7 @@ describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
     const requests = await requestsOf(async () => {
       for (let n = 0; n < 9; n += 1) await plain.recent(conversation, { limit: 1 });
     });
-    // One each, and what was under way; nine more, had it gone on.
+    // One each, and the one under way; nine more if it had gone on.
     expect(requests).toBeLessThan(12);
   });
 
@@ -179,7 +179,7 @@ describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
     expect(await other.summaries.read(conversation)).toBeUndefined();
   });
 
-  it('lets a summary go that was written while its turns were being forgotten', async () => {
+  it('drops a summary that was written while its turns were being forgotten', async () => {
     const collectionPrefix = newPrefix();
     await using store = new ChromaMemoryStore({ url, collectionPrefix });
     await using other = new ChromaMemoryStore({ url, collectionPrefix });
@@ -209,7 +209,7 @@ describe.skipIf(!server)('ChromaMemoryStore on a real server', () => {
 });
 
 describe('ChromaMemoryStore without a server', () => {
-  it('says where it looked and what to check', async () => {
+  it('names the address and what to check in its error', async () => {
     await using store = new ChromaMemoryStore({ url: 'http://127.0.0.1:9' });
     await expect(store.append(makeTurn())).rejects.toThrow(
       /cannot be reached at http:\/\/127\.0\.0\.1:9\. Is it running .* CHROMA_URL/,
@@ -217,13 +217,13 @@ describe('ChromaMemoryStore without a server', () => {
     await expect(store.recall(conversation, 'x', { limit: 1 })).rejects.toThrow(MemoryError);
   });
 
-  it('refuses an address that is none', () => {
+  it('refuses an address that is no URL', () => {
     expect(() => new ChromaMemoryStore({ url: 'localhost:8000' })).toThrow(/CHROMA_URL/);
   });
 });
 
-describe.skipIf(!server)('a Chroma server that is killed', () => {
-  it('has every acknowledged turn when it is back, and the store finds it again by itself', async () => {
+describe.skipIf(!server)('A Chroma server that is killed', () => {
+  it('has every acknowledged turn after its restart, and the store finds it again by itself', async () => {
     if (!server) return;
     await using store = new ChromaMemoryStore({ url, collectionPrefix: newPrefix() });
     const acknowledged: string[] = [];

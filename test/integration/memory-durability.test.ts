@@ -59,8 +59,8 @@ async function acknowledges(writer: Writer, count: number): Promise<void> {
   }
 }
 
-describe('turns that were acknowledged before kill -9', () => {
-  it(`are all there, in order, after ${rounds} rounds of ${writersPerRound} processes on one file`, async () => {
+describe('Turns that were acknowledged before kill -9', () => {
+  it(`all survive, in order, after ${rounds} rounds of ${writersPerRound} processes on one file`, async () => {
     const path = join(directory, 'killed', 'memory.db');
     const acknowledged: string[] = [];
     for (let round = 0; round < rounds; round++) {
@@ -87,8 +87,8 @@ describe('turns that were acknowledged before kill -9', () => {
   }, 300_000);
 });
 
-describe('a file that another process writes to', () => {
-  it('shows its turns to this one at once', async () => {
+describe('A file that another process writes to', () => {
+  it('shows its new turns at once', async () => {
     const path = join(directory, 'two', 'memory.db');
     await using store = new EmbeddedMemoryStore({ path });
     await store.append(makeTurn({ ...conversation, prompt: 'mine' }));
@@ -106,7 +106,7 @@ describe('a file that another process writes to', () => {
   });
 });
 
-describe.skipIf(process.platform === 'win32')('a directory that may not be written to', () => {
+describe.skipIf(process.platform === 'win32')('A directory without write permission', () => {
   it.each(['memory.db', join('below', 'memory.db')])('is named in a MemoryError (%s)', async (name) => {
     const locked = join(directory, 'locked');
     await mkdir(locked, { recursive: true });

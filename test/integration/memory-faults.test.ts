@@ -51,7 +51,7 @@ async function cutOff(name: string, turns: number): Promise<string> {
   return to;
 }
 
-describe('after a power cut, a log', () => {
+describe('After a power cut, a log', () => {
   it.each([
     ['that ends within a page', (log: string, bytes: number) => truncateSync(log, bytes - 100)],
     ['whose last page was torn', tearEnd],
@@ -75,8 +75,8 @@ describe('after a power cut, a log', () => {
   }
 });
 
-describe('a damaged file', () => {
-  it('that lost its last page says so, and its backup goes on', async () => {
+describe('A damaged file', () => {
+  it('that lost its last page is reported, and its backup works', async () => {
     const path = await freshPath('torn');
     const copy = join(directory, 'torn', 'copy.db');
     const store = new EmbeddedMemoryStore({ path });
@@ -91,7 +91,7 @@ describe('a damaged file', () => {
     expect(await idsIn(copy)).toEqual(numbered(60));
   });
 
-  it('with one bad page gives all sessions that are not on it', async () => {
+  it('with one bad page still has all sessions that are not on it', async () => {
     const path = await freshPath('page');
     await using store = new EmbeddedMemoryStore({ path });
     await fill(store, 40, 'before');
@@ -117,7 +117,7 @@ describe('a damaged file', () => {
   });
 });
 
-/** Appends in a process of its own, started through `sh`, until that fails. */
+/** Appends in another process, started through `sh`, until that fails. */
 async function writeUntilFailure(path: string, prefix: string, setUp: string) {
   const command = `${setUp}exec "$0" --import tsx "$@"`;
   const args = ['-c', command, process.execPath, writer, path, conversation.sessionId, prefix];
@@ -134,8 +134,8 @@ async function writeUntilFailure(path: string, prefix: string, setUp: string) {
   return { acknowledged: acknowledged.split('\n').slice(0, -1), complaint };
 }
 
-describe.skipIf(process.platform === 'win32')('where no more can be written', () => {
-  it('a limit on the size of files is told, and nothing acknowledged is lost', async () => {
+describe.skipIf(process.platform === 'win32')('When no more can be written,', () => {
+  it('a limit on the size of files is reported, and nothing acknowledged is lost', async () => {
     const path = await freshPath('limited');
     // In blocks of 512 bytes; ignored, the signal becomes an error of the write.
     const limit = "trap '' XFSZ; ulimit -f 1000; ";
@@ -149,7 +149,7 @@ describe.skipIf(process.platform === 'win32')('where no more can be written', ()
   const canMount = process.platform === 'linux' && process.getuid?.() === 0;
 
   it.skipIf(!canMount)(
-    'a full disk is told, nothing is lost, and it goes on once there is room',
+    'a full disk is reported, nothing is lost, and appends work again once there is room',
     async () => {
       await mkdir(mountPoint());
       const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', mountPoint()]);
@@ -176,7 +176,7 @@ describe.skipIf(process.platform === 'win32')('where no more can be written', ()
   );
 });
 
-describe('a clock that goes back', () => {
+describe('A clock that goes back', () => {
   it('does not change the order of turns', async () => {
     const path = await freshPath('clock');
     await using store = new EmbeddedMemoryStore({ path });
@@ -187,8 +187,8 @@ describe('a clock that goes back', () => {
   });
 });
 
-describe('while another process holds the file', () => {
-  /** Real timers, but every look at it finds a second gone. */
+describe('While another process holds the file,', () => {
+  /** Real timers, but each call of `now` is a second later. */
   class HastyClock implements Clock {
     #now = 0;
     readonly setTimeout = systemClock.setTimeout.bind(systemClock);

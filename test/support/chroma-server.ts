@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** A real Chroma server of the test's own. */
+/** A real Chroma server for one test file. */
 export interface ChromaServer {
   readonly url: string;
   readonly dataDirectory: string;
@@ -20,14 +20,14 @@ export interface ChromaServer {
 
 const script = fileURLToPath(new URL('./chroma-server.sh', import.meta.url));
 const packageDirectory = fileURLToPath(new URL('../..', import.meta.url));
-/** Starts the server that chromadb ships also where the system's glibc is too old for it. */
+/** Starts the server that chromadb ships, even if the system's glibc is too old for it. */
 export const runnableHere: readonly string[] = ['bash', script, packageDirectory];
 /** The first start on an old glibc fetches libraries. */
 const startTimeoutMs = 120_000;
 
 /**
- * Starts the server that the chromadb package ships. Where it cannot run this says why on stderr and
- * gives nothing, so that tests skip loudly; under `CI` it throws instead.
+ * Starts the server that the chromadb package ships. If it cannot run here, writes why to stderr and
+ * returns undefined, so that tests skip loudly; under `CI` it throws instead.
  */
 export async function startChromaServer(): Promise<ChromaServer | undefined> {
   const dataDirectory = await mkdtemp(join(tmpdir(), 'multimodal-chat-chroma-'));

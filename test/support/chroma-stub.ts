@@ -9,10 +9,10 @@ interface SeenRequest {
   readonly body: string;
 }
 
-/** What to answer instead of what a server would that holds nothing. */
+/** The answer; undefined for that of an empty server. */
 type Answer = (request: SeenRequest) => { readonly status: number; readonly body?: object } | undefined;
 
-/** The little of Chroma's protocol that shows what a client sends, and what it does about failures. */
+/** As much of Chroma's protocol as shows what a client sends and how it handles failures. */
 export async function startChromaStub(answer: Answer = () => undefined) {
   const seen: SeenRequest[] = [];
   const server = createServer((incoming, response) => {

@@ -1,6 +1,6 @@
 /**
- * A process that appends turns to a Chroma store until it is killed, and says on stdout which of them
- * were acknowledged: `chroma-writer.ts URL COLLECTION_PREFIX SESSION ID_PREFIX [OUTBOX]`. Turns that are
+ * A process that appends turns to a Chroma store until it is killed, and writes the ids of the
+ * acknowledged ones to stdout: `chroma-writer.ts URL COLLECTION_PREFIX SESSION ID_PREFIX [OUTBOX]`. Turns that are
  * not accepted are left out.
  */
 import { writeSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A process that appends turns to one file until it is killed, and says on stdout which of them were
- * acknowledged: `memory-writer.ts FILE SESSION PREFIX`. With `AS_NOBODY` set it gives up root first.
+ * A process that appends turns to one file until it is killed, and writes the ids of the acknowledged
+ * ones to stdout: `memory-writer.ts FILE SESSION PREFIX`. With `AS_NOBODY` set it gives up root first.
  */
 import { writeSync } from 'node:fs';
 import { EmbeddedMemoryStore } from '../../src/memory/embedded/embedded-memory-store.js';

@@ -1,3 +1,4 @@
+import { raceAbort } from '../../src/core/abort.js';
 import type { Embedder } from '../../src/memory/embedder.js';
 
 /**
@@ -27,10 +28,7 @@ export class WordEmbedder implements Embedder {
     { signal }: { readonly signal?: AbortSignal | undefined },
   ): Promise<readonly Float32Array[]> {
     if (this.hang) {
-      await new Promise((_, reject) => {
-        if (signal?.aborted) reject(signal.reason);
-        signal?.addEventListener('abort', () => reject(signal.reason), { once: true });
-      });
+      await raceAbort(new Promise<never>(() => undefined), signal);
     }
     if (this.failWith) throw this.failWith;
     if (texts.some((text) => this.refuses?.(text))) throw new Error('refused text');

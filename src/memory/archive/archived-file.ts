@@ -9,16 +9,16 @@ type Header = Omit<ArchivedMedia, 'id' | 'lastAt' | 'parts'> & {
   })[];
 };
 
-/** The beginning of every file: what it is, in which version. */
+/** The beginning of every file: format and version. */
 const magic = Buffer.from('MMCMEDIA1\n');
 const lengthBytes = 4;
 const digestBytes = 32;
 const longestHeader = 2 ** 20;
 
-/** How much to read to know how long the header is: magic, the header's length, its SHA-256. */
+/** Bytes before the header: magic, the header's length, its SHA-256. */
 export const preambleBytes = magic.length + lengthBytes + digestBytes;
 
-/** Where the header is, and what it must be. */
+/** Length and SHA-256 of the header. */
 export interface Preamble {
   readonly length: number;
   readonly digest: Buffer;
@@ -55,7 +55,7 @@ export function encodeArchived(media: PreparedMedia, firstAt: number): Buffer {
   return Buffer.concat([magic, length, sha256(json), json, ...media.parts.map(({ data }) => data)]);
 }
 
-/** What the first `preambleBytes` say; nothing when it is no such file. */
+/** Reads the first `preambleBytes`; undefined if this is no such file. */
 export function readPreamble(start: Buffer): Preamble | undefined {
   if (start.length < preambleBytes || !start.subarray(0, magic.length).equals(magic)) return undefined;
   const length = start.readUInt32BE(magic.length);
@@ -63,7 +63,7 @@ export function readPreamble(start: Buffer): Preamble | undefined {
   return { length, digest: start.subarray(magic.length + lengthBytes, preambleBytes) };
 }
 
-/** What the header says; nothing when it is damaged or the file is not as long as it says. */
+/** Reads the header; undefined if it is damaged or the file is not of the length that it names. */
 export function readHeader(json: Buffer, { digest }: Preamble, fileBytes: number): Header | undefined {
   if (!sha256(json).equals(digest)) return undefined;
   const header = JSON.parse(json.toString('utf8')) as Header;
@@ -71,7 +71,7 @@ export function readHeader(json: Buffer, { digest }: Preamble, fileBytes: number
   return expected === fileBytes ? header : undefined;
 }
 
-/** The bytes of each part of a whole file; nothing when it is damaged. */
+/** The bytes of each part of a whole file; undefined if it is damaged. */
 export function decodeParts(file: Buffer): readonly Uint8Array[] | undefined {
   const preamble = readPreamble(file.subarray(0, preambleBytes));
   if (preamble === undefined) return undefined;

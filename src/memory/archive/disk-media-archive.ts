@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MemoryError } from '../../core/errors.js';
+import { ClosedError, MemoryError } from '../../core/errors.js';
 import type { PreparedMedia } from '../../core/media.js';
+import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation } from '../../core/turn.js';
 import type { ArchivedMedia, MediaArchive, MediaArchiveStats } from '../media-archive.js';
 import type { ForgetTarget } from '../memory-store.js';
@@ -15,27 +16,20 @@ import {
   readHeader,
   readPreamble,
 } from './archived-file.js';
-
-export interface DiskMediaArchiveOptions {
-  /** Made on the first write. */
-  readonly directory: string;
-  /** Bytes of all tenants together; what was attached longest ago goes first. Default 1 GiB. */
-  readonly maxBytes?: number | undefined;
-}
+import { type DiskMediaArchiveOptions, diskMediaArchiveOptionsSchema } from './media-archive-options.js';
 
 const extension = '.media';
-const gibibyte = 2 ** 30;
-/** A single attachment may take this part of the space; a larger one is not kept. */
+/** Share of `maxBytes` that one attachment may take; a larger one is not kept. */
 const largestShare = 1 / 8;
-/** How far below the bound the oldest are removed, so that it is not done at every write. */
+/** Share of `maxBytes` left after removing the oldest, so that not every write removes some. */
 const roomAfterRemoval = 0.9;
-/** What a killed process was writing is left alone for so long, since it may be another one's. */
+/** Age at which an unfinished file counts as left by a killed process, not as being written. */
 const longestWriteMs = 3_600_000;
 
 interface StoredFile {
   readonly path: string;
   readonly bytes: number;
-  /** When it was last attached: its modification time, in milliseconds since the epoch. */
+  /** When it was last attached: the modification time, in milliseconds since the epoch. */
   readonly lastAt: number;
 }
 
@@ -51,15 +45,19 @@ interface StoredFile {
 export class DiskMediaArchive implements MediaArchive {
   readonly #directory: string;
   readonly #maxBytes: number;
-  /** Bytes of all files, as far as this process knows; unknown until they were counted. */
+  /** Bytes of all files, as far as this process knows; undefined until they were counted. */
   #bytes: Promise<number> | undefined;
+  #isClosed = false;
 
+  /** @throws ConfigurationError that names every option that is wrong. */
   constructor(options: DiskMediaArchiveOptions) {
-    this.#directory = options.directory;
-    this.#maxBytes = options.maxBytes ?? gibibyte;
+    const resolved = parseOptions(diskMediaArchiveOptionsSchema, options, 'DiskMediaArchive');
+    this.#directory = resolved.directory;
+    this.#maxBytes = resolved.maxBytes;
   }
 
   async keep(conversation: Conversation, media: PreparedMedia, at: number): Promise<void> {
+    this.#assertOpen();
     if (media.parts.some(({ path }) => path !== undefined)) return;
     const directory = this.#directoryOf(conversation);
     const path = join(directory, `${idOf(media)}${extension}`);
@@ -80,6 +78,7 @@ export class DiskMediaArchive implements MediaArchive {
   }
 
   async list(conversation: Conversation): Promise<readonly ArchivedMedia[]> {
+    this.#assertOpen();
     try {
       const directory = this.#directoryOf(conversation);
       const names = (await namesIn(directory)).filter((name) => name.endsWith(extension));
@@ -91,6 +90,7 @@ export class DiskMediaArchive implements MediaArchive {
   }
 
   async load(conversation: Conversation, id: string): Promise<readonly Uint8Array[] | undefined> {
+    this.#assertOpen();
     if (!/^[0-9a-f]+$/.test(id)) return undefined;
     try {
       return decodeParts(await readFile(join(this.#directoryOf(conversation), `${id}${extension}`)));
@@ -101,6 +101,7 @@ export class DiskMediaArchive implements MediaArchive {
   }
 
   async forget(target: ForgetTarget): Promise<void> {
+    this.#assertOpen();
     try {
       if ('before' in target) {
         const before = target.before.getTime();
@@ -118,19 +119,24 @@ export class DiskMediaArchive implements MediaArchive {
   }
 
   async stats(): Promise<MediaArchiveStats> {
+    this.#assertOpen();
     const files = await this.#files();
     return { items: files.length, bytes: sumOf(files) };
   }
 
   async close(): Promise<void> {
-    // Nothing is held open.
+    this.#isClosed = true;
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new ClosedError('media archive');
   }
 
   async #makeRoom(addedBytes: number): Promise<void> {
     const known = this.#bytes;
     this.#bytes = known === undefined ? this.#files().then(sumOf) : known.then((bytes) => bytes + addedBytes);
     if ((await this.#bytes) <= this.#maxBytes) return;
-    // Counted anew, because other processes write and forget too.
+    // Counted again, because other processes write and forget too.
     const files = [...(await this.#files())].sort((a, b) => a.lastAt - b.lastAt);
     let bytes = sumOf(files);
     const tooMany: StoredFile[] = [];
@@ -143,7 +149,7 @@ export class DiskMediaArchive implements MediaArchive {
     this.#bytes = Promise.resolve(bytes);
   }
 
-  /** Every kept file; on the way, what killed processes left unfinished is removed. */
+  /** Every kept file. Also removes what killed processes left unfinished. */
   async #files(): Promise<readonly StoredFile[]> {
     const names = await namesIn(this.#directory, true);
     const found = await Promise.all(names.map((name) => describeFile(join(this.#directory, name))));
@@ -166,7 +172,7 @@ const sumOf = (files: readonly StoredFile[]) => files.reduce((sum, { bytes }) =>
 
 const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
-/** Sets the modification time; false when there is no such file. */
+/** Sets the modification time; false if there is no such file. */
 async function setTime(path: string, at: Date): Promise<boolean> {
   try {
     await utimes(path, at, at);
@@ -186,7 +192,7 @@ async function namesIn(directory: string, recursive = false): Promise<readonly s
   }
 }
 
-/** Nothing for directories, and for files that were removed meanwhile. */
+/** Undefined for directories, and for files that were removed meanwhile. */
 async function describeFile(path: string): Promise<StoredFile | undefined> {
   try {
     const stats = await stat(path);

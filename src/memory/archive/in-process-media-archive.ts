@@ -1,8 +1,14 @@
+import { ClosedError } from '../../core/errors.js';
 import type { PreparedMedia } from '../../core/media.js';
+import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation } from '../../core/turn.js';
 import type { ArchivedMedia, MediaArchive, MediaArchiveStats } from '../media-archive.js';
 import type { ForgetTarget } from '../memory-store.js';
 import { idOf } from './archived-file.js';
+import {
+  type InProcessMediaArchiveOptions,
+  inProcessMediaArchiveOptionsSchema,
+} from './media-archive-options.js';
 
 interface Entry {
   readonly conversation: Conversation;
@@ -11,21 +17,25 @@ interface Entry {
   readonly bytes: number;
 }
 
-const defaultMaxBytes = 256 * 2 ** 20;
-
-/** Attachments as the model was shown them, until the process ends. */
+/** Attachments as the model was shown them, in memory: gone when the process ends. */
 export class InProcessMediaArchive implements MediaArchive {
   readonly #maxBytes: number;
   /** By conversation and id; what was attached longest ago comes first. */
   readonly #entries = new Map<string, Entry>();
   #bytes = 0;
+  #isClosed = false;
 
-  /** @param options.maxBytes What was attached longest ago goes first. Default 256 MiB. */
-  constructor(options: { readonly maxBytes?: number | undefined } = {}) {
-    this.#maxBytes = options.maxBytes ?? defaultMaxBytes;
+  /** @throws ConfigurationError that names every option that is wrong. */
+  constructor(options: InProcessMediaArchiveOptions = {}) {
+    this.#maxBytes = parseOptions(
+      inProcessMediaArchiveOptionsSchema,
+      options,
+      'InProcessMediaArchive',
+    ).maxBytes;
   }
 
   async keep(conversation: Conversation, media: PreparedMedia, at: number): Promise<void> {
+    this.#assertOpen();
     if (media.parts.some(({ path }) => path !== undefined)) return;
     const { estimatedTokens, fingerprint, kind, name, source } = media;
     const id = idOf(media);
@@ -45,15 +55,18 @@ export class InProcessMediaArchive implements MediaArchive {
   }
 
   async list(conversation: Conversation): Promise<readonly ArchivedMedia[]> {
+    this.#assertOpen();
     const entries = [...this.#entries.values()].filter((entry) => isIn(entry, conversation));
     return entries.map(({ item }) => item).sort((a, b) => a.firstAt - b.firstAt);
   }
 
   async load(conversation: Conversation, id: string): Promise<readonly Uint8Array[] | undefined> {
+    this.#assertOpen();
     return this.#entries.get(keyOf(conversation, id))?.data;
   }
 
   async forget(target: ForgetTarget): Promise<void> {
+    this.#assertOpen();
     for (const [key, entry] of this.#entries) {
       const isMeant = 'before' in target ? entry.item.lastAt < target.before.getTime() : isIn(entry, target);
       if (isMeant) this.#remove(key);
@@ -61,12 +74,18 @@ export class InProcessMediaArchive implements MediaArchive {
   }
 
   async stats(): Promise<MediaArchiveStats> {
+    this.#assertOpen();
     return { items: this.#entries.size, bytes: this.#bytes };
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#entries.clear();
     this.#bytes = 0;
+  }
+
+  #assertOpen(): void {
+    if (this.#isClosed) throw new ClosedError('media archive');
   }
 
   #remove(key: string): void {

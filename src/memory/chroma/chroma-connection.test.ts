@@ -7,7 +7,7 @@ import { ChromaConnection } from './chroma-connection.js';
 const url = 'http://chroma.test:8000';
 const failure = (name: string, message = 'no') => Object.assign(new Error(message), { name });
 
-/** A connection whose collection does what `answer` says; counts the requests. */
+/** A connection whose collection answers with `answer`; counts the requests. */
 function connect(answer: () => Promise<number>) {
   const clock = new VirtualClock();
   const seen = { requests: 0, collections: 0 };
@@ -29,7 +29,7 @@ function connect(answer: () => Promise<number>) {
 }
 
 describe('ChromaConnection', () => {
-  it('rides out a failure that passes', async () => {
+  it('retries a transient failure', async () => {
     const failures = [failure('ChromaConnectionError'), failure('ChromaServerError')];
     const { clock, seen, count } = connect(async () => {
       const next = failures.shift();
@@ -42,7 +42,7 @@ describe('ChromaConnection', () => {
     expect(seen).toEqual({ requests: 3, collections: 1 });
   });
 
-  it('tries once a call while the server is known to be down, and in full again later', async () => {
+  it('tries each call once while the server is known to be down, and in full again later', async () => {
     const { clock, seen, count } = connect(async () => {
       throw failure('ChromaConnectionError');
     });
@@ -76,7 +76,7 @@ describe('ChromaConnection', () => {
     expect(seen.requests).toBe(1);
   });
 
-  it('makes a collection again that was deleted meanwhile', async () => {
+  it('creates a collection again that was deleted meanwhile', async () => {
     const failures = [failure('ChromaNotFoundError')];
     const { seen, count } = connect(async () => {
       const next = failures.shift();
@@ -87,7 +87,7 @@ describe('ChromaConnection', () => {
     expect(seen).toEqual({ requests: 2, collections: 2 });
   });
 
-  it('gives up on a server that does not answer', async () => {
+  it('times out on a server that does not answer', async () => {
     const { clock, count } = connect(() => new Promise(() => undefined));
     const result = expect(count()).rejects.toThrow(/no answer within 30000 ms/);
     await clock.advance(30_000);
@@ -95,7 +95,7 @@ describe('ChromaConnection', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('stops waiting when the caller does', async () => {
+  it('stops waiting when the signal aborts', async () => {
     const { clock, count } = connect(() => new Promise(() => undefined));
     const abort = new AbortController();
     const result = expect(count(abort.signal)).rejects.toThrow('gone');

@@ -1,4 +1,6 @@
 import type { ChromaClient, Collection } from 'chromadb';
+import { raceAbort } from '../../core/abort.js';
+import { ExponentialBackoff } from '../../core/backoff.js';
 import { type Clock, sleep } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import { explainChromaFailure, isPassing } from './explain-failure.js';
@@ -16,42 +18,41 @@ export interface ChromaConnectionOptions {
 
 /** Waits before the second, third and fourth try of one call. */
 const retryDelaysMs = [50, 200, 800];
-/** After a call that failed for good, how long others try only once. Doubles up to the last. */
-const shortestOutageMs = 500;
-const longestOutageMs = 30_000;
+/** After a call whose retries all failed, the calls of this long try only once. */
+const outages = { initialMs: 500, maxMs: 30_000 };
 
-/** What made the vectors of a collection, as its metadata tell. */
+/** The embedder that made the vectors of a collection, as named in its metadata. */
 export interface VectorOrigin {
   readonly embedding_model: string;
   readonly embedding_dimensions: number;
 }
 
-/** A Chroma server: client and collections on first use, retries, time-outs, errors as sentences. */
+/** A Chroma server: client and collections on first use, retries, time-outs, explained errors. */
 export class ChromaConnection {
   readonly #options: ChromaConnectionOptions;
   readonly #collections = new Map<string, Promise<Collection>>();
   readonly #expected = new Map<string, VectorOrigin>();
   #client: Promise<ChromaClient> | undefined;
-  #outageMs = 0;
+  readonly #outage = new ExponentialBackoff(outages);
   #outageUntil = 0;
 
   constructor(options: ChromaConnectionOptions) {
     this.#options = options;
   }
 
-  /** From now on the collection is refused if its vectors are of another origin or space. */
+  /** Refuses the collection from now on if its vectors are of another origin or space. */
   expect(name: string, origin: VectorOrigin): void {
     this.#expected.set(name, origin);
   }
 
-  /** Runs one request on a collection, which is created where it does not exist. Must be safe to repeat. */
+  /** Runs one request on a collection, which is created if missing. Must be safe to repeat. */
   call<T>(name: string, work: (collection: Collection) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#retry(async () => {
       const collection = await this.#collection(name);
       try {
         return await work(collection);
       } catch (error) {
-        // Deleted, perhaps together with its database, and made again under another id.
+        // It was deleted, perhaps with its database, and is created again under another id.
         if (!isMissing(error)) throw error;
         this.#collections.delete(name);
         return await work(await this.#collection(name));
@@ -59,7 +60,7 @@ export class ChromaConnection {
     }, signal);
   }
 
-  /** Runs one request on a collection if it is there. Must be safe to repeat. */
+  /** Runs one request on a collection if it exists. Must be safe to repeat. */
   callExisting(name: string, work: (collection: Collection) => Promise<unknown>, signal?: AbortSignal) {
     return this.#retry(async () => {
       const client = await this.#connected();
@@ -81,7 +82,7 @@ export class ChromaConnection {
     }, signal);
   }
 
-  /** Deletes a collection with everything in it, if it is there. */
+  /** Deletes a collection with everything in it, if it exists. */
   drop(name: string, signal?: AbortSignal): Promise<void> {
     return this.#retry(async () => {
       const client = await this.#connected();
@@ -96,14 +97,14 @@ export class ChromaConnection {
     for (let attempt = 0; ; attempt++) {
       try {
         const result = await this.#inTime(work, signal);
-        this.#outageMs = 0;
+        this.#outage.reset();
         this.#outageUntil = 0;
         return result;
       } catch (error) {
         signal?.throwIfAborted();
         const delayMs = delays[attempt];
         if (!isPassing(error) || delayMs === undefined) {
-          if (isPassing(error)) this.#noteOutage();
+          if (isPassing(error)) this.#outageUntil = clock.now() + this.#outage.next();
           throw explainChromaFailure(url, error);
         }
         await sleep(clock, delayMs * (0.5 + Math.random()), signal);
@@ -111,30 +112,21 @@ export class ChromaConnection {
     }
   }
 
-  #noteOutage(): void {
-    this.#outageMs = Math.min(longestOutageMs, this.#outageMs * 2 || shortestOutageMs);
-    this.#outageUntil = this.#options.clock.now() + this.#outageMs;
-  }
-
-  /** The client takes no signal and knows no time-out: the caller stops waiting, the request goes on. */
+  /** The client takes no signal and has no time-out: the caller stops waiting, the request goes on. */
   async #inTime<T>(work: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
     const { clock, timeoutMs, url } = this.#options;
     signal?.throwIfAborted();
     let timer: unknown;
-    let onAbort: (() => void) | undefined;
-    const stopped = new Promise<never>((_, reject) => {
+    const late = new Promise<never>((_, reject) => {
       timer = clock.setTimeout(
         () => reject(new MemoryError(`Chroma at ${url} gave no answer within ${timeoutMs} ms.`)),
         timeoutMs,
       );
-      onAbort = () => reject(signal?.reason);
-      signal?.addEventListener('abort', onAbort, { once: true });
     });
     try {
-      return await Promise.race([work(), stopped]);
+      return await raceAbort(Promise.race([work(), late]), signal);
     } finally {
       clock.clearTimeout(timer);
-      if (onAbort) signal?.removeEventListener('abort', onAbort);
     }
   }
 
@@ -184,7 +176,7 @@ async function unlessMissing(work: Promise<unknown>): Promise<void> {
   }
 }
 
-/** An existing collection keeps the metadata that it was made with. One without any is taken as it is. */
+/** An existing collection keeps the metadata it was created with. One without any is accepted. */
 function assertOrigin({ name, metadata, configuration }: Collection, origin: VectorOrigin): void {
   const model = metadata?.embedding_model ?? origin.embedding_model;
   const dimensions = metadata?.embedding_dimensions ?? origin.embedding_dimensions;

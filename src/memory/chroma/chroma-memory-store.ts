@@ -1,6 +1,6 @@
 import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
-import { MemoryError } from '../../core/errors.js';
+import { ClosedError, MemoryError } from '../../core/errors.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type { Embedder } from '../embedder.js';
 import type {
@@ -10,9 +10,8 @@ import type {
   MemoryStore,
   ReindexOptions,
 } from '../memory-store.js';
-import { closedError } from '../shared/closed-error.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
-import { embedQuery } from '../shared/query-vector.js';
+import { embedQuery, type QueryEmbedding } from '../shared/query-vector.js';
 import { ChromaConnection } from './chroma-connection.js';
 import { type ChromaMemoryStoreOptions, resolveChromaOptions } from './chroma-options.js';
 import { ChromaSessions, turnAt } from './chroma-sessions.js';
@@ -27,7 +26,7 @@ import type { TurnIntake } from './turn-intake.js';
 import { TurnOutbox } from './turn-outbox.js';
 import { WriteBehind } from './write-behind.js';
 
-/** An embedder and what is made with it. */
+/** An embedder and its vectors. */
 interface Dense {
   readonly embedder: Embedder;
   readonly vectors: ChromaVectors;
@@ -36,13 +35,12 @@ interface Dense {
 
 /**
  * Memory on a Chroma server (1.0 or newer) or Chroma Cloud. When `append` resolves the turn is accepted
- * by the server or, with `outbox`, on the disk here.
+ * by the server or, with `outbox`, on the local disk.
  *
- * The turns live in a collection of their own, so that they are accepted whether or not an embedder
- * is there; Chroma demands a vector of each record, which there is a point on a circle that nothing
- * ever asks about. Each embedder has another collection with its vectors. The ranking is the same as
- * that of `EmbeddedMemoryStore`, over copies of the turns and vectors of the conversations used last;
- * until the vectors of one are here, Chroma tells the nearest.
+ * Turns have their own collection, so that they are accepted with or without an embedder; Chroma wants a
+ * vector for each record, so each gets a point on a circle that is never queried. Each embedder has a
+ * collection for its vectors. The ranking is that of `EmbeddedMemoryStore`, over copies of the turns and
+ * vectors of the conversations used last; until the vectors of one are copied, Chroma finds the nearest.
  *
  * @example
  * ```ts
@@ -54,7 +52,7 @@ export class ChromaMemoryStore implements MemoryStore {
   readonly #summaries: ChromaSummaries;
   readonly #connection: ChromaConnection;
   readonly #vectorsPrefix: string;
-  readonly #queryEmbeddingTimeoutMs: number;
+  readonly #queryEmbedding: QueryEmbedding;
   readonly #clock: Clock;
   readonly #turns: ChromaTurns;
   readonly #intake: TurnIntake;
@@ -62,13 +60,13 @@ export class ChromaMemoryStore implements MemoryStore {
   readonly #dense: Dense | undefined;
   #closing: Promise<void> | undefined;
 
-  /** @throws ConfigurationError for an address that is none. */
+  /** @throws ConfigurationError that names every option that is wrong. */
   constructor(options: ChromaMemoryStoreOptions = {}) {
     const resolved = resolveChromaOptions(options);
     const { clock, embedder, outbox: path, maxPending, maxCacheBytes } = resolved;
     this.#clock = clock;
     this.#vectorsPrefix = resolved.vectorsPrefix;
-    this.#queryEmbeddingTimeoutMs = resolved.queryEmbeddingTimeoutMs;
+    this.#queryEmbedding = { embedder, timeoutMs: resolved.queryEmbeddingTimeoutMs, clock };
     this.#connection = new ChromaConnection(resolved);
     this.#turns = new ChromaTurns({
       connection: this.#connection,
@@ -98,7 +96,7 @@ export class ChromaMemoryStore implements MemoryStore {
     this.summaries = this.#summaries;
   }
 
-  /** @throws MemoryError when the turn could not be made durable, such as when the outbox is full. */
+  /** @throws MemoryError if the turn could not be made durable, for example because the outbox is full. */
   async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
@@ -126,8 +124,8 @@ export class ChromaMemoryStore implements MemoryStore {
     signal?.throwIfAborted();
     if (limit <= 0) return [];
     const key = conversationKey(conversation);
-    const embedding = this.#queryVector(query, signal);
-    // Most often the server has only to say what is new.
+    const embedding = embedQuery(query, this.#queryEmbedding, { signal });
+    // The server is usually asked for new turns only.
     const early = this.#sessions.hasVectors(key) ? undefined : this.#nearest(key, embedding, signal);
     const [session, vector, found] = await Promise.all([this.#sessions.load(key, signal), embedding, early]);
     const nearest = session.hasVectors ? undefined : (found ?? (await this.#nearest(key, embedding, signal)));
@@ -141,14 +139,14 @@ export class ChromaMemoryStore implements MemoryStore {
     this.#assertOpen();
     signal?.throwIfAborted();
     const dropped = await this.#intake.forget(target, signal);
-    // Delivered at the moment when a process was killed, some are on the server as well.
+    // Some may be on the server as well: a process was killed just after it had delivered them.
     const alsoStored = dropped.length > 0 ? (await this.#turns.known(dropped, signal)).size : 0;
     this.#dense?.vectors.forget(target);
-    // The turns last: when this breaks off, those that are left say what is still to be done.
+    // The turns last: if this breaks off, the turns that are left show what is still to be done.
     await this.#forgetDerived(target, signal);
     const deleted = await this.#turns.forget(target, signal);
     this.#sessions.clear();
-    // Once more: what was being made found its turns until now.
+    // Once more: what was being made could find its turns until now.
     await this.#forgetDerived(target, signal);
     return deleted + dropped.length - alsoStored;
   }
@@ -168,7 +166,8 @@ export class ChromaMemoryStore implements MemoryStore {
   async reindex(options: ReindexOptions = {}): Promise<void> {
     this.#assertOpen();
     options.signal?.throwIfAborted();
-    if (!this.#dense) throw new MemoryError('Without an embedder there is nothing to reindex with.');
+    if (!this.#dense)
+      throw new MemoryError('There is no embedder to reindex with. Create the store with one.');
     await this.#intake.drain();
     const shared = { connection: this.#connection, turns: this.#turns, prefix: this.#vectorsPrefix };
     await reindexVectors({ ...this.#dense, ...shared }, options);
@@ -182,8 +181,8 @@ export class ChromaMemoryStore implements MemoryStore {
   }
 
   /**
-   * Waits for appends under way. Turns that are still in the outbox are brought to the server at the next
-   * start; embeddings still to be made are made when their conversation is next read.
+   * Waits for appends under way. Turns that are still in the outbox are delivered at the next start;
+   * missing embeddings are made when their conversation is next read.
    */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -223,12 +222,6 @@ export class ChromaMemoryStore implements MemoryStore {
     return { embedder, vectors, backlog };
   }
 
-  async #queryVector(query: string, signal: AbortSignal | undefined): Promise<Float32Array | undefined> {
-    if (!this.#dense || query.trim() === '') return undefined;
-    const timeoutMs = this.#queryEmbeddingTimeoutMs;
-    return embedQuery(this.#dense.embedder, query, { signal, timeoutMs, clock: this.#clock });
-  }
-
   async #nearest(
     key: string,
     embedding: Promise<Float32Array | undefined>,
@@ -239,13 +232,13 @@ export class ChromaMemoryStore implements MemoryStore {
     try {
       return await this.#dense?.vectors.nearest(key, vector, { signal });
     } catch {
-      // The vectors only improve the ranking; if the server is down the turns say so.
+      // The vectors only improve the ranking; if the server is down, reading the turns reports it.
       signal?.throwIfAborted();
       return undefined;
     }
   }
 
   #assertOpen(): void {
-    if (this.#closing) throw closedError();
+    if (this.#closing) throw new ClosedError('memory store');
   }
 }

@@ -1,6 +1,7 @@
 import type { ChromaClient } from 'chromadb';
+import { z } from 'zod';
 import { type Clock, systemClock } from '../../core/clock.js';
-import { ConfigurationError } from '../../core/errors.js';
+import { atLeastOne, durationMs, nonBlank, parseOptions, partWith } from '../../core/parse-options.js';
 import type { Embedder } from '../embedder.js';
 
 export interface ChromaMemoryStoreOptions {
@@ -19,14 +20,14 @@ export interface ChromaMemoryStoreOptions {
   /** Begins the names of the collections. Default `multimodal-chat-`. */
   readonly collectionPrefix?: string | undefined;
   /**
-   * A file on a local disk, created with its directory when it is needed. With it `append` resolves as
-   * soon as the turn is on the disk here, also while the server is down; turns are brought to the server
-   * in the background, those of a killed process by another one or at the next start. Any number of
-   * processes of one machine may share it, if they use the same server and prefix. Default: none, and
+   * A file on a local disk, created with its directory when needed. With it `append` resolves as soon as
+   * the turn is on this disk, even while the server is down; turns are delivered to the server in the
+   * background, those of a killed process by another process or at the next start. Any number of
+   * processes of one machine may share it if they use the same server and prefix. Default: none, and
    * `append` resolves when the server has accepted the turn.
    */
   readonly outbox?: string | undefined;
-  /** How many turns may wait in the outbox before `append` rejects. Default 100,000. */
+  /** How many turns may wait in the outbox before `append` rejects. Needs `outbox`. Default 100,000. */
   readonly maxPending?: number | undefined;
   /** Memory for the conversations used last, in bytes. Default 96 MiB. */
   readonly maxCacheBytes?: number | undefined;
@@ -37,29 +38,48 @@ export interface ChromaMemoryStoreOptions {
   readonly clock?: Clock | undefined;
 }
 
-/** The options with their defaults, checked. */
+const isHttpUrl = (url: string) => /^https?:\/\/[^/]/i.test(url) && URL.canParse(url);
+
+const chromaMemoryStoreOptionsSchema = z
+  .strictObject({
+    url: z
+      .string()
+      .refine(isHttpUrl, 'must be an http or https address; check CHROMA_URL')
+      .prefault(() => process.env.CHROMA_URL ?? 'http://localhost:8000'),
+    client: partWith<ChromaClient>('Chroma client', 'getOrCreateCollection', 'listCollections').optional(),
+    tenant: nonBlank.optional(),
+    database: nonBlank.optional(),
+    token: nonBlank.optional(),
+    embedder: partWith<Embedder>('Embedder', 'embed').optional(),
+    collectionPrefix: z.string().default('multimodal-chat-'),
+    outbox: nonBlank.optional(),
+    maxPending: atLeastOne.optional(),
+    maxCacheBytes: atLeastOne.default(96 * 2 ** 20),
+    queryEmbeddingTimeoutMs: z.number().min(0).default(300),
+    timeoutMs: durationMs.default(30_000),
+    clock: partWith<Clock>('Clock', 'now', 'setTimeout', 'clearTimeout').default(systemClock),
+  })
+  .refine(({ maxPending, outbox }) => maxPending === undefined || outbox !== undefined, {
+    path: ['maxPending'],
+    message: 'would be ignored without `outbox`',
+  }) satisfies z.ZodType<unknown, ChromaMemoryStoreOptions>;
+
+/** @throws ConfigurationError that names every option that is wrong. */
 export function resolveChromaOptions(options: ChromaMemoryStoreOptions) {
+  const { collectionPrefix: prefix, ...parsed } = parseOptions(
+    chromaMemoryStoreOptionsSchema,
+    options,
+    'ChromaMemoryStore',
+  );
   const { env } = process;
-  const url = options.url ?? env.CHROMA_URL ?? 'http://localhost:8000';
-  if (!/^https?:\/\/[^/]/i.test(url) || !URL.canParse(url)) {
-    throw new ConfigurationError(`The Chroma URL ${url} is not an http or https address. Check CHROMA_URL.`);
-  }
-  const prefix = options.collectionPrefix ?? 'multimodal-chat-';
   return {
-    url,
-    client: options.client,
-    tenant: options.tenant ?? env.CHROMA_TENANT,
-    database: options.database ?? env.CHROMA_DATABASE,
-    token: options.token ?? env.CHROMA_API_KEY,
-    embedder: options.embedder,
+    ...parsed,
+    tenant: parsed.tenant ?? env.CHROMA_TENANT,
+    database: parsed.database ?? env.CHROMA_DATABASE,
+    token: parsed.token ?? env.CHROMA_API_KEY,
+    maxPending: parsed.maxPending ?? 100_000,
     turnsCollection: `${prefix}turns`,
     summariesCollection: `${prefix}summaries`,
     vectorsPrefix: `${prefix}vectors-`,
-    outbox: options.outbox,
-    maxPending: options.maxPending ?? 100_000,
-    maxCacheBytes: options.maxCacheBytes ?? 96 * 1024 * 1024,
-    queryEmbeddingTimeoutMs: options.queryEmbeddingTimeoutMs ?? 300,
-    timeoutMs: options.timeoutMs ?? 30_000,
-    clock: options.clock ?? systemClock,
   };
 }

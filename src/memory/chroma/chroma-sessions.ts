@@ -1,6 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import type { Turn } from '../../core/turn.js';
 import { ConversationIndex } from '../rank/conversation-index.js';
+import { parseTurn } from '../shared/turn-body.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import type { LocalVectors, VectorHolder } from './local-vectors.js';
 import type { TurnIntake } from './turn-intake.js';
@@ -13,7 +14,7 @@ export interface LoadedSession {
   readonly positions: ReadonlyMap<string, number>;
   /** The turns as JSON, by position. */
   readonly bodies: readonly string[];
-  /** Whether the index compares vectors itself; else the server is to be asked. */
+  /** Whether the index compares vectors itself; otherwise the server is asked. */
   readonly hasVectors: boolean;
 }
 
@@ -23,10 +24,10 @@ interface CachedSession extends LoadedSession, VectorHolder {
   readonly bodies: string[];
   bodyBytes: number;
   newestOrder: number;
-  /** How many of them are known to be on the server, and which of those it accepted last. */
+  /** How many are known to be on the server, and the one that it accepted last. */
   stored: number;
   lastStored: string | undefined;
-  /** Those that are not. */
+  /** The ids of those that are not on the server. */
   readonly waiting: Set<string>;
 }
 
@@ -34,9 +35,9 @@ interface CachedSession extends LoadedSession, VectorHolder {
 const turnsAtATime = 250;
 
 export const turnAt = ({ bodies }: LoadedSession, position: number): Turn =>
-  JSON.parse(bodies[position] as string) as Turn;
+  parseTurn(bodies[position] as string);
 
-/** The conversations used last, kept level with the server, within a number of bytes. */
+/** The conversations used last, kept up to date with the server, within a number of bytes. */
 export class ChromaSessions {
   readonly #turns: ChromaTurns;
   readonly #intake: TurnIntake;
@@ -61,9 +62,9 @@ export class ChromaSessions {
 
   /** The conversation with everything that was appended before the call. */
   load(key: string, signal?: AbortSignal): Promise<LoadedSession> {
-    // One at a time per conversation: two that add the same turns would double them.
+    // One at a time per conversation: two loads would add the same turns twice.
     const earlier = this.#loading.get(key) ?? Promise.resolve();
-    // The caller of the earlier one hears of its failure; this one tries anew.
+    // The caller of the earlier load gets its failure; this load tries again.
     const load = earlier.catch(() => undefined).then(() => this.#load(key, signal));
     this.#loading.set(key, load);
     const done = () => {
@@ -78,7 +79,7 @@ export class ChromaSessions {
     return this.#cache.peek(key)?.hasVectors ?? false;
   }
 
-  /** Takes note of a vector that was made here. */
+  /** Adds a vector that was made here. */
   addVector(key: string, id: string, vector: Float32Array): void {
     this.#vectors?.keep(id, vector);
     const session = this.#cache.peek(key);
@@ -96,7 +97,7 @@ export class ChromaSessions {
   }
 
   async #load(key: string, signal?: AbortSignal): Promise<LoadedSession> {
-    // Before the server is asked: a turn that is delivered meanwhile is then seen twice, not never.
+    // Read before the server is asked: a turn that is delivered meanwhile is seen twice, not missed.
     const waiting = await this.#intake.waiting(key);
     const cached = this.#cache.get(key);
     const level = cached && (await this.#catchUp(key, cached, waiting, signal));
@@ -108,14 +109,14 @@ export class ChromaSessions {
     return this.#loadAll(key, waiting, signal);
   }
 
-  /** Nothing when a turn went, or turned up that belongs before known ones. */
+  /** Undefined if a turn was forgotten, or one appeared that belongs before known ones. */
   async #catchUp(
     key: string,
     session: CachedSession,
     waiting: readonly TurnRecord[],
     signal?: AbortSignal,
   ): Promise<CachedSession | undefined> {
-    // The last known record is asked for again: if it is not in its place, some went before it.
+    // The last known record is read again: if it is not in its place, some before it were forgotten.
     const overlap = Math.min(1, session.stored);
     const listed = await this.#turns.list(key, session.stored - overlap, { signal });
     if (overlap === 1 && !isLastStored(session, listed[0])) return undefined;
@@ -130,7 +131,7 @@ export class ChromaSessions {
     let session = this.#empty();
     const listed: TurnRecord[] = [];
     let isInOrder = true;
-    // Indexed while the next page is on its way, and in portions, so as not to hold up the event loop.
+    // Indexed while the next page is read, and in portions, so as not to block the event loop.
     for await (const page of this.#turns.pages(key, 0, { signal })) {
       for (let at = 0; at < page.length; at += turnsAtATime) {
         isInOrder &&= this.#add(session, page.slice(at, at + turnsAtATime), []);
@@ -163,19 +164,19 @@ export class ChromaSessions {
     };
   }
 
-  /** Puts the session into the cache, at its size now and at that when its vectors have come. */
+  /** Puts the session into the cache, now and again at its size with the vectors. */
   #grow(key: string, session: CachedSession, vectors: Promise<void> | undefined): void {
     this.#cache.set(key, session);
     vectors?.then(
       () => {
         if (this.#cache.peek(key) === session) this.#cache.set(key, session);
       },
-      // What is missing stays missing until the conversation is read anew; its words are found.
+      // Missing vectors stay missing until the conversation is read again; its words are found.
       () => undefined,
     );
   }
 
-  /** False when one belongs before those that are there. */
+  /** False if a turn belongs before known ones. */
   #add(session: CachedSession, stored: readonly TurnRecord[], waiting: readonly TurnRecord[]): boolean {
     const known = new Set(stored.map(({ id }) => id));
     const unstored = waiting.filter(({ id }) => !known.has(id) && !session.positions.has(id));

@@ -12,7 +12,7 @@ interface KeptSummary {
   readonly scope: RecordScope;
 }
 
-/** The summaries, in a collection of their own, one record a conversation. */
+/** The summaries, in a separate collection, one record per conversation. */
 export class ChromaSummaries implements ConversationSummaries {
   readonly #connection: ChromaConnection;
   readonly #collection: string;
@@ -66,7 +66,7 @@ export class ChromaSummaries implements ConversationSummaries {
     const knownTurns = known?.summary.turns ?? 0;
     if (summary.turns <= knownTurns || !covers(session)) return false;
     const added = turnsOf(session, knownTurns, summary.turns).map(({ createdAt }) => createdAt);
-    // What is older than a date is found by the oldest turn that the summary covers.
+    // `forget` with a date finds the summary by the oldest turn that it covers.
     const createdAt = added.reduce(
       (a, b) => Math.min(a, b),
       known?.scope.created_at ?? Number.POSITIVE_INFINITY,
@@ -83,7 +83,7 @@ export class ChromaSummaries implements ConversationSummaries {
         }),
       signal,
     );
-    // A turn may have been forgotten, here or by another process, just before it was there to go along.
+    // A turn may have been forgotten, here or by another process, just before the summary was written.
     if (covers(await load())) return true;
     await this.#connection.call(this.#collection, (collection) => collection.delete({ ids: [key] }));
     return false;

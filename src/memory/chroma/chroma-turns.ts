@@ -6,7 +6,7 @@ import { inConversation, inConversationFrom, type RecordScope, toForget } from '
 import { placeholderVector, type TurnRecord } from './turn-record.js';
 
 const pageSize = 1_000;
-/** Pages asked for at a time, once it is known that there are several. */
+/** Pages requested at a time, once it is known that there are several. */
 const pagesAhead = 2;
 
 /** The turns on the server. */
@@ -26,8 +26,8 @@ export class ChromaTurns {
   }
 
   /**
-   * Resolves when the server has accepted all of them. `add`, not `upsert`: Chroma leaves a known id as
-   * it is, which is just what an append owes, also when it is repeated.
+   * Resolves when the server has accepted all of them. `add`, not `upsert`: Chroma ignores a known id,
+   * which is what an append owes, repeated or not.
    */
   async write(batch: readonly TurnRecord[]): Promise<void> {
     // Chroma refuses a batch that names an id twice; the first one counts.
@@ -61,7 +61,7 @@ export class ChromaTurns {
     let offset = from;
     const readOn = () => {
       const read = this.#read({ where, limit: pageSize, offset }, signal);
-      // Nobody waits for those behind one that failed, or behind the last.
+      // Pages after a failed one, or after the last, are not awaited.
       read.catch(() => undefined);
       reads.push(read);
       offset += pageSize;
@@ -76,7 +76,7 @@ export class ChromaTurns {
     }
   }
 
-  /** Turns of all conversations, for what is done to each of them alike. */
+  /** Turns of all conversations. */
   page(offset: number, limit: number, signal?: AbortSignal): Promise<TurnRecord[]> {
     return this.#read({ limit, offset }, signal);
   }
@@ -95,7 +95,7 @@ export class ChromaTurns {
     });
   }
 
-  /** The highest order in a conversation, where it is not below `from`; else 0. */
+  /** The highest order in a conversation, if it is not below `from`; otherwise 0. */
   async highestOrderFrom(conversation: string, from: number): Promise<number> {
     const { metadatas } = await this.#connection.call(this.#collection, (collection) =>
       collection.get({ where: inConversationFrom(conversation, from), include: ['metadatas'] }),
@@ -117,7 +117,7 @@ export class ChromaTurns {
     return known;
   }
 
-  /** Resolves with how many there were; 0 from servers that are too old to count. */
+  /** Resolves with the number of turns; 0 from servers that are too old to count. */
   async forget(target: ForgetTarget, signal?: AbortSignal): Promise<number> {
     const { deleted } = await this.#connection.call(
       this.#collection,

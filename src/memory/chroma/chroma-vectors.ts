@@ -9,12 +9,12 @@ import type { ChromaTurns } from './chroma-turns.js';
 import { inConversation, isForgotten, type RecordScope } from './scope.js';
 import { type TurnRecord, textOf } from './turn-record.js';
 
-/** Near neighbours asked for; turns beyond them count as not near at all. */
-const neighbours = 200;
-/** Turns that wait for a vector in this process; those beyond are found when their session is next read. */
+/** Nearest turns requested; turns beyond them count as the farthest of these. */
+const neighbors = 200;
+/** Turns that wait for a vector in this process; more are found when their session is next read. */
 const longestBacklog = 10_000;
 const pageSize = 1_000;
-/** So many turns, or those of so long, share the requests that embed them; the next append comes first. */
+/** Embedding starts at this many turns, or this long after the first, so that turns share requests. */
 const gatheredTurns = 64;
 const gatherMs = 1_000;
 
@@ -40,7 +40,7 @@ export interface MadeVector {
   readonly vector: Float32Array;
 }
 
-/** The vectors of one embedder, in a collection of their own, and the turns that still wait for theirs. */
+/** The vectors of one embedder, in a separate collection, and the turns that wait for theirs. */
 export class ChromaVectors implements EmbeddingSource<string> {
   readonly #connection: ChromaConnection;
   readonly #turns: ChromaTurns;
@@ -49,7 +49,7 @@ export class ChromaVectors implements EmbeddingSource<string> {
   readonly #onGathered: () => void;
   readonly #onMade: (made: MadeVector) => void;
   readonly #waiting = new Map<string, WaitingTurn>();
-  /** What is made while somebody asks the server what there is: the reply may be older. */
+  /** Collect the vectors made during a look-up, whose reply may be older. */
   readonly #watches = new Set<Set<string>>();
   #gathering: unknown;
   #stored = 0;
@@ -61,7 +61,7 @@ export class ChromaVectors implements EmbeddingSource<string> {
     readonly turns: ChromaTurns;
     readonly embedder: Embedder;
     readonly clock: Clock;
-    /** Told when turns wait, a moment after the first of them came. */
+    /** Called when turns wait for vectors. */
     readonly onGathered: () => void;
     readonly onMade: (made: MadeVector) => void;
   }) {
@@ -112,7 +112,7 @@ export class ChromaVectors implements EmbeddingSource<string> {
     this.#onGathered();
   }
 
-  /** Queues the turns of a conversation that have no vector of this embedder; gives the ids of those that have. */
+  /** Queues the turns of a conversation without a vector of this embedder; returns the ids of the others. */
   async addMissing(conversation: string, records: readonly TurnRecord[]): Promise<ReadonlySet<string>> {
     const where = inConversation(conversation);
     const known = await this.#watching(async (found) => {
@@ -142,7 +142,7 @@ export class ChromaVectors implements EmbeddingSource<string> {
     this.add(records.filter(({ id }) => !known.has(id)));
   }
 
-  /** The ids that are looked up, and those of the vectors that are made meanwhile. */
+  /** The ids that were looked up, and those of the vectors made meanwhile. */
   async #watching(lookUp: (found: Set<string>) => Promise<void>): Promise<ReadonlySet<string>> {
     const found = new Set<string>();
     this.#watches.add(found);
@@ -158,7 +158,7 @@ export class ChromaVectors implements EmbeddingSource<string> {
     return this.#waiting.has(id);
   }
 
-  /** Those of the vectors that are there. */
+  /** The vectors that exist, by id. */
   async fetch(ids: readonly string[]): Promise<ReadonlyMap<string, Float32Array>> {
     const found = await this.#connection.call(this.#collection, (collection) =>
       collection.get({ ids: [...ids], include: ['embeddings'] }),
@@ -220,20 +220,20 @@ export class ChromaVectors implements EmbeddingSource<string> {
       (collection) =>
         collection.query({
           queryEmbeddings: [Array.from(vector)],
-          nResults: neighbours,
+          nResults: neighbors,
           where: inConversation(conversation),
           include: ['distances'],
         }),
       signal,
     );
     const similarities = new Map(ids[0]?.map((id, at) => [id, 1 - (distances[0]?.[at] ?? 1)]));
-    return { similarities, complete: similarities.size < neighbours };
+    return { similarities, complete: similarities.size < neighbors };
   }
 }
 
 /**
- * Similarities by position in the conversation. Turns beyond the nearest ones count as just as far as
- * the farthest of them; turns that have no vector yet are left out.
+ * Similarities by position in the conversation. Turns beyond the nearest ones count as far as the
+ * farthest of them; turns without a vector are left out.
  */
 export function byPosition(
   { similarities, complete }: NearestTurns,

@@ -2,24 +2,21 @@ import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../core/clock.js';
 import type { Turn } from '../../core/turn.js';
 import { AppendQueue } from '../shared/append-queue.js';
-import { serialiseTurn } from '../shared/turn-text.js';
+import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import { conversationKey, recordId, scopeOf } from './scope.js';
 import type { TurnIntake } from './turn-intake.js';
 import type { TurnRecord } from './turn-record.js';
 
-/** Requests above a few hundred records only take longer; the server's own limit is far higher. */
+/** Larger requests only take longer; the server's own limit is far higher. */
 const largestBatch = 100;
 
-/** Brings turns straight to the server, in order and in batches: durable is what it has accepted. */
+/** Sends turns straight to the server, in order and in batches. A turn is durable once accepted. */
 export class DirectIntake implements TurnIntake {
   readonly #turns: ChromaTurns;
   readonly #clock: Clock;
-  readonly #queue = new AppendQueue<{ readonly turn: Turn; readonly body: string }>(
-    (batch) => this.#write(batch),
-    { largestBatch },
-  );
-  /** The highest order given in each conversation that was written to lately. */
+  readonly #queue = new AppendQueue<SerializedTurn>((batch) => this.#write(batch), { largestBatch });
+  /** The highest order of each conversation that was written to lately. */
   readonly #lastOrders = new LRUCache<string, number>({ max: 10_000 });
 
   constructor(turns: ChromaTurns, clock: Clock) {
@@ -28,7 +25,7 @@ export class DirectIntake implements TurnIntake {
   }
 
   add(turn: Turn, signal?: AbortSignal): Promise<void> {
-    return this.#queue.add({ turn, body: serialiseTurn(turn) }, signal);
+    return this.#queue.add(serializeTurn(turn), signal);
   }
 
   async waiting(): Promise<readonly TurnRecord[]> {
@@ -52,7 +49,7 @@ export class DirectIntake implements TurnIntake {
     return this.#queue.idle();
   }
 
-  async #write(batch: readonly { readonly turn: Turn; readonly body: string }[]): Promise<void> {
+  async #write(batch: readonly SerializedTurn[]): Promise<void> {
     const records: TurnRecord[] = [];
     for (const { turn, body } of batch) {
       const scope = scopeOf(turn, await this.#nextOrder(conversationKey(turn)));
@@ -61,7 +58,7 @@ export class DirectIntake implements TurnIntake {
     await this.#turns.write(records);
   }
 
-  /** Microseconds since the epoch, but always above what the conversation has, should the clock go back. */
+  /** Microseconds since the epoch, but always above the conversation's orders, should the clock go back. */
   async #nextOrder(key: string): Promise<number> {
     const now = this.#clock.now() * 1000;
     const last = this.#lastOrders.get(key) ?? (await this.#turns.highestOrderFrom(key, now));

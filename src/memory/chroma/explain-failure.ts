@@ -1,9 +1,9 @@
 import { MemoryError } from '../../core/errors.js';
 
-/** Errors of the client that another try may get past. */
+/** Errors of the client that may be gone at the next try. */
 const passing = new Set(['ChromaConnectionError', 'ChromaServerError', 'ChromaRateLimitError']);
 
-/** Whether the server found fault with this very request: another one may succeed, this one never. */
+/** Whether the server refused this very request: another may succeed, this one never. */
 export const isRefusal = (error: unknown): boolean =>
   ((error as Error | undefined)?.cause as Error | undefined)?.name === 'ChromaClientError';
 
@@ -18,10 +18,10 @@ const explanations: Readonly<Record<string, (url: string) => string>> = {
   ChromaNotFoundError: (url) =>
     `Chroma at ${url} does not know the tenant or database, or is older than its 1.0. Check both.`,
   ChromaQuotaExceededError: (url) => `Chroma at ${url} refused: a quota of the account is used up.`,
-  ChromaRateLimitError: (url) => `Chroma at ${url} is asked too often. Try again later.`,
+  ChromaRateLimitError: (url) => `Chroma at ${url} gets too many requests. Try again later.`,
 };
 
-/** A `MemoryError` with a sentence that says what to do. Errors that are one already pass through. */
+/** A `MemoryError` that explains what to do. Errors that are one already pass through. */
 export function explainChromaFailure(url: string, cause: unknown): MemoryError {
   if (MemoryError.isInstance(cause)) return cause;
   const { name, message, code } = (cause ?? {}) as { name?: string; message?: string; code?: string };

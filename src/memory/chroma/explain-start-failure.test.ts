@@ -3,7 +3,7 @@ import { MultimodalChatError } from '../../core/errors.js';
 import { ChromaStartError, explainStartFailure } from './explain-start-failure.js';
 
 const system = 'linux x64 with glibc 2.36';
-const explain = (said: string) => explainStartFailure(said, { system, port: 8123, exit: 'code 1' });
+const explain = (output: string) => explainStartFailure(output, { system, port: 8123, exit: 'code 1' });
 
 describe('explainStartFailure', () => {
   it.each([
@@ -15,10 +15,10 @@ describe('explainStartFailure', () => {
     ["Error: Cannot find module 'chromadb-js-bindings-linux-x64-gnu'", 'not-installed', /--omit=optional/],
     ['Error: Unsupported architecture on Linux: riscv64', 'not-installed', /this system is linux/],
     ['Address 127.0.0.1:8123 is not available', 'port-taken', /Port 8123 is in use/],
-    ['thread main panicked', 'crashed', /ended with code 1 .*It said last:\nthread main panicked/s],
-    ['', 'crashed', /It said nothing/],
-  ])('reads %j as %s', (said, reason, sentence) => {
-    const error = explain(said);
+    ['thread main panicked', 'crashed', /ended with code 1 .*It wrote last:\nthread main panicked/s],
+    ['', 'crashed', /It wrote nothing/],
+  ])('reads %j as %s', (output, reason, sentence) => {
+    const error = explain(output);
     expect(error.reason).toBe(reason);
     expect(error.message).toMatch(sentence);
   });

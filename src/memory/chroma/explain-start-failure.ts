@@ -5,7 +5,7 @@ export type ChromaStartErrorReason = 'not-installed' | 'unsupported' | 'port-tak
 /**
  * A Chroma server could not be started. `code` is `CHROMA_START_` and the reason: `not-installed` (the
  * package `chromadb` or its native part is missing), `unsupported` (the native part does not run on
- * this system), `port-taken`, `crashed` (the message ends with what it said last), `timeout`.
+ * this system), `port-taken`, `crashed` (the message ends with its last output), `timeout`.
  */
 export class ChromaStartError extends MultimodalChatError {
   override readonly name = 'ChromaStartError' as const;
@@ -24,7 +24,7 @@ export class ChromaStartError extends MultimodalChatError {
 const elsewhere =
   'Or run Chroma in its container ("docker run -p 8000:8000 chromadb/chroma") and set CHROMA_URL, or use the embedded store, which needs no server.';
 
-/** What the server said before it ended, by pattern. First match wins. */
+/** Explanations by the server's output. First match wins. */
 const explanations: readonly (readonly [
   RegExp,
   ChromaStartErrorReason,
@@ -49,17 +49,17 @@ const explanations: readonly (readonly [
   ],
 ];
 
-/** Why a server ended while it was starting, by what it said last on stderr. */
+/** Why a server ended while it was starting, by its last output on stderr. */
 export function explainStartFailure(
-  said: string,
+  output: string,
   { system, port, exit }: { readonly system: string; readonly port: number; readonly exit: string },
 ): ChromaStartError {
   for (const [pattern, reason, explain] of explanations) {
-    if (pattern.test(said)) return new ChromaStartError(reason, explain(system, port));
+    if (pattern.test(output)) return new ChromaStartError(reason, explain(system, port));
   }
-  const words = said.trim();
+  const words = output.trim();
   return new ChromaStartError(
     'crashed',
-    `The Chroma server ended with ${exit} while it was starting. ${words === '' ? 'It said nothing.' : `It said last:\n${words}`}`,
+    `The Chroma server ended with ${exit} while it was starting. ${words === '' ? 'It wrote nothing to stderr.' : `It wrote last:\n${words}`}`,
   );
 }

@@ -5,23 +5,23 @@ import { packVector } from '../rank/vector-table.js';
 import type { ChromaVectors } from './chroma-vectors.js';
 import type { TurnRecord } from './turn-record.js';
 
-/** A cached conversation, as far as its vectors go. */
+/** The vectors of a cached conversation. */
 export interface VectorHolder {
   readonly index: ConversationIndex;
   readonly positions: ReadonlyMap<string, number>;
-  /** The turns whose vector the index has not. */
+  /** The turns whose vector is not in the index. */
   readonly vectorless: Set<string>;
-  /** Whether the index has all vectors but those made lately, so that the server need not be asked. */
+  /** Whether the index has all vectors but the latest, so that the server need not be asked. */
   hasVectors: boolean;
   refreshedAt: number;
 }
 
-/** Made here lately: their turns may not have been read back yet. */
+/** Vectors made here lately, whose turns may not have been read back yet. */
 const keptVectors = 2_000;
-/** Vectors come as JSON, which is parsed in one go: few at a time, so that nothing else is held up. */
+/** Vectors come as JSON, which is parsed in one go: few at a time, so as not to block the event loop. */
 const fetchedAtATime = 100;
 const refreshEveryMs = 5_000;
-/** A conversation may take so much of the cache; longer ones leave the comparing to the server. */
+/** Share of the cache that one conversation may take; longer ones are compared by the server. */
 const largestShare = 0.5;
 
 /**
@@ -58,20 +58,20 @@ export class LocalVectors {
     this.#made.clear();
   }
 
-  /** What is being fetched is given up. */
+  /** Stops fetching. */
   close(): void {
     this.#isClosed = true;
     this.clear();
   }
 
-  /** For a turn that the index has just got, or whose vector was just made. */
+  /** For a turn that was just indexed, or whose vector was just made. */
   place(holder: VectorHolder, id: string): void {
     const packed = this.#made.get(id);
     if (packed) setVector(holder, id, packed);
     else holder.vectorless.add(id);
   }
 
-  /** Fetches all there are of a conversation, and has the missing ones made. */
+  /** Fetches the vectors of a conversation, and queues the missing ones. */
   async load(conversation: string, holder: VectorHolder, records: readonly TurnRecord[]): Promise<void> {
     const known = await this.#vectors.addMissing(conversation, records);
     if (records.length > this.#largest) return;
@@ -80,7 +80,7 @@ export class LocalVectors {
     holder.hasVectors = true;
   }
 
-  /** Fetches what other processes have made since, once in a while. */
+  /** Fetches what other processes have made since, at most every 5 s. */
   async refresh(holder: VectorHolder): Promise<void> {
     const now = this.#clock.now();
     if (!holder.hasVectors || now - holder.refreshedAt < refreshEveryMs) return;

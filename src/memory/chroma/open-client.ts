@@ -1,6 +1,6 @@
 import type { ChromaClient } from 'chromadb';
 
-/** Where a client goes and as whom. */
+/** Address and credentials of a client. */
 export interface ClientAddress {
   readonly url: string;
   readonly tenant?: string | undefined;
@@ -8,7 +8,7 @@ export interface ClientAddress {
   readonly token?: string | undefined;
 }
 
-/** Loads `chromadb`, which is optional. Sends nothing yet. */
+/** Loads `chromadb`, which is optional. Sends no request yet. */
 export async function openClient({ url, tenant, database, token }: ClientAddress): Promise<ChromaClient> {
   const { ChromaClient: Client, CloudClient } = await import('chromadb');
   const { protocol, hostname, port } = new URL(url);

@@ -6,7 +6,7 @@ import type { ChromaVectors } from './chroma-vectors.js';
 
 const pageSize = 500;
 
-interface ReindexParts {
+interface ReindexDeps {
   readonly connection: ChromaConnection;
   readonly turns: ChromaTurns;
   readonly vectors: ChromaVectors;
@@ -15,9 +15,9 @@ interface ReindexParts {
   readonly prefix: string;
 }
 
-/** Has a vector made of every turn on the server that has none of this embedder; then drops those of others. */
+/** Makes the vectors that are missing for this embedder; then drops those of others. */
 export async function reindexVectors(
-  { backlog, connection, prefix, turns, vectors }: ReindexParts,
+  { backlog, connection, prefix, turns, vectors }: ReindexDeps,
   { signal, onProgress }: ReindexOptions,
 ): Promise<void> {
   const [total, known] = await Promise.all([turns.count(), vectors.count()]);
@@ -26,8 +26,8 @@ export async function reindexVectors(
     onProgress?.({ done: Math.min(total, known + vectors.stored - storedBefore), total });
   };
   report();
-  backlog.forgive();
-  // Backwards: where turns are forgotten meanwhile, those behind them move to the front, and some are seen twice.
+  backlog.retryRefused();
+  // Backwards: if turns are forgotten meanwhile, later ones move forward, and some are seen twice, none missed.
   for (let end = total; end > 0; end -= pageSize) {
     const from = Math.max(0, end - pageSize);
     await vectors.addUnembedded(await turns.page(from, end - from, signal), signal);

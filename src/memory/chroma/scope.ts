@@ -4,7 +4,7 @@ import type { Conversation, Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
 import { nameKey } from '../shared/conversation-key.js';
 
-/** What every record carries beside its text, and what every filter is made of. */
+/** The metadata of every record; every filter is made of it. */
 export interface RecordScope {
   readonly tenant: string;
   readonly conversation: string;
@@ -35,7 +35,7 @@ export function scopeOf(turn: Conversation & Pick<Turn, 'createdAt'>, order: num
   };
 }
 
-/** The only filters in use: nothing is read for a caller without one of them. */
+/** The only filters: nothing is read for a caller without one of them. */
 export const inConversation = (key: string): Where => ({ conversation: key });
 
 export const inConversationFrom = (key: string, order: number): Where => ({

@@ -1,21 +1,21 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** Long enough for a clean end; a server under load has been seen to spin after SIGTERM for ever. */
+/** Long enough for a clean end; under load the server may spin forever after SIGTERM. */
 const graceMs = 2_000;
 const keptOutput = 4_000;
 
 /**
- * A server in a process group of its own, which never outlives this process: an exit of any kind takes
- * it along, by a listener where there is time for one, else by a watchdog that notices.
+ * A server in a separate process group that never outlives this process: a listener kills it at exit, and
+ * a watchdog if this process is killed.
  */
 export class ServerProcess {
-  /** Resolves, with how, when it has ended. Never rejects. */
+  /** Resolves with the exit code, signal or error when it has ended. Never rejects. */
   readonly ended: Promise<string>;
   readonly #child: ChildProcess;
   readonly #killAtExit = () => this.#signal('SIGKILL');
   #watchdog: ChildProcess | undefined;
-  #said = '';
+  #output = '';
 
   constructor([program = '', ...parameters]: readonly string[]) {
     this.#child = spawn(program, parameters, {
@@ -24,26 +24,26 @@ export class ServerProcess {
       windowsHide: true,
     });
     this.#child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-      this.#said = (this.#said + text).slice(-keptOutput);
+      this.#output = (this.#output + text).slice(-keptOutput);
     });
     process.on('exit', this.#killAtExit);
     this.ended = this.#untilEnded();
     this.#watch();
   }
 
-  /** What it wrote to stderr last. */
-  get said(): string {
-    return this.#said;
+  /** The last of what it wrote to stderr. */
+  get output(): string {
+    return this.#output;
   }
 
-  /** Lets this process end although the server runs, which ends it too. */
+  /** Lets this process end while the server runs; that ends the server too. */
   unref(): void {
     this.#child.unref();
     const stderr = this.#child.stderr as { unref?: () => void } | null;
     stderr?.unref?.();
   }
 
-  /** Resolves when it is gone for certain. */
+  /** Resolves when the process is gone. */
   async stop(): Promise<void> {
     this.#child.ref();
     const timer = setTimeout(() => this.#signal('SIGKILL'), graceMs);
@@ -70,7 +70,7 @@ export class ServerProcess {
     else process.kill(-pid, signal);
   }
 
-  /** No listener runs when this process is killed; but the pipe to the watchdog is closed. */
+  /** No listener runs if this process is killed, but the pipe to the watchdog closes. */
   #watch(): void {
     const { pid } = this.#child;
     if (pid === undefined || process.platform === 'win32') return;
@@ -78,7 +78,7 @@ export class ServerProcess {
       detached: true,
       stdio: ['pipe', 'ignore', 'ignore'],
     });
-    // Without a shell the listener has to do.
+    // Without a shell there is only the listener.
     this.#watchdog.on('error', () => {
       this.#watchdog = undefined;
     });

@@ -3,12 +3,12 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { ChromaStartError } from './explain-start-failure.js';
 
-/** The command that starts the server which the installed `chromadb` ships, without its parameters. */
+/** The command that starts the server of the installed `chromadb`, without its parameters. */
 export function shippedCommand(): readonly string[] {
   return [process.execPath, findCli()];
 }
 
-/** Its package.json is not among the exports, so it is looked for above the file that is. */
+/** Its package.json is not exported, so it is searched for above the file that is. */
 function findCli(): string {
   const entry = resolveChromadb();
   for (let folder = dirname(entry); folder !== dirname(folder); folder = dirname(folder)) {
@@ -43,7 +43,7 @@ function resolveChromadb(): string {
   );
 }
 
-/** This system in the words of error messages, such as "linux x64 with glibc 2.36". */
+/** This system for error messages, such as "linux x64 with glibc 2.36". */
 export function describeSystem(): string {
   const { platform, arch } = process;
   if (platform !== 'linux') return `${platform} ${arch}`;

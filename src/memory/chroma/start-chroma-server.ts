@@ -4,25 +4,11 @@ import { createServer } from 'node:net';
 import { resolve } from 'node:path';
 import type { AbortOptions } from '../../core/abort.js';
 import { sleep, systemClock } from '../../core/clock.js';
+import { parseOptions } from '../../core/parse-options.js';
+import { type ChromaServerOptions, chromaServerOptionsSchema } from './chroma-server-options.js';
 import { ChromaStartError, explainStartFailure } from './explain-start-failure.js';
 import { ServerProcess } from './server-process.js';
 import { describeSystem, shippedCommand } from './shipped-server.js';
-
-export interface ChromaServerOptions extends AbortOptions {
-  /** The directory of its data, created where it does not exist. One server at a time. */
-  readonly path: string;
-  /** Default: a free one. */
-  readonly port?: number | undefined;
-  /** The address it listens on. Default `127.0.0.1`; it asks for no password, so keep it local. */
-  readonly host?: string | undefined;
-  /** How long it may take to answer, in milliseconds. Default 30,000. */
-  readonly timeoutMs?: number | undefined;
-  /**
-   * How to start it: a program and its first parameters, after which come `run --path … --host …
-   * --port …`. Default: this Node on the command line that `chromadb` ships.
-   */
-  readonly command?: readonly string[] | undefined;
-}
 
 /** A Chroma server that runs as a child of this process. */
 export interface ManagedChromaServer extends AsyncDisposable {
@@ -33,15 +19,16 @@ export interface ManagedChromaServer extends AsyncDisposable {
 }
 
 const pollMs = 50;
-/** A port that was free a moment ago may be taken; then another one is picked. */
+/** A free port may be taken in the meantime; then another one is picked. */
 const portsTried = 3;
 
 /**
  * Starts the Chroma server that the npm package `chromadb` ships, and resolves when it answers. It ends
- * with `close()` or with this process, however that ends; it does not keep this process alive. Its
- * native part needs glibc 2.39 on Linux.
+ * with `close()` or with this process, however that ends; it does not keep this process alive. Its native
+ * part needs glibc 2.39 on Linux.
  *
- * @throws ChromaStartError where it cannot run, with what to do instead.
+ * @throws ChromaStartError if it cannot run, with what to do instead.
+ * @throws ConfigurationError that names every option that is wrong.
  * @example
  * ```ts
  * await using server = await startChromaServer({ path: './data/chroma' });
@@ -49,12 +36,12 @@ const portsTried = 3;
  * ```
  */
 export async function startChromaServer(options: ChromaServerOptions): Promise<ManagedChromaServer> {
-  const { path, host = '127.0.0.1', timeoutMs = 30_000, signal } = options;
-  const command = options.command ?? shippedCommand();
+  const resolved = parseOptions(chromaServerOptionsSchema, options, 'startChromaServer');
+  const { command = shippedCommand(), host, path, port: wantedPort, signal, timeoutMs } = resolved;
   signal?.throwIfAborted();
   await mkdir(path, { recursive: true });
   for (let attempt = 1; ; attempt++) {
-    const port = await claimPort(options.port ?? 0, host);
+    const port = await claimPort(wantedPort, host);
     const parameters = ['run', '--path', resolve(path), '--host', host, '--port', String(port)];
     const server = new ServerProcess([...command, ...parameters]);
     const url = `http://${host.includes(':') ? `[${host}]` : reachable(host)}:${port}`;
@@ -63,7 +50,7 @@ export async function startChromaServer(options: ChromaServerOptions): Promise<M
     } catch (error) {
       await server.stop();
       const isUnlucky =
-        ChromaStartError.isInstance(error) && error.reason === 'port-taken' && options.port === undefined;
+        ChromaStartError.isInstance(error) && error.reason === 'port-taken' && wantedPort === 0;
       if (isUnlucky && attempt < portsTried) continue;
       throw error;
     }
@@ -73,7 +60,7 @@ export async function startChromaServer(options: ChromaServerOptions): Promise<M
   }
 }
 
-/** Nothing connects to "every address"; the loopback is one of them. */
+/** Clients cannot connect to "every address"; the loopback is one of them. */
 const reachable = (host: string): string => (host === '0.0.0.0' ? '127.0.0.1' : host);
 
 async function untilReady(
@@ -88,7 +75,8 @@ async function untilReady(
   const giveUpAt = performance.now() + timeoutMs;
   while (performance.now() < giveUpAt) {
     await Promise.race([server.ended, sleep(systemClock, pollMs, signal)]);
-    if (exit !== undefined) throw explainStartFailure(server.said, { system: describeSystem(), port, exit });
+    if (exit !== undefined)
+      throw explainStartFailure(server.output, { system: describeSystem(), port, exit });
     const answer = fetch(`${url}/api/v2/heartbeat`, { signal: AbortSignal.timeout(1_000) });
     const isReady = await answer.then(
       async (reply) => {
@@ -101,11 +89,11 @@ async function untilReady(
   }
   throw new ChromaStartError(
     'timeout',
-    `The Chroma server did not answer at ${url} within ${timeoutMs} ms. Raise timeoutMs on a slow machine. It said last:\n${server.said.trim()}`,
+    `The Chroma server did not answer at ${url} within ${timeoutMs} ms. Raise timeoutMs on a slow machine. It wrote last:\n${server.output.trim()}`,
   );
 }
 
-/** The port, or a free one for 0. Throws where something listens on it already, which would answer for ours. */
+/** The port, or a free one for 0. Throws if another server listens on it, which would answer for ours. */
 async function claimPort(wanted: number, host: string): Promise<number> {
   const probe = createServer();
   try {

@@ -2,25 +2,25 @@ import { randomUUID } from 'node:crypto';
 import type { Database } from 'libsql';
 import type { Clock } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
-import type { Turn } from '../../core/turn.js';
 import { MemoryDatabase } from '../embedded/memory-database.js';
 import { migrate } from '../embedded/schema.js';
 import type { ForgetTarget } from '../memory-store.js';
+import type { SerializedTurn } from '../shared/turn-body.js';
 import { isForgotten, type RecordScope, recordId, scopeOf } from './scope.js';
 import type { TurnRecord } from './turn-record.js';
 
-/** A turn that is on the disk here and waits to be delivered. */
+/** A turn that is on the local disk and waits to be delivered. */
 export interface OutboxRecord extends TurnRecord {
   readonly position: number;
 }
 
-/** "MMCO", so that no other program's database is taken for ours. */
+/** "MMCO": marks the file as ours. */
 const applicationId = 0x4d4d434f;
 const migrations: readonly string[] = [
   `CREATE TABLE outbox (
      position INTEGER PRIMARY KEY AUTOINCREMENT,
      id TEXT NOT NULL UNIQUE,
-     -- The process that delivers it: its pid, then what tells apart the stores in it.
+     -- The process that delivers it: its pid, then a UUID of the store.
      owner TEXT NOT NULL,
      added_at INTEGER NOT NULL,
      tenant TEXT NOT NULL,
@@ -39,9 +39,9 @@ const migrations: readonly string[] = [
 ];
 const prepare = (database: Database): void => migrate(database, applicationId, migrations);
 
-/** No delivery takes so long. */
+/** No delivery takes longer. */
 const longestDeliveryMs = 3_600_000;
-/** What its owner has not delivered by then another process delivers too, whatever became of the owner. */
+/** After this another process delivers a turn too, whether or not its owner still runs. */
 const longestOwnershipMs = 300_000;
 
 type Row = Readonly<Record<string, unknown>>;
@@ -61,7 +61,7 @@ export class TurnOutbox {
   }
 
   /** Resolves when all of them are on the disk. A known id changes nothing. */
-  async insert(turns: readonly { readonly turn: Turn; readonly body: string }[]): Promise<void> {
+  async insert(turns: readonly SerializedTurn[]): Promise<void> {
     const database = await this.#open();
     await database.write(() => {
       const waiting = database.first('SELECT count(*) AS count FROM outbox')?.count as number;
@@ -93,14 +93,14 @@ export class TurnOutbox {
     return (row?.count as number | undefined) ?? 0;
   }
 
-  /** The oldest turns that are this process's to deliver. */
+  /** The oldest turns that this process is to deliver. */
   async next(limit: number): Promise<readonly OutboxRecord[]> {
     const database = await this.#existing();
     const sql = 'SELECT * FROM outbox WHERE owner = ? ORDER BY position LIMIT ?';
     return database?.read(() => database.all(sql, this.#owner, limit).map(toRecord)) ?? [];
   }
 
-  /** Removes what was delivered; gives those that were forgotten while they were. */
+  /** Removes what was delivered; returns the turns that were forgotten meanwhile. */
   async remove(delivered: readonly OutboxRecord[]): Promise<readonly OutboxRecord[]> {
     const database = await this.#open();
     const positions = JSON.stringify(delivered.map(({ position }) => position));
@@ -113,7 +113,7 @@ export class TurnOutbox {
     });
   }
 
-  /** Takes over what a process left behind that has ended. */
+  /** Takes over the turns of processes that have ended. */
   async adopt(): Promise<void> {
     const database = await this.#existing();
     if (!database) return;
@@ -132,7 +132,7 @@ export class TurnOutbox {
     });
   }
 
-  /** Leaves nothing of them in the file; gives the ids of what waited. */
+  /** Leaves nothing of the turns in the file; returns the ids of those that waited. */
   async forget(target: ForgetTarget, signal?: AbortSignal): Promise<readonly string[]> {
     const database = await this.#existing();
     if (!database) return [];
@@ -152,9 +152,9 @@ export class TurnOutbox {
     return ids;
   }
 
-  /** Leaves what is undelivered to whoever comes next. */
+  /** Leaves undelivered turns to the next process. */
   async close(): Promise<void> {
-    // Whoever opened it has learned why it could not be; then there is nothing to close.
+    // The call that opened it has reported the failure; then there is nothing to close.
     const database = await this.#opening?.catch(() => undefined);
     if (!database) return;
     try {
@@ -205,7 +205,7 @@ function isRunning(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    // Not ours to signal, but there.
+    // It runs, as another user.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }

@@ -1,9 +1,10 @@
+import { ExponentialBackoff } from '../../core/backoff.js';
 import type { Clock } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import type { Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
 import { AppendQueue } from '../shared/append-queue.js';
-import { serialiseTurn } from '../shared/turn-text.js';
+import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
 import type { ChromaTurns } from './chroma-turns.js';
 import { isRefusal } from './explain-failure.js';
 import type { TurnIntake } from './turn-intake.js';
@@ -12,26 +13,25 @@ import type { TurnRecord } from './turn-record.js';
 
 const largestCommit = 500;
 const largestDelivery = 200;
-const firstPauseMs = 500;
-const longestPauseMs = 30_000;
-/** How often turns are looked for that another process left behind. */
+const pauses = { initialMs: 500, maxMs: 30_000 };
+/** How often this looks for turns of processes that have ended. */
 const adoptEveryMs = 15_000;
-/** `close` gives a last delivery so long; what is not delivered then is safe in the outbox. */
+/** How long `close` waits for a delivery; what is not delivered is safe in the outbox. */
 const closingMs = 2_000;
 
-/** Acknowledges turns that are on the disk here, and brings them to the server in the background. */
+/** Acknowledges turns once they are on the local disk, and delivers them to the server in the background. */
 export class WriteBehind implements TurnIntake {
   readonly #outbox: TurnOutbox;
   readonly #turns: ChromaTurns;
   readonly #clock: Clock;
-  readonly #queue: AppendQueue<{ readonly turn: Turn; readonly body: string }>;
-  /** Turns that the server refuses although it takes others; left alone until the next start. */
+  readonly #queue: AppendQueue<SerializedTurn>;
+  /** Turns that the server refuses although it takes others; skipped until the next start. */
   readonly #refused = new Map<number, unknown>();
   #delivering: Promise<void> | undefined;
   #isWoken = false;
   #isHeld = false;
   #isClosed = false;
-  #pauseMs = 0;
+  readonly #backoff = new ExponentialBackoff(pauses);
   #pause: unknown;
   #adoption: unknown;
 
@@ -44,7 +44,7 @@ export class WriteBehind implements TurnIntake {
   }
 
   async add(turn: Turn, signal?: AbortSignal): Promise<void> {
-    await this.#queue.add({ turn, body: serialiseTurn(turn) }, signal);
+    await this.#queue.add(serializeTurn(turn), signal);
     this.#wake();
   }
 
@@ -60,7 +60,7 @@ export class WriteBehind implements TurnIntake {
     await this.#queue.idle();
     this.#isHeld = true;
     try {
-      // What is on its way would arrive after the deletion.
+      // A delivery under way would arrive after the deletion.
       await this.#delivering;
       return await this.#outbox.forget(target, signal);
     } finally {
@@ -79,7 +79,7 @@ export class WriteBehind implements TurnIntake {
       await this.#deliverAll();
     } catch (cause) {
       throw new MemoryError(
-        `Some turns are on the disk here but not yet on the server, which they are brought to later. ${(cause as Error).message}`,
+        `Some turns are on the local disk but not on the server yet; they are delivered later. ${(cause as Error).message}`,
         { cause },
       );
     }
@@ -98,7 +98,7 @@ export class WriteBehind implements TurnIntake {
     const late = new Promise<void>((resolve) => {
       timer = this.#clock.setTimeout(resolve, closingMs);
     });
-    // A server that is down is no reason not to close: the turns are safe.
+    // Closes even if the server is down: the turns are safe.
     await Promise.race([this.#pause === undefined ? this.#delivering : undefined, late]);
     this.#clock.clearTimeout(timer);
     this.#isClosed = true;
@@ -129,7 +129,7 @@ export class WriteBehind implements TurnIntake {
       const batch = found.filter(({ position }) => !this.#refused.has(position)).slice(0, largestDelivery);
       if (batch.length === 0) return;
       await this.#deliver(batch);
-      this.#pauseMs = 0;
+      this.#backoff.reset();
     }
   }
 
@@ -149,12 +149,11 @@ export class WriteBehind implements TurnIntake {
 
   #waitForServer(): void {
     if (this.#isClosed) return;
-    this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 2 || firstPauseMs);
     const resume = () => {
       this.#pause = undefined;
       this.#wake();
     };
-    const delayMs = this.#pauseMs * (0.5 + Math.random() / 2);
+    const delayMs = this.#backoff.next() * (0.5 + Math.random() / 2);
     this.#pause = this.#clock.setTimeout(resume, delayMs, { isBackground: true });
   }
 
@@ -163,7 +162,7 @@ export class WriteBehind implements TurnIntake {
     this.#pause = undefined;
   }
 
-  /** At the start, and from time to time. A file that cannot be opened is reported to whoever needs it. */
+  /** At the start, and every 15 s. A file that cannot be opened is reported by the calls that need it. */
   #adopt(): void {
     const next = () => {
       if (this.#isClosed) return;

@@ -16,7 +16,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-describe('backup', () => {
+describe('EmbeddedMemoryStore.backup', () => {
   it.each(['memory.db', ':memory:'])(
     'holds all that was acknowledged, while %s is written to',
     async (name) => {
@@ -31,7 +31,7 @@ describe('backup', () => {
       });
       for (let n = 50; !isDone; n++) {
         await store.append(makeTurn({ id: `${n}`, prompt: `number${n} heron` }));
-        // In memory nothing else would let the backup go on.
+        // In memory only a pause lets the backup go on.
         await new Promise((resolve) => setImmediate(resolve));
       }
       await backup;
@@ -47,7 +47,7 @@ describe('backup', () => {
     },
   );
 
-  it('replaces no file, and leaves none where it fails', async () => {
+  it('replaces no file, and leaves none if it fails', async () => {
     await using store = new EmbeddedMemoryStore({ path: join(directory, 'memory.db') });
     await store.append(makeTurn());
     const there = join(directory, 'there.db');
@@ -58,7 +58,7 @@ describe('backup', () => {
     expect(await readdir(directory)).not.toContainEqual(expect.stringMatching(/partial/));
   });
 
-  it('says that there is nothing to back up', async () => {
+  it('rejects if there is nothing to back up', async () => {
     await using store = new EmbeddedMemoryStore({ path: join(directory, 'memory.db') });
     await expect(store.backup(join(directory, 'copy.db'))).rejects.toBeInstanceOf(MemoryError);
     expect(existsSync(join(directory, 'memory.db'))).toBe(false);

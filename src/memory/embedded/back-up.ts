@@ -5,7 +5,7 @@ import { MemoryError } from '../../core/errors.js';
 import { explainDatabaseFailure } from './explain-failure.js';
 import type { MemoryDatabase } from './memory-database.js';
 
-/** Copies the database to a file that does not exist yet; it has its name only when it is whole and on disk. */
+/** Copies the database to a file that does not exist yet; it gets its name once it is whole and on disk. */
 export async function backUp(database: MemoryDatabase, path: string): Promise<void> {
   const target = resolve(path);
   const unfinished = `${target}.${process.pid}.partial`;

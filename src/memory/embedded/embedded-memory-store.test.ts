@@ -34,7 +34,7 @@ describe('EmbeddedMemoryStore with an embedder', () => {
   for (const { name, run } of memoryStoreContract(create, { reopen: create })) it(name, run);
 });
 
-describe('the file of an EmbeddedMemoryStore', () => {
+describe('The file of an EmbeddedMemoryStore', () => {
   it('is not created by reading', async () => {
     await using store = new EmbeddedMemoryStore({ path: file() });
     await store.recent(conversation, { limit: 1 });
@@ -61,7 +61,7 @@ describe('the file of an EmbeddedMemoryStore', () => {
   it.each([
     ['text', () => Buffer.from('This is no database. '.repeat(400)), /damaged or not a memory database/],
     ['a database with torn pages', tornDatabase, /damaged/],
-  ])('is refused with what to do when it is %s', async (_, content, sentence) => {
+  ])('is refused with advice if it is %s', async (_, content, sentence) => {
     const path = join(directory, 'memory.db');
     await writeFile(path, await content());
     await using store = new EmbeddedMemoryStore({ path });
@@ -73,7 +73,7 @@ describe('the file of an EmbeddedMemoryStore', () => {
     await expect(read()).rejects.toBeInstanceOf(MemoryError);
   });
 
-  it('is refused when it belongs to another program', async () => {
+  it('is refused if it belongs to another program', async () => {
     const path = join(directory, 'other.db');
     const { default: Database } = await import('libsql');
     const other = new Database(path);
@@ -83,7 +83,7 @@ describe('the file of an EmbeddedMemoryStore', () => {
     await expect(store.append(makeTurn())).rejects.toThrow(/another program/);
   });
 
-  it('is refused when a newer version wrote it', async () => {
+  it('is refused if a newer version wrote it', async () => {
     const path = join(directory, 'newer.db');
     await using first = new EmbeddedMemoryStore({ path });
     await first.append(makeTurn());
@@ -96,7 +96,7 @@ describe('the file of an EmbeddedMemoryStore', () => {
     await expect(store.recent(conversation, { limit: 1 })).rejects.toThrow(/newer version/);
   });
 
-  it('is refused where its directory cannot be made', async () => {
+  it('is refused if its directory cannot be created', async () => {
     await writeFile(join(directory, 'file'), '');
     await using store = new EmbeddedMemoryStore({ path: join(directory, 'file', 'memory.db') });
     await expect(store.append(makeTurn())).rejects.toThrow(/Choose another path/);
@@ -115,11 +115,11 @@ describe('the file of an EmbeddedMemoryStore', () => {
   }
 });
 
-describe('the embeddings of an EmbeddedMemoryStore', () => {
+describe('The embeddings of an EmbeddedMemoryStore', () => {
   const prompts = ['The soup was cold.', 'We sold the automobile.', 'It rained all day.'];
 
-  it('find a turn by meaning, also after a restart', async () => {
-    // In the index, and of what was embedded since the start.
+  it('find a turn by meaning, even after a restart', async () => {
+    // In the index, and in the cache of what was embedded since the start.
     const cacheSizes = [3 + 4, 3 + 1];
     for (const [run, appended] of [prompts, []].entries()) {
       const embedder = new WordEmbedder({ synonyms });
@@ -157,7 +157,7 @@ describe('the embeddings of an EmbeddedMemoryStore', () => {
     expect((await store.stats()).pending).toBe(1);
   });
 
-  it('are made anew when the embedder changes, and never mixed', async () => {
+  it('are made again when the embedder changes, and never mixed', async () => {
     await using before = new EmbeddedMemoryStore({ path: file(), embedder: new WordEmbedder() });
     for (const prompt of prompts) await before.append(makeTurn({ prompt, reply: '' }));
     await before.flush();
@@ -196,5 +196,23 @@ describe('the embeddings of an EmbeddedMemoryStore', () => {
     const recall = store.recall(conversation, 'zeppelin', { limit: 1, signal: abort.signal });
     abort.abort(new Error('gone'));
     await expect(recall).rejects.toThrow('gone');
+  });
+});
+
+describe('EmbeddedMemoryStore.close', () => {
+  it('rejects a flush and a recall that are still waiting with a ClosedError', async () => {
+    const embedder = new WordEmbedder();
+    await using store = new EmbeddedMemoryStore({ path: file(), embedder });
+    await store.append(makeTurn());
+    await store.flush();
+    embedder.hang = true;
+    await store.append(makeTurn());
+    const waiting = [store.flush(), store.recall(conversation, 'capital', { limit: 1 })];
+    const outcomes = Promise.allSettled(waiting);
+    await Promise.resolve();
+    await store.close();
+    for (const outcome of await outcomes) {
+      expect(outcome).toMatchObject({ status: 'rejected', reason: { name: 'ClosedError' } });
+    }
   });
 });

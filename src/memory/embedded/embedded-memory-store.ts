@@ -1,8 +1,8 @@
 import type { AbortOptions } from '../../core/abort.js';
-import { type Clock, systemClock } from '../../core/clock.js';
-import { MemoryError } from '../../core/errors.js';
+import type { Clock } from '../../core/clock.js';
+import { ClosedError, MemoryError } from '../../core/errors.js';
+import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
-import type { Embedder } from '../embedder.js';
 import type {
   ConversationSummaries,
   ForgetTarget,
@@ -11,12 +11,15 @@ import type {
   ReindexOptions,
 } from '../memory-store.js';
 import { AppendQueue } from '../shared/append-queue.js';
-import { closedError } from '../shared/closed-error.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
 import { EmbeddingCache } from '../shared/embedding-cache.js';
-import { embedQuery } from '../shared/query-vector.js';
-import { serialiseTurn } from '../shared/turn-text.js';
+import { embedQuery, type QueryEmbedding } from '../shared/query-vector.js';
+import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
 import { backUp } from './back-up.js';
+import {
+  type EmbeddedMemoryStoreOptions,
+  embeddedMemoryStoreOptionsSchema,
+} from './embedded-memory-store-options.js';
 import { EmbeddedSummaries } from './embedded-summaries.js';
 import { MemoryDatabase } from './memory-database.js';
 import { type IndexSource, SessionIndexes } from './session-indexes.js';
@@ -24,36 +27,16 @@ import { TermBlockWriter } from './term-block-writer.js';
 import { deleteTurns, findSession, insertTurn, lastTurns, turnsAt } from './turn-records.js';
 import { countTurns, dropOtherModels, registerModel, unembeddedTurns } from './vector-records.js';
 
-export interface EmbeddedMemoryStoreOptions {
-  /**
-   * The SQLite file, created with its directory on the first write; `:memory:` keeps everything in the
-   * process. Any number of processes may use one file on a local disk.
-   */
-  readonly path: string;
-  /** Adds meaning to the ranking; without one the words alone decide. */
-  readonly embedder?: Embedder | undefined;
-  /** Memory for the indexes of the sessions used last, in bytes. Default 96 MiB. */
-  readonly maxCacheBytes?: number | undefined;
-  /** How long a recall waits for the query's embedding before the words alone decide. Default 300. */
-  readonly queryEmbeddingTimeoutMs?: number | undefined;
-  readonly clock?: Clock | undefined;
-}
-
-/** Room for five thousand texts and queries of 768 dimensions. */
+/** Enough for five thousand texts and queries of 768 dimensions. */
 const embeddingCacheBytes = 16 * 1024 * 1024;
-
-interface NewTurn {
-  readonly turn: Turn;
-  readonly body: string;
-}
 
 interface OpenStore extends IndexSource {
   readonly backlog: EmbeddingBacklog<number> | undefined;
 }
 
 /**
- * The default memory: one SQLite file, no server. A turn is on disk, flushed, when `append` resolves;
- * a recall scores every turn of the session.
+ * The default memory: one SQLite file, no server. A turn is on disk, flushed, when `append` resolves. A
+ * recall scores every turn of the session.
  *
  * @example
  * ```ts
@@ -64,30 +47,32 @@ export class EmbeddedMemoryStore implements MemoryStore {
   readonly summaries: ConversationSummaries = new EmbeddedSummaries((signal) => this.#existing(signal));
   readonly #path: string;
   readonly #embedder: EmbeddingCache | undefined;
-  readonly #queryEmbeddingTimeoutMs: number;
+  readonly #queryEmbedding: QueryEmbedding;
   readonly #clock: Clock;
   readonly #indexes: SessionIndexes;
-  /** One transaction, and so one flush of the disk, for all that arrive together. */
-  readonly #appends = new AppendQueue<NewTurn>((batch) => this.#write(batch), { largestBatch: 500 });
+  /** Turns that arrive together share one transaction, and so one flush of the disk. */
+  readonly #appends = new AppendQueue<SerializedTurn>((batch) => this.#write(batch), { largestBatch: 500 });
   #opening: Promise<OpenStore> | undefined;
   #closing: Promise<void> | undefined;
 
+  /** @throws ConfigurationError that names every option that is wrong. */
   constructor(options: EmbeddedMemoryStoreOptions) {
-    this.#path = options.path;
-    this.#embedder =
-      options.embedder && new EmbeddingCache(options.embedder, { maxBytes: embeddingCacheBytes });
-    this.#queryEmbeddingTimeoutMs = options.queryEmbeddingTimeoutMs ?? 300;
-    this.#clock = options.clock ?? systemClock;
-    this.#indexes = new SessionIndexes({
-      maxBytes: options.maxCacheBytes ?? 96 * 1024 * 1024,
-      dimensions: options.embedder?.dimensions,
-    });
+    const { clock, embedder, maxCacheBytes, path, queryEmbeddingTimeoutMs } = parseOptions(
+      embeddedMemoryStoreOptionsSchema,
+      options,
+      'EmbeddedMemoryStore',
+    );
+    this.#path = path;
+    this.#embedder = embedder && new EmbeddingCache(embedder, { maxBytes: embeddingCacheBytes });
+    this.#queryEmbedding = { embedder: this.#embedder, timeoutMs: queryEmbeddingTimeoutMs, clock };
+    this.#clock = clock;
+    this.#indexes = new SessionIndexes({ maxBytes: maxCacheBytes, dimensions: embedder?.dimensions });
   }
 
   async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
-    await this.#appends.add({ turn, body: serialiseTurn(turn) }, signal);
+    await this.#appends.add(serializeTurn(turn), signal);
   }
 
   async recent(
@@ -109,7 +94,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     const state = () => findSession(database, conversation);
     const [loaded, vector] = await Promise.all([
       this.#indexes.load(source, state, signal),
-      this.#queryVector(query, signal),
+      embedQuery(query, this.#queryEmbedding, { signal }),
     ]);
     if (!loaded) return [];
     const ranked = loaded.index.search(query, Math.max(0, limit), { vector });
@@ -152,17 +137,17 @@ export class EmbeddedMemoryStore implements MemoryStore {
       onProgress?.({ done: total - pending, total });
     };
     report();
-    backlog?.forgive();
+    backlog?.retryRefused();
     await backlog?.drain({ signal, onBatch: report });
     await database.write(() => dropOtherModels(database, model), signal);
   }
 
   /**
-   * Writes a copy of the file as it is now, while it is in use: every turn whose `append` has resolved
-   * is in it. To restore it, open a store on the copy.
+   * Writes a copy of the file as it is now, while it is in use, with every turn whose `append` has
+   * resolved. To restore it, open a store on the copy.
    *
-   * @param path of the copy; must not exist yet. Its directory is created.
-   * @throws MemoryError when the copy cannot be written, or no turn was stored yet.
+   * @param path Of the copy; must not exist yet. Its directory is created.
+   * @throws MemoryError if the copy cannot be written, or no turn was stored yet.
    *
    * @example
    * ```ts
@@ -184,7 +169,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     await backlog?.drain();
   }
 
-  /** Waits for appends under way. Embeddings that are still to be made are made at the next start. */
+  /** Waits for appends under way. Missing embeddings are made at the next start. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -197,14 +182,14 @@ export class EmbeddedMemoryStore implements MemoryStore {
   async #close(): Promise<void> {
     await this.#appends.idle();
     this.#indexes.clear();
-    // Whoever opened it has learned why it could not be; then there is nothing to close.
+    // The call that opened it has reported the failure; then there is nothing to close.
     const open = await this.#opening?.catch(() => undefined);
     await open?.blocks.close();
     await open?.backlog?.close();
     open?.database.close();
   }
 
-  /** The database, or nothing where no turn was ever written: reading must not create files. */
+  /** The database; undefined if no turn was ever written, since reading must not create files. */
   async #existing(signal?: AbortSignal): Promise<MemoryDatabase | undefined> {
     this.#assertOpen();
     signal?.throwIfAborted();
@@ -233,24 +218,18 @@ export class EmbeddedMemoryStore implements MemoryStore {
     return { database, blocks, model, backlog };
   }
 
-  async #write(batch: readonly NewTurn[]): Promise<void> {
+  async #write(batch: readonly SerializedTurn[]): Promise<void> {
     const { database, backlog, blocks } = await this.#open();
     const sessions = await database.write(() =>
       batch.map(({ turn, body }) => insertTurn(database, turn, body)),
     );
-    // One that is recalled here comes to its blocks by that.
+    // A session that is recalled here gets its blocks from the recall.
     for (const session of sessions) if (!this.#indexes.holds(session.id)) blocks.addCompleted(session);
     blocks.wake();
     backlog?.wake();
   }
 
-  async #queryVector(query: string, signal: AbortSignal | undefined): Promise<Float32Array | undefined> {
-    if (!this.#embedder || query.trim() === '') return undefined;
-    const timeoutMs = this.#queryEmbeddingTimeoutMs;
-    return embedQuery(this.#embedder, query, { signal, timeoutMs, clock: this.#clock });
-  }
-
   #assertOpen(): void {
-    if (this.#closing) throw closedError();
+    if (this.#closing) throw new ClosedError('memory store');
   }
 }

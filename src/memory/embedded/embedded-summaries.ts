@@ -2,13 +2,13 @@ import type { AbortOptions } from '../../core/abort.js';
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummaries, ConversationSummary } from '../memory-store.js';
 import type { MemoryDatabase } from './memory-database.js';
-import { keepSummary, readSummary, turnsBehindSummary } from './summary-records.js';
+import { keepSummary, readSummary, turnsAfterSummary } from './summary-records.js';
 
 /** The summaries beside the turns, in the same file and the same transactions. */
 export class EmbeddedSummaries implements ConversationSummaries {
   readonly #existing: (signal?: AbortSignal) => Promise<MemoryDatabase | undefined>;
 
-  /** @param existing gives the database, or nothing where no turn was ever written. */
+  /** @param existing Resolves with the database; undefined if no turn was ever written. */
   constructor(existing: (signal?: AbortSignal) => Promise<MemoryDatabase | undefined>) {
     this.#existing = existing;
   }
@@ -26,7 +26,7 @@ export class EmbeddedSummaries implements ConversationSummaries {
     { limit, signal }: AbortOptions & { readonly limit: number },
   ): Promise<readonly Turn[]> {
     const database = await this.#existing(signal);
-    return database?.read(() => turnsBehindSummary(database, conversation, limit)) ?? [];
+    return database?.read(() => turnsAfterSummary(database, conversation, limit)) ?? [];
   }
 
   async keep(

@@ -20,7 +20,7 @@ describe('explainDatabaseFailure', () => {
     ['SQLITE_IOERR_WRITE', 'disk I/O error', /disk reports an error/],
     ['MODULE_NOT_FOUND', "Cannot find module '@libsql/linux-x64-musl'", /npm install/],
     ['SQLITE_ERROR', 'something new', /could not be read: something new\./],
-  ])('says what to do about %s (%s)', (code, message, sentence) => {
+  ])('explains what to do about %s (%s)', (code, message, sentence) => {
     const cause = Object.assign(new Error(message), { code });
     const error = explainDatabaseFailure('read', '/data/memory.db', cause);
     expect(error).toBeInstanceOf(MemoryError);

@@ -1,4 +1,4 @@
-import { MemoryError } from '../../core/errors.js';
+import { MemoryError, MultimodalChatError } from '../../core/errors.js';
 
 interface CodedError {
   readonly code?: string;
@@ -9,7 +9,7 @@ export function isBusy(error: unknown): boolean {
   return ((error as CodedError | undefined)?.code ?? '').startsWith('SQLITE_BUSY');
 }
 
-/** Causes by the code of SQLite or Node, or by the text where libsql gives no code. First match wins. */
+/** Causes by the code of SQLite or Node, or by the text if libsql has no code. First match wins. */
 const explanations: readonly (readonly [RegExp, string])[] = [
   [
     /SQLITE_(NOTADB|CORRUPT)/,
@@ -39,13 +39,13 @@ const explanations: readonly (readonly [RegExp, string])[] = [
   ],
 ];
 
-/** A `MemoryError` with a sentence that says what to do. Errors that are one already pass through. */
+/** A `MemoryError` that explains what to do. Errors of this package pass through. */
 export function explainDatabaseFailure(
   done: 'opened' | 'read' | 'written',
   path: string,
   cause: unknown,
-): MemoryError {
-  if (MemoryError.isInstance(cause)) return cause;
+): MultimodalChatError {
+  if (MultimodalChatError.isInstance(cause)) return cause;
   const { code = '', message = String(cause) } = (cause ?? {}) as CodedError;
   const known = explanations.find(([pattern]) => pattern.test(code) || pattern.test(message));
   return new MemoryError(`The memory file ${path} could not be ${done}: ${known?.[1] ?? `${message}.`}`, {

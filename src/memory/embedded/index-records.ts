@@ -1,8 +1,7 @@
-import type { Turn } from '../../core/turn.js';
 import type { ConversationIndex } from '../rank/conversation-index.js';
 import { packTermBlock } from '../rank/pack-term-block.js';
 import { TermBlock } from '../rank/term-block.js';
-import { turnText } from '../shared/turn-text.js';
+import { textOfBody } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
 import type { SessionState } from './session-state.js';
@@ -46,8 +45,8 @@ export function packTurns(database: MemoryDatabase, session: number, sequence: n
 }
 
 /**
- * Stores the terms of a block. Runs inside a transaction of its caller; nothing happens where turns went
- * since `state` was read.
+ * Stores the terms of a block. Runs inside a transaction of its caller; does nothing if turns were
+ * forgotten since `state` was read.
  */
 export function storeTermBlock(
   database: MemoryDatabase,
@@ -69,15 +68,15 @@ function documents(database: MemoryDatabase, session: number, from: number, to: 
   );
   return rows.map(({ key, body }) => ({
     sequence: sequenceOf(key as number),
-    text: turnText(JSON.parse(body as string) as Turn),
+    text: textOfBody(body as string),
   }));
 }
 
 const vectorsAtATime = 1024;
 
 /**
- * Adds the vectors of at most 1,024 turns from this sequence on; gives the sequence to go on with, or
- * nothing at the end. They come in one row, which takes a fifth of the time of many.
+ * Adds the vectors of at most 1,024 turns from this sequence on; returns the sequence to go on with, or
+ * undefined at the end. They come in one row, which takes a fifth of the time of many.
  */
 export function addVectors(
   database: MemoryDatabase,

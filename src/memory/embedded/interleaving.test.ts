@@ -53,7 +53,7 @@ const step = fc.oneof(
 
 const date = (ofDay: number) => Date.UTC(2026, 0, ofDay);
 
-it('keeps the contract through any interleaving of calls and restarts', async () => {
+it('EmbeddedMemoryStore keeps its contract through any interleaving of calls and restarts', async () => {
   const directory = await mkdtemp(join(tmpdir(), 'multimodal-chat-interleaving-'));
   let run = 0;
   const check = async (steps: readonly (typeof step extends fc.Arbitrary<infer S> ? S : never)[]) => {
@@ -110,7 +110,7 @@ it('keeps the contract through any interleaving of calls and restarts', async ()
         if (ended === undefined) expect(await store.stats()).toMatchObject({ pending: 0 });
         else expect(ended).toBe('stopped');
       } else if (each.do === 'crash') {
-        // What is on disk at this moment, with no chance to tidy up, is what the next process finds.
+        // The next process finds what is on disk at this moment, without any clean-up.
         const copy = join(directory, `${run++}.db`);
         for (const suffix of ['', '-wal']) {
           if (existsSync(path + suffix)) copyFileSync(path + suffix, copy + suffix);

@@ -3,10 +3,11 @@ import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Database, Statement } from 'libsql';
 import { type Clock, sleep, systemClock } from '../../core/clock.js';
+import { ClosedError } from '../../core/errors.js';
 import { explainDatabaseFailure, isBusy } from './explain-failure.js';
 import { prepareSchema } from './schema.js';
 
-/** SQLite waits this long with the event loop blocked; longer waits sleep between tries instead. */
+/** SQLite waits this long with the event loop blocked; longer waits sleep between tries. */
 const blockingWaitMs = 20;
 const longestWaitMs = 15_000;
 
@@ -18,6 +19,7 @@ export class MemoryDatabase {
   readonly #clock: Clock;
   readonly #statements = new Map<string, Statement<unknown[]>>();
   readonly #database: Database;
+  #isClosed = false;
 
   private constructor(path: string, database: Database, clock: Clock) {
     this.path = path;
@@ -47,9 +49,9 @@ export class MemoryDatabase {
     }
   }
 
-  // Parameters go as one array: libsql takes a lone Buffer for an object of named parameters.
+  // Parameters go as one array: libsql mistakes a lone Buffer for an object of named parameters.
 
-  /** Runs a statement that gives no rows; resolves to how many rows it changed. */
+  /** Runs a statement without rows; returns the number of rows it changed. */
   run(sql: string, ...parameters: unknown[]): number {
     return this.#statement(sql).run(parameters).changes;
   }
@@ -71,8 +73,8 @@ export class MemoryDatabase {
   }
 
   /**
-   * Runs the work in one transaction. The commit is on disk when this resolves. Another process that
-   * is writing is waited for, up to 15 s.
+   * Runs the work in one transaction. The commit is on disk when this resolves. Waits up to 15 s for
+   * another process that is writing.
    */
   async write<T>(work: () => T, signal?: AbortSignal): Promise<T> {
     try {
@@ -84,9 +86,8 @@ export class MemoryDatabase {
   }
 
   /**
-   * Moves the log into the file and empties it, so that what was deleted is in neither. While another
-   * process reads, the log cannot be emptied: then it is tried again for a while, and left to the
-   * next checkpoint.
+   * Moves the log into the file and empties it, so that deleted rows are in neither. The log cannot be
+   * emptied while another process reads: this retries for a second, then leaves it to the next checkpoint.
    */
   async emptyLog(): Promise<void> {
     for (let attempt = 0; attempt < 50 && !this.#checkpoint(); attempt++) await sleep(this.#clock, 20);
@@ -104,7 +105,7 @@ export class MemoryDatabase {
       this.#database.exec(statement);
       return;
     }
-    // On a connection of its own, which works in a thread: a large file takes seconds.
+    // On a separate connection, which works in a thread: a large file takes seconds.
     const { default: Libsql } = await import('libsql/promise');
     const connection = new Libsql(this.path, {});
     try {
@@ -120,7 +121,9 @@ export class MemoryDatabase {
     return files.reduce((bytes, file) => bytes + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
   }
 
+  /** Statements of calls that are still waiting throw a ClosedError. */
   close(): void {
+    this.#isClosed = true;
     try {
       this.#checkpoint();
     } finally {
@@ -132,9 +135,9 @@ export class MemoryDatabase {
   #configure(prepare: (database: Database) => void): void {
     this.#database.pragma(`busy_timeout = ${blockingWaitMs}`);
     this.#database.pragma('journal_mode = WAL');
-    // With NORMAL the last commits of a power cut are lost; an acknowledged turn may not be.
+    // NORMAL would lose the last commits in a power cut, and with them acknowledged turns.
     this.#database.pragma('synchronous = FULL');
-    // What is forgotten is overwritten in the file, not just unlinked.
+    // Deleted rows are overwritten in the file, not just unlinked.
     this.#database.pragma('secure_delete = ON');
     this.#transact(() => prepare(this.#database));
   }
@@ -146,7 +149,7 @@ export class MemoryDatabase {
       this.run('COMMIT');
       return result;
     } catch (error) {
-      // SQLite rolls some failures back by itself; a second rollback would hide the first error.
+      // SQLite rolls back some failures by itself; a second rollback would hide the first error.
       if (this.#database.inTransaction) this.run('ROLLBACK');
       throw error;
     }
@@ -166,6 +169,7 @@ export class MemoryDatabase {
   }
 
   #statement(sql: string): Statement<unknown[]> {
+    if (this.#isClosed) throw new ClosedError('memory store');
     let statement = this.#statements.get(sql);
     if (!statement) {
       statement = this.#database.prepare(sql);

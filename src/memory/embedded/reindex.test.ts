@@ -35,7 +35,7 @@ function vectorsByModel(): Record<string, number> {
   return Object.fromEntries(rows.map(({ name, count }) => [name, count]));
 }
 
-/** Serves so many texts, then waits for its signal. */
+/** Serves a number of texts, then waits for its signal. */
 class HaltingEmbedder extends WordEmbedder {
   left = 0;
 
@@ -46,8 +46,8 @@ class HaltingEmbedder extends WordEmbedder {
   }
 }
 
-describe('reindex', () => {
-  it('embeds every turn with the current embedder, tells how far it is, and drops the old vectors', async () => {
+describe('EmbeddedMemoryStore.reindex', () => {
+  it('embeds every turn with the current embedder, reports progress, and drops the old vectors', async () => {
     const embedder = new WordEmbedder({ model: 'new', synonyms });
     embedder.failWith = new Error('not yet');
     await using store = new EmbeddedMemoryStore({ path, embedder });
@@ -62,7 +62,7 @@ describe('reindex', () => {
     expect(found?.turn.prompt).toBe('the automobile');
   });
 
-  it('goes on where it was stopped, and recalls by words meanwhile', async () => {
+  it('goes on where it was stopped, while recall works by words', async () => {
     const embedder = new HaltingEmbedder({ model: 'new' });
     embedder.left = 128;
     const first = new EmbeddedMemoryStore({ path, embedder, queryEmbeddingTimeoutMs: 1 });
@@ -84,7 +84,7 @@ describe('reindex', () => {
     expect(vectorsByModel()).toEqual({ new: turns });
   });
 
-  it('tries again what was refused before, and leaves no other vector in its place', async () => {
+  it('tries refused texts again, and leaves no vector of another model in their place', async () => {
     const embedder = new WordEmbedder({ model: 'new' });
     embedder.refuses = (text) => text.includes('automobile');
     await using store = new EmbeddedMemoryStore({ path, embedder });
@@ -95,7 +95,7 @@ describe('reindex', () => {
     expect(vectorsByModel()).toEqual({ new: turns });
   });
 
-  it('embeds nothing twice while turns come in and somebody flushes', async () => {
+  it('embeds nothing twice during appends and a flush', async () => {
     const embedder = new WordEmbedder({ model: 'new' });
     await using store = new EmbeddedMemoryStore({ path, embedder });
     const appended = Array.from({ length: 20 }, (_, n) => store.append(makeTurn({ prompt: `late${n}` })));
@@ -104,7 +104,7 @@ describe('reindex', () => {
     expect(embedder.embedded).toHaveLength(turns + 20);
   });
 
-  it('says that there is nothing to do it with', async () => {
+  it('rejects without an embedder', async () => {
     await using store = new EmbeddedMemoryStore({ path });
     await expect(store.reindex()).rejects.toBeInstanceOf(MemoryError);
   });

@@ -1,7 +1,7 @@
 import type { Database } from 'libsql';
 import { MemoryError } from '../../core/errors.js';
 
-/** "MMCM", so that no other program's database is taken for ours. */
+/** "MMCM": marks the file as ours. */
 const applicationId = 0x4d4d434d;
 
 /** Each entry brings the schema one version further. Entries are never changed, only added. */
@@ -30,7 +30,7 @@ const migrations: readonly string[] = [
      session INTEGER NOT NULL,
      id BLOB NOT NULL,
      created_at INTEGER NOT NULL,
-     -- The model of the turn's vector; 0 where it has none.
+     -- The model of the turn's vector; 0 without one.
      model INTEGER NOT NULL DEFAULT 0,
      body TEXT NOT NULL,
      UNIQUE (session, id)
@@ -43,9 +43,9 @@ const migrations: readonly string[] = [
      vector BLOB NOT NULL
    );`,
 
-  `-- What the ranking keeps of 256 turns at a time, so that it need not read their words again.
+  `-- The terms of 256 turns at a time, so that the ranking need not read their words again.
    CREATE TABLE term_blocks (
-     -- That of the first turn of the block, whether it is there or not.
+     -- The key of the first turn of the block, whether it exists or not.
      key INTEGER PRIMARY KEY,
      terms BLOB NOT NULL
    );`,
@@ -58,11 +58,14 @@ const migrations: readonly string[] = [
      body TEXT NOT NULL
    );`,
 
-  `-- They are of 64 turns from here on. One of 256 would stay when a turn behind its first 64 is forgotten.
+  `-- Blocks hold 64 turns from here on. One of 256 would stay when a turn after its first 64 is forgotten.
    DELETE FROM term_blocks;`,
+
+  `-- Bodies hold the messages of a turn from here on. No row changes: this keeps out versions that do not read them.
+   SELECT 1;`,
 ];
 
-/** Turns whose terms are stored together. Those behind the last whole block are read one by one. */
+/** Turns whose terms are stored together. Those after the last whole block are read one by one. */
 export const turnsPerBlock = 64;
 
 /** The tables of the memory. */

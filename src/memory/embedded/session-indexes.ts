@@ -12,23 +12,23 @@ interface CachedIndex {
   readonly epoch: number;
   nextSequence: number;
   vectorVersion: number;
-  /** Where the reading of vectors goes on, while it is under way. */
+  /** Where reading the vectors goes on; undefined unless it is under way. */
   nextVector: { readonly sequence: number; readonly version: number } | undefined;
 }
 
-/** What a session is read from: the file, and the number of the model whose vectors count (0 for none). */
+/** Where a session is read from: the file, and the number of the model whose vectors are used (0 for none). */
 export interface IndexSource {
   readonly database: MemoryDatabase;
   readonly model: number;
   readonly blocks: TermBlockWriter;
 }
 
-/** Blocks read at a time, so that a long session does not hold up the event loop. */
+/** Blocks read at a time, so that a long session does not block the event loop. */
 const storedBlocksAtATime = 16;
-/** These take longer. */
+/** Blocks made of turns take longer. */
 const madeBlocksAtATime = 4;
 
-/** The ranking indexes of the sessions used last, within a number of bytes, kept level with the file. */
+/** The ranking indexes of the sessions used last, within a number of bytes, kept up to date with the file. */
 export class SessionIndexes {
   readonly #dimensions: number | undefined;
   readonly #cache: LRUCache<number, CachedIndex>;
@@ -46,8 +46,8 @@ export class SessionIndexes {
   }
 
   /**
-   * The index of a session, level with what `state` reports each time it is asked; nothing when there
-   * is no such session. Other processes may write at any time, so the state is read again after each pause.
+   * The index of a session, up to date with `state`; undefined if there is no such session. Other
+   * processes may write at any time, so the state is read again after each pause.
    */
   async load(
     source: IndexSource,
@@ -61,7 +61,7 @@ export class SessionIndexes {
     }
   }
 
-  /** Whether the index of the session is at hand. */
+  /** Whether the index of the session is cached. */
   holds(session: number): boolean {
     return this.#cache.has(session);
   }
@@ -75,7 +75,7 @@ export class SessionIndexes {
     for (;;) {
       const now = source.database.read(state);
       if (!now) return undefined;
-      // One that is larger than the cache is kept by nobody else while it is read.
+      // The cache does not hold an index that is larger than itself; keep it here while it is read.
       if (cached?.epoch !== now.epoch) cached = this.#cached(now);
       const current = cached;
       const level = source.database.read(() => this.#catchUp(source, now, current));
@@ -98,7 +98,7 @@ export class SessionIndexes {
     };
   }
 
-  /** Reads at most one portion; true when nothing is left to read. */
+  /** Reads at most one portion; true if nothing is left to read. */
   #catchUp(source: IndexSource, now: SessionState, cached: CachedIndex): boolean {
     if (cached.nextSequence < now.next_sequence) this.#addBlocks(source, now, cached);
     return cached.nextSequence >= now.next_sequence && this.#addVectors(source, now, cached);
@@ -113,7 +113,7 @@ export class SessionIndexes {
       if (from >= now.next_sequence) return;
       const start = from - (from % turnsPerBlock);
       const isWhole = start + turnsPerBlock <= now.next_sequence;
-      // What others append meanwhile is for the next portion.
+      // Turns that are appended meanwhile are for the next portion.
       const to = isWhole ? start + turnsPerBlock : now.next_sequence;
       let block = isWhole ? stored.get(from) : undefined;
       if (!block) made++;

@@ -1,4 +1,4 @@
-/** What the file says about a session now. */
+/** The row of a session, as read last. */
 export interface SessionState {
   readonly id: number;
   readonly next_sequence: number;

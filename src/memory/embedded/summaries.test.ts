@@ -8,7 +8,7 @@ import { EmbeddedMemoryStore } from './embedded-memory-store.js';
 const conversations = ['a', 'b'].map((sessionId) => ({ tenant: 'tenant', sessionId }));
 const inOne = fc.constantFrom(...conversations);
 
-/** What may happen to a store; a turn's number is its time. */
+/** The operations on a store; a turn's number is its time. */
 const action = fc.oneof(
   { weight: 6, arbitrary: fc.record({ type: fc.constant('append' as const), of: inOne }) },
   {
@@ -17,7 +17,7 @@ const action = fc.oneof(
       type: fc.constant('keep' as const),
       of: inOne,
       turns: fc.integer({ min: 1, max: 9 }),
-      /** The number of the turn that it says is the last, counted from the first that is left. */
+      /** The number of the turn that it names as the last, counted from the first that is left. */
       last: fc.integer({ min: 0, max: 9 }),
     }),
   },
@@ -28,8 +28,8 @@ const action = fc.oneof(
   },
 );
 
-describe('the summaries of an EmbeddedMemoryStore', () => {
-  it('are those of a plain list of turns, whatever is appended, kept and forgotten in whatever order', async () => {
+describe('The summaries of an EmbeddedMemoryStore', () => {
+  it('equal those of a plain list of turns after any sequence of append, keep and forget', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(action, { maxLength: 40 }), async (actions) => {
         const plain = new InMemoryStore();

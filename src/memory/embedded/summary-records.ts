@@ -1,6 +1,7 @@
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummary } from '../memory-store.js';
 import { nameKey } from '../shared/conversation-key.js';
+import { parseTurn } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey } from './schema.js';
 import { findSession } from './turn-records.js';
@@ -19,7 +20,7 @@ export function readSummary(database: MemoryDatabase, of: Conversation): Convers
 }
 
 /** At most `limit` turns that the summary does not cover, oldest first. */
-export function turnsBehindSummary(database: MemoryDatabase, of: Conversation, limit: number): Turn[] {
+export function turnsAfterSummary(database: MemoryDatabase, of: Conversation, limit: number): Turn[] {
   const session = findSession(database, of);
   if (!session) return [];
   const rows = database.all(
@@ -28,10 +29,10 @@ export function turnsBehindSummary(database: MemoryDatabase, of: Conversation, l
     lastKey(session.id),
     Math.max(0, limit),
   );
-  return rows.map(({ body }) => JSON.parse(body as string) as Turn);
+  return rows.map(({ body }) => parseTurn(body as string));
 }
 
-/** Whether it was kept: not when it counts turns that are gone, or one that covers as many is there. */
+/** Returns whether it was kept: not if it counts forgotten turns or covers no more than the stored one. */
 export function keepSummary(
   database: MemoryDatabase,
   of: Conversation,
@@ -47,12 +48,12 @@ export function keepSummary(
   const known = findSummary(database, session.id);
   const knownTurns = known?.summary.turns ?? 0;
   if (last === undefined || summary.turns <= knownTurns) return false;
-  const behind = database.first(
+  const added = database.first(
     'SELECT count(*) AS turns FROM turns WHERE key > ? AND key <= ?',
     lastCovered(session.id, known),
     last,
   );
-  if (knownTurns + (behind?.turns as number) !== summary.turns) return false;
+  if (knownTurns + (added?.turns as number) !== summary.turns) return false;
   database.run(
     'INSERT OR REPLACE INTO summaries (session, last, body) VALUES (?, ?, ?)',
     session.id,

@@ -9,14 +9,14 @@ interface Waiting {
   readonly packed: Uint8Array | undefined;
 }
 
-/** Turns up to which a session is read quickly enough without blocks. */
+/** A session of fewer turns is read quickly enough without blocks. */
 const longSession = 4 * turnsPerBlock;
 /** In one transaction, and so with one flush of the disk. */
 const blocksAtATime = 8;
 
 /**
  * Stores the terms of whole blocks of turns in the background, so that the next process reads them
- * rather than the turns. One that fails is met again when the session is next read from the start.
+ * rather than the turns. A block that fails is tried again when the session is next read from the start.
  */
 export class TermBlockWriter {
   readonly #database: MemoryDatabase;
@@ -29,16 +29,16 @@ export class TermBlockWriter {
   }
 
   /**
-   * Nothing is stored before `wake`, so that a recall which meets many does not wait for the disk.
+   * Nothing is stored before `wake`, so that a recall that makes many does not wait for the disk.
    *
-   * @param sequence that of the first turn of the block.
-   * @param packed its terms; where they are not given, the turns are read.
+   * @param sequence Of the first turn of the block.
+   * @param packed Its terms; if left out, the turns are read.
    */
   add(state: SessionState, sequence: number, packed?: Uint8Array): void {
     this.#waiting.set(`${state.id}/${sequence}`, { state, sequence, packed });
   }
 
-  /** Adds the blocks that the last turn of a long session has made whole. */
+  /** Adds the blocks that the last turn of a long session has completed. */
   addCompleted(state: SessionState): void {
     const end = state.next_sequence;
     if (end % turnsPerBlock !== 0 || end < longSession) return;
@@ -66,7 +66,7 @@ export class TermBlockWriter {
 
   async #work(): Promise<void> {
     for (;;) {
-      // Whoever asked for the index comes first.
+      // The recall that asked for the index comes first.
       await new Promise((resolve) => setImmediate(resolve));
       const next = [...this.#waiting].slice(0, blocksAtATime);
       if (next.length === 0 || this.#isClosed) return;
@@ -74,7 +74,7 @@ export class TermBlockWriter {
       try {
         await this.#store(next.map(([, block]) => block));
       } catch {
-        // Recall goes by the turns themselves; whoever needs the file hears of what ails it.
+        // Best effort: recall falls back to the turns, and the next database call surfaces the error.
         this.#waiting.clear();
       }
     }

@@ -42,8 +42,8 @@ function onFile<T>(work: (database: InstanceType<typeof Database>) => T): T {
 const storedBlocks = () =>
   onFile((database) => (database.prepare('SELECT key FROM term_blocks').all([]) as unknown[]).length);
 
-describe('the stored terms of a session', () => {
-  it('rank as the turns themselves do, whatever was stored of them', async () => {
+describe('The stored terms of a session', () => {
+  it('rank like the turns themselves, whichever blocks are stored', async () => {
     for (const to of [2 * turnsPerBlock + 10, 3 * turnsPerBlock]) {
       await using first = open();
       await append(first, to === 3 * turnsPerBlock ? 2 * turnsPerBlock + 10 : 0, to);
@@ -58,7 +58,7 @@ describe('the stored terms of a session', () => {
     }
   });
 
-  it('are made of a long session that nobody has recalled yet, block by block', async () => {
+  it('are stored for a long session before its first recall, block by block', async () => {
     await using store = open();
     await append(store, 0, 4 * turnsPerBlock - 1);
     await store.flush();
@@ -75,7 +75,7 @@ describe('the stored terms of a session', () => {
     expect(await ranking(last)).toEqual(found);
   });
 
-  it('leave nothing behind of a session that is forgotten while they are made', async () => {
+  it('leave nothing of a session that is forgotten while they are made', async () => {
     await using store = open();
     const appended = append(store, 0, 6 * turnsPerBlock);
     await appended;
@@ -96,7 +96,7 @@ describe('the stored terms of a session', () => {
     expect(await ranking(second, 'heron')).toHaveLength(turnsPerBlock);
   });
 
-  it('are left aside when they are of another format', async () => {
+  it('are ignored if they are of another format', async () => {
     await using first = open();
     await append(first, 0, turnsPerBlock);
     const fromTurns = await ranking(first);
@@ -128,7 +128,7 @@ describe('the stored terms of a session', () => {
     expect(storedBlocks()).toBe(0);
   });
 
-  it('are made anew for a file of schema 3, whose blocks were of 256 turns', async () => {
+  it('are rebuilt for a file of schema 3, whose blocks were of 256 turns', async () => {
     await using first = open();
     await append(first, 0, 2 * turnsPerBlock);
     const fromTurns = await ranking(first);

@@ -1,11 +1,12 @@
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
 import { nameKey } from '../shared/conversation-key.js';
+import { parseTurn } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
 import type { SessionState } from './session-state.js';
 
-/** The statements on the truth: sessions and turns. Each function runs inside a transaction of its caller. */
+/** The statements on sessions and turns. Each function runs inside a transaction of its caller. */
 
 export function findSession(database: MemoryDatabase, of: Conversation): SessionState | undefined {
   return database.first(
@@ -15,7 +16,7 @@ export function findSession(database: MemoryDatabase, of: Conversation): Session
   ) as SessionState | undefined;
 }
 
-/** `body` is the whole turn as JSON. A known id changes nothing. Gives the session as it is then. */
+/** A known id changes nothing. Returns the session as it is afterwards. */
 export function insertTurn(database: MemoryDatabase, turn: Turn, body: string): SessionState {
   let session = findSession(database, turn);
   if (!session) {
@@ -49,10 +50,10 @@ export function lastTurns(database: MemoryDatabase, of: Conversation, limit: num
     lastKey(session.id),
     Math.max(0, limit),
   );
-  return rows.reverse().map(({ body }) => JSON.parse(body as string) as Turn);
+  return rows.reverse().map(({ body }) => parseTurn(body as string));
 }
 
-/** The turns that are still there, by sequence. */
+/** The turns that still exist, by sequence. */
 export function turnsAt(
   database: MemoryDatabase,
   session: number,
@@ -62,12 +63,10 @@ export function turnsAt(
     'SELECT key, body FROM turns WHERE key IN (SELECT value FROM json_each(?))',
     JSON.stringify(sequences.map((sequence) => turnKey(session, sequence))),
   );
-  return new Map(
-    rows.map(({ key, body }) => [sequenceOf(key as number), JSON.parse(body as string) as Turn]),
-  );
+  return new Map(rows.map(({ key, body }) => [sequenceOf(key as number), parseTurn(body as string)]));
 }
 
-/** Deletes the turns and what was derived from them; gives how many turns went. */
+/** Deletes the turns and what was derived from them; returns the number of turns. */
 export function deleteTurns(database: MemoryDatabase, target: ForgetTarget): number {
   if ('before' in target) return deleteBefore(database, target.before.getTime());
   const parameters = [nameKey(target.tenant)];

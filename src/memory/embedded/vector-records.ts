@@ -1,8 +1,7 @@
-import type { Turn } from '../../core/turn.js';
 import type { Embedder } from '../embedder.js';
 import { packVector } from '../rank/vector-table.js';
 import type { EmbeddingSource } from '../shared/embedding-backlog.js';
-import { turnText } from '../shared/turn-text.js';
+import { textOfBody } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { sessionOf } from './schema.js';
 
@@ -26,7 +25,7 @@ export async function registerModel(database: MemoryDatabase, embedder: Embedder
   });
 }
 
-/** How much the file holds, and how many turns have no vector of this model (0 for none). */
+/** Counts the turns, the sessions, and the turns without a vector of this model (0 for no model). */
 export function countTurns(database: MemoryDatabase, model: number) {
   return database.read(() => {
     const row = database.first('SELECT count(*) AS sessions, sum(turns) AS turns FROM sessions');
@@ -47,7 +46,7 @@ function countUnembedded(database: MemoryDatabase, model: number): number {
   return (row?.count as number | undefined) ?? 0;
 }
 
-/** Drops what other models made of turns, which this one refused or nobody has asked it for. */
+/** Drops the vectors of other models, including those of turns that this model refused. */
 export function dropOtherModels(database: MemoryDatabase, model: number): void {
   database.run('DELETE FROM vectors WHERE model <> ?', model);
   database.run('UPDATE turns SET model = 0 WHERE model NOT IN (0, ?)', model);
@@ -62,7 +61,7 @@ export function unembeddedTurns(database: MemoryDatabase, model: number): Embedd
       );
       return rows.map(({ key, body }) => ({
         key: key as number,
-        text: turnText(JSON.parse(body as string) as Turn),
+        text: textOfBody(body as string),
       }));
     },
 

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { largestComponent, plainComparison, simdComparison } from './compare-bytes.js';
 
 describe('simdComparison', () => {
-  it('gives the integers that plain JavaScript gives, for any number and length of rows', () => {
+  it('computes the same integers as plain JavaScript, for any number and length of rows', () => {
     const simd = simdComparison();
     expect(simd).toBeDefined();
     const shape = fc.tuple(

@@ -10,11 +10,11 @@ export interface ByteComparison {
 interface ByteTable {
   readonly components: Int8Array;
   readonly rows: number;
-  /** From the beginning of a row to that of the next. Where a query is longer than a row, its end is zeros. */
+  /** From the beginning of a row to that of the next. If a query is longer than a row, its end is zeros. */
   readonly rowBytes: number;
 }
 
-/** The largest component a query may have so that no sum of so many leaves 32 bits. */
+/** The largest component a query may have without a sum over all components exceeding 32 bits. */
 export function largestComponent(size: number): number {
   return Math.min(32_767, Math.floor((2 ** 31 - 1) / (128 * size)));
 }
@@ -102,7 +102,7 @@ const simdModule = Uint8Array.from([
   ),
 ]);
 
-/** The comparison by SIMD; nothing where the processor has none. Not for use in parallel. */
+/** The comparison by SIMD; undefined if the processor has none. Not for use in parallel. */
 export function simdComparison(): ByteComparison | undefined {
   let instance: WebAssembly.Instance;
   try {

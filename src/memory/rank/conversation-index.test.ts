@@ -25,7 +25,7 @@ describe('ConversationIndex', () => {
     expect(order(indexOf(texts), query, 1)).toEqual([filler.length]);
   });
 
-  it('is not led astray by the words that every question has', () => {
+  it('ignores the words that every question has', () => {
     const texts = [
       'What did you do when you were there? And what was it that you did?',
       ...filler,
@@ -52,7 +52,7 @@ describe('ConversationIndex', () => {
     expect(order(index, 'Is tea Ann’s drink?', 1)).toEqual([0]);
   });
 
-  it('finds by meaning what shares no word', () => {
+  it('finds a turn by meaning that shares no word with the query', () => {
     const index = indexOf(filler, 2);
     for (const [at, vector] of [
       [1, 0],
@@ -72,12 +72,12 @@ describe('ConversationIndex', () => {
     expect(order(index, 'zeppelin', 1, { vector: Float32Array.of(0, 1) })).toEqual([2]);
   });
 
-  it('says nothing where nothing bears on the query', () => {
+  it('finds no turn if none bears on the query', () => {
     expect(order(indexOf(filler), 'xylophone')).toEqual([]);
     expect(order(indexOf([]), 'anything')).toEqual([]);
   });
 
-  it('gives scores within 0 and 1, best first, at most as many as asked, whatever it holds', () => {
+  it('gives scores within 0 and 1, best first, up to the limit, for any turns', () => {
     const word = fc.constantFrom('tea', 'teas', 'the', 'Ann:', 'café', '狐狸', '🙂', 'what');
     const text = fc.array(word, { maxLength: 6 }).map((words) => words.join(' '));
     const vector = fc.option(fc.tuple(fc.double({ min: -1, max: 1, noNaN: true }), fc.constant(1)));

@@ -52,7 +52,7 @@ export class ConversationIndex {
     this.#terms.add(text);
   }
 
-  /** @param firstSequence the one with which the block was packed. */
+  /** @param firstSequence The one with which the block was packed. */
   addBlock(block: TermBlock, firstSequence: number): void {
     const speakers = block.speakers() ?? [];
     for (const [at, name] of speakers.entries()) this.#addSpeaker(name, this.size + at);
@@ -78,13 +78,13 @@ export class ConversationIndex {
       const document = this.#firstFrom(sequences[at] as number);
       const from = at;
       while (at < sequences.length && this.#sequences[document + at - from] === sequences[at]) at++;
-      // Those of documents that follow one another are copied in one go.
+      // Vectors of consecutive documents are copied at once.
       if (at > from) vectors.set(document, packed.subarray(from * size, at * size), this.size);
       else at++;
     }
   }
 
-  /** The lowest sequence without a vector, where vectors are wanted at all. */
+  /** The lowest sequence without a vector; undefined if no vectors are used. */
   firstWithoutVector(): number | undefined {
     const vectors = this.#vectors;
     return vectors && this.#sequences.find((_, position) => !vectors.has(position));
@@ -92,8 +92,8 @@ export class ConversationIndex {
 
   /**
    * The best `limit` turns, best first; the later one first among equals. Meaning comes from the
-   * query's vector, or from similarities by sequence where the engine finds them; a turn missing from
-   * those counts as not embedded yet.
+   * query's vector, or from similarities by sequence if the engine computes them; a turn missing from
+   * them counts as not embedded yet.
    */
   search(
     query: string,

@@ -4,13 +4,13 @@ import type { Tuning } from './tuning.js';
 /** What each document of a conversation scored, by position; higher is nearer to the query. */
 export interface Evidence {
   readonly lexical: LexicalScores;
-  /** Cosine with the query; NaN where a document has no vector yet. Absent without an embedder. */
+  /** Cosine with the query; NaN if a document has no vector yet. Absent without an embedder. */
   readonly dense?: Float64Array | undefined;
-  /** 1 where the speaker of the document is named in the query. */
+  /** 1 if the speaker of the document is named in the query. */
   readonly named?: Uint8Array | undefined;
 }
 
-/** One score from 0 to 1 for each document; 0 where nothing bears on the query. */
+/** One score from 0 to 1 for each document; 0 if it does not bear on the query. */
 export function fuse({ lexical, dense, named }: Evidence, weights: Tuning): Float64Array {
   const { own, window } = lexical;
   const fused = new Float64Array(own.length);
@@ -41,7 +41,7 @@ function highestOf(scores: Float64Array): number {
 /** Cosines closer together than this differ by rounding only. */
 const leastRange = 1e-4;
 
-/** For min-max: the farthest becomes 0, the nearest 1. Nothing when they tell nothing apart. */
+/** For min-max: the farthest becomes 0, the nearest 1. Undefined if all are equally near. */
 function rangeOf(scores: Float64Array): { readonly lowest: number; readonly size: number } | undefined {
   let lowest = Number.POSITIVE_INFINITY;
   let highest = Number.NEGATIVE_INFINITY;

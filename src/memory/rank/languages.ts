@@ -29,7 +29,7 @@ export interface Language {
   readonly name: string;
   /** The part of a word that its forms share: `paint` for `painting` and `painted`. */
   stem(word: string): string;
-  /** Words that say how a sentence is built, not what it is about; folded like indexed words. */
+  /** Stop words: they structure a sentence and carry no topic. Folded like indexed words. */
   readonly stopWords: ReadonlySet<string>;
 }
 
@@ -55,7 +55,7 @@ export const languages: readonly Language[] = [
   language('russian', russianStem, russianStopWords),
 ];
 
-/** The language of most hits; nothing where there is none. */
+/** The language of most hits; undefined without hits. */
 export function detectLanguage(countHits: (language: Language) => number): Language | undefined {
   let best: Language | undefined;
   let most = 0;

@@ -15,7 +15,7 @@ export class LooseTerms {
     return this.#bytes;
   }
 
-  /** Gives how many words the text has. Documents come in rising order. */
+  /** Returns the number of words. Documents come in rising order. */
   add(document: number, text: string): number {
     const words = splitWords(text);
     for (const word of words) {
@@ -37,7 +37,7 @@ export class LooseTerms {
     return this.#postings;
   }
 
-  /** How often stop words of the language are met, once for each of them and document. */
+  /** Occurrences of the language's stop words, each counted once per document. */
   stopWordHits({ stopWords }: Language): number {
     let hits = 0;
     for (const word of stopWords) hits += this.#postings.get(word)?.length ?? 0;

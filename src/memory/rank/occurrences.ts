@@ -1,7 +1,6 @@
 /**
- * A posting says where a word occurs: the number of the document times 64 plus how often (63 at most,
- * which BM25 tells from more by a thousandth). One small integer keeps both the memory and the time of
- * building low.
+ * A posting is where a word occurs: the number of the document times 64 plus the count (63 at most; more
+ * changes BM25 by a thousandth). One small integer keeps memory and the time to build low.
  */
 const countBits = 6;
 const largestCount = 2 ** countBits - 1;
@@ -36,7 +35,7 @@ export class Occurrences {
     }
   }
 
-  /** Lets each document have what those around it have, by the share of each distance. */
+  /** Adds to each document the counts of those around it, by the share of each distance. */
   addAround(own: Occurrences, shares: readonly number[]): void {
     const { counts, documents } = this;
     const reach = shares.length >> 1;

@@ -21,11 +21,11 @@ export interface TermBlockHeader {
   readonly wordBytes: number;
   /** Number of the language of most stop words in `languages`; -1 for none. */
   readonly mainLanguage: number;
-  /** By language, how many stop words were met; each counts once in a document. */
+  /** Occurrences of stop words by language, each counted once per document. */
   readonly stopWordHits: ArrayLike<number>;
 }
 
-/** Raised when words, stems, stop words or the layout change; blocks of another format are made anew. */
+/** Raised when words, stems, stop words or the layout change; blocks of another format are rebuilt. */
 const format = 2;
 const fixedFields = 7;
 /** In numbers of 32 bits; even, so that numbers of 64 bits may follow. */
@@ -40,7 +40,7 @@ export function packHeader(header: TermBlockHeader): Uint8Array {
   return new Uint8Array(numbers.buffer);
 }
 
-/** Nothing where the bytes are of another format, of a machine with another byte order, or cut off. */
+/** Undefined if the bytes are of another format or byte order, or cut off. */
 export function unpackHeader(packed: Uint8Array<ArrayBuffer>): TermBlockHeader | undefined {
   if (packed.length < headerBytes) return undefined;
   const numbers = new Int32Array(packed.buffer, 0, headerLength);

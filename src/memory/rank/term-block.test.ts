@@ -6,11 +6,11 @@ import { TermBlock } from './term-block.js';
 
 type Documents = readonly { readonly sequence: number; readonly text: string }[];
 
-/** English, German and Spanish, each with stop words of its own. */
+/** English, German and Spanish, each with its stop words. */
 const words =
   'tea teas the Ann: Bo: café 狐狸 🙂 what painting painted paints und Häuser Haus nicht los libros libro pero';
 const word = fc.constantFrom(...words.split(' '));
-const text = fc.array(word, { maxLength: 80 }).map((said) => said.join(' '));
+const text = fc.array(word, { maxLength: 80 }).map((chosen) => chosen.join(' '));
 const documentsFrom = (first: number) => (gaps: readonly (readonly [number, string])[]) => {
   let sequence = first;
   return gaps.map(([gap, each]) => {
@@ -21,7 +21,7 @@ const documentsFrom = (first: number) => (gaps: readonly (readonly [number, stri
 const documents = fc.array(fc.tuple(fc.nat(3), text), { maxLength: 12 }).map(documentsFrom(255));
 
 function addLoose(index: ConversationIndex, each: Documents): void {
-  for (const { sequence, text: said } of each) index.add(sequence, said);
+  for (const document of each) index.add(document.sequence, document.text);
 }
 function addPacked(index: ConversationIndex, each: Documents): void {
   const block = TermBlock.unpack(packTermBlock(each, 256));
@@ -29,8 +29,8 @@ function addPacked(index: ConversationIndex, each: Documents): void {
   index.addBlock(block, 256);
 }
 
-describe('a block of terms', () => {
-  it('ranks from its bytes as its documents do one by one, in whatever language it is asked', () => {
+describe('TermBlock', () => {
+  it('ranks from its bytes like its documents added one by one, in any language of the query', () => {
     const queries = fc.array(text, { minLength: 1, maxLength: 4 });
     fc.assert(
       fc.property(
@@ -63,7 +63,7 @@ describe('a block of terms', () => {
     expect(index.size).toBe(2);
   });
 
-  it('is not read when another version or machine wrote it, or its end is missing', () => {
+  it('is not read if another version or machine wrote it, or its end is missing', () => {
     const packed = packTermBlock([{ sequence: 0, text: 'tea' }], 0);
     expect(TermBlock.unpack(packed)).toBeDefined();
     expect(TermBlock.unpack(packed.subarray(0, packed.length - 1))).toBeUndefined();

@@ -4,8 +4,8 @@ import { headerBytes, type TermBlockHeader, unpackHeader } from './term-block-la
 import { firstKeyFrom, wordKey } from './word-key.js';
 
 /**
- * What the ranking keeps of some documents that follow one another, searched in the bytes in which it
- * is stored: taking thousands of words apart would take longer than the whole first recall may.
+ * The terms of some consecutive documents, searched in the bytes in which they are stored: decoding
+ * thousands of words would take longer than a whole first recall may.
  */
 export class TermBlock {
   /** Distance of each document from the first sequence of the block. */
@@ -39,7 +39,7 @@ export class TermBlock {
     this.#words = new Uint8Array(buffer, postingsFrom + postings * 2 + speakerBytes, wordBytes);
   }
 
-  /** Nothing where the bytes are not of the present format. */
+  /** Undefined if the bytes are not of the current format. */
   static unpack(packed: ArrayBuffer | Uint8Array): TermBlock | undefined {
     const isAtStart = packed instanceof Uint8Array && packed.byteOffset === 0;
     // A copy begins where numbers of 64 bits may.
@@ -48,7 +48,7 @@ export class TermBlock {
     return header && new TermBlock(bytes.buffer, header);
   }
 
-  /** By document; nothing where no document names one. */
+  /** By document; undefined if no document names one. */
   speakers(): readonly string[] | undefined {
     const { documents, speakerBytes } = this.#header;
     return speakerBytes < documents ? undefined : readLines(this.#speakers);

@@ -35,14 +35,14 @@ export class TermIndex {
   /** How much the words of the documents before, of the document itself and of those after it count. */
   readonly #windowShares: readonly number[];
   #totalLength = 0;
-  /** Made anew when documents come. */
+  /** Rebuilt after documents were added. */
   #view: { readonly own: Lengths; readonly window: Lengths } | undefined;
   #blockBytes = 0;
   #mainLanguage: { readonly language: Language | undefined; readonly size: number } | undefined;
 
   constructor(tuning: Tuning) {
     this.#tuning = tuning;
-    this.#windowShares = [...[...tuning.neighbours].reverse(), 1, ...tuning.neighbours];
+    this.#windowShares = [...[...tuning.neighbors].reverse(), 1, ...tuning.neighbors];
   }
 
   get size(): number {
@@ -75,7 +75,7 @@ export class TermIndex {
 
   /**
    * BM25 of every document, in the order in which they were added. All forms of a word count as one;
-   * the documents are kept as they are, so that each query brings its own language.
+   * documents are stored unstemmed, since each query brings its own language.
    */
   score(query: string): LexicalScores {
     this.#view ??= { own: this.#ownLengths(), window: this.#windowLengths() };
@@ -119,7 +119,7 @@ export class TermIndex {
     return { words, average: (shareSum * this.#totalLength) / this.size || 1 };
   }
 
-  /** The stems of the words that say what the query is about, and the language they are of. */
+  /** The stems of the query's words without stop words, and their language. */
   #read(query: string): { readonly language: Language | undefined; readonly stems: Iterable<string> } {
     const words = new Set(splitWords(query));
     const countStopWords = ({ stopWords }: Language) => {
@@ -130,7 +130,7 @@ export class TermIndex {
     const language = detectLanguage(countStopWords) ?? this.#language();
     if (!language) return { language, stems: words };
     const content = [...words].filter((word) => !language.stopWords.has(word));
-    // "Who are you?" is about nothing else than its stop words.
+    // "Who are you?" consists of stop words alone.
     const asked = content.length > 0 ? content : [...words];
     return { language, stems: new Set(asked.map(language.stem)) };
   }

@@ -14,7 +14,7 @@ export class VectorTable {
   readonly #rowBytes: number;
   /** Packed vectors, a row for each document. */
   #rows = new Uint8Array(0);
-  /** NaN where a document has no vector. */
+  /** NaN if a document has no vector. */
   #scales = new Float32Array(0);
   #count = 0;
 
@@ -39,7 +39,7 @@ export class VectorTable {
   /**
    * Sets the vector of a document, or of several that follow one another.
    *
-   * @param documents how many there are likely to be, so that room for all is made at once.
+   * @param documents The expected number of them, so that memory is allocated once.
    */
   set(document: number, packed: Uint8Array, documents = 0): void {
     const rowBytes = this.#rowBytes;
@@ -56,7 +56,7 @@ export class VectorTable {
     this.#count += added;
   }
 
-  /** The cosine of the query with each document's vector; NaN where a document has none. */
+  /** The cosine of the query with each document's vector; NaN if a document has none. */
   score(query: Float32Array, documents: number): Float64Array {
     const last = Math.min(documents, this.#scales.length);
     const scores = new Float64Array(documents).fill(Number.NaN, last);
@@ -100,7 +100,7 @@ export function packVector(vector: Float32Array): Uint8Array {
   return packed;
 }
 
-/** Rounds to whole numbers up to `largest`; gives what they are to be multiplied by. */
+/** Rounds to whole numbers up to `largest`; returns the factor that restores them. */
 function quantise(vector: Float32Array, into: Int8Array | Int16Array, largest: number): number {
   let most = 0;
   for (const component of vector) most = Math.max(most, Math.abs(component));

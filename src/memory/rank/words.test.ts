@@ -22,7 +22,7 @@ describe('splitWords', () => {
     expect(splitWords(text)).toEqual(words);
   });
 
-  it('finds in any text words that it finds again in themselves', () => {
+  it('splits its own words into the same words, for any text', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), (text) => {
         const words = splitWords(text);

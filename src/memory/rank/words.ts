@@ -17,7 +17,7 @@ const accent = /[\u0300-\u036f]/g;
 export function splitWords(text: string): string[] {
   if (asciiOnly.test(text)) {
     const lower = text.toLowerCase();
-    // The test is there because the replacement takes longer than all the rest.
+    // Tested first: the replacement takes longer than all the rest.
     return (lower.includes("'") ? lower.replace(asciiApostrophe, '') : lower).match(asciiWord) ?? [];
   }
   const folded = text

@@ -6,9 +6,9 @@ interface Waiting<T> {
 }
 
 /**
- * Writes items in the order in which they were added, one batch at a time: what arrives together, or
- * while a batch is under way, shares the next one. When a batch fails its items are written one by
- * one, so that an item that cannot be written takes no other with it.
+ * Writes items in the order in which they were added, one batch at a time: items that arrive together,
+ * or while a batch is written, share the next one. If a batch fails, its items are written one by one,
+ * so that an item that cannot be written fails alone.
  */
 export class AppendQueue<T> {
   readonly #write: (batch: readonly T[]) => Promise<void>;
@@ -21,7 +21,7 @@ export class AppendQueue<T> {
     this.#largestBatch = options.largestBatch;
   }
 
-  /** Resolves when the item is written. An abort counts only until its batch begins. */
+  /** Resolves when the item is written. An abort has no effect once its batch has begun. */
   add(item: T, signal?: AbortSignal): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       this.#waiting.push({ item, signal, resolve, reject });

@@ -58,7 +58,7 @@ describe('EmbeddingBacklog', () => {
     expect(clock.pendingTimers).toBe(0);
   });
 
-  it('tries at once on drain, and says when it still fails', async () => {
+  it('tries at once on drain, and rejects if it still fails', async () => {
     const clock = new VirtualClock();
     const embedder = new WordEmbedder();
     embedder.failWith = new Error('out of quota');
@@ -72,7 +72,7 @@ describe('EmbeddingBacklog', () => {
     expect(turns.done.size).toBe(2);
   });
 
-  it('passes over a text that the embedder refuses', async () => {
+  it('skips a text that the embedder refuses', async () => {
     const embedder = new WordEmbedder();
     embedder.refuses = (text) => text === 'bad';
     const turns = new ListedTurns('good', 'bad', 'fine');
@@ -93,7 +93,7 @@ describe('EmbeddingBacklog', () => {
     expect(turns.done.size).toBe(0);
   });
 
-  it('holds no vector of a batch that is stored', async () => {
+  it('retains no vector of a batch that is stored', async () => {
     setFlagsFromString('--expose-gc');
     const collectGarbage = runInNewContext('gc') as () => void;
     const made: WeakRef<Float32Array>[] = [];

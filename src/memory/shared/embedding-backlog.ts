@@ -1,6 +1,7 @@
-import type { AbortOptions } from '../../core/abort.js';
+import { type AbortOptions, raceAbort } from '../../core/abort.js';
+import { ExponentialBackoff } from '../../core/backoff.js';
 import { type Clock, systemClock } from '../../core/clock.js';
-import { MemoryError } from '../../core/errors.js';
+import { ClosedError, MemoryError } from '../../core/errors.js';
 import type { Embedder } from '../embedder.js';
 
 /** A stored turn whose vector is still to be made. */
@@ -13,7 +14,7 @@ export interface Unembedded<Key> {
 export interface EmbeddingSource<Key> {
   /** At most `limit` turns without a vector of the current embedder, oldest first. */
   next(limit: number): Promise<readonly Unembedded<Key>[]>;
-  /** Turns that were forgotten meanwhile must be left out. */
+  /** Must skip turns that were forgotten meanwhile. */
   store(vectors: readonly { readonly key: Key; readonly vector: Float32Array }[]): Promise<void>;
 }
 
@@ -22,27 +23,25 @@ export interface DrainOptions extends AbortOptions {
 }
 
 const batchSize = 64;
-const firstPauseMs = 1_000;
-const longestPauseMs = 60_000;
+const pauses = { initialMs: 1_000, maxMs: 60_000 };
 
 /**
  * Makes the vectors of stored turns in the background. A failing embedder costs nothing but time: the
- * turns stay in the source and are tried again after a pause that doubles, at the next append after
- * it, or at once on `drain`.
+ * turns stay in the source and are tried again after a pause that doubles, or at once on `drain`.
  */
 export class EmbeddingBacklog<Key> {
   readonly #embedder: Embedder;
   readonly #source: EmbeddingSource<Key>;
   readonly #clock: Clock;
   readonly #stop = new AbortController();
-  /** Turns that the embedder refuses although it serves others; left alone until the next start. */
+  /** Turns that the embedder refuses although it serves others; skipped until the next start. */
   readonly #refused = new Set<Key>();
   readonly #watching = new Set<() => void>();
   #running: Promise<void> | undefined;
-  /** One at a time, so that nothing is embedded twice. */
+  /** Work runs one at a time, so that nothing is embedded twice. */
   #lastWork: Promise<unknown> = Promise.resolve();
   #wokenWhileRunning = false;
-  #pauseMs = 0;
+  readonly #backoff = new ExponentialBackoff(pauses);
   #timer: unknown;
 
   constructor(embedder: Embedder, source: EmbeddingSource<Key>, clock: Clock = systemClock) {
@@ -51,7 +50,7 @@ export class EmbeddingBacklog<Key> {
     this.#clock = clock;
   }
 
-  /** Starts working unless a pause after a failure is on. */
+  /** Starts working, unless it pauses after a failure. */
   wake(): void {
     if (this.#timer !== undefined || this.#stop.signal.aborted) return;
     if (this.#running) {
@@ -70,26 +69,25 @@ export class EmbeddingBacklog<Key> {
   }
 
   /**
-   * Resolves when no work is left; rejects when the embedder or the store fails. An abort leaves the
-   * rest to the background.
+   * Resolves when no work is left; rejects if the embedder or the store fails. After an abort the
+   * background does the rest.
    *
-   * @param onBatch called after every batch that was stored meanwhile, whoever asked for it.
+   * @param onBatch Called after every batch that is stored meanwhile, for this call or another.
    */
   async drain({ signal, onBatch }: DrainOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     this.#clearPause();
     const work = this.#workAlone(signal);
     if (onBatch) this.#watching.add(onBatch);
-    // Nobody may be left to hear of it once the signal has fired.
-    work.catch(() => undefined);
     try {
-      await (signal ? untilAborted(work, signal) : work);
+      await raceAbort(work, signal);
       this.#clearPause();
     } catch (cause) {
       if (signal?.aborted) {
         this.wake();
         throw signal.reason;
       }
+      this.#stop.signal.throwIfAborted();
       throw new MemoryError(
         'Some turns have no embedding yet because the embedder failed; they are stored, are found by their words, and are tried again later.',
         { cause },
@@ -99,13 +97,13 @@ export class EmbeddingBacklog<Key> {
     }
   }
 
-  /** Lets the turns be tried again that the embedder refused. */
-  forgive(): void {
+  /** Tries the turns again that the embedder refused. */
+  retryRefused(): void {
     this.#refused.clear();
   }
 
   async close(): Promise<void> {
-    this.#stop.abort();
+    this.#stop.abort(new ClosedError('memory store'));
     this.#clearPause();
     await this.#running;
     await this.#lastWork;
@@ -123,7 +121,7 @@ export class EmbeddingBacklog<Key> {
       const batch = found.filter(({ key }) => !this.#refused.has(key)).slice(0, batchSize);
       if (batch.length === 0) break;
       await this.#embed(batch);
-      this.#pauseMs = 0;
+      this.#backoff.reset();
       for (const onBatch of this.#watching) onBatch();
     }
   }
@@ -141,13 +139,14 @@ export class EmbeddingBacklog<Key> {
     const { signal } = this.#stop;
     signal.throwIfAborted();
     const texts = batch.map(({ text }) => text);
-    const vectors = await untilAborted(this.#embedder.embed(texts, { purpose: 'document', signal }), signal);
+    // An embedder that ignores its signal must not hold up `close`.
+    const vectors = await raceAbort(this.#embedder.embed(texts, { purpose: 'document', signal }), signal);
     checkVectors(vectors, texts.length, this.#embedder);
     signal.throwIfAborted();
     await this.#source.store(batch.map(({ key }, at) => ({ key, vector: vectors[at] as Float32Array })));
   }
 
-  /** Finds the turns that spoil a batch; when none passes, the embedder itself is down. */
+  /** Finds the turns that fail a batch. If none passes, the embedder itself is down. */
   async #embedApart(batch: readonly Unembedded<Key>[], batchError: unknown): Promise<void> {
     const refused: Key[] = [];
     for (const [at, item] of batch.entries()) {
@@ -164,12 +163,11 @@ export class EmbeddingBacklog<Key> {
 
   #pause(): void {
     if (this.#stop.signal.aborted) return;
-    this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 2 || firstPauseMs);
     const resume = () => {
       this.#timer = undefined;
       this.wake();
     };
-    this.#timer = this.#clock.setTimeout(resume, this.#pauseMs, { isBackground: true });
+    this.#timer = this.#clock.setTimeout(resume, this.#backoff.next(), { isBackground: true });
   }
 
   #clearPause(): void {
@@ -178,25 +176,7 @@ export class EmbeddingBacklog<Key> {
   }
 }
 
-/**
- * An embedder that does not heed its signal must not hold up `close`. The listener goes with the wait:
- * a race against a promise that lives as long as the store would keep every vector ever made.
- */
-async function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  let stopListening: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    const onAbort = () => reject(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    stopListening = () => signal.removeEventListener('abort', onAbort);
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    stopListening?.();
-  }
-}
-
-/** Throws a sentence where an embedder breaks its contract. */
+/** @throws MemoryError if an embedder breaks its contract. */
 export function checkVectors(vectors: readonly Float32Array[], count: number, embedder: Embedder): void {
   if (vectors.length !== count) {
     throw new MemoryError(

@@ -5,7 +5,7 @@ import { EmbeddingCache } from './embedding-cache.js';
 const document = { purpose: 'document' } as const;
 
 describe('EmbeddingCache', () => {
-  it('embeds a text once, and gives vectors in the order of the texts', async () => {
+  it('embeds a text once, and returns vectors in the order of the texts', async () => {
     const embedder = new WordEmbedder();
     const cache = new EmbeddingCache(embedder, { maxBytes: 2 ** 20 });
     const direct = await new WordEmbedder().embed(['one', 'two', 'one', 'three'], {});
@@ -23,7 +23,7 @@ describe('EmbeddingCache', () => {
     expect(embedder.embedded).toEqual(['one', 'one']);
   });
 
-  it('drops those that were asked for longest ago when it is full', async () => {
+  it('drops the vectors used longest ago when it is full', async () => {
     const embedder = new WordEmbedder({ dimensions: 100 });
     const cache = new EmbeddingCache(embedder, { maxBytes: 2_000 });
     for (const text of ['one', 'two', 'one', 'three', 'one', 'two']) await cache.embed([text], document);
@@ -31,7 +31,7 @@ describe('EmbeddingCache', () => {
     expect(cache.size).toBe(2);
   });
 
-  it('keeps nothing of a failure, nor of what was under way when it was cleared', async () => {
+  it('caches no failure, and nothing that was under way when it was cleared', async () => {
     const embedder = new WordEmbedder();
     const cache = new EmbeddingCache(embedder, { maxBytes: 2 ** 20 });
     embedder.failWith = new Error('out of quota');

@@ -8,7 +8,7 @@ type Purpose = 'document' | 'query';
 /** Besides the numbers of a vector: its objects, its key, its place in the cache. */
 const overheadBytes = 400;
 
-/** An embedder that embeds a text once, as long as the text is among those that were asked for last. */
+/** An embedder that embeds a text once, while it is among the texts used last. */
 export class EmbeddingCache implements Embedder {
   readonly model: string;
   readonly dimensions: number;
@@ -16,7 +16,7 @@ export class EmbeddingCache implements Embedder {
   readonly #vectors: LRUCache<string, Float32Array>;
   #generation = 0;
 
-  /** @param maxBytes for the vectors and what goes with them. */
+  /** @param options.maxBytes For the vectors and their overhead. */
   constructor(embedder: Embedder, options: { readonly maxBytes: number }) {
     this.model = embedder.model;
     this.dimensions = embedder.dimensions;
@@ -47,7 +47,7 @@ export class EmbeddingCache implements Embedder {
     }
     if (missing.size > 0) {
       const made = await this.#embedder.embed([...missing.values()], options);
-      // What breaks its contract is for the caller to judge, who counts the vectors.
+      // The caller checks the number of vectors and reports a broken contract.
       if (made.length !== missing.size) return made;
       for (const [at, key] of [...missing.keys()].entries()) {
         found.set(key, made[at] as Float32Array);
@@ -57,14 +57,14 @@ export class EmbeddingCache implements Embedder {
     return keys.map((key) => found.get(key) as Float32Array);
   }
 
-  /** Also leaves out what is being embedded. */
+  /** Vectors that are being made are not cached either. */
   clear(): void {
     this.#generation++;
     this.#vectors.clear();
   }
 }
 
-/** The text itself would be kept alive longer than its turn. */
+/** A hash: the text itself would outlive its turn. */
 function cacheKey(purpose: Purpose, text: string): string {
   return createHash('sha256').update(purpose).update(Buffer.from(text, 'utf16le')).digest('base64');
 }

@@ -1,25 +1,30 @@
-import type { AbortOptions } from '../../core/abort.js';
-import { type Clock, systemClock } from '../../core/clock.js';
+import { type AbortOptions, linkedController, raceAbort } from '../../core/abort.js';
+import type { Clock } from '../../core/clock.js';
 import type { Embedder } from '../embedder.js';
 import { checkVectors } from './embedding-backlog.js';
 
+/** How a store embeds its queries. */
+export interface QueryEmbedding {
+  readonly embedder: Embedder | undefined;
+  readonly timeoutMs: number;
+  readonly clock: Clock;
+}
+
 /**
- * The vector of a query, or nothing when the embedder fails or takes longer than `timeoutMs`: an
- * embedder may improve an answer, never delay or fail it. Only the caller's abort rejects.
+ * The vector of a query. Undefined without an embedder, and if it fails or takes longer than `timeoutMs`:
+ * an embedder may improve an answer, never delay or fail it. Only the caller's abort rejects.
  */
 export async function embedQuery(
-  embedder: Embedder,
   query: string,
-  { signal, timeoutMs, clock = systemClock }: AbortOptions & { timeoutMs: number; clock?: Clock | undefined },
+  { clock, embedder, timeoutMs }: QueryEmbedding,
+  { signal }: AbortOptions = {},
 ): Promise<Float32Array | undefined> {
+  if (!embedder || query.trim() === '') return undefined;
   signal?.throwIfAborted();
-  const stop = new AbortController();
-  const onAbort = () => stop.abort(signal?.reason);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const stop = linkedController(signal);
   let timer: unknown;
   const late = new Promise<undefined>((resolve) => {
     timer = clock.setTimeout(() => resolve(undefined), timeoutMs);
-    stop.signal.addEventListener('abort', () => resolve(undefined), { once: true });
   });
   const vector = Promise.resolve()
     .then(() => embedder.embed([query], { purpose: 'query', signal: stop.signal }))
@@ -29,12 +34,10 @@ export async function embedQuery(
     })
     .catch(() => undefined);
   try {
-    const first = await Promise.race([vector, late]);
-    signal?.throwIfAborted();
-    return first;
+    return await raceAbort(Promise.race([vector, late]), signal);
   } finally {
     clock.clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
-    stop.abort();
+    stop.unlink();
+    stop.controller.abort();
   }
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { MemoryError } from '../../../core/errors.js';
+import { ClosedError } from '../../../core/errors.js';
 import type { ContractCase } from '../contract-case.js';
 import { conversation, idsOf, makeTurn, type WithStore } from './fixture.js';
 
@@ -43,7 +43,7 @@ export const callingCases = (withStore: WithStore): readonly ContractCase[] => [
     assert.equal((await store.stats()).pending, 0);
   }),
 
-  withStore('throws a MemoryError when it is closed, and closes twice', async (store) => {
+  withStore('throws a ClosedError once it is closed, and closes twice', async (store) => {
     await store.append(makeTurn());
     await store.close();
     await store.close();
@@ -54,8 +54,12 @@ export const callingCases = (withStore: WithStore): readonly ContractCase[] => [
       () => store.forget(conversation),
       () => store.stats(),
       () => store.flush(),
+      ...(store.summaries ? [() => store.summaries?.read(conversation)] : []),
     ]) {
-      await assert.rejects(call, (error) => MemoryError.isInstance(error));
+      await assert.rejects(
+        async () => call(),
+        (error) => ClosedError.isInstance(error),
+      );
     }
   }),
 ];

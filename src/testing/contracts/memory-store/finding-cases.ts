@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ContractCase } from '../contract-case.js';
 import { conversation, makeTurn, type WithStore } from './fixture.js';
 
-/** What is asked for is found. */
+/** Recall finds what was asked for. */
 export const findingCases = (withStore: WithStore): readonly ContractCase[] => [
   withStore('finds the turn that holds the words of the query first', async (store) => {
     const turns = [

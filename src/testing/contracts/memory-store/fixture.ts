@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type Conversation, type Turn, toTurn } from '../../../core/turn.js';
+import { type Conversation, type Turn, type TurnRecord, toTurn } from '../../../core/turn.js';
 import type { MemoryStore } from '../../../memory/memory-store.js';
 import type { ContractCase } from '../contract-case.js';
 
@@ -17,7 +17,7 @@ export function makeTurn(fields: Partial<Turn> = {}): Turn {
     prompt: 'What is the capital of France?',
     reply: 'Paris.',
     ...fields,
-  });
+  } as TurnRecord);
 }
 
 export const idsOf = (turns: readonly Turn[]): string[] => turns.map(({ id }) => id);

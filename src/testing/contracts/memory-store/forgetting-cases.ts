@@ -16,7 +16,7 @@ export const forgettingCases = (withStore: WithStore): readonly ContractCase[] =
     assert.equal(await store.forget(conversation), 0);
   }),
 
-  withStore('starts a forgotten conversation anew', async (store) => {
+  withStore('starts a forgotten conversation from scratch', async (store) => {
     const turn = makeTurn({ prompt: 'heron' });
     await store.append(turn);
     await store.recall(conversation, 'heron', { limit: 1 });

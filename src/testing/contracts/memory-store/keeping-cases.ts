@@ -1,21 +1,65 @@
 import assert from 'node:assert/strict';
+import type { Message, MessagePart } from '../../../core/message.js';
 import type { ContractCase } from '../contract-case.js';
 import { conversation, idsOf, makeTurn, type WithStore } from './fixture.js';
 
+/** A turn of three steps, with everything that a message may hold. */
+const toolMessages: readonly Message[] = [
+  { role: 'user', parts: [{ type: 'text', text: 'Where is the walrus?' }] },
+  {
+    role: 'assistant',
+    parts: [
+      {
+        type: 'reasoning',
+        text: 'Look it up.',
+        providerMetadata: { some: { signature: 'c2ln', at: [1, null] } },
+      },
+      { type: 'tool-call', callId: 'c1', name: 'find', input: { what: 'walrus', near: [1.5, true, null] } },
+      { type: 'tool-call', callId: 'c2', name: 'draw', input: 'walrus' },
+    ],
+    origin: { provider: 'some', model: 'some-model' },
+    providerMetadata: { some: { parts: [{ text: '' }] }, other: {} },
+  },
+  {
+    role: 'tool',
+    parts: [
+      { type: 'tool-result', callId: 'c1', name: 'find', output: { beach: ['north', ''] } },
+      {
+        type: 'tool-result',
+        callId: 'c2',
+        name: 'draw',
+        output: 'out of paper',
+        isError: true,
+        media: [{ kind: 'image', name: 'half.png', fingerprint: 'cd'.repeat(32), mimeType: 'image/png' }],
+      },
+    ],
+  },
+  { role: 'assistant', parts: [] },
+  {
+    role: 'assistant',
+    parts: [
+      { type: 'text', text: 'On the northern beach.' },
+      { type: 'file', mimeType: 'image/png', fingerprint: 'ef'.repeat(32), bytes: 7, name: 'walrus.png' },
+      { type: 'source', kind: 'web', title: 'Beaches', url: 'https://example.org/?a=b#c' },
+      { type: 'provider', providerMetadata: { some: { part: { executableCode: { code: 'x' } } } } },
+    ],
+  },
+];
+
 /** What is appended is kept: whole, in order, once. */
 export const keepingCases = (withStore: WithStore): readonly ContractCase[] => [
-  withStore('has nothing to say about a conversation that never was', async (store) => {
+  withStore('finds nothing in a conversation without turns', async (store) => {
     assert.deepEqual(await store.recent(conversation, { limit: 10 }), []);
     assert.deepEqual(await store.recall(conversation, 'anything', { limit: 10 }), []);
     assert.equal(await store.forget(conversation), 0);
   }),
 
-  withStore('gives a turn back whole', async (store) => {
+  withStore('gives back a whole turn', async (store) => {
     const turn = makeTurn({
       media: [
         {
           kind: 'video',
-          name: 'harbour.mp4',
+          name: 'harbor.mp4',
           fingerprint: 'ab'.repeat(32),
           mimeType: 'video/mp4',
           durationMs: 61_000,
@@ -31,7 +75,33 @@ export const keepingCases = (withStore: WithStore): readonly ContractCase[] => [
     assert.deepEqual(recalled?.turn, turn);
   }),
 
-  withStore('keeps the order of appending, whatever the dates say', async (store) => {
+  ...[
+    ['a turn of tool calls and results, files and sources', toolMessages],
+    [
+      'message parts of unknown types',
+      [
+        {
+          role: 'assistant',
+          parts: [{ type: 'hologram', depth: [3, { of: null }] } as object as MessagePart],
+        },
+      ],
+    ] satisfies [string, readonly Message[]],
+  ].map(([what, messages]) =>
+    withStore(`gives back ${what} unchanged`, async (store) => {
+      const turn = makeTurn({
+        messages: messages as readonly Message[],
+        parentId: 'the turn before',
+        prompt: 'Where is the walrus?',
+        reply: 'On the northern beach.',
+      });
+      await store.append(turn);
+      assert.deepEqual(await store.recent(conversation, { limit: 1 }), [turn]);
+      const [recalled] = await store.recall(conversation, 'walrus', { limit: 1 });
+      assert.deepEqual(recalled?.turn, turn);
+    }),
+  ),
+
+  withStore('keeps the order of appending, whatever the dates', async (store) => {
     const turns = [3, 1, 2].map((day) => makeTurn({ createdAt: Date.UTC(2026, 0, day) }));
     for (const turn of turns) await store.append(turn);
     assert.deepEqual(idsOf(await store.recent(conversation, { limit: 10 })), idsOf(turns));

@@ -16,12 +16,12 @@ const summaryOf = (turns: readonly Turn[], text = 'They spoke of walruses.'): Co
   return { text, turns: turns.length, lastTurn: last.id, until: last.createdAt };
 };
 
-const uncovered = async (summaries: ConversationSummaries, of: Conversation = conversation) =>
+const idsAfterSummary = async (summaries: ConversationSummaries, of: Conversation = conversation) =>
   idsOf(await summaries.turnsAfterSummary(of, { limit: 9 }));
 
 type Reopen = (store: MemoryStore) => Promise<MemoryStore>;
 
-/** What a store with `summaries` owes; one without has nothing to show. */
+/** What a store with `summaries` owes; one without passes. */
 export const summaryCases = (withStore: WithStore, reopen: Reopen | undefined): readonly ContractCase[] => {
   /** With a conversation of six turns, one a day. */
   const withTurns = (
@@ -45,7 +45,7 @@ export const summaryCases = (withStore: WithStore, reopen: Reopen | undefined): 
   return [
     withTurns('has no summary until one is kept', async ({ summaries, turns }) => {
       assert.equal(await summaries.read(conversation), undefined);
-      assert.deepEqual(await uncovered(summaries), idsOf(turns));
+      assert.deepEqual(await idsAfterSummary(summaries), idsOf(turns));
       assert.deepEqual(
         idsOf(await summaries.turnsAfterSummary(conversation, { limit: 2 })),
         idsOf(turns.slice(0, 2)),
@@ -55,18 +55,18 @@ export const summaryCases = (withStore: WithStore, reopen: Reopen | undefined): 
       assert.equal(await summaries.read(nowhere), undefined);
     }),
 
-    withTurns('keeps a summary, and says which turns it does not cover', async ({ summaries, turns }) => {
+    withTurns('keeps a summary, and gives the turns that it does not cover', async ({ summaries, turns }) => {
       const first = summaryOf(turns.slice(0, 2), 'Wörds 🙂 \ud800 \0 of\nlines');
       assert.equal(await summaries.keep(conversation, first), true);
       assert.deepEqual(await summaries.read(conversation), first);
-      assert.deepEqual(await uncovered(summaries), idsOf(turns.slice(2)));
+      assert.deepEqual(await idsAfterSummary(summaries), idsOf(turns.slice(2)));
       const second = summaryOf(turns.slice(0, 5));
       assert.equal(await summaries.keep(conversation, second), true);
       assert.deepEqual(await summaries.read(conversation), second);
-      assert.deepEqual(await uncovered(summaries), idsOf(turns.slice(5)));
+      assert.deepEqual(await idsAfterSummary(summaries), idsOf(turns.slice(5)));
     }),
 
-    withTurns('keeps no summary of less than it has', async ({ summaries, turns }) => {
+    withTurns('keeps no summary that covers less than the stored one', async ({ summaries, turns }) => {
       const kept = summaryOf(turns.slice(0, 4));
       await summaries.keep(conversation, kept);
       for (const length of [3, 4]) {
@@ -94,7 +94,7 @@ export const summaryCases = (withStore: WithStore, reopen: Reopen | undefined): 
         const turn = makeTurn(other);
         await store.append(turn);
         assert.equal(await summaries.read(other), undefined);
-        assert.deepEqual(await uncovered(summaries, other), [turn.id]);
+        assert.deepEqual(await idsAfterSummary(summaries, other), [turn.id]);
         assert.equal(await summaries.keep(other, summaryOf([turn], 'another')), true);
         assert.equal((await summaries.read(other))?.text, 'another');
       }
@@ -112,7 +112,7 @@ export const summaryCases = (withStore: WithStore, reopen: Reopen | undefined): 
           const next = makeTurn();
           await store.append(next);
           assert.equal(await summaries.read(conversation), undefined);
-          assert.deepEqual(await uncovered(summaries), [next.id]);
+          assert.deepEqual(await idsAfterSummary(summaries), [next.id]);
         },
       ),
     ),
@@ -123,11 +123,11 @@ export const summaryCases = (withStore: WithStore, reopen: Reopen | undefined): 
       assert.deepEqual(await summaries.read(conversation), summaryOf(turns.slice(0, 3)));
       await store.forget({ before: new Date(day(2)) });
       assert.equal(await summaries.read(conversation), undefined);
-      // It was being made when the turn went.
+      // As if it was being made when the turn was forgotten.
       assert.equal(await summaries.keep(conversation, summaryOf(turns.slice(0, 4))), false);
-      assert.deepEqual(await uncovered(summaries), idsOf(turns.slice(1)));
+      assert.deepEqual(await idsAfterSummary(summaries), idsOf(turns.slice(1)));
       assert.equal(await summaries.keep(conversation, summaryOf(turns.slice(1, 4))), true);
-      assert.deepEqual(await uncovered(summaries), idsOf(turns.slice(4)));
+      assert.deepEqual(await idsAfterSummary(summaries), idsOf(turns.slice(4)));
     }),
 
     ...(reopen
