@@ -1,12 +1,29 @@
 import { z } from 'zod';
 import { ConfigurationError } from './errors.js';
 
+type Issue = z.core.$ZodIssue;
+
 /** `path: message` of every issue, in one line. */
 export function describeIssues(error: z.ZodError): string {
-  return error.issues
-    .map((issue) => (issue.path.length > 0 ? `\`${issue.path.join('.')}\`: ${issue.message}` : issue.message))
-    .join('; ');
+  return error.issues.flatMap((issue) => describeIssue(issue, [])).join('; ');
 }
+
+function describeIssue(issue: Issue, parents: readonly PropertyKey[]): readonly string[] {
+  const path = [...parents, ...issue.path];
+  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+    // The variant that the value was meant as: the one whose fields are wrong, and not the value as a whole.
+    const meant = issue.errors.find((issues) => issues.every(isInside));
+    if (meant !== undefined) return meant.flatMap((inner) => describeIssue(inner, path));
+    const messages = new Set(issue.errors.flat().map(({ message }) => message));
+    return [at(path, [...messages].join(', or '))];
+  }
+  return [at(path, issue.message)];
+}
+
+const isInside = ({ code, path }: Issue) => path.length > 0 || code === 'unrecognized_keys';
+
+const at = (path: readonly PropertyKey[], message: string) =>
+  path.length > 0 ? `\`${path.map(String).join('.')}\`: ${message}` : message;
 
 /**
  * Validates the options of one part and fills in its defaults.

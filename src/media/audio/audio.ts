@@ -1,6 +1,6 @@
 import { buffer } from 'node:stream/consumers';
 import { MediaError } from '../../core/errors.js';
-import { audioTokens } from '../budget/media-tokens.js';
+import { audioTokens } from '../../core/media-tokens.js';
 import { runFfmpeg } from '../ffmpeg/ffmpeg.js';
 import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
 import type { MediaProbe } from '../ffmpeg/probe.js';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { MediaCapabilities } from '../../core/media.js';
+import { audioTokens, imageTokens } from '../../core/media-tokens.js';
 import { type MediaOptions, mediaOptionsSchema } from '../media-options.js';
 import { settingsFor } from './detail-budget.js';
-import { audioTokens, imageTokens } from './media-tokens.js';
 
 const resolved = (options: MediaOptions) => mediaOptionsSchema.parse(options);
 

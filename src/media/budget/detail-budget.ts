@@ -1,6 +1,6 @@
 import type { MediaCapabilities, MediaDetail, MediaKind } from '../../core/media.js';
+import { audioTokens, imageTokens } from '../../core/media-tokens.js';
 import type { MediaSettings, ResolvedMediaOptions } from '../media-options.js';
-import { audioTokens, imageTokens } from './media-tokens.js';
 
 /** How closely a picture is looked at, and how large it has to be for that. */
 interface Look {

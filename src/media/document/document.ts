@@ -1,6 +1,6 @@
 import { MediaError } from '../../core/errors.js';
 import { estimateTextTokens } from '../../core/estimate-tokens.js';
-import { tokensPerPdfPage } from '../budget/media-tokens.js';
+import { tokensPerPdfPage } from '../../core/media-tokens.js';
 import type { MediaSettings } from '../media-options.js';
 import { acceptedAs } from '../model-accepts.js';
 import type { LocalSource } from '../source/source.js';

@@ -1,7 +1,7 @@
 import type { Metadata, Sharp, SharpOptions } from 'sharp';
 import { MediaError } from '../../core/errors.js';
 import type { MediaSourceInfo, PreparedPart } from '../../core/media.js';
-import { imageTokens } from '../budget/media-tokens.js';
+import { imageTokens } from '../../core/media-tokens.js';
 import { fitInside } from '../frame/encode-frame.js';
 import { loadSharp } from '../frame/sharp-module.js';
 import type { MediaSettings } from '../media-options.js';

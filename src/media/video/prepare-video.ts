@@ -1,8 +1,8 @@
 import { MediaError } from '../../core/errors.js';
 import type { PreparedPart } from '../../core/media.js';
+import { audioTokens, imageTokens } from '../../core/media-tokens.js';
 import { extractSound, prepareRecording, type Sound, type SoundRequest } from '../audio/audio.js';
 import { encodingsFor } from '../audio/sound-encodings.js';
-import { audioTokens, imageTokens } from '../budget/media-tokens.js';
 import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
 import { type MediaProbe, probeFile, type VideoStream } from '../ffmpeg/probe.js';
 import type { MediaSettings } from '../media-options.js';

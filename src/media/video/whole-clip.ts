@@ -1,4 +1,4 @@
-import { videoTokens } from '../budget/media-tokens.js';
+import { videoTokens } from '../../core/media-tokens.js';
 import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
 import { probeFile } from '../ffmpeg/probe.js';
 import type { MediaSettings } from '../media-options.js';

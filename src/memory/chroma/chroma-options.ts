@@ -40,7 +40,7 @@ export interface ChromaMemoryStoreOptions {
 
 const isHttpUrl = (url: string) => /^https?:\/\/[^/]/i.test(url) && URL.canParse(url);
 
-const chromaMemoryStoreOptionsSchema = z
+export const chromaMemoryStoreOptionsSchema = z
   .strictObject({
     url: z
       .string()

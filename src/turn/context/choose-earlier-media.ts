@@ -1,5 +1,5 @@
+import { audioTokens, imageTokens } from '../../core/media-tokens.js';
 import type { RecalledTurn, Turn } from '../../core/turn.js';
-import { audioTokens, imageTokens } from '../../media/budget/media-tokens.js';
 import type { ArchivedMedia } from '../../memory/media-archive.js';
 import { type MediaReference, readReference } from './media-words.js';
 

@@ -1,4 +1,4 @@
-import type { MediaDetail } from '../../core/media.js';
+import type { MediaDetail } from './media.js';
 
 /**
  * Input tokens of attachments as Gemini 3 counts them.
