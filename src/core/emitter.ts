@@ -29,8 +29,6 @@ export class Emitter<Events extends object> {
     this.#events.emit(name, ...payload);
   }
 
-  /** Whether the event has listeners, to skip building a payload that is not needed. */
-
   #guard(listener: Listener): (...payload: unknown[]) => void {
     let guarded = this.#guarded.get(listener);
     if (guarded === undefined) {

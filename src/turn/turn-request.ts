@@ -14,7 +14,7 @@ export interface TurnRequest {
 }
 
 /** How much of memory and media goes into a request. */
-export interface ContextSettings {
+interface ContextSettings {
   /** Bytes that the attachments of one call may have together as they are sent. */
   readonly mediaBytes: number;
   /** Tokens that the attachments of one call may cost together. */

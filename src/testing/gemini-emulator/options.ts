@@ -46,7 +46,7 @@ export interface GeminiEmulatorOptions {
 }
 
 /** What Gemini serves in November 2026, previews left out. */
-export const defaultModels: readonly string[] = [
+const defaultModels: readonly string[] = [
   'gemini-3.8-flash',
   'gemini-3.6-flash',
   'gemini-3.5-flash',
