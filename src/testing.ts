@@ -15,7 +15,12 @@ export {
   memoryStoreContract,
 } from './testing/contracts/memory-store-contract.js';
 export { retryPolicyContract } from './testing/contracts/retry-policy-contract.js';
-export { type FakeAnswer, FakeChatModel, type FakeModelCall } from './testing/fake-chat-model.js';
+export {
+  type FakeAnswer,
+  FakeChatModel,
+  type FakeChatModelOptions,
+  type FakeModelCall,
+} from './testing/fake-chat-model.js';
 export { FakeEmbedder } from './testing/fake-embedder.js';
 export { FakeKeyPool, type FakeLease } from './testing/fake-key-pool.js';
 export { FakeMediaProcessor } from './testing/fake-media-processor.js';

@@ -7,8 +7,8 @@ import type { ChatStream } from './chat-stream.js';
 /** A question without its conversation. */
 export type SessionRequest = Omit<ChatRequest, 'sessionId' | 'tenant'>;
 
-/** What a session needs of the chat. */
-interface SessionChat {
+/** What a session needs of the chat. @internal */
+export interface SessionChat {
   send(request: ChatRequest): Promise<Reply>;
   stream(request: ChatRequest): ChatStream;
   history(
@@ -34,6 +34,7 @@ export class ChatSession implements Conversation {
   readonly sessionId: string;
   readonly #chat: SessionChat;
 
+  /** @internal Use `chat.session()`. */
   constructor(chat: SessionChat, { sessionId, tenant }: Conversation) {
     this.#chat = chat;
     this.sessionId = sessionId;

@@ -1,7 +1,5 @@
 import type { ChatStreamEvent, Reply } from '../turn/reply.js';
 
-type Result = IteratorResult<ChatStreamEvent, void>;
-
 /** Marks in a text stream that the answer begins again. */
 const restartMark = '\n\n[The answer broke off and starts again.]\n\n';
 
@@ -19,7 +17,10 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
   readonly #abort: (reason: unknown) => void;
   /** Events that were read ahead for `reply`. */
   readonly #buffered: ChatStreamEvent[] = [];
-  readonly #readers: { resolve(result: Result): void; reject(error: unknown): void }[] = [];
+  readonly #readers: {
+    resolve(result: IteratorResult<ChatStreamEvent, void>): void;
+    reject(error: unknown): void;
+  }[] = [];
   #reply: Promise<Reply> | undefined;
   #done: Reply | undefined;
   #failure: { readonly error: unknown } | undefined;
@@ -62,7 +63,7 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
     void this.reply;
   }
 
-  next(): Promise<Result> {
+  next(): Promise<IteratorResult<ChatStreamEvent, void>> {
     const event = this.#buffered.shift();
     if (event !== undefined) return Promise.resolve({ done: false, value: event });
     if (this.#hasEnded) return this.#afterEnd();
@@ -71,7 +72,7 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
   }
 
   /** Called by a loop that is left early. */
-  async return(): Promise<Result> {
+  async return(): Promise<IteratorResult<ChatStreamEvent, void>> {
     this.#buffered.length = 0;
     if (this.#done === undefined && !this.#hasEnded) this.#abort(leftEarly());
     this.#hasEnded = true;
@@ -89,7 +90,7 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
   }
 
   /** Reads no further than the loop does. */
-  #readForLoop(): Promise<Result> {
+  #readForLoop(): Promise<IteratorResult<ChatStreamEvent, void>> {
     return this.#read().catch((error: unknown) => {
       this.#hasThrown = true;
       throw error;
@@ -103,7 +104,7 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
     }
   }
 
-  #read(): Promise<Result> {
+  #read(): Promise<IteratorResult<ChatStreamEvent, void>> {
     return this.#source.next().then(
       (result) => {
         if (result.done) this.#hasEnded = true;
@@ -139,7 +140,7 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
   }
 
   /** What a loop gets after the last event: the error once, then the end. */
-  async #afterEnd(): Promise<Result> {
+  async #afterEnd(): Promise<IteratorResult<ChatStreamEvent, void>> {
     if (this.#failure !== undefined && !this.#hasThrown) {
       this.#hasThrown = true;
       throw this.#failure.error;
