@@ -3,7 +3,6 @@ import {
   type ChatModel,
   type Failure,
   type FinishReason,
-  type MessagePart,
   ModelCallError,
   type ModelCapabilities,
   type ModelEvent,
@@ -23,8 +22,6 @@ export interface OpenAiCompatibleModelOptions {
   readonly apiKey?: string | undefined;
   /** Key of its entries in `providerOptions`. Default `openai-compatible`. */
   readonly provider?: string | undefined;
-  /** What the server's models take beyond pictures and text. */
-  readonly capabilities?: Partial<ModelCapabilities> | undefined;
 }
 
 const media = {
@@ -38,13 +35,7 @@ const media = {
 interface Chunk {
   readonly model?: string;
   readonly error?: { readonly message?: string };
-  readonly usage?: {
-    readonly prompt_tokens: number;
-    readonly completion_tokens: number;
-    readonly total_tokens: number;
-    readonly prompt_tokens_details?: { readonly cached_tokens?: number } | null;
-    readonly completion_tokens_details?: { readonly reasoning_tokens?: number } | null;
-  } | null;
+  readonly usage?: Readonly<Record<'prompt_tokens' | 'completion_tokens' | 'total_tokens', number>> | null;
   readonly choices?: readonly {
     readonly delta?: { readonly content?: string | null; readonly reasoning_content?: string | null };
     readonly finish_reason?: string | null;
@@ -66,12 +57,12 @@ export class OpenAiCompatibleModel implements ChatModel {
   }
 
   capabilities(): ModelCapabilities {
-    return { media, ...this.#options.capabilities };
+    return { media };
   }
 
   async *stream(request: ModelRequest, { signal }: ModelStreamOptions): AsyncGenerator<ModelEvent> {
     signal?.throwIfAborted();
-    let [text, thoughts] = ['', ''];
+    let text = '';
     let hasReply = false;
     let last: { reason?: string; usage?: Usage; modelVersion?: string } = {};
     try {
@@ -81,10 +72,7 @@ export class OpenAiCompatibleModel implements ChatModel {
       for await (const chunk of chunksOf(response.body)) {
         if (chunk.error) throw this.#error('internal', 'call', chunk.error.message ?? 'unknown error');
         const { delta, finish_reason: reason } = chunk.choices?.[0] ?? {};
-        if (delta?.reasoning_content) {
-          thoughts += delta.reasoning_content;
-          yield { type: 'thought', text: delta.reasoning_content };
-        }
+        if (delta?.reasoning_content) yield { type: 'thought', text: delta.reasoning_content };
         if (delta?.content) {
           text += delta.content;
           yield { type: 'text', text: delta.content };
@@ -103,9 +91,8 @@ export class OpenAiCompatibleModel implements ChatModel {
       if (reason === undefined)
         throw this.#error('incomplete', 'call', 'the answer ended without a finish reason');
       if (text === '') throw this.#error('incomplete', 'call', 'the answer is empty');
-      const thinking: MessagePart[] = thoughts === '' ? [] : [{ type: 'reasoning', text: thoughts }];
       const finishReason = finishReasons[reason] ?? 'unknown';
-      yield { type: 'finish', finishReason, ...rest, parts: [...thinking, { type: 'text', text }] };
+      yield { type: 'finish', finishReason, ...rest, parts: [{ type: 'text', text }] };
     } catch (error) {
       signal?.throwIfAborted();
       if (ModelCallError.isInstance(error) || BlockedError.isInstance(error)) throw error;
@@ -119,7 +106,7 @@ export class OpenAiCompatibleModel implements ChatModel {
       method: 'POST',
       headers: { 'content-type': 'application/json', ...(apiKey && { authorization: `Bearer ${apiKey}` }) },
       body: JSON.stringify({
-        ...toBody(request, this.capabilities()),
+        ...toBody(request),
         ...request.providerOptions?.[this.provider],
       }),
       signal: signal ?? null,
@@ -153,7 +140,6 @@ const failureRules: readonly (Pick<Failure, 'kind' | 'scope'> & { readonly when:
   { when: /^404 /, kind: 'model-unavailable', scope: 'model' },
   { when: /^413 |^400 .*context_length_exceeded/s, kind: 'too-large', scope: 'call' },
   { when: /^429 /, kind: 'rate-limit', scope: 'project-model' },
-  { when: /^(?:408|504) /, kind: 'timeout', scope: 'call' },
   { when: /^(?:503|529) /, kind: 'overloaded', scope: 'model' },
   { when: /^5/, kind: 'internal', scope: 'model' },
 ];
@@ -176,15 +162,8 @@ async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Chunk
 }
 
 function toUsage(usage: NonNullable<Chunk['usage']>): Usage {
-  const thoughtTokens = usage.completion_tokens_details?.reasoning_tokens ?? 0;
-  const cachedInputTokens = usage.prompt_tokens_details?.cached_tokens;
-  return {
-    inputTokens: usage.prompt_tokens,
-    outputTokens: usage.completion_tokens - thoughtTokens,
-    thoughtTokens,
-    totalTokens: usage.total_tokens,
-    ...(cachedInputTokens !== undefined && { cachedInputTokens }),
-  };
+  const { completion_tokens: outputTokens, prompt_tokens: inputTokens, total_tokens: totalTokens } = usage;
+  return { inputTokens, outputTokens, thoughtTokens: 0, totalTokens };
 }
 
 /** The server's own sentence, whatever shape its error has. */

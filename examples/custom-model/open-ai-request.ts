@@ -1,15 +1,9 @@
-import type {
-  ModelCapabilities,
-  ModelMessage,
-  ModelPart,
-  ModelRequest,
-  ToolResultPart,
-} from 'multimodal-chat';
+import type { ModelMessage, ModelPart, ModelRequest, ToolCallPart, ToolResultPart } from 'multimodal-chat';
 
 /** The request in OpenAI's form: https://platform.openai.com/docs/api-reference/chat/create */
-export function toBody(request: ModelRequest, { thinkingLevels = [] }: ModelCapabilities) {
+export function toBody(request: ModelRequest) {
   const { generation, messages, model, systemInstruction } = request;
-  const { maxOutputTokens, responseJsonSchema, stopSequences, temperature, thinkingLevel, topP } = generation;
+  const { maxOutputTokens, responseJsonSchema, stopSequences, temperature, topP } = generation;
   const schema = { type: 'json_schema', json_schema: { name: 'answer', schema: responseJsonSchema } };
   // JSON.stringify leaves out what is undefined.
   return {
@@ -21,7 +15,6 @@ export function toBody(request: ModelRequest, { thinkingLevels = [] }: ModelCapa
     stream: true,
     stream_options: { include_usage: true },
     max_tokens: maxOutputTokens,
-    reasoning_effort: thinkingLevels.find((level) => level === thinkingLevel),
     response_format: responseJsonSchema === undefined ? undefined : schema,
     stop: stopSequences,
     temperature,
@@ -41,20 +34,16 @@ function toWireMessages({ parts, role }: ModelMessage): readonly object[] {
     return content.length === 0 ? [] : [{ role, content }];
   }
   const text = parts.map((part) => (part.type === 'text' ? part.text : '')).join('');
-  const calls = parts.flatMap((part) =>
-    part.type === 'tool-call'
-      ? [
-          {
-            id: part.callId,
-            type: 'function',
-            function: { name: part.name, arguments: JSON.stringify(part.input) },
-          },
-        ]
-      : [],
-  );
+  const calls = parts.flatMap((part) => (part.type === 'tool-call' ? [toCall(part)] : []));
   if (text === '' && calls.length === 0) return [];
   return [{ role, content: text === '' ? null : text, ...(calls.length > 0 && { tool_calls: calls }) }];
 }
+
+const toCall = ({ callId: id, input, name }: ToolCallPart) => ({
+  id,
+  type: 'function',
+  function: { name, arguments: JSON.stringify(input) },
+});
 
 const outputOf = ({ isError, output }: ToolResultPart) =>
   JSON.stringify(isError ? { error: output } : output);
