@@ -19,10 +19,10 @@ export async function* runTurn(deps: TurnDeps, call: Call): AsyncGenerator<ChatS
     yield { type: 'recall', turns: context.recalled, recentTurns: context.recentTurns };
   }
 
-  // A key is leased and a model asked, again and elsewhere on failure.
+  // A key is leased and the model called; on failure again, with another key or model.
   const answer = yield* generate(deps, call, context);
 
-  // Durable before the caller hears that it is done.
+  // The turn is durable before `done` is yielded.
   const reply = await storeTurn(deps, call, { inputs, context, answer });
   yield { type: 'done', reply };
 }

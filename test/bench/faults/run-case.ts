@@ -3,7 +3,7 @@ import type { EmulatorCalls } from '../faults-emulator.js';
 import type { LoadCalls } from '../faults-load.js';
 import type { ServerCalls } from '../faults-server.js';
 import { limitsOf, type Plan } from './plans.js';
-import { type Row, summarise } from './summary.js';
+import { type Row, summarize } from './summary.js';
 import type { Worker } from './worker.js';
 
 export interface Bench {
@@ -95,5 +95,5 @@ export async function runCase(bench: Bench, plan: Plan, mode: 'share' | 'all', p
   await emulator.call('close', id);
   const { rssMb, heapMb } = await server.call('usage');
   const calls = callsAfter - callsBefore;
-  return summarise({ plan, mode, records, struckAt, clearedAt, calls, leftInFlight, rssMb, heapMb });
+  return summarize({ plan, mode, records, struckAt, clearedAt, calls, leftInFlight, rssMb, heapMb });
 }

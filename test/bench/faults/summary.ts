@@ -85,7 +85,7 @@ function recovery({ plan, mode, records, clearedAt }: Measured): Row['recoveryMs
   return Math.min(...ends.map(({ endedAt }) => endedAt)) - clearedAt;
 }
 
-export function summarise(measured: Measured): Row {
+export function summarize(measured: Measured): Row {
   const { plan, struckAt, clearedAt, calls, leftInFlight, rssMb, heapMb } = measured;
   const records = measured.records.filter(({ type }) => type !== 'left');
   const struck = records.filter(({ startedAt }) => startedAt >= struckAt && startedAt < clearedAt);
