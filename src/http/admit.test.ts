@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { fakeChat } from './fake-chat.js';
+import { fakeChat } from '../../test/support/fake-chat.js';
+import { ask, url } from '../../test/support/http-samples.js';
 import { createHandler } from './handler.js';
 import type { HandlerOptions } from './handler-options.js';
-import { ask, url } from './samples.js';
 
 const get = (path: string, headers: Record<string, string> = {}) => new Request(url(path), { headers });
 

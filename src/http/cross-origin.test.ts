@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { fakeChat } from './fake-chat.js';
+import { fakeChat } from '../../test/support/fake-chat.js';
+import { ask, url } from '../../test/support/http-samples.js';
 import { createHandler } from './handler.js';
-import { ask, url } from './samples.js';
 
 const friend = 'https://app.example';
 const stranger = 'https://evil.example';

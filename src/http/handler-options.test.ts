@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { fakeChat } from '../../test/support/fake-chat.js';
 import { ConfigurationError } from '../index.js';
 import { chatRouter } from './chat-router.js';
-import { fakeChat } from './fake-chat.js';
 import { createHandler } from './handler.js';
 import type { HandlerOptions, RouterOptions } from './handler-options.js';
 

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { fakeChat } from './fake-chat.js';
+import { fakeChat } from '../../test/support/fake-chat.js';
+import { url } from '../../test/support/http-samples.js';
 import { createHandler } from './handler.js';
-import { url } from './samples.js';
 
 describe('the page', () => {
   const page = '<!doctype html><script>alert(1)</script>';

@@ -3,10 +3,10 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { fakeChat } from '../../test/support/fake-chat.js';
+import { ask, askJson, url } from '../../test/support/http-samples.js';
 import { KeyPoolExhaustedError, MediaError } from '../index.js';
-import { fakeChat } from './fake-chat.js';
 import { createHandler } from './handler.js';
-import { ask, askJson, url } from './samples.js';
 
 let tempDir: string;
 

@@ -2,9 +2,9 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { fakeChat } from './fake-chat.js';
+import { fakeChat } from '../../test/support/fake-chat.js';
+import { ask, clip, turn } from '../../test/support/http-samples.js';
 import { createHandler } from './handler.js';
-import { ask, clip, turn } from './samples.js';
 
 let tempDir: string;
 

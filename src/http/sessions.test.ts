@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { fakeChat } from '../../test/support/fake-chat.js';
+import { turn, url } from '../../test/support/http-samples.js';
 import { toTurn } from '../index.js';
-import { fakeChat } from './fake-chat.js';
 import { createHandler } from './handler.js';
-import { turn, url } from './samples.js';
 
 describe('/sessions/{id}', () => {
   it('returns and deletes a conversation of the tenant', async () => {

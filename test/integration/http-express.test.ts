@@ -10,7 +10,7 @@ import express from 'express';
 import type { NamedMedia } from 'multimodal-chat';
 import { chatRouter } from 'multimodal-chat/express';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { fakeChat } from '../../src/http/fake-chat.js';
+import { fakeChat } from '../support/fake-chat.js';
 
 let tempDir: string;
 let server: Server;

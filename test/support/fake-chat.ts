@@ -1,5 +1,5 @@
-import type { ChatRequest, ChatStats, ChatStreamEvent, Reply, Turn } from '../index.js';
-import type { ServedChat } from './served-chat.js';
+import type { ServedChat } from '../../src/http/served-chat.js';
+import type { ChatRequest, ChatStats, ChatStreamEvent, Reply, Turn } from '../../src/index.js';
 
 /** A fake chat that records its requests. */
 export interface FakeChat extends ServedChat {

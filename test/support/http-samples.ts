@@ -1,4 +1,4 @@
-import { type PreparedMedia, type Turn, toTurn } from '../index.js';
+import { type PreparedMedia, type Turn, toTurn } from '../../src/index.js';
 
 /** Requests and replies shared by the tests of HTTP. */
 export const url = (path: string) => `http://localhost${path}`;
