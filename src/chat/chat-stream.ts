@@ -67,7 +67,7 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
     const event = this.#buffered.shift();
     if (event !== undefined) return Promise.resolve({ done: false, value: event });
     if (this.#hasEnded) return this.#afterEnd();
-    if (this.#reply === undefined) return this.#readForLoop();
+    if (this.#reply === undefined) return this.#read();
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
 
@@ -89,14 +89,6 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
     await this.return();
   }
 
-  /** Reads no further than the loop does. */
-  #readForLoop(): Promise<IteratorResult<ChatStreamEvent, void>> {
-    return this.#read().catch((error: unknown) => {
-      this.#hasThrown = true;
-      throw error;
-    });
-  }
-
   async *#texts(): AsyncGenerator<string, void, undefined> {
     for await (const event of this) {
       if (event.type === 'text') yield event.text;
@@ -105,19 +97,23 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
   }
 
   #read(): Promise<IteratorResult<ChatStreamEvent, void>> {
-    return this.#source.next().then(
-      (result) => {
-        if (result.done) this.#hasEnded = true;
-        else if (result.value.type === 'done') this.#done = result.value.reply;
-        return result;
-      },
-      (error: unknown) => {
-        this.#failure = { error };
-        this.#hasEnded = true;
-        throw error;
-      },
-    );
+    const result = this.#source.next();
+    // Beside the promise that is returned, so that no event takes a turn of the queue longer.
+    result.then(this.#onResult, this.#onError);
+    return result;
   }
+
+  readonly #onResult = (result: IteratorResult<ChatStreamEvent, void>): void => {
+    if (result.done) this.#hasEnded = true;
+    else if (result.value.type === 'done') this.#done = result.value.reply;
+  };
+
+  readonly #onError = (error: unknown): void => {
+    this.#failure = { error };
+    this.#hasEnded = true;
+    // Without `reply` it is a loop that reads, and that has the error now.
+    this.#hasThrown = this.#reply === undefined;
+  };
 
   async #readToEnd(): Promise<Reply> {
     while (!this.#hasEnded && this.#done === undefined) {

@@ -29,6 +29,11 @@ export class Emitter<Events extends object> {
     this.#events.emit(name, ...payload);
   }
 
+  /** Whether an event would reach anybody, to skip building what it carries. */
+  hasListeners(name: keyof Events & string): boolean {
+    return this.#events.listenerCount(name) > 0;
+  }
+
   #guard(listener: Listener): (...payload: unknown[]) => void {
     let guarded = this.#guarded.get(listener);
     if (guarded === undefined) {

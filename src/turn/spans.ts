@@ -19,6 +19,8 @@ export interface OpenSpan {
 
 let lastSpan = 0;
 
+const noop = () => undefined;
+
 /** Emits the spans of one call. */
 export class Spans {
   readonly #events: Emitter<ChatEvents>;
@@ -43,6 +45,9 @@ export class Spans {
     const id = String(lastSpan);
     const parentId = this.#callId;
     this.#callId ??= id;
+    if (!this.#events.hasListeners('span-start') && !this.#events.hasListeners('span-end')) {
+      return { id, end: noop };
+    }
     const startedAt = this.#clock.now();
     const span = {
       ...details,

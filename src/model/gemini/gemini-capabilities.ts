@@ -84,5 +84,5 @@ const affixes = /^models\/|-(?:\d{3}|latest|exp(?:-[\d-]+)?|preview(?:-[\d-]+)?)
 export const geminiModelNames: readonly string[] = [...capabilitiesByModel.keys()];
 
 export function capabilitiesOf(model: string): ModelCapabilities {
-  return capabilitiesByModel.get(model.replace(affixes, '')) ?? common;
+  return capabilitiesByModel.get(model) ?? capabilitiesByModel.get(model.replace(affixes, '')) ?? common;
 }

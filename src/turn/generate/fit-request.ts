@@ -24,6 +24,8 @@ function withoutMetadata(part: ModelPart): ModelPart {
 }
 
 function fitMedia(message: ModelMessage, { model, name }: ModelRoute): ModelMessage {
+  // Nearly all messages of a long conversation are text.
+  if (!message.parts.some(({ type }) => type === 'data' || type === 'upload')) return message;
   const { inline, upload = {} } = model.capabilities(name).media;
   const uploads = Object.values(upload);
   // A type beside the listed ones is left to the service, as long as it takes the kind at all.
