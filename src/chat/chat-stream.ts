@@ -117,13 +117,14 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
 
   async #readToEnd(): Promise<Reply> {
     while (!this.#hasEnded && this.#done === undefined) {
+      // `onError` keeps the error; it is thrown below and to a loop.
       const result = await this.#read().catch(() => undefined);
       if (result === undefined || result.done) break;
       const reader = this.#readers.shift();
       if (reader === undefined) this.#buffered.push(result.value);
       else reader.resolve(result);
     }
-    // The end of the generator is where the call is closed.
+    // The end of the generator is where the call is closed; an error after `done` concerns nobody.
     if (this.#done !== undefined && !this.#hasEnded) await this.#read().catch(() => undefined);
     for (const reader of this.#readers.splice(0)) {
       // `afterEnd` throws the failure to the first of them.
