@@ -124,13 +124,11 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
       if (reader === undefined) this.#buffered.push(result.value);
       else reader.resolve(result);
     }
-    // The end of the generator is where the call is closed; an error after `done` concerns nobody.
+    // The end of the generator is where the call is closed. `onError` keeps what it throws.
     if (this.#done !== undefined && !this.#hasEnded) await this.#read().catch(() => undefined);
     for (const reader of this.#readers.splice(0)) {
-      // `afterEnd` throws the failure to the first of them.
-      Promise.resolve()
-        .then(() => this.#afterEnd())
-        .then(reader.resolve, reader.reject);
+      // The first of them gets the failure, if there is one.
+      this.#afterEnd().then(reader.resolve, reader.reject);
     }
     if (this.#done !== undefined) return this.#done;
     throw this.#failure?.error ?? leftEarly();
