@@ -72,9 +72,12 @@ export type {
   ReindexProgress,
 } from './memory/memory-store.js';
 export type {
+  BuiltInTools,
   ChatModel,
   DataPart,
+  GeneratedFile,
   GenerationOptions,
+  Modality,
   ModelCapabilities,
   ModelEvent,
   ModelMessage,

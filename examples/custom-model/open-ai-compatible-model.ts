@@ -1,4 +1,5 @@
 import {
+  type AnswerInfo,
   BlockedError,
   type ChatModel,
   type Failure,
@@ -64,7 +65,7 @@ export class OpenAiCompatibleModel implements ChatModel {
     signal?.throwIfAborted();
     let text = '';
     let hasReply = false;
-    let last: { reason?: string; usage?: Usage; modelVersion?: string } = {};
+    let last: { reason?: string; usage?: Usage; info?: AnswerInfo } = {};
     try {
       const response = await this.#post(request, signal);
       hasReply = true;
@@ -79,7 +80,7 @@ export class OpenAiCompatibleModel implements ChatModel {
         }
         last = {
           ...last,
-          ...(chunk.model && { modelVersion: chunk.model }),
+          ...(chunk.model && { info: { modelVersion: chunk.model } }),
           ...(chunk.usage && { usage: toUsage(chunk.usage) }),
           ...(reason && { reason }),
         };

@@ -7,7 +7,7 @@ import type { MediaProcessor } from '../media/media-processor.js';
 import type { Embedder } from '../memory/embedder.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
-import type { ChatModel, GenerationOptions, ProviderOptions } from '../model/chat-model.js';
+import type { BuiltInTools, ChatModel, GenerationOptions, ProviderOptions } from '../model/chat-model.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
 
 /** Options of `MultimodalChat`. Everything has a default. */
@@ -80,6 +80,8 @@ export interface MultimodalChatOptions {
   readonly systemInstruction?: string | undefined;
   /** How to generate. Only what is set is sent. */
   readonly generation?: GenerationOptions | undefined;
+  /** Tools that the provider runs itself, for every call. Default: none. */
+  readonly builtIn?: BuiltInTools | undefined;
   /**
    * Settings of one provider, by its name. For Gemini, fields of `GenerateContentConfig`:
    * `{ google: { safetySettings: [...] } }`.
@@ -161,6 +163,8 @@ export interface ChatRequest {
   readonly systemInstruction?: string | undefined;
   /** Overrides the generation options of the chat, option by option. */
   readonly generation?: GenerationOptions | undefined;
+  /** Overrides the built-in tools of the chat, tool by tool; `false` turns one off. */
+  readonly builtIn?: BuiltInTools | undefined;
   /** Overrides the provider options of the chat, setting by setting. */
   readonly providerOptions?: ProviderOptions | undefined;
   /** Interactive calls get keys before batch calls. Default `interactive`. */

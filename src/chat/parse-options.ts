@@ -20,7 +20,7 @@ import type { MediaProcessor } from '../media/media-processor.js';
 import type { Embedder } from '../memory/embedder.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
-import type { ChatModel, ThinkingLevel } from '../model/chat-model.js';
+import type { ChatModel, Modality, ThinkingLevel } from '../model/chat-model.js';
 import { backoffRetryPolicyOptionsSchema } from '../retry/backoff-retry-policy-options.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
 import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
@@ -36,8 +36,28 @@ const generationSchema = z.strictObject({
   temperature: z.number().min(0).max(2).optional(),
   topP: z.number().min(0).max(1).optional(),
   topK: atLeastOne.optional(),
+  thinkingBudget: count.optional(),
+  responseModalities: z
+    .array(z.enum(['text', 'image', 'audio'] satisfies readonly Modality[]))
+    .min(1)
+    .readonly()
+    .optional(),
+  seed: z.number().int().optional(),
   responseMimeType: z.string().optional(),
   responseJsonSchema: z.unknown().optional(),
+});
+
+const builtInSchema = z.strictObject({
+  search: z.boolean().optional(),
+  urls: z.boolean().optional(),
+  code: z.boolean().optional(),
+  maps: z
+    .union([
+      z.boolean(),
+      z.strictObject({ latitude: z.number().min(-90).max(90), longitude: z.number().min(-180).max(180) }),
+    ])
+    .optional(),
+  fileSearch: z.strictObject({ stores: z.array(nonBlank).min(1).readonly() }).optional(),
 });
 
 const providerOptionsSchema = z.record(nonBlank, z.record(z.string(), z.unknown()));
@@ -117,6 +137,7 @@ export const optionsSchema = z.strictObject({
   baseUrl: z.url().optional(),
   systemInstruction: z.string().optional(),
   generation: generationSchema.default({}),
+  builtIn: builtInSchema.optional(),
   providerOptions: providerOptionsSchema.optional(),
   timeouts: timeoutsSchema.prefault({}),
   context: contextSchema.prefault({}),
@@ -132,6 +153,7 @@ const requestSchema = z.strictObject({
   model: nonBlank.optional(),
   systemInstruction: z.string().optional(),
   generation: generationSchema.optional(),
+  builtIn: builtInSchema.optional(),
   providerOptions: providerOptionsSchema.optional(),
   priority: z.enum(['interactive', 'batch']).default('interactive'),
   timeoutMs: durationMs.optional(),

@@ -67,15 +67,40 @@ export interface FilePart extends PartBase {
   readonly name?: string | undefined;
 }
 
-/** A source that the answer is based on. */
+/** A range of the answer's text, in UTF-16 code units: `text.slice(start, end)`. */
+export interface TextSpan {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** A source that the answer is based on, or a work that it quotes. */
 export interface SourcePart extends PartBase {
   readonly type: 'source';
   readonly kind: 'web' | 'map' | 'file' | 'media';
   readonly title?: string | undefined;
   readonly url?: string | undefined;
+  /** Of a quoted work, such as `mit`. */
+  readonly license?: string | undefined;
+  /** The text that it supports, if the provider says so. */
+  readonly spans?: readonly TextSpan[] | undefined;
 }
 
-/** A part that only `providerMetadata` describes, such as code that the provider executed. */
+/** Code that the provider ran to answer. */
+export interface CodePart extends PartBase {
+  readonly type: 'code';
+  readonly code: string;
+  /** In lower case, such as `python`. */
+  readonly language?: string | undefined;
+}
+
+/** What the code before it printed. */
+export interface CodeResultPart extends PartBase {
+  readonly type: 'code-result';
+  readonly outcome: 'ok' | 'failed' | 'timeout';
+  readonly output: string;
+}
+
+/** A part that only `providerMetadata` describes. */
 export interface ProviderPart extends PartBase {
   readonly type: 'provider';
   readonly providerMetadata: ProviderMetadata;
@@ -89,6 +114,8 @@ export type MessagePart =
   | ToolResultPart
   | FilePart
   | SourcePart
+  | CodePart
+  | CodeResultPart
   | ProviderPart;
 
 /** The model that a message is from. */
@@ -98,6 +125,33 @@ export interface MessageOrigin {
   readonly model: string;
 }
 
+/** How a provider rates an answer or a prompt for one kind of harm, in its own words. */
+export interface SafetyRating {
+  readonly category: string;
+  readonly probability: string;
+  readonly blocked?: boolean | undefined;
+}
+
+/** Searches that the model made, and how they are to be shown. */
+export interface SearchSuggestions {
+  readonly queries: readonly string[];
+  /** HTML that the provider's terms ask to show next to the answer. */
+  readonly html?: string | undefined;
+}
+
+/** What the provider says about an answer beside its content. */
+export interface AnswerInfo {
+  /** Id of the answer at the provider, for support requests. */
+  readonly responseId?: string | undefined;
+  /** The model version that answered, as the provider names it. */
+  readonly modelVersion?: string | undefined;
+  /** The finish reason in the provider's own words, such as `MAX_TOKENS`. */
+  readonly rawFinishReason?: string | undefined;
+  readonly finishMessage?: string | undefined;
+  readonly safetyRatings?: readonly SafetyRating[] | undefined;
+  readonly searchSuggestions?: SearchSuggestions | undefined;
+}
+
 /** One message of a conversation: its parts, in order. JSON-serializable. */
 export interface Message {
   /** `tool` holds the results of the calls in the message before it. */
@@ -105,6 +159,8 @@ export interface Message {
   readonly parts: readonly MessagePart[];
   /** The model that it is from; only for role `assistant`. */
   readonly origin?: MessageOrigin | undefined;
+  /** Only for role `assistant`. */
+  readonly info?: AnswerInfo | undefined;
   readonly providerMetadata?: ProviderMetadata | undefined;
 }
 

@@ -58,6 +58,10 @@ describe('the reply of POST /infer', () => {
     const response = await handler(ask({ prompt: 'Hi', session_id: 'c1' }, { accept: 'application/json' }));
     expect(await response.json()).toEqual({
       response: 'Hello',
+      files: [],
+      sources: [],
+      code: [],
+      tool_calls: [],
       session_id: 'c1',
       turn_id: 't1',
       processing_time: 1.234,

@@ -1,6 +1,6 @@
-import type { Attempt, ChatStreamEvent, PreparedMedia, Reply } from '../index.js';
+import type { Attempt, ChatStreamEvent, GeneratedFile, PreparedMedia, Reply } from '../index.js';
 import { withFormerNames } from './wire-aliases.js';
-import { wireRecalledTurn } from './wire-turn.js';
+import { wireAnswerInfo, wireRecalledTurn, wireSource, wireToolCall } from './wire-turn.js';
 import { seconds, wireUsage } from './wire-values.js';
 
 export interface WireOptions {
@@ -18,6 +18,11 @@ export function wireReply(reply: Reply, options: WireOptions): object {
     model: reply.model,
     finish_reason: reply.finishReason,
     thoughts: reply.thoughts === '' ? undefined : reply.thoughts,
+    files: reply.files.map(wireFile),
+    sources: reply.sources.map(wireSource),
+    code: reply.code,
+    tool_calls: reply.toolCalls.map(wireToolCall),
+    ...wireAnswerInfo(reply),
     usage: reply.usage === undefined ? null : wireUsage(reply.usage),
     media: reply.media.map((media) => wireMedia(media, options)),
     reattached_media: reply.reattachedMedia.map(({ name, kind }) => ({ name, kind })),
@@ -58,6 +63,16 @@ export function wireEvent(event: ChatStreamEvent): { readonly event: string; rea
     case 'thought':
     case 'text':
       return { event: event.type, data: { text: event.text } };
+    case 'file':
+      return { event: 'file', data: wireFile(event.file) };
+    case 'code':
+      return { event: 'code', data: { language: event.code.language, code: event.code.code } };
+    case 'code-result':
+      return { event: 'code-result', data: { outcome: event.result.outcome, output: event.result.output } };
+    case 'tool-call':
+      return { event: 'tool-call', data: wireToolCall(event.call) };
+    case 'source':
+      return { event: 'source', data: wireSource(event.source) };
     case 'restart':
       return { event: 'restart', data: { kind: event.failure.kind, message: event.failure.message } };
     case 'done':
@@ -88,6 +103,14 @@ function wireMedia(media: PreparedMedia, { frameData }: WireOptions): object {
     })),
   };
 }
+
+const wireFile = ({ data, fingerprint, mimeType, name }: GeneratedFile): object => ({
+  name,
+  mime_type: mimeType,
+  bytes: data.byteLength,
+  fingerprint,
+  data: dataUrl(mimeType, data),
+});
 
 function dataUrl(mimeType: string, data: Uint8Array): string {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);

@@ -1,4 +1,4 @@
-import type { Message, MessagePart } from '../core/message.js';
+import type { AnswerInfo, Message, MessagePart, SourcePart, ToolCallPart } from '../core/message.js';
 import type { RecalledTurn, Turn } from '../index.js';
 import { seconds, wireTurnMedia, wireUsage } from './wire-values.js';
 
@@ -21,7 +21,35 @@ const summaryOf = (turn: Turn) => ({
   media: (turn.media ?? []).map(wireTurnMedia),
 });
 
-const wireMessage = ({ role, parts }: Message): object => ({ role, parts: parts.flatMap(wirePart) });
+const wireMessage = ({ info = {}, parts, role }: Message): object => ({
+  role,
+  parts: parts.flatMap(wirePart),
+  ...wireAnswerInfo(info),
+});
+
+/** What the provider says about an answer beside its content. */
+export const wireAnswerInfo = (info: AnswerInfo): object => ({
+  response_id: info.responseId,
+  model_version: info.modelVersion,
+  raw_finish_reason: info.rawFinishReason,
+  finish_message: info.finishMessage,
+  safety_ratings: info.safetyRatings,
+  search_suggestions: info.searchSuggestions,
+});
+
+export const wireSource = ({ kind, license, spans, title, url }: SourcePart): object => ({
+  kind,
+  title,
+  url,
+  license,
+  spans,
+});
+
+export const wireToolCall = ({ callId, input, name }: ToolCallPart): object => ({
+  call_id: callId,
+  name,
+  input,
+});
 
 /** Leaves out what only one provider understands: its metadata, and parts that consist of nothing else. */
 function wirePart(part: MessagePart): readonly object[] {
@@ -32,7 +60,7 @@ function wirePart(part: MessagePart): readonly object[] {
     case 'media':
       return [{ type: part.type, media: wireTurnMedia(part.media) }];
     case 'tool-call':
-      return [{ type: part.type, call_id: part.callId, name: part.name, input: part.input }];
+      return [{ type: part.type, ...wireToolCall(part) }];
     case 'tool-result':
       return [
         {
@@ -49,7 +77,11 @@ function wirePart(part: MessagePart): readonly object[] {
       return [{ type, mime_type: mimeType, fingerprint, bytes, name }];
     }
     case 'source':
-      return [{ type: part.type, kind: part.kind, title: part.title, url: part.url }];
+      return [{ type: part.type, ...wireSource(part) }];
+    case 'code':
+      return [{ type: part.type, language: part.language, code: part.code }];
+    case 'code-result':
+      return [{ type: part.type, outcome: part.outcome, output: part.output }];
     default:
       return [];
   }

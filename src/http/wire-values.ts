@@ -9,6 +9,7 @@ export const wireUsage = (usage: Usage): object => ({
   thought_tokens: usage.thoughtTokens,
   total_tokens: usage.totalTokens,
   cached_input_tokens: usage.cachedInputTokens,
+  tool_tokens: usage.toolTokens,
 });
 
 export const wireTurnMedia = (media: TurnMedia): object => ({

@@ -1,12 +1,17 @@
 import type { AbortOptions } from '../core/abort.js';
 import type { MediaCapabilities, MediaDetail, MediaExcerpt } from '../core/media.js';
 import type {
+  AnswerInfo,
+  CodePart,
+  CodeResultPart,
+  JsonValue,
   Message,
   MessageOrigin,
   MessagePart,
   ProviderMetadata,
   ProviderPart,
   ReasoningPart,
+  SourcePart,
   TextPart,
   ToolCallPart,
   ToolResultPart,
@@ -48,6 +53,8 @@ export type ModelPart =
   | ReasoningPart
   | ToolCallPart
   | ToolResultPart
+  | CodePart
+  | CodeResultPart
   | ProviderPart
   | DataPart
   | UriPart
@@ -65,12 +72,35 @@ export interface ModelMessage {
 /** How much a model thinks before it answers. */
 export type ThinkingLevel = 'minimal' | 'low' | 'medium' | 'high' | 'xhigh';
 
+/** What an answer can be made of. */
+export type Modality = 'text' | 'image' | 'audio';
+
+/** Tools that the provider runs itself. Those that are set are on. */
+export interface BuiltInTools {
+  /** Searches the web. */
+  readonly search?: boolean | undefined;
+  /** Reads web pages that the prompt names. */
+  readonly urls?: boolean | undefined;
+  /** Writes and runs code. */
+  readonly code?: boolean | undefined;
+  /** Looks up places, near a point if one is given. */
+  readonly maps?: boolean | { readonly latitude: number; readonly longitude: number } | undefined;
+  /** Searches files that were stored with the provider: names of its stores. */
+  readonly fileSearch?: { readonly stores: readonly string[] } | undefined;
+}
+
 /** How to generate. Only what is set is sent; the service has defaults of its own. */
 export interface GenerationOptions {
   readonly maxOutputTokens?: number | undefined;
   readonly stopSequences?: readonly string[] | undefined;
   /** How much to think before answering. Not sent to a model that does not list the level. */
   readonly thinkingLevel?: ThinkingLevel | undefined;
+  /** Maximum tokens of thought; 0 turns thinking off. Not sent to a model without `thinkingBudget`. */
+  readonly thinkingBudget?: number | undefined;
+  /** What the answer may hold. Default: text. */
+  readonly responseModalities?: readonly Modality[] | undefined;
+  /** The same seed makes similar answers to the same request. */
+  readonly seed?: number | undefined;
   /** Whether to stream thought summaries. Default `false`. */
   readonly includeThoughts?: boolean | undefined;
   /** Deprecated by Gemini since 3.6. */
@@ -96,21 +126,45 @@ export interface ModelRequest {
   /** Oldest first; the last one is the user's. */
   readonly messages: readonly ModelMessage[];
   readonly generation: GenerationOptions;
+  readonly builtIn?: BuiltInTools | undefined;
   readonly providerOptions?: ProviderOptions | undefined;
+  /** Goes on with an answer whose `finish` had this `continuation`. */
+  readonly continuation?: JsonValue | undefined;
 }
 
-/** What a model streams. `finish` comes exactly once, as the last event. */
+/** A file that the model generated. */
+export interface GeneratedFile {
+  readonly mimeType: string;
+  readonly data: Uint8Array;
+  /** Hex SHA-256 of its bytes: that of the `FilePart` in the answer's parts. */
+  readonly fingerprint: string;
+  readonly name: string;
+}
+
+/**
+ * What a model streams. `finish` comes exactly once, as the last event. What the events before it say is
+ * also in its `parts`.
+ */
 export type ModelEvent =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'thought'; readonly text: string }
+  | { readonly type: 'file'; readonly file: GeneratedFile }
+  | { readonly type: 'code'; readonly code: CodePart }
+  | { readonly type: 'code-result'; readonly result: CodeResultPart }
+  | { readonly type: 'tool-call'; readonly call: ToolCallPart }
+  | { readonly type: 'source'; readonly source: SourcePart }
   | {
       readonly type: 'finish';
       readonly finishReason: FinishReason;
       readonly usage?: Usage | undefined;
-      /** The model version that answered, as the service names it. */
-      readonly modelVersion?: string | undefined;
-      /** The whole answer, for the record and for later requests. `providerMetadata` goes back unchanged. */
+      readonly info?: AnswerInfo | undefined;
+      /**
+       * The whole answer, for the record and for later requests. `providerMetadata` goes back unchanged. A
+       * generated file is a `FilePart`; its bytes came in a `file` event.
+       */
       readonly parts: readonly MessagePart[];
+      /** The answer goes on in another call that has this as `continuation`. */
+      readonly continuation?: JsonValue | undefined;
     };
 
 export interface ModelStreamOptions extends AbortOptions {
@@ -126,6 +180,12 @@ export interface ModelCapabilities {
   readonly media: MediaCapabilities;
   /** Supported values of `thinkingLevel`. Default: none. */
   readonly thinkingLevels?: readonly ThinkingLevel[] | undefined;
+  /** Whether it takes `thinkingBudget`. Default `false`. */
+  readonly thinkingBudget?: boolean | undefined;
+  /** What it can answer with. Default: text alone. */
+  readonly modalities?: readonly Modality[] | undefined;
+  /** Built-in tools that it has. Default: none. */
+  readonly builtIn?: readonly (keyof BuiltInTools)[] | undefined;
   /** Whether it can call tools. Default `false`. */
   readonly tools?: boolean | undefined;
   /** Where pictures of a tool result go: into the result, or into a user message after it. Default `after`. */

@@ -130,7 +130,7 @@ export class FakeChatModel implements ChatModel {
       type: 'finish',
       finishReason: answer.finishReason ?? 'stop',
       usage: answer.usage ?? estimateUsage(request, text),
-      modelVersion: request.model,
+      info: { modelVersion: request.model },
       parts: [{ type: 'text', text }],
     };
   }

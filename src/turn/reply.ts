@@ -1,7 +1,9 @@
 import type { Attempt, Failure } from '../core/failure.js';
 import type { MediaProgress, PreparedMedia } from '../core/media.js';
+import type { AnswerInfo, CodePart, CodeResultPart, SourcePart, ToolCallPart } from '../core/message.js';
 import type { FinishReason, RecalledTurn, Usage } from '../core/turn.js';
 import type { TurnMedia } from '../core/turn-media.js';
+import type { GeneratedFile } from '../model/chat-model.js';
 
 /** Where the time of one call went, in milliseconds. */
 export interface Timings {
@@ -14,11 +16,25 @@ export interface Timings {
   readonly firstTokenMs?: number | undefined;
 }
 
+/** Code that the provider ran, and what it printed. */
+export interface ExecutedCode extends Omit<CodePart, 'type' | 'providerMetadata'> {
+  /** Absent if no result came. */
+  readonly result?: Omit<CodeResultPart, 'type' | 'providerMetadata'> | undefined;
+}
+
 /** A finished answer. */
-export interface Reply {
+export interface Reply extends AnswerInfo {
   readonly text: string;
   /** Thought summaries, when they were asked for; kept apart from the text. */
   readonly thoughts: string;
+  /** Pictures and sound that the model generated. Their bytes are not part of the reply's JSON. */
+  readonly files: readonly GeneratedFile[];
+  /** What the answer is based on or quotes. */
+  readonly sources: readonly SourcePart[];
+  /** Code that the provider ran. */
+  readonly code: readonly ExecutedCode[];
+  /** Calls of functions that were declared in `providerOptions`. */
+  readonly toolCalls: readonly ToolCallPart[];
   readonly sessionId: string;
   readonly turnId: string;
   readonly model: string;
@@ -61,6 +77,11 @@ export type ChatStreamEvent =
     }
   | { readonly type: 'thought'; readonly text: string }
   | { readonly type: 'text'; readonly text: string }
-  /** Discard the text received so far: another attempt starts the answer again. */
+  | { readonly type: 'file'; readonly file: GeneratedFile }
+  | { readonly type: 'code'; readonly code: CodePart }
+  | { readonly type: 'code-result'; readonly result: CodeResultPart }
+  | { readonly type: 'tool-call'; readonly call: ToolCallPart }
+  | { readonly type: 'source'; readonly source: SourcePart }
+  /** Discard everything received so far: another attempt starts the answer again. */
   | { readonly type: 'restart'; readonly failure: Failure }
   | { readonly type: 'done'; readonly reply: Reply };

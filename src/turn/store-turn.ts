@@ -1,6 +1,6 @@
 import { MemoryError } from '../core/errors.js';
 import type { PreparedMedia } from '../core/media.js';
-import type { Message } from '../core/message.js';
+import type { Message, MessagePart } from '../core/message.js';
 import { toTurn } from '../core/turn.js';
 import type { TurnMedia } from '../core/turn-media.js';
 import type { Call } from './call-scope.js';
@@ -8,7 +8,7 @@ import type { ComposedContext } from './context/compose.js';
 import type { Answer } from './generate/generate.js';
 import { keepMedia } from './inputs/earlier-media.js';
 import type { GatheredInputs } from './inputs/gather-inputs.js';
-import type { Reply } from './reply.js';
+import type { ExecutedCode, Reply } from './reply.js';
 import type { TurnDeps } from './turn-deps.js';
 
 /** Everything that a turn came to. */
@@ -33,14 +33,24 @@ export async function storeTurn(deps: TurnDeps, call: Call, finished: FinishedTu
         { type: 'text', text: request.prompt },
       ],
     },
-    { role: 'assistant', parts: finish.parts, origin: { provider: answer.provider, model } },
+    {
+      role: 'assistant',
+      parts: finish.parts,
+      origin: { provider: answer.provider, model },
+      ...(finish.info && { info: finish.info }),
+    },
   ];
   const turn = { ...conversation, id: turnId, createdAt: startedAt, messages, model, usage: finish.usage };
   const stored = await append(deps, call, toTurn({ ...turn, reply: text }));
   await kept;
   const reply: Reply = {
+    ...finish.info,
     text,
     thoughts,
+    files: answer.files,
+    sources: finish.parts.filter((part) => part.type === 'source'),
+    code: executedCode(finish.parts),
+    toolCalls: finish.parts.filter((part) => part.type === 'tool-call'),
     sessionId: conversation.sessionId,
     turnId,
     model,
@@ -63,6 +73,17 @@ export async function storeTurn(deps: TurnDeps, call: Call, finished: FinishedTu
   };
   deps.events.emit('reply', { tenant: conversation.tenant, reply });
   return reply;
+}
+
+/** Each piece of code with the result that follows it. */
+function executedCode(parts: readonly MessagePart[]): readonly ExecutedCode[] {
+  return parts.flatMap((part, at) => {
+    if (part.type !== 'code') return [];
+    const rest = parts.slice(at + 1);
+    const next = rest.find(({ type }) => type === 'code' || type === 'code-result');
+    const result = next?.type === 'code-result' && { outcome: next.outcome, output: next.output };
+    return [{ code: part.code, language: part.language, ...(result && { result }) }];
+  });
 }
 
 /** What memory keeps of an attachment. */

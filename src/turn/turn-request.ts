@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.js';
 import type { MediaSource } from '../core/media.js';
-import type { GenerationOptions, ProviderOptions } from '../model/chat-model.js';
+import type { BuiltInTools, GenerationOptions, ProviderOptions } from '../model/chat-model.js';
 
 /** One question, validated. */
 export interface TurnRequest {
@@ -9,6 +9,7 @@ export interface TurnRequest {
   readonly model?: string | undefined;
   readonly systemInstruction?: string | undefined;
   readonly generation?: GenerationOptions | undefined;
+  readonly builtIn?: BuiltInTools | undefined;
   readonly providerOptions?: ProviderOptions | undefined;
   readonly priority: 'interactive' | 'batch';
 }
@@ -47,6 +48,7 @@ export interface TurnSettings {
   readonly clock: Clock;
   readonly context: ContextSettings;
   readonly generation: GenerationOptions;
+  readonly builtIn?: BuiltInTools | undefined;
   readonly providerOptions?: ProviderOptions | undefined;
   readonly systemInstruction?: string | undefined;
   readonly hedge?: { readonly afterMs: number } | undefined;

@@ -58,6 +58,10 @@ function fakeReply(reply: Partial<Reply> = {}): Reply {
   return {
     text: 'Hello',
     thoughts: '',
+    files: [],
+    sources: [],
+    code: [],
+    toolCalls: [],
     sessionId: 'c1',
     turnId: 't1',
     model: 'gemini-3.8-flash',

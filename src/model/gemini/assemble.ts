@@ -151,7 +151,7 @@ export class ReplyAssembler {
         type: 'finish',
         finishReason: finishReasons.get(reason) ?? 'unknown',
         ...(this.#usageMetadata ? { usage: readUsage(this.#usageMetadata) } : {}),
-        ...(this.#modelVersion ? { modelVersion: this.#modelVersion } : {}),
+        ...(this.#modelVersion ? { info: { modelVersion: this.#modelVersion } } : {}),
         parts: this.#parts.map((part) => toMessagePart(part)),
       },
     };

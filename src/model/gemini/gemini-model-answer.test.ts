@@ -24,7 +24,7 @@ describe('GeminiModel', () => {
     emulator.say('Bonjour, tout le monde: voilà 🎉!');
     const { finish, text } = await run(model);
     expect(text).toBe('Bonjour, tout le monde: voilà 🎉!');
-    expect(finish).toMatchObject({ finishReason: 'stop', modelVersion: chatModel });
+    expect(finish).toMatchObject({ finishReason: 'stop', info: { modelVersion: chatModel } });
     expect(finish?.usage?.inputTokens).toBeGreaterThan(0);
     expect(finish?.usage?.outputTokens).toBeGreaterThan(0);
   });

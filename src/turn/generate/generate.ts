@@ -1,7 +1,7 @@
 import { sleep } from '../../core/clock.js';
 import { BlockedError, IncompleteReplyError, MediaError, ModelCallError } from '../../core/errors.js';
 import type { Attempt, Failure } from '../../core/failure.js';
-import type { ModelEvent, ModelRequest } from '../../model/chat-model.js';
+import type { GeneratedFile, ModelEvent, ModelRequest } from '../../model/chat-model.js';
 import type { Call } from '../call-scope.js';
 import type { ComposedContext } from '../context/compose.js';
 import type { ChatStreamEvent } from '../reply.js';
@@ -12,6 +12,7 @@ import { AttemptSeries, type GenerationDeps, type GenerationRequest } from './at
 export interface Answer {
   readonly text: string;
   readonly thoughts: string;
+  readonly files: readonly GeneratedFile[];
   readonly provider: string;
   readonly model: string;
   readonly finish: Extract<ModelEvent, { type: 'finish' }>;
@@ -33,6 +34,7 @@ export function generate(
     systemInstruction: request.systemInstruction ?? settings.systemInstruction,
     messages: context.messages,
     generation: { ...settings.generation, ...request.generation },
+    builtIn: { ...settings.builtIn, ...request.builtIn },
     providerOptions: mergeByProvider(settings.providerOptions, request.providerOptions),
   };
   return answerRequest(
@@ -89,9 +91,9 @@ export async function* answerRequest(
           yield event;
           continue;
         }
-        const { model, provider, text, thoughts } = attempt;
+        const { files, model, provider, text, thoughts } = attempt;
         const { attempts, queueMs } = series;
-        return { text, thoughts, provider, model, finish: event, attempts, queueMs, firstTokenMs };
+        return { text, thoughts, files, provider, model, finish: event, attempts, queueMs, firstTokenMs };
       }
     } catch (error) {
       if (signal.aborted) throw signal.reason;

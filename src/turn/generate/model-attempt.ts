@@ -3,7 +3,7 @@ import type { Clock } from '../../core/clock.js';
 import { BlockedError, ModelCallError } from '../../core/errors.js';
 import type { Attempt, Failure } from '../../core/failure.js';
 import type { KeyLease, LeaseOutcome } from '../../keys/key-pool.js';
-import type { ModelEvent, ModelRequest } from '../../model/chat-model.js';
+import type { GeneratedFile, ModelEvent, ModelRequest } from '../../model/chat-model.js';
 import type { ModelRoute } from '../model-routes.js';
 import type { OpenSpan } from '../spans.js';
 
@@ -57,6 +57,7 @@ export class ModelAttempt {
   readonly isHedge: boolean;
   text = '';
   thoughts = '';
+  readonly files: GeneratedFile[] = [];
   /** What went wrong, once something has. */
   failure: Failure | undefined;
   readonly #clock: Clock;
@@ -122,7 +123,8 @@ export class ModelAttempt {
     }
     if (event.type === 'text') this.text += event.text;
     else if (event.type === 'thought') this.thoughts += event.text;
-    else {
+    else if (event.type === 'file') this.files.push(event.file);
+    else if (event.type === 'finish') {
       const { finishReason, usage } = event;
       this.#close();
       this.lease.settle({ ok: true, usage });
