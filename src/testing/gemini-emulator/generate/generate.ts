@@ -1,12 +1,13 @@
 import type { Clock } from '../../../core/clock.js';
 import { deliver } from '../exchange/deliver.js';
 import type { Exchange } from '../exchange/exchange.js';
-import { eventStreamType, jsonType, sendError } from '../exchange/respond.js';
+import { sendError } from '../exchange/respond.js';
 import type { RecordedCall } from '../journal/recorded-call.js';
 import { invalidArgument, tooManyTokens } from '../wire/error-bodies.js';
-import type { WireErrorBody, WireGenerateRequest, WireResponse } from '../wire/messages.js';
+import type { WireErrorBody, WireGenerateRequest } from '../wire/messages.js';
 import { countInputTokens, type InputTokens } from '../wire/token-count.js';
-import { joinAnswer, planAnswer } from './plan-answer.js';
+import { contentTypes, formatOf, frameResponses } from './framing.js';
+import { planAnswer } from './plan-answer.js';
 
 /** The input limit of the current models. */
 const maxInputTokens = 1_048_576;
@@ -43,11 +44,11 @@ export async function generate(exchange: Exchange, settings: GenerateSettings): 
     chunks: settings.chunks,
     fault: exchange.injection?.fault,
   });
-  const asEvents = route.query.get('alt') === 'sse';
+  const format = formatOf(exchange);
   await deliver({
     response,
-    contentType: call.stream && asEvents ? eventStreamType : jsonType,
-    frames: call.stream ? (asEvents ? eventFrames(events) : arrayFrames(events)) : [wholeFrame(events)],
+    contentType: contentTypes[format],
+    frames: frameResponses(events, format),
     clock: settings.clock,
     firstChunkDelayMs: settings.firstChunkDelayMs,
     chunkDelayMs: settings.chunkDelayMs,
@@ -73,14 +74,3 @@ function refuseContents(
   if (quota) return quota;
   return input.total > maxInputTokens ? tooManyTokens(input.total, maxInputTokens) : undefined;
 }
-
-const eventFrames = (events: readonly WireResponse[]) =>
-  events.map((event) => `data: ${JSON.stringify(event)}\r\n\r\n`);
-
-const arrayFrames = (events: readonly WireResponse[]) =>
-  events.map((event, index) => {
-    const closes = index === events.length - 1 ? '\n]\n' : '';
-    return `${index === 0 ? '[' : ',\r\n'}${JSON.stringify(event, null, 2)}${closes}`;
-  });
-
-const wholeFrame = (events: readonly WireResponse[]) => `${JSON.stringify(joinAnswer(events), null, 2)}\n`;

@@ -71,27 +71,32 @@ export function planAnswer(plan: AnswerPlan): WireResponse[] {
     );
   });
   if (bare) push(undefined, finishReason);
-  if (fault === 'duplicate-chunks')
-    return responses.flatMap((response, index) =>
-      index === responses.length - 1 ? [response] : [response, response],
-    );
-  return responses;
+  return changeResponses(responses, fault);
 }
 
-/** The same answer in one response, as `generateContent` returns it. */
-export function joinAnswer(responses: readonly WireResponse[]): WireResponse {
-  const last = responses.at(-1) ?? {};
-  const candidate = last.candidates?.[0];
-  if (!candidate) return last;
-  const parts: WirePart[] = [];
-  for (const part of responses.flatMap((response) => response.candidates?.[0]?.content?.parts ?? [])) {
-    const previous = parts.at(-1);
-    if (previous && previous.thought === part.thought)
-      parts[parts.length - 1] = { ...previous, ...part, text: `${previous.text}${part.text}` };
-    else parts.push(part);
+/** The responses as changed by faults of single chunks. */
+function changeResponses(responses: WireResponse[], fault: FaultName | undefined): WireResponse[] {
+  const [last = {}] = responses.slice(-1);
+  const others = responses.slice(0, -1);
+  const withFinish = (finishReason: string) =>
+    others.map((response) => ({
+      ...response,
+      candidates: response.candidates?.map((candidate) => ({ ...candidate, finishReason })),
+    }));
+  switch (fault) {
+    case 'duplicate-chunks':
+      return [...others.flatMap((response) => [response, response]), last];
+    case 'unspecified-finish':
+      return [...withFinish('FINISH_REASON_UNSPECIFIED'), last];
+    case 'repeated-finish':
+      return [...withFinish('STOP'), last];
+    case 'late-usage': {
+      const { candidates, usageMetadata, ...identity } = last;
+      return [...others, { candidates, ...identity }, { usageMetadata, ...identity }];
+    }
+    default:
+      return responses;
   }
-  const content = parts.length > 0 ? { content: { parts, role: 'model' } } : {};
-  return { ...last, candidates: [{ ...content, ...candidate, ...content }] };
 }
 
 const finishReasons: Readonly<Partial<Record<FaultName, string>>> = {
