@@ -118,7 +118,7 @@ export const plans: readonly Plan[] = [
   plan('gateway-forbidden', fifth, ['MODEL_PERMISSION']),
   plan('gateway-rate-limit', fifth, [...unserved, 'MODEL_RATE_LIMIT']),
   plan('gateway-unavailable', fifth, [...unserved, 'MODEL_OVERLOADED']),
-  plan('gateway-sign-in', fifth, [...unserved, 'MODEL_INCOMPLETE', 'MODEL_INTERNAL']),
+  plan('gateway-sign-in', fifth, [...unserved, 'MODEL_INVALID_REQUEST', 'MODEL_INTERNAL']),
 ];
 
 /** The status that belongs to each code, written down here anew and not taken from the server. */
