@@ -14,7 +14,7 @@ import { FileStore } from './files/file-store.js';
 import { type GenerateSettings, generate } from './generate/generate.js';
 import { CallLog } from './journal/call-log.js';
 import { RecordedCall } from './journal/recorded-call.js';
-import { countTokens, models } from './models/model-routes.js';
+import { countTokens, models } from './model-routes.js';
 import type { ResolvedEmulatorOptions } from './options.js';
 import type { EmulatedProject } from './quota/emulated-project.js';
 import { QuotaLedger } from './quota/quota-ledger.js';

@@ -1,8 +1,8 @@
-import type { Exchange, SendJson } from '../exchange/exchange.js';
-import { sendError } from '../exchange/respond.js';
-import { modelNotFound } from '../wire/error-bodies.js';
-import type { WireGenerateRequest } from '../wire/messages.js';
-import { countInputTokens } from '../wire/token-count.js';
+import type { Exchange, SendJson } from './exchange/exchange.js';
+import { sendError } from './exchange/respond.js';
+import { modelNotFound } from './wire/error-bodies.js';
+import type { WireGenerateRequest } from './wire/messages.js';
+import { countInputTokens } from './wire/token-count.js';
 
 /** Answers `countTokens`. */
 export async function countTokens(exchange: Exchange, send: SendJson): Promise<void> {
