@@ -24,8 +24,20 @@ export {
 export { FakeEmbedder } from './testing/fake-embedder.js';
 export { FakeKeyPool, type FakeLease } from './testing/fake-key-pool.js';
 export { FakeMediaProcessor } from './testing/fake-media-processor.js';
+export {
+  callPart,
+  codeParts,
+  type EmulatedSource,
+  groundingOf,
+  picturePart,
+  tonePart,
+} from './testing/gemini-emulator/answer/answer-parts.js';
+export type {
+  AnswerContent,
+  EmulatedAnswer,
+  ScriptedAnswer,
+} from './testing/gemini-emulator/answer/emulated-answer.js';
 export { embedByHashing } from './testing/gemini-emulator/embed/hashed-embedding.js';
-export type { AnswerText } from './testing/gemini-emulator/emulated-api.js';
 export {
   type FaultName,
   type FaultRates,

@@ -1,4 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { describeCall } from './answer/describe-call.js';
+import type { AnswerContent, ScriptedAnswer } from './answer/emulated-answer.js';
 import { embed } from './embed/embed.js';
 import { deliver } from './exchange/deliver.js';
 import type { Exchange, SendJson } from './exchange/exchange.js';
@@ -9,7 +11,6 @@ import { FaultScript } from './faults/fault-script.js';
 import { defaultRefusalMs } from './faults/faults.js';
 import { files, upload } from './files/file-routes.js';
 import { FileStore } from './files/file-store.js';
-import { describeCall } from './generate/describe-call.js';
 import { type GenerateSettings, generate } from './generate/generate.js';
 import { CallLog } from './journal/call-log.js';
 import { RecordedCall } from './journal/recorded-call.js';
@@ -20,9 +21,6 @@ import { QuotaLedger } from './quota/quota-ledger.js';
 import { createRandom } from './random.js';
 import { badKey, internal, invalidArgument, modelNotFound, quotaExceeded } from './wire/error-bodies.js';
 import type { WireErrorBody } from './wire/messages.js';
-
-/** The text of an answer, or a function that makes it from the call. */
-export type AnswerText = string | ((call: RecordedCall) => string);
 
 /** The port at which the emulator listens. */
 export interface EmulatorPort {
@@ -35,8 +33,8 @@ export interface EmulatorPort {
 export class EmulatedApi {
   readonly log: CallLog;
   readonly faults: FaultScript;
-  /** Texts of the next answers. */
-  readonly scriptedAnswers: AnswerText[] = [];
+  /** The next answers. */
+  readonly scriptedAnswers: ScriptedAnswer[] = [];
   readonly #options: ResolvedEmulatorOptions;
   readonly #port: () => EmulatorPort;
   readonly #projects: ReadonlyMap<string, EmulatedProject> | undefined;
@@ -68,6 +66,9 @@ export class EmulatedApi {
       firstChunkDelayMs: options.firstChunkDelayMs,
       chunkDelayMs: options.chunkDelayMs,
       chunks: options.chunks,
+      continueAfterCharacters: options.continueAfterCharacters,
+      signatures: options.signatures,
+      modelOf: (name) => options.aliases[name] ?? name,
       nextId,
       answerTo: (call) => this.#answerTo(call),
       refuseFile: (uri, projectId) => this.#files.refuse(uri, projectId),
@@ -129,7 +130,7 @@ export class EmulatedApi {
     const { route, response, call, injection } = exchange;
     if (injection?.fault === 'refuse') this.#port().refuse(injection.delayMs ?? defaultRefusalMs);
     if (answerInjected(exchange)) return;
-    if (route.method && !this.#options.models.includes(call.model)) {
+    if (route.method && !this.#options.models.includes(this.#generate.modelOf(call.model))) {
       sendError(response, route, modelNotFound(call.model, route.version, route.method));
       return;
     }
@@ -160,9 +161,9 @@ export class EmulatedApi {
     });
   };
 
-  #answerTo(call: RecordedCall): string {
-    const text = this.scriptedAnswers.shift() ?? this.#options.answer ?? describeCall;
-    return typeof text === 'string' ? text : text(call);
+  #answerTo(call: RecordedCall): AnswerContent {
+    const answer = this.scriptedAnswers.shift() ?? this.#options.answer ?? describeCall;
+    return typeof answer === 'function' ? answer(call) : answer;
   }
 
   #charge({ project, call }: Exchange, inputTokens: number): WireErrorBody | undefined {

@@ -1,6 +1,7 @@
 import { ConfigurationError } from '../../core/errors.js';
 import { parseOptions } from '../../core/parse-options.js';
-import { type AnswerText, EmulatedApi } from './emulated-api.js';
+import type { ScriptedAnswer } from './answer/emulated-answer.js';
+import { EmulatedApi } from './emulated-api.js';
 import { defaultRefusalMs, type Injection } from './faults/faults.js';
 import { type CallCount, type CallFilter, expectCalls } from './journal/expect-calls.js';
 import type { RecordedCall } from './journal/recorded-call.js';
@@ -94,9 +95,9 @@ export class GeminiEmulator {
     await this.#listener.accept();
   }
 
-  /** Scripts the text of the next answer. Texts of several calls queue up. */
-  say(text: AnswerText): void {
-    this.#api.scriptedAnswers.push(text);
+  /** Scripts the next answer. Answers of several calls queue up; one that goes on from a token takes none. */
+  say(answer: ScriptedAnswer): void {
+    this.#api.scriptedAnswers.push(answer);
   }
 
   /** Resolves once the emulator has received `calls` calls since its start. */

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { atLeastOne, count, partWith } from '../../core/parse-options.js';
+import type { ScriptedAnswer } from './answer/emulated-answer.js';
 import { type FaultRates, faultNames } from './faults/faults.js';
-import type { RecordedCall } from './journal/recorded-call.js';
+import { defaultAliases, defaultModels } from './models/emulated-models.js';
 import type { EmulatedProject } from './quota/emulated-project.js';
 import type { QuotaWindow } from './quota/quota-window.js';
 
@@ -18,6 +19,11 @@ export interface GeminiEmulatorOptions {
   readonly window?: QuotaWindow | undefined;
   /** The known models; any other is answered 404. Default: the models that Gemini serves in November 2026. */
   readonly models?: readonly string[] | undefined;
+  /**
+   * Names that stand for another model. Default: the `-latest` names of November 2026. An answer's
+   * `modelVersion` is the model behind the name.
+   */
+  readonly aliases?: Readonly<Record<string, string>> | undefined;
   /** Clock of quotas, delays and file processing. Default: the machine's clock. */
   readonly clock?: Clock | undefined;
   /** Default 0. */
@@ -30,8 +36,21 @@ export interface GeminiEmulatorOptions {
   readonly fileProcessingMs?: number | undefined;
   /** Larger requests are answered 400 as Gemini does. Default 100 MiB. */
   readonly maxRequestBytes?: number | undefined;
-  /** The text of every answer not scripted by `say`. Default: a description of the request. */
-  readonly answer?: string | ((call: RecordedCall) => string) | undefined;
+  /**
+   * Every answer not scripted by `say`. Default: a description of the request. A text is completed by what
+   * the request asks for: sources of its built-in tools, code, a picture, sound.
+   */
+  readonly answer?: ScriptedAnswer | undefined;
+  /**
+   * A text of more characters ends with the finish reason `CONTINUATION` and a token that any emulator goes
+   * on from, with any key. Default: never.
+   */
+  readonly continueAfterCharacters?: number | undefined;
+  /**
+   * Which thought signatures are taken back; others are answered 400. `model`: those that an emulator issued
+   * to the same model. `project`: and to the same project. `any`: they are not checked. Default `model`.
+   */
+  readonly signatures?: 'any' | 'model' | 'project' | undefined;
   /** Makes response ids and random faults repeatable. Default 1. */
   readonly seed?: number | undefined;
   /** Random faults: the share of calls that each one hits, from 0 to 1. */
@@ -45,27 +64,17 @@ export interface GeminiEmulatorOptions {
   readonly journal?: boolean | undefined;
 }
 
-/** What Gemini serves in November 2026, previews left out. */
-const defaultModels: readonly string[] = [
-  'gemini-3.8-flash',
-  'gemini-3.6-flash',
-  'gemini-3.5-flash',
-  'gemini-3.5-flash-lite',
-  'gemini-3-flash-preview',
-  'gemini-3.1-pro-preview',
-  'gemini-2.5-flash',
-  'gemini-2.5-flash-lite',
-  'gemini-2.5-pro',
-  'gemini-embedding-2',
-  'gemini-embedding-001',
-];
-
 const share = z.number().min(0).max(1);
 const limitsSchema = z.strictObject({
   rpm: count.optional(),
   tpm: count.optional(),
   rpd: count.optional(),
 });
+
+const isScriptedAnswer = (value: unknown) =>
+  typeof value === 'string' ||
+  typeof value === 'function' ||
+  (typeof value === 'object' && value !== null && 'parts' in value && Array.isArray(value.parts));
 
 export const geminiEmulatorOptionsSchema = z.strictObject({
   port: count.max(65_535).default(0),
@@ -83,6 +92,7 @@ export const geminiEmulatorOptionsSchema = z.strictObject({
     .optional(),
   window: z.enum(['sliding', 'fixed', 'bucket']).default('sliding'),
   models: z.array(z.string()).readonly().default(defaultModels),
+  aliases: z.record(z.string(), z.string()).default(defaultAliases),
   clock: partWith<Clock>('Clock', 'now', 'setTimeout', 'clearTimeout').default(systemClock),
   firstChunkDelayMs: z.number().min(0).default(0),
   chunkDelayMs: z.number().min(0).default(0),
@@ -90,11 +100,10 @@ export const geminiEmulatorOptionsSchema = z.strictObject({
   fileProcessingMs: z.number().min(0).default(0),
   maxRequestBytes: atLeastOne.default(100 * 1024 * 1024),
   answer: z
-    .union([
-      z.string(),
-      z.custom<(call: RecordedCall) => string>((value) => typeof value === 'function', 'must be a function'),
-    ])
+    .custom<ScriptedAnswer>(isScriptedAnswer, 'must be a text, an object with `parts`, or a function')
     .optional(),
+  continueAfterCharacters: atLeastOne.optional(),
+  signatures: z.enum(['any', 'model', 'project']).default('model'),
   seed: z.number().int().default(1),
   chaos: z
     .strictObject({ seed: z.number().int().optional(), rates: z.partialRecord(z.enum(faultNames), share) })

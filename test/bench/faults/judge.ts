@@ -107,8 +107,11 @@ function checkError(
   return { verdict: { type: 'error', label: `${status} ${code}`, message }, retryAfterMs };
 }
 
-const eventPattern = /^event: (\w+)\ndata: (.*)$/;
-const knownEvents = ['media', 'recall', 'attempt', 'thought', 'text', 'restart', 'done', 'error'];
+const eventPattern = /^event: ([a-z-]+)\ndata: (.*)$/;
+const knownEvents = [
+  ...['media', 'recall', 'attempt', 'thought', 'text', 'restart', 'done', 'error'],
+  ...['file', 'code', 'code-result', 'tool-call', 'source'],
+];
 
 /** What a reader of the events has seen when they end, and whether they end as they must. */
 function judgeEvents(question: Question, text: string, plan: Plan): Verdict {

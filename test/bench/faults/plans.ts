@@ -93,6 +93,32 @@ export const plans: readonly Plan[] = [
   plan('max-tokens', fifth, [], { form: 'half' }),
   plan('unknown-finish', fifth, []),
   plan('big-chunk', fifth, [], { form: 'big', inFlight: 2 }),
+  // What comes after the end of a whole answer, or how its end is told, changes nothing.
+  plan('done-marker', fifth, []),
+  plan('done-marker-lf', fifth, []),
+  plan('open-end', fifth, []),
+  plan('reset-after-end', fifth, []),
+  plan('rubbish-after-end', fifth, []),
+  plan('error-after-end', fifth, []),
+  plan('unspecified-finish', fifth, []),
+  plan('repeated-finish', fifth, []),
+  plan('late-usage', fifth, []),
+  plan('json-array', fifth, []),
+  plan('json-object', fifth, []),
+  // No service of Gemini's sends lines: a client may read them or refuse them.
+  plan('ndjson', twentieth, incomplete),
+  plan('slow-thinking', fifth, brokenOff, { mild: { delayMs: 400 }, hard: { delayMs: 3_000 } }),
+  plan('invalid-argument', fifth, ['MODEL_INVALID_REQUEST']),
+  // The conversation heals: it goes on without its signatures.
+  plan('corrupted-signature', fifth, []),
+  plan('invalid-signature', fifth, []),
+  plan('spend-limit', project, [...unserved, 'MODEL_RATE_LIMIT'], { heldOut: '10 min' }),
+  // A gateway says nothing about Gemini's keys: none is switched off, and no call waits for one.
+  plan('gateway-unauthorized', fifth, ['MODEL_AUTH']),
+  plan('gateway-forbidden', fifth, ['MODEL_PERMISSION']),
+  plan('gateway-rate-limit', fifth, [...unserved, 'MODEL_RATE_LIMIT']),
+  plan('gateway-unavailable', fifth, [...unserved, 'MODEL_OVERLOADED']),
+  plan('gateway-sign-in', fifth, [...unserved, 'MODEL_INVALID_REQUEST', 'MODEL_INTERNAL']),
 ];
 
 /** The status that belongs to each code, written down here anew and not taken from the server. */
@@ -104,6 +130,7 @@ export const statusOf: Readonly<Record<string, number>> = {
   MODEL_DAILY_QUOTA: 503,
   MODEL_INCOMPLETE: 502,
   MODEL_INTERNAL: 502,
+  MODEL_INVALID_REQUEST: 400,
   MODEL_MODEL_UNAVAILABLE: 502,
   MODEL_NETWORK: 502,
   MODEL_NO_QUOTA: 502,

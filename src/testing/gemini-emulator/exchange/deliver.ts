@@ -1,10 +1,9 @@
 import type { ServerResponse } from 'node:http';
 import { onAbort } from '../../../core/abort.js';
 import { type Clock, sleep } from '../../../core/clock.js';
-import type { Injection } from '../faults/faults.js';
+import type { FaultName, Injection } from '../faults/faults.js';
 import type { OpenCall } from '../journal/call-log.js';
-import { overloaded } from '../wire/error-bodies.js';
-import type { WireErrorBody } from '../wire/messages.js';
+import { changeFrames } from './change-frames.js';
 
 /** An answer to be sent, and how. */
 export interface Delivery {
@@ -22,6 +21,18 @@ export interface Delivery {
 const trickleBytes = 24;
 const defaultTrickleDelayMs = 5;
 const defaultSlowDelayMs = 3000;
+const defaultThinkingMs = 10_000;
+/** Faults that need each frame to leave by itself, or the connection to end in another way. */
+const paced: ReadonlySet<string | undefined> = new Set<FaultName>([
+  'reset-mid-body',
+  'stall',
+  'trickle',
+  'split-utf8',
+  'crlf',
+  'open-end',
+  'reset-after-end',
+  'slow-thinking',
+]);
 
 /** Sends an answer, changed as the injected fault demands. */
 export async function deliver(delivery: Delivery): Promise<void> {
@@ -34,9 +45,8 @@ export async function deliver(delivery: Delivery): Promise<void> {
   response.writeHead(200, {
     'Content-Type': fault === 'wrong-content-type' ? 'text/html; charset=UTF-8' : delivery.contentType,
   });
-  const frames = changedFrames(delivery.frames, injection);
-  const endsEarly = fault === 'reset-mid-body' || fault === 'stall';
-  if (delivery.chunkDelayMs === 0 && !endsEarly && fault !== 'trickle' && !isSplit(fault)) {
+  const frames = changeFrames(delivery.frames, delivery.contentType, injection);
+  if (delivery.chunkDelayMs === 0 && !paced.has(fault)) {
     response.cork();
     for (const frame of frames) response.write(frame);
     response.end();
@@ -44,10 +54,11 @@ export async function deliver(delivery: Delivery): Promise<void> {
     return;
   }
   await writePieces(delivery, frames);
-  if (fault === 'stall') {
+  if (fault === 'stall' || fault === 'open-end') {
     response.flushHeaders();
     await new Promise<void>((resolve) => onAbort(connection.signal, () => resolve()));
   } else if (fault === 'reset-mid-body') connection.cut();
+  else if (fault === 'reset-after-end') connection.reset();
   else response.end();
 }
 
@@ -55,51 +66,17 @@ async function writePieces(delivery: Delivery, frames: readonly string[]): Promi
   const { response, clock, connection, injection } = delivery;
   const { signal: gone } = connection;
   const fault = injection?.fault;
-  let isFirst = true;
-  for (const frame of frames) {
-    if (!isFirst && delivery.chunkDelayMs > 0) await sleep(clock, delivery.chunkDelayMs, gone);
-    isFirst = false;
+  const silentBefore = fault === 'slow-thinking' ? (injection?.afterChunks ?? 0) : undefined;
+  if (silentBefore === 0) response.flushHeaders();
+  for (const [index, frame] of frames.entries()) {
+    if (index === silentBefore) await sleep(clock, injection?.delayMs ?? defaultThinkingMs, gone);
+    else if (index > 0 && delivery.chunkDelayMs > 0) await sleep(clock, delivery.chunkDelayMs, gone);
     for (const piece of piecesOf(frame, fault)) {
       if (gone.aborted) throw gone.reason;
       await write(response, piece);
       if (fault === 'trickle') await sleep(clock, injection?.delayMs ?? defaultTrickleDelayMs, gone);
     }
   }
-}
-
-const isSplit = (fault: string | undefined) => fault === 'split-utf8' || fault === 'crlf';
-
-/** The frames as changed by faults that do not depend on time. */
-function changedFrames(frames: readonly string[], injection: Injection | undefined): readonly string[] {
-  const fault = injection?.fault;
-  const error: WireErrorBody = injection?.error ?? overloaded();
-  switch (fault) {
-    case 'reset-mid-body':
-    case 'stall':
-      return firstFrames(frames, injection?.afterChunks);
-    case 'event-error':
-      return [
-        ...firstFrames(frames, injection?.afterChunks),
-        `event: error\r\ndata: ${JSON.stringify(error)}\r\n\r\n`,
-      ];
-    case 'error-in-stream':
-      return [...firstFrames(frames, injection?.afterChunks), `${JSON.stringify(error, null, 2)}\n`];
-    case 'truncated-json': {
-      const last = frames.at(-1) ?? '';
-      return [...frames.slice(0, -1), last.slice(0, Math.floor(last.length / 2))];
-    }
-    case 'empty-body':
-      return [];
-    default:
-      return frames;
-  }
-}
-
-/** The first chunks; of a body in one piece its first half, so that something is always cut off. */
-function firstFrames(frames: readonly string[], count = 1): readonly string[] {
-  if (frames.length > 1 || count === 0) return frames.slice(0, Math.min(count, frames.length - 1));
-  const only = frames[0] ?? '';
-  return [only.slice(0, Math.floor(only.length / 2))];
 }
 
 function piecesOf(frame: string, fault: string | undefined): Iterable<string | Buffer> {

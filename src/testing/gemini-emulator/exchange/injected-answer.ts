@@ -1,9 +1,12 @@
 import type { FaultName, RawReply } from '../faults/faults.js';
 import {
   badKey,
+  corruptedSignature,
   deadline,
   expiredKey,
   internal,
+  invalidArgument,
+  invalidSignature,
   leakedKey,
   modelNotFound,
   overloaded,
@@ -11,6 +14,7 @@ import {
   rateLimitBare,
   restrictedKey,
   serviceDisabled,
+  spendLimit,
   suspended,
 } from '../wire/error-bodies.js';
 import type { WireErrorBody } from '../wire/messages.js';
@@ -49,24 +53,52 @@ const refusals: Readonly<Partial<Record<FaultName, Refusal>>> = {
       (['rpd', 'rpm', 'tpm'] as const).map((quota) => ({ quota, limit: 0, waitMs: 10_970 })),
       call.model,
     ),
+  'spend-limit': spendLimit,
+  'invalid-argument': () => invalidArgument(),
+  'corrupted-signature': corruptedSignature,
+  'invalid-signature': invalidSignature,
   overloaded,
   internal,
   deadline,
   'model-not-found': ({ call, route }) => modelNotFound(call.model, route.version, route.method),
 };
 
+const plainText = 'text/plain; charset=utf-8';
+const html = 'text/html; charset=UTF-8';
+
+const signInPage =
+  '<!DOCTYPE html>\n<html lang=en>\n<meta charset=utf-8>\n<title>Sign in</title>\n' +
+  '<h1>Sign in to use this network</h1>\n';
+
 const htmlPage =
   '<!DOCTYPE html>\n<html lang=en>\n<meta charset=utf-8>\n<title>502 Bad Gateway</title>\n' +
   '<h1>502 Bad Gateway</h1>\n<p>The server encountered a temporary error.</p>\n';
+
+/** Replies of a proxy or gateway that are not in Gemini's format. */
+const foreignReplies: Readonly<Partial<Record<FaultName, (exchange: Exchange) => RawReply>>> = {
+  'html-error': () => ({ status: 502, contentType: html, body: htmlPage }),
+  'gateway-unauthorized': ({ call }) => ({ status: 401, body: { message: `Invalid API key: ${call.key}` } }),
+  'gateway-forbidden': () => ({
+    status: 403,
+    body: { detail: 'Your team is not allowed to use this model.' },
+  }),
+  'gateway-rate-limit': () => ({ status: 429, body: { error: 'Too many requests, slow down.' } }),
+  'gateway-unavailable': () => ({
+    status: 503,
+    contentType: plainText,
+    body: 'upstream connect error or disconnect/reset before headers',
+  }),
+  'gateway-sign-in': () => ({ contentType: html, body: signInPage }),
+};
 
 /** Answers with the injected reply or refusal, if there is one. Returns false if the call is to be served. */
 export function answerInjected(exchange: Exchange): boolean {
   const { injection, response, route } = exchange;
   if (!injection) return false;
-  const { fault, reply } = injection;
+  const { fault } = injection;
+  const reply = injection.reply ?? (fault && foreignReplies[fault]?.(exchange));
   if (reply) sendRaw(exchange, reply);
   else if (fault === 'reset-before-headers' || fault === 'refuse') exchange.connection.reset();
-  else if (fault === 'html-error') sendText(response, htmlPage, 'text/html; charset=UTF-8', 502);
   else {
     const refusal = fault && refusals[fault];
     if (!refusal) return false;

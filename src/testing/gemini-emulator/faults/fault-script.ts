@@ -1,6 +1,6 @@
 import type { RecordedCall } from '../journal/recorded-call.js';
 import { createRandom } from '../random.js';
-import { type FaultRates, type Injection, isUploadFault } from './faults.js';
+import { type FaultRates, type Injection, isSignatureFault, isUploadFault } from './faults.js';
 
 /** Decides which call fails: injections first, in their order, then random faults. */
 export class FaultScript {
@@ -25,17 +25,17 @@ export class FaultScript {
   take(call: RecordedCall): Injection | undefined {
     const index = this.#pending.findIndex(({ injection }) => matches(injection, call));
     const scripted = this.#pending[index];
-    if (!scripted) return call.operation === 'generate' ? this.#draw() : undefined;
+    if (!scripted) return call.operation === 'generate' ? this.#draw(call) : undefined;
     scripted.left--;
     if (scripted.left <= 0) this.#pending.splice(index, 1);
     return scripted.injection;
   }
 
-  #draw(): Injection | undefined {
+  #draw(call: RecordedCall): Injection | undefined {
     if (this.#rates.length === 0) return undefined;
     let drawn = this.#random();
     for (const [fault, rate] of this.#rates) {
-      if (drawn < rate) return { fault };
+      if (drawn < rate) return isSignatureFault(fault) && !call.hasSignature ? undefined : { fault };
       drawn -= rate;
     }
     return undefined;
@@ -46,6 +46,7 @@ function matches({ fault, operation, key, model }: Injection, call: RecordedCall
   const wanted = operation ?? (isUploadFault(fault) ? 'upload' : 'generate');
   // Only the call that begins an upload has a JSON body; later ones carry bytes.
   if (isUploadFault(fault) && call.body === undefined) return false;
+  if (isSignatureFault(fault) && !call.hasSignature) return false;
   return (
     (wanted === 'any' || wanted === call.operation) &&
     (key === undefined || key === call.key) &&

@@ -1,4 +1,15 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  type AskOptions,
+  chunksOf,
+  errorOf,
+  finishesOf,
+  partsOf,
+  promptOf,
+  type Received,
+  ask as send,
+  textOf,
+} from '../../../../test/support/gemini-wire.js';
 import { type GeminiEmulator, startGeminiEmulator } from '../gemini-emulator.js';
 import { type FaultName, faultNames, type Injection } from './faults.js';
 
@@ -10,69 +21,14 @@ beforeAll(async () => {
 });
 afterAll(() => emulator.close());
 
-const body = JSON.stringify({ contents: [{ parts: [{ text: 'Hello' }] }] });
-const path = '/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse';
-
-interface Received {
-  readonly status: number;
-  readonly contentType: string | null;
-  readonly text: string;
-  /** The pieces in which the body arrived. */
-  readonly pieces: number;
-  readonly error: unknown;
-}
-
-async function ask(injection: Injection, method?: string): Promise<Received> {
+async function ask(injection: Injection, options?: AskOptions): Promise<Received> {
   emulator.say(said);
   emulator.inject(injection);
-  return receive(method);
+  return receive(options);
 }
 
-async function receive(method = path): Promise<Received> {
-  const received = { status: 0, contentType: null as string | null, text: '', pieces: 0 };
-  try {
-    const response = await fetch(`${emulator.url}${method}`, {
-      method: 'POST',
-      headers: { 'x-goog-api-key': 'a-key' },
-      body,
-    });
-    received.status = response.status;
-    received.contentType = response.headers.get('content-type');
-    const decoder = new TextDecoder();
-    for await (const piece of response.body ?? []) {
-      received.pieces++;
-      received.text += decoder.decode(piece, { stream: true });
-    }
-    return { ...received, error: undefined };
-  } catch (error) {
-    return { ...received, error };
-  }
-}
-
-interface Chunk {
-  readonly candidates?: readonly {
-    readonly content?: { readonly parts: readonly { readonly text: string; readonly thought?: boolean }[] };
-    readonly finishReason?: string;
-  }[];
-}
-
-const chunksOf = ({ text }: Received): Chunk[] =>
-  text
-    .split('\r\n\r\n')
-    .filter((event) => event.startsWith('data: '))
-    .map((event) => JSON.parse(event.slice('data: '.length)));
-
-const partsOf = (received: Received) =>
-  chunksOf(received).flatMap((chunk) => chunk.candidates?.[0]?.content?.parts ?? []);
-const textOf = (received: Received) =>
-  partsOf(received)
-    .filter(({ thought }) => !thought)
-    .map(({ text }) => text)
-    .join('');
-const finishOf = (received: Received) =>
-  chunksOf(received)
-    .map((chunk) => chunk.candidates?.[0]?.finishReason)
-    .at(-1);
+const receive = (options?: AskOptions) => send(emulator, undefined, options);
+const finishOf = (received: Received) => finishesOf(received).at(-1);
 
 /** What each fault that is more than an error status does to a stream. */
 const effects: Partial<Record<FaultName, (received: Received) => void>> = {
@@ -93,6 +49,60 @@ const effects: Partial<Record<FaultName, (received: Received) => void>> = {
   crlf: (received) => {
     expect(textOf(received)).toBe(said);
     expect(received.pieces).toBeGreaterThan(4);
+  },
+  'done-marker': (received) => {
+    expect(textOf(received)).toBe(said);
+    expect(received.text.endsWith('}\r\n\r\ndata: [DONE]\r\n\r\n')).toBe(true);
+  },
+  'done-marker-lf': (received) => {
+    expect(textOf(received)).toBe(said);
+    expect(received.text).not.toContain('\r');
+    expect(received.text.endsWith('}\n\ndata: [DONE]')).toBe(true);
+  },
+  'reset-after-end': (received) => {
+    expect([textOf(received), finishOf(received)]).toEqual([said, 'STOP']);
+    expect(received.error).toBeInstanceOf(TypeError);
+  },
+  'rubbish-after-end': (received) => {
+    const [answer = '', rest] = received.text.split('data: {"candidates":[{"content":{"par\r\n');
+    expect(textOf({ ...received, text: answer })).toBe(said);
+    expect(rest).toMatch(/<html>.*\r\n\r\nevent: message_stop/);
+  },
+  'error-after-end': (received) => {
+    expect([textOf(received), finishOf(received)]).toEqual([said, 'STOP']);
+    expect(received.text).toMatch(/event: error\r\ndata: (.*)\r\n\r\ndata: \1\r\n\r\n$/);
+  },
+  'unspecified-finish': (received) => {
+    expect(textOf(received)).toBe(said);
+    const unspecified = Array(3).fill('FINISH_REASON_UNSPECIFIED');
+    expect(finishesOf(received)).toEqual([...unspecified, 'STOP']);
+  },
+  'repeated-finish': (received) => {
+    expect(textOf(received)).toBe(said);
+    expect(finishesOf(received)).toEqual(Array(4).fill('STOP'));
+  },
+  'late-usage': (received) => {
+    const [before, last] = chunksOf(received).slice(-2);
+    expect([before?.candidates?.[0]?.finishReason, before?.usageMetadata]).toEqual(['STOP', undefined]);
+    expect([last?.candidates, last?.usageMetadata?.totalTokenCount]).toEqual([undefined, expect.any(Number)]);
+    expect(textOf(received)).toBe(said);
+  },
+  'json-array': (received) => {
+    expect(received.contentType).toBe('application/json; charset=UTF-8');
+    expect(JSON.parse(received.text)).toHaveLength(4);
+  },
+  'json-object': (received) => {
+    expect(received.contentType).toBe('application/json; charset=UTF-8');
+    const reply = { candidates: [{ content: { parts: [{ text: said }] }, finishReason: 'STOP' }] };
+    expect(JSON.parse(received.text)).toMatchObject(reply);
+  },
+  ndjson: (received) => {
+    const lines = received.text.trim().split('\n');
+    expect(lines.map((line) => JSON.parse(line).candidates[0].content.parts[0].text).join('')).toBe(said);
+  },
+  'gateway-sign-in': (received) => {
+    expect([received.status, received.contentType]).toEqual([200, 'text/html; charset=UTF-8']);
+    expect(received.text).toContain('Sign in');
   },
   'html-error': (received) => {
     expect([received.status, received.contentType]).toEqual([502, 'text/html; charset=UTF-8']);
@@ -170,14 +180,23 @@ const statuses: Partial<Record<FaultName, number>> = {
   internal: 500,
   deadline: 504,
   'model-not-found': 404,
+  'spend-limit': 429,
+  'invalid-argument': 400,
+  'gateway-unauthorized': 401,
+  'gateway-forbidden': 403,
+  'gateway-rate-limit': 429,
+  'gateway-unavailable': 503,
 };
 
-/** Tested below, and in files of their own: they need a delay or an end that the client brings about. */
-const timed: readonly FaultName[] = ['slow-first-byte', 'stall', 'trickle', 'refuse'];
+/** They need a delay, an end that the client brings about, or a special request. */
+const testedElsewhere: readonly FaultName[] = [
+  ...['slow-first-byte', 'slow-thinking', 'stall', 'open-end', 'trickle', 'refuse'],
+  ...['corrupted-signature', 'invalid-signature'],
+] as FaultName[];
 
 describe('faults', () => {
   it('are each in exactly one table of this test', () => {
-    expect([...Object.keys(effects), ...Object.keys(statuses), ...timed].sort()).toEqual(
+    expect([...Object.keys(effects), ...Object.keys(statuses), ...testedElsewhere].sort()).toEqual(
       [...faultNames].sort(),
     );
   });
@@ -200,10 +219,60 @@ describe('faults', () => {
     expect(trickled.pieces).toBeGreaterThan(10);
   });
 
+  it('open-end leaves the connection open after the whole answer', async () => {
+    const controller = new AbortController();
+    emulator.say('Whole.');
+    emulator.inject({ fault: 'open-end' });
+    const response = await fetch(
+      `${emulator.url}/v1beta/models/gemini-3.8-flash:streamGenerateContent?alt=sse`,
+      {
+        method: 'POST',
+        headers: { 'x-goog-api-key': 'a-key' },
+        body: JSON.stringify(promptOf('Hello')),
+        signal: controller.signal,
+      },
+    );
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    let text = '';
+    while (!text.includes('"STOP"')) text += Buffer.from((await reader.read()).value ?? []).toString();
+    const next = reader.read();
+    controller.abort();
+    await expect(next).rejects.toThrow();
+    await emulator.whenIdle();
+    expect(emulator.journal.at(-1)).toMatchObject({ fault: 'open-end', aborted: true, status: 200 });
+  });
+
+  it('of signatures strike only calls that hold one', async () => {
+    const unsigned = promptOf('Hello');
+    const signed = {
+      contents: [
+        ...(unsigned.contents ?? []),
+        { role: 'model', parts: [{ text: 'Hi', thoughtSignature: 'skip_thought_signature_validator' }] },
+        ...(unsigned.contents ?? []),
+      ],
+    };
+    for (const [fault, message] of [
+      ['corrupted-signature', '400 Corrupted thought signature.'],
+      ['invalid-signature', '400 Invalid thought signature'],
+    ] as const) {
+      emulator.inject({ fault });
+      expect((await send(emulator, unsigned)).status).toBe(200);
+      expect(errorOf(await send(emulator, signed))).toBe(message);
+      expect((await send(emulator, signed)).status).toBe(200);
+    }
+  });
+
+  it('of a gateway have a body of its own', async () => {
+    const bodyOf = async (fault: FaultName) => (await ask({ fault })).text;
+    expect(JSON.parse(await bodyOf('gateway-unauthorized'))).toEqual({ message: 'Invalid API key: a-key' });
+    expect(JSON.parse(await bodyOf('gateway-forbidden'))).toEqual({ detail: expect.any(String) });
+    expect(JSON.parse(await bodyOf('gateway-rate-limit'))).toEqual({ error: expect.any(String) });
+    expect(await bodyOf('gateway-unavailable')).toMatch(/^upstream connect error/);
+  });
+
   it('cut a reply of one piece in its middle', async () => {
-    const path = '/v1beta/models/gemini-3.8-flash:generateContent';
     for (const fault of ['truncated-json', 'reset-mid-body'] as const) {
-      const received = await ask({ fault }, path);
+      const received = await ask({ fault }, { method: 'generateContent' });
       expect(received.status).toBe(200);
       expect(() => JSON.parse(received.text)).toThrow(SyntaxError);
     }

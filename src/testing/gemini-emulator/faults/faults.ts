@@ -86,6 +86,50 @@ export const faultNames = [
   'unknown-finish',
   /** One chunk of 10 MB. */
   'big-chunk',
+  /** `data: [DONE]` after the last chunk, as OpenAI-compatible proxies add it. */
+  'done-marker',
+  /** Lines end with LF alone, and `data: [DONE]` comes last, without an end of line. */
+  'done-marker-lf',
+  /** The connection stays open after the last chunk, until the client hangs up. */
+  'open-end',
+  /** The connection is reset right after the last chunk. */
+  'reset-after-end',
+  /** Half JSON, HTML and an event of another protocol after the last chunk. */
+  'rubbish-after-end',
+  /** An SSE `event: error`, and the same error as data, after the last chunk with its `STOP`. */
+  'error-after-end',
+  /** The finish reason `FINISH_REASON_UNSPECIFIED` in every chunk but the last one, which has `STOP`. */
+  'unspecified-finish',
+  /** The finish reason `STOP` in every chunk. */
+  'repeated-finish',
+  /** The counts come alone, in a chunk after the one with the finish reason. */
+  'late-usage',
+  /** The stream is a JSON array and no events, as with `alt=json`. */
+  'json-array',
+  /** The stream is one JSON object and no events, as without streaming. */
+  'json-object',
+  /** The stream is one JSON object a line and no events. */
+  'ndjson',
+  /** The reply begins at once, then silence for `delayMs` (default 10 s) after `afterChunks` (default 0) chunks. */
+  'slow-thinking',
+  /** 400 `INVALID_ARGUMENT` without a reason. */
+  'invalid-argument',
+  /** 400 `Corrupted thought signature.` on each call that holds a signature; other calls are answered. */
+  'corrupted-signature',
+  /** 400 `Invalid thought signature` on each call that holds a signature; other calls are answered. */
+  'invalid-signature',
+  /** 429 of what the project spends in ten minutes, without `QuotaFailure` and `RetryInfo`. */
+  'spend-limit',
+  /** 401 `{"message": ...}` of a gateway in front of Gemini, with the key echoed in clear. */
+  'gateway-unauthorized',
+  /** 403 `{"detail": ...}` of a gateway. */
+  'gateway-forbidden',
+  /** 429 `{"error": "..."}` of a gateway. */
+  'gateway-rate-limit',
+  /** 503 in plain text of a gateway. */
+  'gateway-unavailable',
+  /** 200 with an HTML page of a gateway that asks to sign in. */
+  'gateway-sign-in',
 ] as const;
 
 /** Faults of an uploaded file, to be injected before its upload begins. */
@@ -104,6 +148,9 @@ export type FaultName = (typeof faultNames)[number] | UploadFaultName;
 export type FaultRates = Readonly<Partial<Record<(typeof faultNames)[number], number>>>;
 
 export const defaultRefusalMs = 1000;
+
+export const isSignatureFault = (fault: string | undefined): boolean =>
+  fault === 'corrupted-signature' || fault === 'invalid-signature';
 
 export const isUploadFault = (fault: string | undefined): fault is UploadFaultName =>
   uploadFaultNames.some((name) => name === fault);
@@ -129,10 +176,10 @@ export interface Injection {
   readonly model?: string | undefined;
   /** Only calls of this kind, or `any`. Default `generate`, streamed or not; `upload` for faults of uploads. */
   readonly operation?: GeminiOperation | 'any' | undefined;
-  /** How many chunks are sent before a fault in mid-answer. Default 1. */
+  /** How many chunks are sent before a fault in mid-answer. Default 1, of `slow-thinking` 0. */
   readonly afterChunks?: number | undefined;
   /** Delay of slow faults, duration of `refuse`, advised delay of limits per minute. In milliseconds. */
   readonly delayMs?: number | undefined;
-  /** The error of `event-error` and `error-in-stream`. Default: the 503 of an overloaded model. */
+  /** The error of `event-error`, `error-in-stream` and `error-after-end`. Default: 503 of an overloaded model. */
   readonly error?: WireErrorBody | undefined;
 }

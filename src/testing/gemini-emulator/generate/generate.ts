@@ -1,12 +1,18 @@
 import type { Clock } from '../../../core/clock.js';
+import { completeAnswer } from '../answer/complete-answer.js';
+import { readContinuation } from '../answer/continuation.js';
+import type { AnswerContent, EmulatedAnswer } from '../answer/emulated-answer.js';
+import { checkRequest } from '../check/check-request.js';
+import { issueSignature, type SignatureRules } from '../check/check-signatures.js';
 import { deliver } from '../exchange/deliver.js';
 import type { Exchange } from '../exchange/exchange.js';
-import { eventStreamType, jsonType, sendError } from '../exchange/respond.js';
+import { sendError } from '../exchange/respond.js';
 import type { RecordedCall } from '../journal/recorded-call.js';
 import { invalidArgument, tooManyTokens } from '../wire/error-bodies.js';
-import type { WireErrorBody, WireGenerateRequest, WireResponse } from '../wire/messages.js';
+import type { WireErrorBody, WireGenerateRequest } from '../wire/messages.js';
 import { countInputTokens, type InputTokens } from '../wire/token-count.js';
-import { joinAnswer, planAnswer } from './plan-answer.js';
+import { contentTypes, formatOf, frameResponses } from './framing.js';
+import { planAnswer } from './plan-answer.js';
 
 /** The input limit of the current models. */
 const maxInputTokens = 1_048_576;
@@ -16,8 +22,12 @@ export interface GenerateSettings {
   readonly firstChunkDelayMs: number;
   readonly chunkDelayMs: number;
   readonly chunks: number;
+  readonly continueAfterCharacters: number | undefined;
+  readonly signatures: SignatureRules['signatures'];
   readonly nextId: () => string;
-  readonly answerTo: (call: RecordedCall) => string;
+  readonly answerTo: (call: RecordedCall) => AnswerContent;
+  /** The model that a name stands for. */
+  readonly modelOf: (name: string) => string;
   /** Why the project may not refer to this file; `undefined` if it may. */
   readonly refuseFile: (uri: string, projectId: string) => WireErrorBody | undefined;
   /** Charges the quotas of the key's project. Returns the 429 if they do not allow the call. */
@@ -26,45 +36,59 @@ export interface GenerateSettings {
 
 /** Answers `generateContent` and `streamGenerateContent`. */
 export async function generate(exchange: Exchange, settings: GenerateSettings): Promise<void> {
-  const { response, route, call } = exchange;
+  const { response, route, call, project, injection } = exchange;
   const request = (call.body ?? {}) as WireGenerateRequest;
-  const input = countInputTokens(request, call.model);
-  const refusal = refuseContents(exchange, request, input, settings);
-  if (refusal) {
-    sendError(response, route, refusal);
+  const model = settings.modelOf(call.model);
+  const input = countInputTokens(request, model);
+  const rules: SignatureRules = { signatures: settings.signatures, model, project: project.id };
+  const refusal = checkRequest(request, rules) ?? refuse(exchange, request, input, settings);
+  const answer = refusal ? undefined : findAnswer(call, request, settings);
+  if (answer === undefined) {
+    sendError(response, route, refusal ?? invalidArgument('Invalid continuation token.'));
     return;
   }
-  const events = planAnswer({
-    text: settings.answerTo(call),
+  const responseId = settings.nextId();
+  const responses = planAnswer({
+    answer,
     request,
     input,
-    model: call.model,
-    responseId: settings.nextId(),
+    model,
+    responseId,
     chunks: settings.chunks,
-    fault: exchange.injection?.fault,
+    continueAfterCharacters: settings.continueAfterCharacters,
+    fault: injection?.fault,
+    sign: (part) => issueSignature(rules, responseId, part),
   });
-  const asEvents = route.query.get('alt') === 'sse';
+  const format = formatOf(exchange);
   await deliver({
     response,
-    contentType: call.stream && asEvents ? eventStreamType : jsonType,
-    frames: call.stream ? (asEvents ? eventFrames(events) : arrayFrames(events)) : [wholeFrame(events)],
+    contentType: contentTypes[format],
+    frames: frameResponses(responses, format),
     clock: settings.clock,
     firstChunkDelayMs: settings.firstChunkDelayMs,
     chunkDelayMs: settings.chunkDelayMs,
-    injection: exchange.injection,
+    injection,
     connection: exchange.connection,
   });
 }
 
-function refuseContents(
+/** The answer, or the rest of one; `undefined` if the token is not of an emulator. */
+function findAnswer(
+  call: RecordedCall,
+  { continuationToken }: WireGenerateRequest,
+  { answerTo }: GenerateSettings,
+): EmulatedAnswer | undefined {
+  if (continuationToken !== undefined) return readContinuation(continuationToken);
+  const content = answerTo(call);
+  return typeof content === 'string' ? completeAnswer(content, call) : content;
+}
+
+function refuse(
   exchange: Exchange,
-  request: WireGenerateRequest,
+  { contents = [] }: WireGenerateRequest,
   input: InputTokens,
   { refuseFile, charge }: GenerateSettings,
 ): WireErrorBody | undefined {
-  const contents = Array.isArray(request.contents) ? request.contents : [];
-  if (!contents.some((content) => content.parts?.length))
-    return invalidArgument('* GenerateContentRequest.contents: contents is not specified\n');
   for (const part of contents.flatMap((content) => content.parts ?? [])) {
     const refusal = part.fileData?.fileUri && refuseFile(part.fileData.fileUri, exchange.project.id);
     if (refusal) return refusal;
@@ -73,14 +97,3 @@ function refuseContents(
   if (quota) return quota;
   return input.total > maxInputTokens ? tooManyTokens(input.total, maxInputTokens) : undefined;
 }
-
-const eventFrames = (events: readonly WireResponse[]) =>
-  events.map((event) => `data: ${JSON.stringify(event)}\r\n\r\n`);
-
-const arrayFrames = (events: readonly WireResponse[]) =>
-  events.map((event, index) => {
-    const closes = index === events.length - 1 ? '\n]\n' : '';
-    return `${index === 0 ? '[' : ',\r\n'}${JSON.stringify(event, null, 2)}${closes}`;
-  });
-
-const wholeFrame = (events: readonly WireResponse[]) => `${JSON.stringify(joinAnswer(events), null, 2)}\n`;

@@ -1,22 +1,35 @@
+import { continuationToken } from '../answer/continuation.js';
+import { type EmulatedAnswer, splitParts, textOfParts } from '../answer/emulated-answer.js';
 import type { FaultName } from '../faults/faults.js';
 import type {
-  WireContent,
+  WireCandidate,
   WireGenerateRequest,
   WirePart,
   WireResponse,
+  WireSafetyRating,
   WireUsage,
 } from '../wire/messages.js';
-import { charactersPerToken, countTextTokens, type InputTokens } from '../wire/token-count.js';
+import {
+  charactersPerToken,
+  countOutputTokens,
+  countTextTokens,
+  type InputTokens,
+} from '../wire/token-count.js';
 
 /** Everything that determines the answer to a call. */
 export interface AnswerPlan {
-  readonly text: string;
+  readonly answer: EmulatedAnswer;
   readonly request: WireGenerateRequest;
   readonly input: InputTokens;
   readonly model: string;
   readonly responseId: string;
+  /** Number of pieces of each text. */
   readonly chunks: number;
+  /** A longer text ends with `CONTINUATION`. */
+  readonly continueAfterCharacters: number | undefined;
   readonly fault: FaultName | undefined;
+  /** Issues the signature of a part. */
+  readonly sign: (part: number) => string;
 }
 
 const thoughts = [
@@ -35,87 +48,119 @@ export function planAnswer(plan: AnswerPlan): WireResponse[] {
   if (fault === 'unknown-block')
     return [{ promptFeedback: { blockReason: 'FAKE_NEW_BLOCK_REASON' }, ...identity }];
   if (fault === 'empty-candidates')
-    return [{ candidates: [], usageMetadata: usageOf(plan.input, 0, 0), ...identity }];
+    return [{ candidates: [], usageMetadata: usageOf(plan, 0, 0), ...identity }];
 
-  const { text, finishReason } = limitText(plan);
+  const { parts, end } = limitAnswer(plan);
   const wantsThoughts =
     fault === 'thoughts-only' || request.generationConfig?.thinkingConfig?.includeThoughts === true;
   const responses: WireResponse[] = [];
   let thoughtTokens = 0;
   let characters = 0;
-  const push = (content: WireContent | undefined, finish?: string) => {
-    const refusal = finish === 'SAFETY' ? { safetyRatings: ratings('HIGH') } : {};
+  let otherTokens = 0;
+  const push = (part: WirePart | undefined, candidate: WireCandidate = {}) => {
+    const outputTokens = Math.ceil(characters / charactersPerToken) + otherTokens;
     responses.push({
-      candidates: [
-        { ...(content && { content }), ...(finish && { finishReason: finish }), index: 0, ...refusal },
-      ],
-      usageMetadata: usageOf(plan.input, Math.ceil(characters / charactersPerToken), thoughtTokens),
+      candidates: [{ ...(part && { content: { parts: [part], role: 'model' } }), index: 0, ...candidate }],
+      usageMetadata: usageOf(plan, outputTokens, thoughtTokens),
       ...identity,
     });
   };
-  const pushPart = (part: WirePart, finish?: string) => push({ parts: [part], role: 'model' }, finish);
 
-  for (const thought of wantsThoughts ? thoughts : []) {
+  for (const thought of wantsThoughts && request.continuationToken === undefined ? thoughts : []) {
     thoughtTokens += countTextTokens(thought);
-    pushPart({ text: thought, thought: true });
+    push({ text: thought, thought: true });
   }
   // In recordings, a recitation and an answer of thoughts alone end with a candidate without content.
-  const bare = fault === 'thoughts-only' || fault === 'recitation';
-  const pieces = fault === 'thoughts-only' ? [] : cutText(text, fault === 'big-chunk' ? 1 : plan.chunks);
-  pieces.forEach((piece, index) => {
-    characters += piece.length;
-    const isLast = index === pieces.length - 1 && !bare;
-    pushPart(
-      isLast ? { text: piece, thoughtSignature: signatureOf(plan.responseId) } : { text: piece },
-      isLast ? finishReason : undefined,
-    );
-  });
-  if (bare) push(undefined, finishReason);
-  if (fault === 'duplicate-chunks')
-    return responses.flatMap((response, index) =>
-      index === responses.length - 1 ? [response] : [response, response],
-    );
-  return responses;
-}
-
-/** The same answer in one response, as `generateContent` returns it. */
-export function joinAnswer(responses: readonly WireResponse[]): WireResponse {
-  const last = responses.at(-1) ?? {};
-  const candidate = last.candidates?.[0];
-  if (!candidate) return last;
-  const parts: WirePart[] = [];
-  for (const part of responses.flatMap((response) => response.candidates?.[0]?.content?.parts ?? [])) {
-    const previous = parts.at(-1);
-    if (previous && previous.thought === part.thought)
-      parts[parts.length - 1] = { ...previous, ...part, text: `${previous.text}${part.text}` };
-    else parts.push(part);
+  const isBare = fault === 'thoughts-only' || fault === 'recitation' || parts.length === 0;
+  const pieces =
+    fault === 'thoughts-only' ? [] : sign(cutParts(parts, fault === 'big-chunk' ? 1 : plan.chunks), plan);
+  for (const [index, piece] of pieces.entries()) {
+    if (piece.text === undefined) otherTokens += countOutputTokens(piece, plan.model);
+    else characters += piece.text.length;
+    push(piece, index === pieces.length - 1 && !isBare ? end : {});
   }
-  const content = parts.length > 0 ? { content: { parts, role: 'model' } } : {};
-  return { ...last, candidates: [{ ...content, ...candidate, ...content }] };
+  if (isBare) push(undefined, end);
+  return changeResponses(responses, fault);
 }
 
-const finishReasons: Readonly<Partial<Record<FaultName, string>>> = {
-  safety: 'SAFETY',
-  recitation: 'RECITATION',
-  'max-tokens': 'MAX_TOKENS',
-  'unknown-finish': 'FAKE_NEW_FINISH_REASON',
-};
+const cutParts = (parts: EmulatedAnswer['parts'], chunks: number): readonly WirePart[] =>
+  parts.flatMap((part) =>
+    typeof part === 'string' ? cutText(part, chunks).map((text) => ({ text })) : [part],
+  );
 
-function limitText({ text, request, fault }: AnswerPlan): {
-  text: string;
-  finishReason: string | undefined;
+/** Adds signatures where Gemini has them, unless the part brings its own. */
+function sign(pieces: readonly WirePart[], plan: AnswerPlan): readonly WirePart[] {
+  return pieces.map((piece, index) => {
+    const isSigned =
+      (piece.text !== undefined && index === pieces.length - 1) ||
+      (piece.functionCall !== undefined && pieces[index - 1]?.functionCall === undefined) ||
+      piece.inlineData?.mimeType?.startsWith('image/');
+    return isSigned ? { ...piece, thoughtSignature: piece.thoughtSignature ?? plan.sign(index) } : piece;
+  });
+}
+
+/** The responses as changed by faults of single chunks. */
+function changeResponses(responses: WireResponse[], fault: FaultName | undefined): WireResponse[] {
+  const [last = {}] = responses.slice(-1);
+  const others = responses.slice(0, -1);
+  const withFinish = (finishReason: string) =>
+    others.map((response) => ({
+      ...response,
+      candidates: response.candidates?.map((candidate) => ({ ...candidate, finishReason })),
+    }));
+  switch (fault) {
+    case 'duplicate-chunks':
+      return [...others.flatMap((response) => [response, response]), last];
+    case 'unspecified-finish':
+      return [...withFinish('FINISH_REASON_UNSPECIFIED'), last];
+    case 'repeated-finish':
+      return [...withFinish('STOP'), last];
+    case 'late-usage': {
+      const { candidates, usageMetadata, ...identity } = last;
+      return [...others, { candidates, ...identity }, { usageMetadata, ...identity }];
+    }
+    default:
+      return responses;
+  }
+}
+
+/** The parts that are sent, and the fields of the last candidate. */
+function limitAnswer({ answer, request, fault, continueAfterCharacters }: AnswerPlan): {
+  readonly parts: EmulatedAnswer['parts'];
+  readonly end: WireCandidate;
 } {
-  if (fault === 'big-chunk') return { text: repeatTo(text, bigChunkCharacters), finishReason: 'STOP' };
-  if (fault === 'no-finish') return { text, finishReason: undefined };
-  const finishReason = fault && finishReasons[fault];
-  if (finishReason && fault !== 'unknown-finish') return { text: cutText(text, 2)[0] ?? '', finishReason };
-  const { maxOutputTokens, stopSequences = [] } = request.generationConfig ?? {};
+  const { parts, candidate } = answer;
+  const text = textOfParts(parts);
+  const cut = (characters: number, finishReason: string, further: WireCandidate = {}) => ({
+    parts: splitParts(parts, characters)[0],
+    end: { ...candidate, finishReason, ...further },
+  });
+  if (fault === 'big-chunk')
+    return { parts: [repeatTo(text, bigChunkCharacters)], end: { finishReason: 'STOP' } };
+  if (fault === 'no-finish') return { parts, end: {} };
+  const half = cutText(text, 2)[0]?.length ?? 0;
+  if (fault === 'safety') return cut(half, 'SAFETY', { safetyRatings: ratings('HIGH') });
+  if (fault === 'recitation') return cut(half, 'RECITATION');
+  if (fault === 'max-tokens') return cut(half, 'MAX_TOKENS');
+
+  const { maxOutputTokens = Number.POSITIVE_INFINITY, stopSequences = [] } = request.generationConfig ?? {};
+  const finishReason =
+    fault === 'unknown-finish' ? 'FAKE_NEW_FINISH_REASON' : (candidate?.finishReason ?? 'STOP');
   const stops = stopSequences.map((stop) => text.indexOf(stop)).filter((index) => index >= 0);
-  const stopped = text.slice(0, Math.min(text.length, ...stops));
-  if (maxOutputTokens !== undefined && stopped.length > maxOutputTokens * charactersPerToken)
-    return { text: stopped.slice(0, maxOutputTokens * charactersPerToken), finishReason: 'MAX_TOKENS' };
-  return { text: stopped, finishReason: finishReason ?? 'STOP' };
+  const end = Math.min(text.length, ...stops);
+  const maxCharacters = maxOutputTokens * charactersPerToken;
+  if (continueAfterCharacters !== undefined && Math.min(end, maxCharacters) > continueAfterCharacters) {
+    const at = beforeCharacter(text, continueAfterCharacters);
+    const rest = { ...answer, parts: splitParts(parts, at)[1], candidate: { finishReason } };
+    return cut(at, 'CONTINUATION', { continuationToken: continuationToken(rest) });
+  }
+  if (end > maxCharacters) return cut(maxCharacters, 'MAX_TOKENS');
+  return cut(end, finishReason);
 }
+
+/** The place, or the one before if a character of two units lies across it. */
+const beforeCharacter = (text: string, at: number) =>
+  at > 1 && (text.codePointAt(at - 1) ?? 0) > 0xffff ? at - 1 : at;
 
 const repeatTo = (text: string, characters: number) =>
   `${text}\n`.repeat(Math.ceil(characters / (text.length + 1))).slice(0, characters);
@@ -134,20 +179,19 @@ function cutText(text: string, count: number): string[] {
   return pieces;
 }
 
-function usageOf(input: InputTokens, textTokens: number, thoughtTokens: number): WireUsage {
+function usageOf({ answer, input }: AnswerPlan, outputTokens: number, thoughtTokens: number): WireUsage {
+  const toolTokens = answer.usage?.toolUsePromptTokenCount ?? 0;
   return {
     promptTokenCount: input.total,
-    ...(textTokens > 0 && { candidatesTokenCount: textTokens }),
-    totalTokenCount: input.total + textTokens + thoughtTokens,
+    ...(outputTokens > 0 && { candidatesTokenCount: outputTokens }),
+    totalTokenCount: input.total + toolTokens + outputTokens + thoughtTokens,
     promptTokensDetails: input.byModality,
     ...(thoughtTokens > 0 && { thoughtsTokenCount: thoughtTokens }),
+    ...answer.usage,
   };
 }
 
-const signatureOf = (responseId: string) =>
-  Buffer.from(`thought signature of ${responseId}`).toString('base64');
-
-const ratings = (hateSpeech: string) =>
+const ratings = (hateSpeech: string): readonly WireSafetyRating[] =>
   ['SEXUALLY_EXPLICIT', 'HATE_SPEECH', 'HARASSMENT', 'DANGEROUS_CONTENT'].map((category) => ({
     category: `HARM_CATEGORY_${category}`,
     probability: category === 'HATE_SPEECH' ? hateSpeech : 'NEGLIGIBLE',

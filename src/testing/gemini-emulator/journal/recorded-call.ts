@@ -78,6 +78,11 @@ export class RecordedCall {
     return (this.body as WireGenerateRequest | undefined)?.contents ?? [];
   }
 
+  /** Whether a part of the messages holds a thought signature. */
+  get hasSignature(): boolean {
+    return this.contents.some(({ parts }) => parts?.some(({ thoughtSignature }) => thoughtSignature));
+  }
+
   get systemInstruction(): string | undefined {
     const parts = (this.body as WireGenerateRequest | undefined)?.systemInstruction?.parts;
     return parts?.map((part) => part.text ?? '').join('\n');

@@ -124,6 +124,19 @@ export const tooManyTokens = (tokens: number, maxTokens: number) =>
 export const rateLimitBare = () =>
   errorBody(429, 'RESOURCE_EXHAUSTED', 'Resource has been exhausted (e.g. check quota).');
 
+/** Made up: no reply of this kind has been published. Only its words tell it from other limits. */
+export const spendLimit = () =>
+  errorBody(
+    429,
+    'RESOURCE_EXHAUSTED',
+    'You exceeded the spend-based rate limit of your usage tier, which is measured over a rolling window of ' +
+      `10 minutes. Please try again later. For more information, head to: ${rateLimitsUrl}.`,
+  );
+
+export const corruptedSignature = () => invalidArgument('Corrupted thought signature.');
+
+export const invalidSignature = () => invalidArgument('Invalid thought signature');
+
 export const internal = () => errorBody(500, 'INTERNAL', 'Internal error encountered.');
 
 export const overloaded = () =>

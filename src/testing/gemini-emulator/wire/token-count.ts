@@ -68,6 +68,10 @@ function countPart(part: WirePart, model: string, resolution: string | undefined
   return ['TEXT', countTextTokens(JSON.stringify(part))];
 }
 
+/** Output tokens of a part that is not text. */
+export const countOutputTokens = (part: WirePart, model: string): number =>
+  countPart(part, model, undefined)[1];
+
 export function byteLengthOfBase64(data: string): number {
   const padding = data.endsWith('==') ? 2 : data.endsWith('=') ? 1 : 0;
   return Math.floor((data.length * 3) / 4) - padding;

@@ -15,7 +15,12 @@ export function describeCall(call: RecordedCall): string {
   lines.push(...contents.flatMap((content) => describeMedia(content, content === last)));
   const instruction = call.systemInstruction;
   if (instruction) lines.push(`The system instruction reads: “${quote(instruction)}”`);
-  const { generationConfig } = (call.body ?? {}) as WireGenerateRequest;
+  const { generationConfig, tools = [] } = (call.body ?? {}) as WireGenerateRequest;
+  const offered = tools.flatMap((tool) => Object.keys(tool));
+  if (offered.length > 0)
+    lines.push(
+      `The request offers ${offered.join(', ')}: sources, code and results of the emulator are made up.`,
+    );
   const wantsJson = generationConfig?.responseMimeType === 'application/json';
   return wantsJson ? JSON.stringify({ emulator: true, description: lines }) : lines.join('\n');
 }
@@ -29,7 +34,7 @@ function otherTexts(content: WireContent | undefined, prompt: string | undefined
 }
 
 /** The last text that is not the label of the media after it. */
-function promptOf(content: WireContent | undefined): string | undefined {
+export function promptOf(content: WireContent | undefined): string | undefined {
   const parts = content?.parts ?? [];
   return parts.filter((part, index) => part.text !== undefined && !isMedia(parts[index + 1])).at(-1)?.text;
 }
