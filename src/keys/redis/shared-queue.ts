@@ -38,6 +38,8 @@ export interface SharedQueueDeps extends PoolDeps {
   /** Gives back a reservation whose caller has left. */
   readonly release: (reservation: Reservation) => void;
   readonly onUnavailable: (error: LedgerUnavailable) => void;
+  /** A call that cannot start within this is refused, in milliseconds. */
+  readonly maxWaitMs: number;
 }
 
 /**
@@ -169,11 +171,11 @@ export class SharedQueue {
     }
     const waitMs = reply.wakeAfter ?? endless;
     modelQueue.wakeAt = waitMs === endless ? Number.POSITIVE_INFINITY : now + waitMs + this.#jitter();
-    reply.outcomes.forEach(({ after }, place) => {
+    reply.outcomes.forEach(({ after, rejected }, place) => {
       const waiter = offered[place]?.waiter;
       if (after === undefined || waiter === undefined) return;
       const at = after === endless ? Number.POSITIVE_INFINITY : now + after;
-      const isHopeless = at > waiter.deadline || at === Number.POSITIVE_INFINITY;
+      const isHopeless = rejected === true || at > Math.min(waiter.deadline, now + this.#deps.maxWaitMs);
       if (isHopeless && modelQueue.waiters.remove(waiter)) this.#deps.refuse(modelQueue, waiter, at);
     });
     const isServed = reply.quotas === undefined;
