@@ -202,12 +202,12 @@ describe('ScheduledKeyPool, patience', () => {
   it('lets a call wait its turn until its deadline, unless it says that it does not wait so long', async () => {
     const { clock, acquire, refusal } = open({ keys: keys.slice(0, 1), limits: [{ rpm: 1 }] });
     (await acquire()).settle({ ok: true });
-    const next = acquire();
+    const waiting = [acquire(), acquire()];
     const error = await refusal({ maxWaitMs: 90_000 });
     expect(error.retryAfterMs).toBeGreaterThan(90_000);
-    expect(error.message).toContain('1 calls wait for gemini-3.8-flash already');
-    const patient = acquire();
-    for (const waiting of [next, patient]) (await clock.runUntil(waiting)).settle({ ok: true });
+    expect(error.message).toContain('2 calls wait for gemini-3.8-flash already');
+    waiting.push(acquire());
+    for (const lease of waiting) (await clock.runUntil(lease)).settle({ ok: true });
   });
 
   it('refuses a waiting call as soon as its last keys are rejected', async () => {
