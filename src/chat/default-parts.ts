@@ -34,6 +34,12 @@ export function makeChatDeps(options: ResolvedOptions): ChatDeps {
   };
   const models = makeModels(options, own, () => keyPool?.secrets?.() ?? []);
   const keyPool = options.keyPool ?? (models.needKeys ? own(makeKeyPool(options)) : undefined);
+  if (models.main.model.probe !== undefined) {
+    const withdraw = keyPool?.useProbe?.(async ({ key, project, model }, { signal }) =>
+      models.get(model).model.probe?.(model, { apiKey: key, project, signal }),
+    );
+    if (withdraw !== undefined) owned.unshift({ close: async () => withdraw() });
+  }
   return {
     keyPool,
     models,

@@ -18,11 +18,22 @@ export interface LeaseRequest {
   /** When the caller stops waiting, in milliseconds since the epoch by the pool's clock. */
   readonly deadline?: number | undefined;
   /**
+   * A call whose turn is expected to come later than this is refused at once, in milliseconds. Default: the
+   * deadline alone decides how long it waits for its turn.
+   */
+  readonly maxWaitMs?: number | undefined;
+  /**
    * When the call began, by the pool's clock. A retried call keeps its place among the calls of its
    * tenant by it. Default: now.
    */
   readonly since?: number | undefined;
 }
+
+/** Tries whether a rejected key works again, at no cost in quota: `undefined` if it does, or why not. */
+export type KeyProbe = (
+  call: { readonly key: string; readonly project: string; readonly model: string },
+  options: AbortOptions,
+) => Promise<Failure | undefined>;
 
 /** How a call ended. */
 export type LeaseOutcome =
@@ -137,6 +148,8 @@ export interface KeyEvent {
  *   met. An abort rejects with `signal.reason` at once and leaves nothing reserved.
  * - a failure is blamed on its `scope` and on nothing else: an overloaded model never costs a key, a
  *   bad key never costs its project.
+ * - a call waits for quota that comes back soon, and never for a key that the service rejects (`auth`,
+ *   `permission`, `billing`): without any other key it is refused at once, with the time of the next try.
  * - any number of concurrent calls; first come, first served within a tenant and priority.
  * - `close` rejects waiting and later calls with `ClosedError`. Leases that are out may still be settled.
  *
@@ -152,5 +165,11 @@ export interface KeyPool {
   secrets?(): readonly string[];
   /** Subscribes to key events. Returns the function that unsubscribes. */
   onEvent?(listener: (event: KeyEvent) => void): () => void;
+  /**
+   * Gives the pool a way to try rejected keys by itself, so that no caller has to. Without one, the first
+   * call after the pause tries the key. A chat gives it the probe of its model. Returns the function that
+   * takes it back.
+   */
+  useProbe?(probe: KeyProbe): () => void;
   close(): Promise<void>;
 }

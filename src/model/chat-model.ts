@@ -1,4 +1,5 @@
 import type { AbortOptions } from '../core/abort.js';
+import type { Failure } from '../core/failure.js';
 import type { MediaCapabilities, MediaDetail, MediaExcerpt } from '../core/media.js';
 import type {
   AnswerInfo,
@@ -231,6 +232,11 @@ export interface ChatModel {
   readonly needsKey: boolean;
   capabilities(model: string): ModelCapabilities;
   stream(request: ModelRequest, options: ModelStreamOptions): AsyncIterable<ModelEvent>;
+  /**
+   * Finds out whether a key works with a model, by a call that costs no quota: undefined if it does, or why
+   * not. Default: the next call of a user finds out.
+   */
+  probe?(model: string, options: ModelStreamOptions): Promise<Failure | undefined>;
   /** Projects that already hold every file of the request; empty if it has no uploads. */
   projectsWith?(request: ModelRequest): readonly string[];
   close?(): Promise<void>;

@@ -42,7 +42,8 @@ describe('reactTo', () => {
   it.each([
     ['an invalid key', { kind: 'auth', scope: 'key', reason: 'API_KEY_INVALID' }, 300_000, 1],
     ['a leaked key', { kind: 'auth', scope: 'key', reason: 'API_KEY_LEAKED' }, Number.POSITIVE_INFINITY, 0],
-    ['a restricted key', { kind: 'permission', scope: 'key' }, Number.POSITIVE_INFINITY, 0],
+    ['an expired key', { kind: 'auth', scope: 'key', reason: 'API_KEY_EXPIRED' }, 300_000, 1],
+    ['a restricted key', { kind: 'permission', scope: 'key' }, 3_600_000, Number.POSITIVE_INFINITY],
     [
       'a disabled service',
       { kind: 'permission', scope: 'project', reason: 'SERVICE_DISABLED' },

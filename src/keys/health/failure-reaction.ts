@@ -1,4 +1,4 @@
-import { type Failure, type FailureScope, isRoutedByPool } from '../../core/failure.js';
+import { type Failure, type FailureKind, type FailureScope, isRoutedByPool } from '../../core/failure.js';
 
 const minuteMs = 60_000;
 const hourMs = 60 * minuteMs;
@@ -9,7 +9,7 @@ export interface Reaction {
   readonly blame: FailureScope;
   /** For how long; `Infinity` is for good. `rate` and `day` leave it to the quota, `breaker` to the model's breaker. */
   readonly blockMs: number | 'rate' | 'day' | 'breaker';
-  /** Failed probes after which the block is for good. */
+  /** Failed probes after which it is tried only once an hour. */
   readonly probes: number;
   /** Whether the service refused the call before counting it. */
   readonly refund: boolean;
@@ -60,12 +60,12 @@ function refusal(
     case 'no-quota':
       return block('project-model', 24 * hourMs);
     case 'auth':
-      return reason === 'API_KEY_INVALID' ? block(scope, 5 * minuteMs, 1) : block(scope, always, 0);
+      return reason === 'API_KEY_LEAKED' ? block(scope, always, 0) : block(scope, 5 * minuteMs, 1);
     case 'permission':
       if (scope === 'project-model' || scope === 'model') return block(scope, 10 * minuteMs);
       return reason === 'SERVICE_DISABLED' && scope === 'project'
         ? block(scope, 5 * minuteMs)
-        : block(scope, always, 0);
+        : block(scope, hourMs);
     case 'billing':
       return block(scope, hourMs);
   }
@@ -73,4 +73,32 @@ function refusal(
 
 function block(blame: FailureScope, blockMs: Reaction['blockMs'], probes = always): Reaction {
   return { blame, blockMs, probes, refund: true };
+}
+
+/** The first own probe of the pool comes after this. Keys that Google rejects by mistake work again by then. */
+const firstProbeMs = 30_000;
+
+/**
+ * For how long a key or project is blocked that was rejected `strikes` times since it last worked.
+ *
+ * @param hasProbe Whether the pool tries it by itself, which costs no call: then earlier, and never for good.
+ */
+export function rejectedForMs({ blockMs, probes }: Reaction, strikes: number, hasProbe: boolean): number {
+  const longestMs = strikes > probes ? Math.max(hourMs, Number(blockMs)) : Number(blockMs);
+  if (!hasProbe) return longestMs;
+  return Math.min(hourMs, longestMs, firstProbeMs * 2 ** (strikes - 1));
+}
+
+/** Kinds of failures that last until somebody repairs their cause. */
+export const rejections: ReadonlySet<FailureKind> = new Set([
+  'auth',
+  'permission',
+  'billing',
+  'no-quota',
+  'model-unavailable',
+]);
+
+/** Whether the service rejects what caused the failure until somebody repairs it, so that waiting does not help. */
+export function isRejection(kind: FailureKind | undefined): boolean {
+  return kind !== undefined && rejections.has(kind);
 }

@@ -42,6 +42,8 @@ export class PooledKey {
   lastError: string | null = null;
   /** How often the key was blamed since it last worked. */
   strikes = 0;
+  /** The model of the call that was rejected last. */
+  rejectedFor: string | undefined;
   readonly rejections: Rejections = { rpm: 0, tpm: 0, rpd: 0, unknown: 0 };
   #leased: LeasedKey;
   readonly #value: string;
@@ -71,6 +73,7 @@ export class KeyProject {
   readonly gate = new HalfOpenGate(keyProbeMs);
   keys: PooledKey[] = [];
   strikes = 0;
+  rejectedFor: string | undefined;
   readonly name: string;
   /** Whether the user named it. If not, it holds one key until evidence joins it with others. */
   readonly labelled: boolean;

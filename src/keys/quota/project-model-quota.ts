@@ -1,4 +1,5 @@
 import type { Failure, FailureKind } from '../../core/failure.js';
+import { isRejection } from '../health/failure-reaction.js';
 import { HalfOpenGate } from '../health/half-open-gate.js';
 import type { KeyProject } from '../health/pooled-key.js';
 import type { QuotaLimits } from '../limit-rules.js';
@@ -87,6 +88,14 @@ export class ProjectModelQuota {
   /** Whether `tokens` fit into a whole minute. */
   couldFit(tokens: number): boolean {
     return tokens <= this.tpm.nominal;
+  }
+
+  /**
+   * Whether the service rejects every key of the project, or the model for it. Such a quota is used again
+   * once a probe has succeeded, and no call waits for that.
+   */
+  isRejected(now: number): boolean {
+    return this.project.allowsAt(now) > now || (isRejection(this.blockedBy) && this.gate.allowsAt(now) > now);
   }
 
   /** When the quota day ends. */

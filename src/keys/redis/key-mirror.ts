@@ -1,11 +1,12 @@
-import type { Failure } from '../../core/failure.js';
-import { reactTo } from '../health/failure-reaction.js';
+import type { Failure, FailureKind } from '../../core/failure.js';
+import { isRejection, reactTo } from '../health/failure-reaction.js';
 import type { PooledKey } from '../health/pooled-key.js';
 import { KeyEvents } from '../key-events.js';
 import type { LeaseOutcome, LeaseRequest } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
 import type { LimitRule } from '../limit-rules.js';
 import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { Suspect } from '../scheduler/key-prober.js';
 import { consumerNumber, KeyRegistry } from '../scheduler/key-registry.js';
 import type { ModelQueue } from '../scheduler/model-queue.js';
 import { type Grant, Settlement, scopesProvenBy } from '../scheduler/settlement.js';
@@ -37,7 +38,7 @@ export class KeyMirror {
   readonly events = new KeyEvents();
   readonly calls = new LocalCallLog();
   readonly #layout: LedgerLayout;
-  readonly #settlement: Settlement;
+  readonly settlement: Settlement;
   readonly #seen = new WeakMap<ProjectModelQuota, SeenQuota>();
   #settled = 0;
 
@@ -49,7 +50,7 @@ export class KeyMirror {
   ) {
     this.#layout = layout;
     this.registry = new KeyRegistry(rules, maxInFlightPerProjectModel);
-    this.#settlement = new Settlement(this.registry, this.events, random);
+    this.settlement = new Settlement(this.registry, this.events, random);
   }
 
   add(keys: readonly KeySpec[]): void {
@@ -143,7 +144,7 @@ export class KeyMirror {
     const consumer = this.#consumerOf(outcome);
     const quotas = modelQueue.quotas;
     const before = new Map(this.#gatesOf(grant).map(({ gate }) => [gate, gate.blockedUntil]));
-    const tooLarge = this.#settlement.settle(
+    const tooLarge = this.settlement.settle(
       grant,
       consumer === undefined ? outcome : hideProject(outcome, consumer),
       now,
@@ -188,6 +189,36 @@ export class KeyMirror {
     };
   }
 
+  /** What the ledger needs to know of a probe of this process. */
+  describeVerdict(
+    { culprit, key, project }: Suspect,
+    failure: Failure | undefined,
+    id: string,
+    now: number,
+  ): { readonly quota: ProjectModelQuota; readonly request: SettleRequest } | undefined {
+    const quota = this.quotas().find((candidate) => candidate.project === project);
+    if (quota === undefined) return undefined;
+    this.#settled += 1;
+    const culpritId = culprit === key ? this.#layout.keyId(key) : this.#layout.projectId(project);
+    const block = { id: culpritId, strikes: culprit.strikes, ms: remaining(culprit.gate, now) };
+    const request: SettleRequest = {
+      id,
+      // Later than any block, so that it counts as a probe.
+      at: Number.MAX_SAFE_INTEGER,
+      ok: false,
+      refund: false,
+      bookedDayEnd: 0,
+      proven: failure === undefined || culprit.gate.isHealthy ? [culpritId] : [],
+      projectModelIsProven: false,
+      refused: false,
+      tooLarge: false,
+      why: failure?.kind,
+      block: culprit.gate.isHealthy ? [] : [block],
+      touched: [],
+    };
+    return { quota, request };
+  }
+
   /** Takes over the state of the ledger. `settledBefore` is `settled` at the time of the request. */
   hydrate(quotas: readonly ProjectModelQuota[], view: LedgerView, now: number, settledBefore: number): void {
     view.quotas?.forEach((quotaView, place) => {
@@ -197,6 +228,7 @@ export class KeyMirror {
       if (settledBefore !== this.#settled) return;
       quota.learn(learnedOf(quotaView));
       hydrateGate(quota.gate, quotaView.gate, now);
+      quota.blockedBy = quotaView.gate?.why as FailureKind | undefined;
     });
     if (view.gates === undefined || settledBefore !== this.#settled) return;
     for (const project of this.registry.projects()) {
@@ -210,6 +242,7 @@ export class KeyMirror {
     for (const modelQueue of this.registry.modelQueues()) {
       const shared = view.gates[this.#layout.ids.model(modelQueue.model)];
       hydrateGate(modelQueue.breaker.gate, shared, now);
+      modelQueue.breaker.isRejected = isRejection(shared?.why as FailureKind | undefined);
       if (shared?.lasted !== undefined) modelQueue.breaker.follow(now - shared.lasted);
     }
   }

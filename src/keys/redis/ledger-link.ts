@@ -28,6 +28,8 @@ export interface LedgerLinkDeps extends QueueDeps {
   readonly queue: SharedQueue;
   /** Reclaims the leases that have expired. */
   readonly reclaim: () => void;
+  /** Another process may have found that a key is rejected. */
+  readonly armProbes: () => void;
   /** A call got a lease of the local share. */
   readonly adopt: (waiter: Waiter, lease: KeyLease) => void;
 }
@@ -135,6 +137,7 @@ export class LedgerLink {
     try {
       const reply = await ledger.observe(quotas, { queued, backlogs: backlog.describe(), running });
       mirror.hydrate(quotas, reply, clock.now(), settled);
+      this.#deps.armProbes();
       peers.update(reply.processes, reply.queuedElsewhere, reply.backlogs);
       // Other processes may have given back quota, or found that a model works again.
       queue.pump();

@@ -53,6 +53,8 @@ export interface ReserveReply extends LedgerView {
     readonly grant?: readonly [quota: number, key: number, usedTokens: number];
     /** In how many milliseconds the call could start at best, if the probes under way succeed. */
     readonly after?: number;
+    /** Whether every key is rejected, or the model, so that the call does not wait. */
+    readonly rejected?: boolean;
   }[];
   /** Whether the model is blocked or half-open. */
   readonly parked: boolean;

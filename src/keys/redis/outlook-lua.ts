@@ -3,12 +3,15 @@ import { refusalArrivesWithinMs, refusalUsuallyTakesMs } from '../quota/project-
 /** When quotas are free, their slack, and the views of them that processes receive. */
 export const outlookLua = `
 local function dayAt(quota) return quota.state.day < quota.rpd and 0 or quota.state.dayEnd end
+local function keysAt(quota)
+  if quota.config.keys == 0 then return math.huge end
+  if next(gates) == nil then return 0 end
+  local at = math.huge
+  for n = 1, quota.config.keys do at = math.min(at, keyAt(quota, n)) end
+  return math.max(at, projectAt(quota))
+end
 local function passableAt(quota)
-  local at = math.max(allowsAt(quota.state.gate, ${refusalArrivesWithinMs}), dayAt(quota))
-  if next(gates) == nil then return quota.config.keys > 0 and at or math.huge end
-  local keysAt = math.huge
-  for n = 1, quota.config.keys do keysAt = math.min(keysAt, keyAt(quota, n)) end
-  return math.max(at, keysAt, projectAt(quota))
+  return math.max(allowsAt(quota.state.gate, ${refusalArrivesWithinMs}), dayAt(quota), keysAt(quota))
 end
 -- When the oldest requests will have left the window, by their number or by their tokens.
 -- Cached for one run of the script, which charges only the newest calls.

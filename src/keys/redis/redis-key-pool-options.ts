@@ -42,7 +42,11 @@ export interface RedisKeyPoolOptions {
    * its reservations every second. Default 15,000.
    */
   readonly reservationTtlMs?: number | undefined;
-  /** How long a call without a deadline of its own waits for a key, in milliseconds. Default 60,000. */
+  /**
+   * How long a call waits for quota, in milliseconds: if none comes back within this, the call is refused
+   * at once with the time of the next try. In a queue that moves, a call with a deadline waits its turn. No
+   * call waits for a key that Gemini rejects. Default 90,000.
+   */
   readonly maxWaitMs?: number | undefined;
   /** Calls that may wait for one model in this process. Default 10,000. */
   readonly maxQueueLength?: number | undefined;

@@ -2,8 +2,9 @@ import type { AbortOptions } from '../../core/abort.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { ClosedError } from '../../core/errors.js';
 import { parseOptions } from '../../core/parse-options.js';
-import type { KeyEvent, KeyLease, KeyPool, KeyPoolStats, LeaseRequest } from '../key-pool.js';
+import type { KeyEvent, KeyLease, KeyPool, KeyPoolStats, KeyProbe, LeaseRequest } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
+import { KeyProber } from '../scheduler/key-prober.js';
 import { describePool, QueueWaits } from '../scheduler/pool-stats.js';
 import { type Waiter, waitForLease } from '../scheduler/wait-queue.js';
 import { Admission } from './admission.js';
@@ -55,6 +56,7 @@ export class RedisKeyPool implements KeyPool {
   readonly #leases: SharedLeases;
   readonly #admission: Admission;
   readonly #backlog: Backlog;
+  readonly #prober: KeyProber;
   #isClosed = false;
 
   /** @throws ConfigurationError that names every option that is wrong or unknown. */
@@ -70,7 +72,7 @@ export class RedisKeyPool implements KeyPool {
     const peers = new PeerProcesses(parsed.expectedProcesses);
     const deps = { mirror: this.#mirror, peers, clock: this.#clock };
     this.#backlog = new Backlog(deps, ids);
-    this.#admission = new Admission(deps, parsed.maxQueueLength);
+    this.#admission = new Admission(deps, parsed);
     this.#leases = new SharedLeases(this.#mirror, this.#clock, parsed.maxLeaseMs, (grant, request) => {
       this.#link.report(grant.quota, request);
       this.#queue.pump();
@@ -89,11 +91,11 @@ export class RedisKeyPool implements KeyPool {
       ...ledgerDeps,
       spare: () => parsed.maxInFlight - this.#leases.size,
       grant: (waiter, reservation) => this.#grant(waiter, reservation),
-      refuse: (modelQueue, waiter, at) =>
-        waiter.reject(this.#admission.refusal(modelQueue, waiter.request, at)),
+      refuse: (modelQueue, waiter, at) => waiter.reject(this.#admission.refusal(modelQueue, waiter, at)),
       release: (reservation) =>
         this.#link.reportAlways(reservation.quota, releaseRequest(reservation, this.#mirror)),
       onUnavailable: (error) => this.#link.onUnavailable(error),
+      maxWaitMs: parsed.maxWaitMs,
     });
     this.#link = new LedgerLink({
       ...ledgerDeps,
@@ -101,6 +103,24 @@ export class RedisKeyPool implements KeyPool {
       queue: this.#queue,
       reclaim: () => this.#leases.reclaim(),
       adopt: (waiter, lease) => this.#adopt(waiter, lease),
+      armProbes: () => this.#prober.arm(),
+    });
+    const { events, registry, settlement } = this.#mirror;
+    this.#prober = new KeyProber({
+      clock: this.#clock,
+      registry,
+      settlement,
+      events,
+      onVerdict: (suspect, failure) => {
+        const verdict = this.#mirror.describeVerdict(
+          suspect,
+          failure,
+          this.#queue.nextId(),
+          this.#clock.now(),
+        );
+        if (verdict !== undefined) this.#link.report(verdict.quota, verdict.request);
+        this.#queue.pump();
+      },
     });
   }
 
@@ -162,6 +182,10 @@ export class RedisKeyPool implements KeyPool {
     return this.#mirror.events.subscribe(listener);
   }
 
+  useProbe(probe: KeyProbe): () => void {
+    return this.#prober.use(probe);
+  }
+
   /**
    * Adds keys in this process while calls run. Keys that the pool already has stay as they are.
    *
@@ -184,6 +208,7 @@ export class RedisKeyPool implements KeyPool {
   /** Rejects waiting calls. Resolves once the ended calls are reported to Redis. Leaves the client open. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.#prober.close();
     await this.#link.close();
   }
 

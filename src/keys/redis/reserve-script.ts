@@ -1,3 +1,6 @@
+import { rejections } from '../health/failure-reaction.js';
+import { refusalArrivesWithinMs } from '../quota/project-model-quota.js';
+import { modelProbeMs } from '../scheduler/model-breaker.js';
 import { ledgerLua } from './ledger-lua.js';
 
 /** Poll interval while blocked on another process's calls or probes. */
@@ -13,6 +16,7 @@ const longestClaimMs = 1_000;
  * long the other calls have to wait, and, if any call waits, with the state of the quotas.
  */
 export const reserveScript = `${ledgerLua}
+local rejections = { ${[...rejections].map((kind) => `['${kind}'] = true`).join(', ')} }
 if epoch ~= request.epoch then return cjson.encode({ stale = true }) end
 local grace = tonumber(string.match(epoch, '^%d+'))
 readGates()
@@ -64,6 +68,17 @@ local function earliest(call, taken, paced)
   end
   return first, where
 end
+-- Whether a key works, or the model for the project: for those that are rejected no call waits.
+local function isRejected(gate, probeMs) return gate and rejections[gate.why] and allowsAt(gate, probeMs) > now end
+local function couldWait(call)
+  if isRejected(gates[request.model], ${modelProbeMs}) then return false end
+  for i, quota in ipairs(quotas) do
+    if fits(i, quota, call) and keysAt(quota) <= now and not isRejected(quota.state.gate, ${refusalArrivesWithinMs}) then
+      return true
+    end
+  end
+  return false
+end
 local function enter(id)
   local gate = gates[id]
   if not gate then return end
@@ -109,6 +124,7 @@ local function keep(taken, i)
 end
 local function hold(call)
   isBlocked = true
+  if not couldWait(call) then return { after = after((earliest(call, {}))), rejected = true } end
   local surely = earliest(call, {})
   local first = surely > now and optimistically(function() return (earliest(call, {})) end) or surely
   local waitsForProbe = first <= now and surely > now

@@ -38,6 +38,8 @@ export interface SharedQueueDeps extends PoolDeps {
   /** Gives back a reservation whose caller has left. */
   readonly release: (reservation: Reservation) => void;
   readonly onUnavailable: (error: LedgerUnavailable) => void;
+  /** A call that cannot start within this is refused, in milliseconds. */
+  readonly maxWaitMs: number;
 }
 
 /**
@@ -169,15 +171,19 @@ export class SharedQueue {
     }
     const waitMs = reply.wakeAfter ?? endless;
     modelQueue.wakeAt = waitMs === endless ? Number.POSITIVE_INFINITY : now + waitMs + this.#jitter();
-    reply.outcomes.forEach(({ after }, place) => {
+    let isRefused = false;
+    reply.outcomes.forEach(({ after, rejected }, place) => {
       const waiter = offered[place]?.waiter;
       if (after === undefined || waiter === undefined) return;
       const at = after === endless ? Number.POSITIVE_INFINITY : now + after;
-      const isHopeless = at > waiter.deadline || at === Number.POSITIVE_INFINITY;
-      if (isHopeless && modelQueue.waiters.remove(waiter)) this.#deps.refuse(modelQueue, waiter, at);
+      const isHopeless = rejected === true || at > Math.min(waiter.deadline, now + this.#deps.maxWaitMs);
+      if (!isHopeless) return;
+      isRefused = true;
+      if (modelQueue.waiters.remove(waiter)) this.#deps.refuse(modelQueue, waiter, at);
     });
     const isServed = reply.quotas === undefined;
-    if (isServed && modelQueue.waiters.size > 0 && spare() > 0) this.#again.add(modelQueue);
+    // What holds back the calls that were offered need not hold back those behind them.
+    if ((isServed || isRefused) && modelQueue.waiters.size > 0 && spare() > 0) this.#again.add(modelQueue);
   }
 
   #describe(modelQueue: ModelQueue, waiter: Waiter, paced: boolean): QueuedRequest {

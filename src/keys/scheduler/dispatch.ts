@@ -10,8 +10,10 @@ export interface DispatchActions {
   /** The project that the call is bound to. */
   projectOf(request: LeaseRequest): string | undefined;
   grant(waiter: Waiter, quota: ProjectModelQuota): void;
-  /** The call cannot start before `at`, which is too late. */
-  refuse(waiter: Waiter, at: number): void;
+  /** A call that cannot start within this is refused, in milliseconds. */
+  readonly maxWaitMs: number;
+  /** The call cannot start soon, or not before `at`. */
+  refuse(waiter: Waiter, at?: number): void;
 }
 
 /** Refuses the waiters whose deadline has passed. */
@@ -52,9 +54,9 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
       continue;
     }
     const earliest = modelQueue.couldStartAt(request, project, tokens, now);
-    if (earliest > waiter.deadline || earliest === Number.POSITIVE_INFINITY) {
+    if (earliest > Math.min(waiter.deadline, now + actions.maxWaitMs)) {
       modelQueue.waiters.remove(waiter);
-      actions.refuse(waiter, earliest);
+      actions.refuse(waiter);
       continue;
     }
     const slot = modelQueue.earliest(request, project, tokens, now, taken, paced);

@@ -62,10 +62,22 @@ function quotaCause(quota: ProjectModelQuota, request: LeaseRequest, now: number
   return `at their limit for ${quota.model}`;
 }
 
-/** The error for a call that could start at `at`; `Infinity` when waiting does not help. */
-export function exhausted(message: string, at: number, now: number): KeyPoolExhaustedError {
-  const retryAfterMs = at === Number.POSITIVE_INFINITY ? undefined : Math.max(0, Math.ceil(at - now));
-  return new KeyPoolExhaustedError(message, { retryAfterMs });
+/**
+ * The error for a call that could start at `at`; `Infinity` when waiting does not help.
+ *
+ * @param patience How long the call could have waited; the error says so if that was not the reason.
+ */
+export function exhausted(
+  message: string,
+  at: number,
+  now: number,
+  patience?: { readonly maxWaitMs: number; readonly deadline: number },
+): KeyPoolExhaustedError {
+  if (at === Number.POSITIVE_INFINITY) return new KeyPoolExhaustedError(message);
+  const retryAfterMs = Math.max(0, Math.ceil(at - now));
+  const isImpatient = patience !== undefined && patience.deadline > now && patience.deadline >= at;
+  const hint = ` Retry after ${timeOf(at, now)}: a call waits at most ${(patience?.maxWaitMs ?? 0) / 1_000} s for quota (maxWaitMs), and not for a rejected key.`;
+  return new KeyPoolExhaustedError(isImpatient ? message + hint : message, { retryAfterMs });
 }
 
 function ofOne(cause: string): string {

@@ -63,15 +63,19 @@ const messageOf = async (promise: Promise<unknown>) => {
 };
 
 describe('ScheduledKeyPool after a failure', () => {
-  it('disables an invalid key, and probes it once after five minutes', async () => {
+  it('disables an invalid key, and probes it after five minutes and then once an hour', async () => {
     const { clock, call, usable } = open({ keys: ['the-only-key-00001'] });
     const invalid = failed('auth', 'key', { reason: 'API_KEY_INVALID' });
     await call(invalid);
     expect(await usable()).toEqual([]);
     await clock.advance(5 * minuteMs);
     await call(invalid);
-    await clock.advance(24 * hourMs);
-    expect(await usable()).toEqual([]);
+    for (let hour = 0; hour < 3; hour += 1) {
+      await clock.advance(hourMs - 1);
+      expect(await usable()).toEqual([]);
+      await clock.advance(1);
+      await call(invalid);
+    }
   });
 
   it('enables an invalid key again that works after five minutes', async () => {
@@ -134,11 +138,16 @@ describe('ScheduledKeyPool after a failure', () => {
     expect(await usable()).toHaveLength(3);
   });
 
-  it('disables a suspended project for good', async () => {
+  it('disables a suspended project, and probes it once an hour', async () => {
     const { clock, call, usable } = open();
-    await call(failed('permission', 'project', { reason: 'CONSUMER_SUSPENDED' }), { project: 'alpha' });
-    await clock.advance(48 * hourMs);
-    expect(await usable()).toEqual(['the-beta-key-0000003']);
+    const suspended = failed('permission', 'project', { reason: 'CONSUMER_SUSPENDED' });
+    await call(suspended, { project: 'alpha' });
+    for (let hour = 0; hour < 2; hour += 1) {
+      await clock.advance(hourMs - 1);
+      expect(await usable()).toEqual(['the-beta-key-0000003']);
+      await clock.advance(1);
+      await call(suspended, { project: 'alpha' });
+    }
   });
 
   it('pauses an unavailable model for every key, and no other model', async () => {

@@ -18,6 +18,8 @@ const sharedRefusals = 3;
  */
 export class ModelBreaker {
   readonly gate = new HalfOpenGate(modelProbeMs);
+  /** Whether the service rejects the model itself, so that calls do not wait for it. */
+  isRejected = false;
   /** When the outage began. */
   #failingSince = 0;
   #outcomes: { readonly at: number; readonly failed: boolean }[] = [];

@@ -125,14 +125,17 @@ export class ModelQueue {
 
   /**
    * When the call could start at the earliest, if no other call waited and the probes under way succeed;
-   * `Infinity` when it never could.
+   * `Infinity` when it never could, or when the service rejects all keys or the model.
    */
   couldStartAt(request: LeaseRequest, project: string | undefined, tokens: number, now: number): number {
+    const { gate, isRejected } = this.breaker;
+    if (isRejected && gate.allowsAt(now) > now) return Number.POSITIVE_INFINITY;
     let earliest = Number.POSITIVE_INFINITY;
     for (const quota of this.quotas) {
-      if (isEligible(quota, request, project)) earliest = Math.min(earliest, quota.freeAt(tokens, now, true));
+      if (!isEligible(quota, request, project) || quota.isRejected(now)) continue;
+      earliest = Math.min(earliest, quota.freeAt(tokens, now, true));
     }
-    return Math.max(this.breaker.gate.allowsAt(now, true), earliest);
+    return Math.max(gate.allowsAt(now, true), earliest);
   }
 
   /** Notes that interactive calls, or calls of a tenant, come in. */

@@ -4,13 +4,13 @@ import { exhausted, explainExhaustion } from './exhaustion.js';
 import type { ModelQueue } from './model-queue.js';
 
 export interface QueueLimits {
-  /** How long a call without a deadline of its own waits for a key, in milliseconds. */
+  /** A call that is expected to wait longer for a key is refused at once, in milliseconds. */
   readonly maxWaitMs: number;
   /** Calls that may wait for one model. */
   readonly maxQueueLength: number;
 }
 
-interface QueuedRequest {
+export interface QueuedRequest {
   readonly modelQueue: ModelQueue;
   readonly request: LeaseRequest;
   /** The current name of the project that the call is bound to. */
@@ -23,7 +23,10 @@ export type Admission =
   | { readonly since: number; readonly deadline: number }
   | { readonly error: KeyPoolExhaustedError };
 
-/** Whether a call may wait. It may not if it cannot start before its deadline. */
+/**
+ * Whether a call may wait. It may not if it cannot start before its deadline, or if no quota comes back
+ * soon, so that its caller is told at once.
+ */
 export function admit(call: QueuedRequest, limits: QueueLimits, now: number): Admission {
   const { modelQueue, request, project, tokens } = call;
   const since = request.since ?? now;
@@ -32,13 +35,20 @@ export function admit(call: QueuedRequest, limits: QueueLimits, now: number): Ad
       ? now + limits.maxWaitMs
       : modelQueue.latestStart(request, request.deadline, since, now);
   const earliest = modelQueue.couldStartAt(request, project, tokens, now);
-  if (earliest > deadline || deadline <= now || earliest === Number.POSITIVE_INFINITY) {
-    return { error: refusal(modelQueue, request, project, earliest, now) };
+  const latest = Math.min(deadline, now + limits.maxWaitMs);
+  if (earliest > latest || deadline <= now || earliest === Number.POSITIVE_INFINITY) {
+    return { error: refusal(call, deadline, limits, now) };
   }
   const ahead = modelQueue.waiters.ahead(request, since);
   const startAt = Math.max(earliest, modelQueue.forecast(request, project, tokens, ahead, now));
-  const error = makeRoom(modelQueue, request, { ahead, startAt, deadline }, limits.maxQueueLength, now);
+  const expected = { ahead, startAt, deadline: latestTurn(request, deadline, now) };
+  const error = makeRoom(modelQueue, request, expected, limits.maxQueueLength, now);
   return error === undefined ? { since, deadline } : { error };
+}
+
+/** Until when the turn of a call has to come. */
+export function latestTurn({ maxWaitMs }: LeaseRequest, deadline: number, now: number): number {
+  return Math.min(deadline, now + (maxWaitMs ?? Number.POSITIVE_INFINITY));
 }
 
 /**
@@ -54,7 +64,8 @@ export function makeRoom(
 ): KeyPoolExhaustedError | undefined {
   const { ahead, startAt, deadline } = expected;
   if (startAt > deadline) {
-    const message = `${ahead} calls wait for ${model} already, more than its quotas admit before the deadline. Retry later, or add keys of further projects.`;
+    const limit = request.maxWaitMs === undefined ? 'the deadline' : 'the end of its patience';
+    const message = `${ahead} calls wait for ${model} already, more than its quotas admit before ${limit}. Retry later, or add keys of further projects.`;
     return exhausted(message, startAt, now);
   }
   if (waiters.size < maxQueueLength) return undefined;
@@ -66,13 +77,18 @@ export function makeRoom(
   return undefined;
 }
 
-/** The refusal of a call that could start at `at`, with the reasons. */
+/** The refusal of a call that cannot start soon: the reasons, and when to try again. */
 export function refusal(
-  modelQueue: ModelQueue,
-  request: LeaseRequest,
-  project: string | undefined,
-  at: number,
+  { modelQueue, request, project, tokens }: QueuedRequest,
+  deadline: number,
+  { maxWaitMs }: Pick<QueueLimits, 'maxWaitMs'>,
   now: number,
+  notBefore = 0,
 ): KeyPoolExhaustedError {
-  return exhausted(explainExhaustion(modelQueue, request, project, now), at, now);
+  const slot = modelQueue.earliest(request, project, tokens, now);
+  const at = Math.max(notBefore, slot?.at ?? Number.POSITIVE_INFINITY);
+  return exhausted(explainExhaustion(modelQueue, request, project, now), at, now, {
+    maxWaitMs,
+    deadline,
+  });
 }

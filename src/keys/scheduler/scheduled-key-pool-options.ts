@@ -9,7 +9,11 @@ export interface ScheduledKeyPoolOptions {
   readonly keys: readonly KeySpec[];
   /** Known limits. An omitted limit is learned from refusals, at the cost of a few of them. */
   readonly limits?: readonly LimitRule[] | undefined;
-  /** How long a call without a deadline of its own waits for a key, in milliseconds. Default 60,000. */
+  /**
+   * How long a call waits for quota, in milliseconds: if none comes back within this, the call is refused
+   * at once with the time of the next try. In a queue that moves, a call with a deadline waits its turn. No
+   * call waits for a key that Gemini rejects. Default 90,000.
+   */
   readonly maxWaitMs?: number | undefined;
   /** Calls that may wait for one model. Default 10,000. */
   readonly maxQueueLength?: number | undefined;
@@ -31,7 +35,7 @@ export interface ScheduledKeyPoolOptions {
 export const scheduledKeyPoolOptionsSchema = z.strictObject({
   keys: z.array(keySpecSchema).readonly(),
   limits: z.array(limitRuleSchema).readonly().default([]),
-  maxWaitMs: z.number().min(0).default(60_000),
+  maxWaitMs: z.number().min(0).default(90_000),
   maxQueueLength: count.default(10_000),
   maxInFlightPerProjectModel: atLeastOne.default(256),
   maxInFlight: atLeastOne.default(512),

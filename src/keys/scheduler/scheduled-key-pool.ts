@@ -4,10 +4,19 @@ import { ClosedError, KeyPoolExhaustedError } from '../../core/errors.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { PooledKey } from '../health/pooled-key.js';
 import { KeyEvents } from '../key-events.js';
-import type { KeyEvent, KeyLease, KeyPool, KeyPoolStats, LeaseOutcome, LeaseRequest } from '../key-pool.js';
+import type {
+  KeyEvent,
+  KeyLease,
+  KeyPool,
+  KeyPoolStats,
+  KeyProbe,
+  LeaseOutcome,
+  LeaseRequest,
+} from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
 import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import { type DispatchActions, dispatch, expireWaiters } from './dispatch.js';
+import { KeyProber } from './key-prober.js';
 import { KeyRegistry } from './key-registry.js';
 import type { KnownQuota } from './known-quota.js';
 import type { ModelQueue } from './model-queue.js';
@@ -38,6 +47,7 @@ export class ScheduledKeyPool implements KeyPool {
   readonly #registry: KeyRegistry;
   readonly #settlement: Settlement;
   readonly #events = new KeyEvents();
+  readonly #prober: KeyProber;
   readonly #waits = new QueueWaits();
   readonly #timer: WakeTimer;
   readonly #queueLimits: QueueLimits;
@@ -59,6 +69,13 @@ export class ScheduledKeyPool implements KeyPool {
     this.#registry = new KeyRegistry(parsed.limits, parsed.maxInFlightPerProjectModel);
     this.#settlement = new Settlement(this.#registry, this.#events, parsed.random, true);
     this.#registry.add(parsed.keys);
+    this.#prober = new KeyProber({
+      clock: this.#clock,
+      registry: this.#registry,
+      settlement: this.#settlement,
+      events: this.#events,
+      onVerdict: () => this.#pump(),
+    });
   }
 
   acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
@@ -93,6 +110,10 @@ export class ScheduledKeyPool implements KeyPool {
 
   onEvent(listener: (event: KeyEvent) => void): () => void {
     return this.#events.subscribe(listener);
+  }
+
+  useProbe(probe: KeyProbe): () => void {
+    return this.#prober.use(probe);
   }
 
   /**
@@ -130,6 +151,7 @@ export class ScheduledKeyPool implements KeyPool {
 
   close(): Promise<void> {
     this.#isClosed = true;
+    this.#prober.close();
     for (const modelQueue of this.#registry.modelQueues()) {
       for (const waiter of [...modelQueue.waiters.inServiceOrder()]) {
         modelQueue.waiters.remove(waiter);
@@ -221,8 +243,11 @@ export class ScheduledKeyPool implements KeyPool {
           this.#waits.add(now - waiter.enqueuedAt);
           waiter.grant(this.#grant(modelQueue, quota, waiter.request, waiter.tokens, now));
         },
-        refuse: ({ request, reject }, at) =>
-          reject(refusal(modelQueue, request, projectOf(request), at, now)),
+        maxWaitMs: this.#queueLimits.maxWaitMs,
+        refuse: ({ request, tokens, deadline, reject }, at) => {
+          const call = { modelQueue, request, project: projectOf(request), tokens };
+          reject(refusal(call, deadline, this.#queueLimits, now, at));
+        },
       };
       expireWaiters(modelQueue, now, actions);
       dispatch(modelQueue, now, actions);

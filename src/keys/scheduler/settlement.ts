@@ -1,5 +1,5 @@
 import type { Failure } from '../../core/failure.js';
-import { type Reaction, reactTo } from '../health/failure-reaction.js';
+import { isRejection, type Reaction, reactTo, rejectedForMs } from '../health/failure-reaction.js';
 import type { KeyProject, PooledKey } from '../health/pooled-key.js';
 import type { KeyEvents } from '../key-events.js';
 import type { LeaseOutcome, LeaseRequest } from '../key-pool.js';
@@ -32,6 +32,8 @@ export class Settlement {
   readonly #events: KeyEvents;
   readonly #random: () => number;
   readonly #keepsLedger: boolean;
+  /** Whether the pool tries rejected keys by itself. */
+  hasProbe = false;
 
   /** @param keepsLedger Whether the quotas of this process count all calls. On Redis they count only its own. */
   constructor(registry: KeyRegistry, events: KeyEvents, random: () => number, keepsLedger = false) {
@@ -173,9 +175,9 @@ export class Settlement {
   ): void {
     if (!culprit.gate.isNews(grant.at)) return;
     culprit.strikes += 1;
-    const forGood = culprit.strikes > reaction.probes;
-    const until = forGood ? Number.POSITIVE_INFINITY : now + Number(reaction.blockMs);
+    const until = now + rejectedForMs(reaction, culprit.strikes, this.hasProbe);
     culprit.gate.block(until, failure.message);
+    culprit.rejectedFor = grant.modelQueue.model;
     this.#emitBlocked('disabled', grant, undefined, failure, until);
   }
 
@@ -188,6 +190,7 @@ export class Settlement {
       pauseMs = typeof reaction.blockMs === 'number' ? reaction.blockMs : (failure.retryAfterMs ?? 0) + 1_000;
     }
     if (pauseMs === undefined) return;
+    breaker.isRejected = isRejection(failure.kind);
     breaker.gate.block(now + pauseMs * (0.75 + 0.25 * this.#random()), failure.message);
   }
 
@@ -213,8 +216,10 @@ export class Settlement {
       ['key', key],
       ['project', quota.project],
     ] as const) {
-      if (!proven.includes(scope) || !culprit.gate.unblock(grant.at)) continue;
-      culprit.strikes = 0;
+      if (!proven.includes(scope)) continue;
+      const isUnblocked = culprit.gate.unblock(grant.at);
+      if (culprit.gate.isHealthy) culprit.strikes = 0;
+      if (!isUnblocked) continue;
       this.#events.emit('key', { type: 'recovered', keyId: key.id, project: quota.project.name });
     }
   }

@@ -7,9 +7,13 @@ export class WakeTimer {
   #handle: unknown;
   #at = Number.POSITIVE_INFINITY;
 
-  constructor(clock: Clock, wake: () => void) {
+  readonly #options: { readonly isBackground: boolean };
+
+  /** @param isBackground Whether it keeps no process alive. */
+  constructor(clock: Clock, wake: () => void, isBackground = false) {
     this.#clock = clock;
     this.#wake = wake;
+    this.#options = { isBackground };
   }
 
   /** Wakes at `at`, in milliseconds since the epoch, and no longer at the time set before; `Infinity` is never. */
@@ -20,10 +24,14 @@ export class WakeTimer {
     this.#handle = undefined;
     if (at === Number.POSITIVE_INFINITY) return;
     const delayMs = Math.max(1, Math.ceil(at - this.#clock.now()));
-    this.#handle = this.#clock.setTimeout(() => {
-      this.#handle = undefined;
-      this.#at = Number.POSITIVE_INFINITY;
-      this.#wake();
-    }, delayMs);
+    this.#handle = this.#clock.setTimeout(
+      () => {
+        this.#handle = undefined;
+        this.#at = Number.POSITIVE_INFINITY;
+        this.#wake();
+      },
+      delayMs,
+      this.#options,
+    );
   }
 }

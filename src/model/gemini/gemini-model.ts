@@ -1,5 +1,6 @@
 import type { Clock } from '../../core/clock.js';
 import { BlockedError, ClosedError, ModelCallError } from '../../core/errors.js';
+import type { Failure } from '../../core/failure.js';
 import { parseOptions } from '../../core/parse-options.js';
 import { Redactor } from '../../core/redact.js';
 import type {
@@ -100,6 +101,32 @@ export class GeminiModel implements ChatModel {
     return uploads.length === 0
       ? this.#stream(request, options)
       : this.#streamWith(uploads, request, options);
+  }
+
+  /**
+   * Counts the tokens of a word, which costs nothing and needs what an answer needs, except billing.
+   *
+   * @throws ClosedError if the model is closed, and the reason of the signal.
+   */
+  async probe(model: string, options: ModelStreamOptions): Promise<Failure | undefined> {
+    const apiKey = this.#keyOf(options);
+    const watch = new AttemptWatch(this.#clock, this.#timeouts, options.signal);
+    const exchange = new GeminiExchange(watch.signal, this.#redactor(apiKey));
+    this.#running.add(watch);
+    try {
+      const client = await this.#clients.get(apiKey);
+      const config = { httpOptions: { fetch: exchange.fetch } };
+      await client.models.countTokens({ model, contents: 'Hi', config });
+      return undefined;
+    } catch (error) {
+      watch.signal.throwIfAborted();
+      const publicError = exchange.toPublicError(error);
+      if (!ModelCallError.isInstance(publicError)) throw publicError;
+      return publicError.failure;
+    } finally {
+      this.#running.delete(watch);
+      watch.close(true);
+    }
   }
 
   /** Deletes what was uploaded. Calls in progress throw `ClosedError`. */

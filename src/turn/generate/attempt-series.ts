@@ -39,6 +39,9 @@ export interface GenerationRequest {
   readonly onRetry: (event: { failed: Attempt; failure: Failure; delayMs: number; model: string }) => void;
 }
 
+/** An interactive call whose turn comes later than this is refused at once, or goes to a fallback model. */
+const maxTurnWaitMs = 90_000;
+
 /** For a model that needs no key. */
 const noLease: AttemptLease = { settle: () => undefined };
 
@@ -235,7 +238,9 @@ export class AttemptSeries {
 
   #acquire(keyPool: KeyPool, request: Partial<LeaseRequest>): Promise<KeyLease> {
     const { estimatedTokens, priority, signal, tenant } = this.#request;
-    return keyPool.acquire({ model: this.#model, estimatedTokens, tenant, priority, ...request }, { signal });
+    const patience = priority === 'interactive' ? { maxWaitMs: maxTurnWaitMs } : {};
+    const call = { model: this.#model, estimatedTokens, tenant, priority, ...patience, ...request };
+    return keyPool.acquire(call, { signal });
   }
 }
 
