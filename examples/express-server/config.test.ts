@@ -52,6 +52,16 @@ describe('readSettings', () => {
     ],
     [{ ALLOWED_ORIGINS: '*' }, { allowedOrigins: ['*'] }],
     [{ CLIENT_RPM: '30' }, { clientRpm: 30 }],
+    [
+      { HTTP_PROXY: 'http://a:1', HTTPS_PROXY: 'https://u:p%40ss@b', NO_PROXY: 'localhost,.corp' },
+      { proxies: { httpProxy: 'http://a:1', httpsProxy: 'https://u:p%40ss@b', noProxy: 'localhost,.corp' } },
+    ],
+    [
+      { HTTP_PROXY: 'http://a:1', http_proxy: 'http://b:1', NO_PROXY: 'x', no_proxy: '*', https_proxy: ' ' },
+      { proxies: { httpProxy: 'http://b:1', httpsProxy: undefined, noProxy: '*' } },
+    ],
+    [{ https_proxy: 'proxy.corp:3128' }, { proxies: { httpsProxy: 'http://proxy.corp:3128', noProxy: '' } }],
+    [{ NO_PROXY: 'localhost' }, { proxies: undefined }],
     [{ MAX_UPLOAD_MB: '5' }, { maxUploadBytes: 5 * 1024 * 1024 }],
     [{ GEMINI_MODEL: 'gemini-3.5-flash' }, { model: 'gemini-3.5-flash' }],
     [
@@ -77,6 +87,9 @@ describe('readSettings', () => {
     ],
     [{ CLIENT_RPM: '0' }, 'CLIENT_RPM must be a whole number of requests a minute, 1 or more'],
     [{ MAX_UPLOAD_MB: '1.5' }, 'MAX_UPLOAD_MB must be a whole number of megabytes from 1 to 2048'],
+    [{ HTTP_PROXY: 'socks5://proxy:1080' }, 'HTTP_PROXY must be the http:// or https:// URL of a proxy'],
+    [{ https_proxy: 'http://u:100%@proxy' }, 'HTTPS_PROXY must be the http:// or https:// URL of a proxy'],
+    [{ HTTP_PROXY: 'a proxy' }, 'HTTP_PROXY must be the http:// or https:// URL of a proxy'],
     [{ REDIS_URL: 'localhost:6379' }, 'REDIS_URL must be a redis:// or rediss:// URL'],
     [{ GEMINI_KEY_PROJECTS: '1:alpha' }, 'GEMINI_KEY_PROJECTS names key "1"'],
   ])('refuse %j and name the variable', (env, sentence) => {

@@ -1,6 +1,7 @@
 import { join, resolve } from 'node:path';
 import { ConfigurationError, keysFromEnv } from 'multimodal-chat';
 import { z } from 'zod';
+import type { ProxySettings } from './proxies.js';
 
 export const logLevels = ['DEBUG', 'INFO', 'WARNING', 'ERROR', 'CRITICAL'] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -35,6 +36,8 @@ export interface Settings {
   /** Requests per minute and client. */
   readonly clientRpm: number | undefined;
   readonly maxUploadBytes: number;
+  /** Absent if no proxy is set. */
+  readonly proxies: ProxySettings | undefined;
   /** Sentences about valid settings that are probably not intended. */
   readonly warnings: readonly string[];
 }
@@ -61,6 +64,18 @@ const httpUrl = z
     (value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol),
     'must be an http:// or https:// URL',
   );
+
+/** As other programs read it: without a scheme it is http. */
+const proxyUrl = z
+  .string()
+  .transform((value) => (/^[a-z][a-z\d+.-]*:\/\//i.test(value) ? value : `http://${value}`))
+  .refine((value) => {
+    if (!URL.canParse(value)) return false;
+    const { password, protocol, username } = new URL(value);
+    return /^https?:$/.test(protocol) && isPercentEncoded(username) && isPercentEncoded(password);
+  }, 'must be the http:// or https:// URL of a proxy, with percent-encoded credentials if it needs any');
+
+const isPercentEncoded = (text: string) => /^(?:[^%]|%[\da-f]{2})*$/i.test(text);
 
 const originList = z
   .string()
@@ -101,6 +116,9 @@ const variables = z.object({
   ALLOWED_ORIGINS: originList.default([]),
   CLIENT_RPM: wholeNumber(1, 1_000_000, 'a whole number of requests a minute, 1 or more').optional(),
   MAX_UPLOAD_MB: wholeNumber(1, 2048, 'a whole number of megabytes from 1 to 2048').default(200),
+  HTTP_PROXY: proxyUrl.optional(),
+  HTTPS_PROXY: proxyUrl.optional(),
+  NO_PROXY: z.string().default(''),
 });
 
 /** Treats blank values as unset, as in a `.env` file with names but no values. */
@@ -109,13 +127,19 @@ function withoutBlanks(env: Environment): Environment {
   return Object.fromEntries(entries.filter(([, value]) => value !== undefined && value !== ''));
 }
 
+/** The names of the proxy variables may be written in small letters, which win. */
+function withProxyNames(env: Environment): Environment {
+  const names = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'];
+  return { ...env, ...Object.fromEntries(names.map((name) => [name, env[name.toLowerCase()] ?? env[name]])) };
+}
+
 /**
  * Reads the settings from environment variables.
  *
  * @throws ConfigurationError that names every variable that is wrong, without its value.
  */
 export function readSettings(env: Environment): Settings {
-  const given = withoutBlanks(env);
+  const given = withProxyNames(withoutBlanks(env));
   const result = variables.safeParse(given);
   if (!result.success) {
     const problems = result.error.issues.map((issue) => `${issue.path.join('.')} ${issue.message}`);
@@ -124,6 +148,7 @@ export function readSettings(env: Environment): Settings {
   const read = result.data;
   const keys = keysFromEnv(given);
   const dataDir = resolve(read.MEMORY_PATH);
+  const { HTTP_PROXY: httpProxy, HTTPS_PROXY: httpsProxy, NO_PROXY: noProxy } = read;
   const outbox = read.CHROMA_OUTBOX ? join(dataDir, 'outbox.sqlite') : undefined;
   return {
     keys,
@@ -142,6 +167,7 @@ export function readSettings(env: Environment): Settings {
     allowedOrigins: read.ALLOWED_ORIGINS,
     clientRpm: read.CLIENT_RPM,
     maxUploadBytes: read.MAX_UPLOAD_MB * bytesPerMegabyte,
+    proxies: (httpProxy ?? httpsProxy) ? { httpProxy, httpsProxy, noProxy } : undefined,
     warnings: findDoubts(read, keys.length),
   };
 }

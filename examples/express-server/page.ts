@@ -7,6 +7,7 @@ const styles = [
   'messages',
   'answer',
   'steps',
+  'made',
   'shown',
   'composer',
   'keys',

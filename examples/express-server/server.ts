@@ -13,6 +13,7 @@ import type { Log } from './log.js';
 import { createLog } from './log.js';
 import { logChatEvents, logRequests, makeFailureLog } from './log-events.js';
 import { renderPage } from './page.js';
+import { describeProxies, proxySecrets, useProxies } from './proxies.js';
 import { openSharedKeyPool } from './shared-keys.js';
 
 /** How long running answers may go on after a stop signal. */
@@ -91,6 +92,10 @@ async function closeAll(parts: readonly Closable[]): Promise<void> {
 async function open(settings: Settings, log: Log, parts: Closable[]): Promise<Listening> {
   const { keys, baseUrl, emulator } = await findModel(settings);
   if (emulator) parts.unshift(emulator);
+  if (settings.proxies) {
+    useProxies(settings.proxies, emulator && baseUrl ? new URL(baseUrl).host : undefined);
+    log.info(`outgoing requests go through the proxy at ${describeProxies(settings.proxies)}`);
+  }
   const memory = await openMemory(settings, log);
   if (memory) parts.unshift(memory);
   const { redisUrl, model, dataDir, summary } = settings;
@@ -177,7 +182,7 @@ async function main(): Promise<void> {
     const settings = readSettings(process.env);
     const keyValues = settings.keys.map((key) => (typeof key === 'string' ? key : key.key));
     const others = [settings.apiToken, settings.redisUrl].filter((secret) => secret !== undefined);
-    const secrets = [...keyValues, ...others];
+    const secrets = [...keyValues, ...others, ...(settings.proxies ? proxySecrets(settings.proxies) : [])];
     log = createLog({ level: settings.logLevel, file: settings.logFile, secrets });
     logCrash(log);
     const { listening, parts } = await serve(settings, log);

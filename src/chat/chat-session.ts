@@ -1,5 +1,6 @@
 import type { AbortOptions } from '../core/abort.js';
 import type { Conversation, Turn } from '../core/turn.js';
+import type { GeneratedFile } from '../model/chat-model.js';
 import type { Reply } from '../turn/reply.js';
 import type { ChatRequest } from './chat-options.js';
 import type { ChatStream } from './chat-stream.js';
@@ -15,6 +16,7 @@ export interface SessionChat {
     conversation: Conversation,
     options?: AbortOptions & { readonly limit?: number | undefined },
   ): Promise<readonly Turn[]>;
+  file(target: Conversation & { readonly fingerprint: string }): Promise<GeneratedFile | undefined>;
   forget(target: Conversation): Promise<number>;
   exportSession(conversation: Conversation): AsyncGenerator<string, void, undefined>;
   importSession(conversation: Conversation, lines: Iterable<string> | AsyncIterable<string>): Promise<number>;
@@ -54,6 +56,11 @@ export class ChatSession implements Conversation {
   /** As `chat.history`. */
   history(options?: AbortOptions & { readonly limit?: number | undefined }): Promise<readonly Turn[]> {
     return this.#chat.history(this.#name, options);
+  }
+
+  /** As `chat.file`: a file that the model generated, by its fingerprint. */
+  file(fingerprint: string): Promise<GeneratedFile | undefined> {
+    return this.#chat.file({ ...this.#name, fingerprint });
   }
 
   /** Removes the conversation for good. Resolves with how many turns went. */

@@ -7,6 +7,7 @@ import { ClosedError, MultimodalChatError } from '../core/errors.js';
 import type { Turn } from '../core/turn.js';
 import type { KeyPoolStats } from '../keys/key-pool.js';
 import type { ForgetTarget } from '../memory/memory-store.js';
+import type { GeneratedFile } from '../model/chat-model.js';
 import type { Call } from '../turn/call-scope.js';
 import { openCall } from '../turn/call-scope.js';
 import type { ChatEvents } from '../turn/chat-events.js';
@@ -20,6 +21,7 @@ import type { ChatStats } from './chat-stats.js';
 import { ChatStream } from './chat-stream.js';
 import type { ChatDeps } from './default-parts.js';
 import { makeChatDeps } from './default-parts.js';
+import { readGeneratedFile } from './generated-file.js';
 import type { ResolvedOptions } from './parse-options.js';
 import { resolveOptions, resolveRequest } from './parse-options.js';
 import { makeRetention, type Retention } from './retention.js';
@@ -184,6 +186,22 @@ export class MultimodalChat implements AsyncDisposable {
     if (memory === undefined) return [];
     const { limit = defaultHistoryTurns, signal } = options;
     return memory.recent(withTenant(conversation), { limit, signal });
+  }
+
+  /**
+   * A file that the model generated in a conversation, by its fingerprint in `reply.files` or in the turn's
+   * `messages`. Undefined if there is none or its bytes are no longer kept. Never an attachment of the user.
+   *
+   * @throws MemoryError if memory cannot be read.
+   */
+  async file({
+    fingerprint,
+    ...conversation
+  }: ConversationName & { readonly fingerprint: string }): Promise<GeneratedFile | undefined> {
+    this.#assertOpen();
+    const { archive, memory } = this.#deps;
+    if (archive === undefined || memory === undefined) return undefined;
+    return readGeneratedFile(memory, archive, withTenant(conversation), fingerprint);
   }
 
   /**

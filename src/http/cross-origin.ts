@@ -1,7 +1,7 @@
 import { HttpError } from './http-error.js';
 import type { HttpRequest } from './http-messages.js';
 
-const exposedHeaders = 'X-Session-Id, X-Turn-Id, X-Notice, Retry-After';
+const exposedHeaders = 'X-Session-Id, X-Turn-Id, X-Finish-Reason, X-Files, X-Notice, Retry-After';
 const preflightSeconds = 600;
 
 /** Allows the pages of some origins to use the service. */

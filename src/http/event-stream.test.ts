@@ -66,6 +66,35 @@ describe('the streamed reply', () => {
     });
   });
 
+  it('sends what is not text under names of its own', async () => {
+    const providerMetadata = { google: { thoughtSignature: 'c2lnbmVk' } };
+    const chat = fakeChat({
+      events: [
+        { type: 'code', code: { type: 'code', code: 'print(1)', language: 'python', providerMetadata } },
+        {
+          type: 'code-result',
+          result: { type: 'code-result', outcome: 'ok', output: '1', providerMetadata },
+        },
+        {
+          type: 'tool-call',
+          call: { type: 'tool-call', callId: 'a', name: 'find', input: {}, providerMetadata },
+        },
+        {
+          type: 'source',
+          source: { type: 'source', kind: 'web', title: 'T', license: 'mit', providerMetadata },
+        },
+      ],
+    });
+    const handler = createHandler(chat, { tempDir });
+    const response = await handler(ask({ prompt: 'Hi' }, { accept: 'text/event-stream' }));
+    expect(readEvents(await response.text()).slice(0, -1)).toEqual([
+      { event: 'code', data: { language: 'python', code: 'print(1)' } },
+      { event: 'code-result', data: { outcome: 'ok', output: '1' } },
+      { event: 'tool-call', data: { call_id: 'a', name: 'find', input: {} } },
+      { event: 'source', data: { kind: 'web', title: 'T', license: 'mit' } },
+    ]);
+  });
+
   it('ends with an error event if the answer fails', async () => {
     const chat = fakeChat({
       before: () => {

@@ -1,5 +1,4 @@
 import type { ChatStreamEvent } from '../index.js';
-import { wireEvent } from './wire-reply.js';
 
 const encoder = new TextEncoder();
 const heartbeat = encoder.encode(': heartbeat\n\n');
@@ -10,6 +9,8 @@ const encodeEvent = (event: string, data: object): Uint8Array =>
 
 export interface EventStreamOptions {
   readonly heartbeatMs: number;
+  /** The name and the data of an event. */
+  readonly encode: (event: ChatStreamEvent) => Promise<{ readonly event: string; readonly data: object }>;
   /** The data of the `error` event that ends a stream whose answer failed. */
   readonly describe: (error: unknown) => object;
   /** Stops the answer. */
@@ -21,7 +22,7 @@ export interface EventStreamOptions {
 /** The events of an answer as server-sent events, produced only as fast as they are read. */
 export function eventStream(
   events: AsyncIterable<ChatStreamEvent>,
-  { heartbeatMs, describe, abort, finish }: EventStreamOptions,
+  { heartbeatMs, encode, describe, abort, finish }: EventStreamOptions,
 ): ReadableStream<Uint8Array> {
   const iterator = events[Symbol.asyncIterator]();
   let timer: NodeJS.Timeout | undefined;
@@ -45,7 +46,7 @@ export function eventStream(
         const { done, value } = await iterator.next();
         over = done === true;
         if (!done) {
-          const { event, data } = wireEvent(value);
+          const { event, data } = await encode(value);
           encoded = encodeEvent(event, data);
         }
       } catch (error) {

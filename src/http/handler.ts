@@ -15,6 +15,7 @@ import { headerValue, respond, respondWithError, respondWithJson } from './respo
 import type { Route } from './routes.js';
 import { allowedMethods, matchRoute } from './routes.js';
 import type { ServedChat } from './served-chat.js';
+import { respondWithFile } from './session-file.js';
 import { UploadDirectories } from './upload-directory.js';
 import { wireStats } from './wire-stats.js';
 import { wireTurn } from './wire-turn.js';
@@ -27,7 +28,13 @@ export type Handler = (request: Request, connection?: Connection) => Promise<Res
 
 /**
  * Serves a chat over HTTP, on any server with Web-standard requests: `POST /infer`, `GET /`,
- * `GET /stats`, `GET /health`, `GET` and `DELETE /sessions/{id}`.
+ * `GET /stats`, `GET /health`, `GET` and `DELETE /sessions/{id}`, `GET /sessions/{id}/files/{fingerprint}`.
+ *
+ * `POST /infer` answers with what a `Reply` holds: as `text/plain` its text, with the headers
+ * `X-Finish-Reason` and, if the model generated files, `X-Files`; as `application/json` all of it; as
+ * `text/event-stream` the events of `chat.stream()` under their names, then `error` if the answer failed.
+ * Fields are named as in `Reply` and `ChatStreamEvent`, with underscores; times are in seconds unless the name
+ * ends in `_ms`. The bytes of a generated file are a `data:` URL in `data`, or are to be fetched at `url`.
  *
  * Uploads go to a private temporary directory and to the chat as paths, so its media processor must allow
  * paths, as it does by default.
@@ -97,7 +104,8 @@ async function answerRequest(
   connection: Connection,
   deps: HandlerDeps,
 ): Promise<HttpResponse> {
-  const route = matchRoute(pathOf(request, connection, deps.options.basePath));
+  const path = pathOf(request, connection, deps.options.basePath);
+  const route = matchRoute(path);
   if (route === undefined) throw new HttpError(404, 'NOT_FOUND', 'There is nothing at this path.');
   const methods = allowedMethods(route);
   if (request.method === 'OPTIONS') {
@@ -109,16 +117,15 @@ async function answerRequest(
       headers: { allow: methods.join(', ') },
     });
   }
-  return answerRoute(route, request, connection, deps);
+  return answerRoute(route, request, connection, { ...deps, mount: mountOf(request, path) });
 }
 
 async function answerRoute(
   route: Route,
   request: HttpRequest,
   connection: Connection,
-  deps: HandlerDeps,
+  { chat, directories, mount, options, origins, rateLimit }: HandlerDeps & { readonly mount: string },
 ): Promise<HttpResponse> {
-  const { chat, options, directories, rateLimit, origins } = deps;
   switch (route.name) {
     case 'home':
       return home(request, options);
@@ -134,7 +141,7 @@ async function answerRoute(
         return identify(request, options);
       };
       const report = (error: unknown) => reportError(error, request, options);
-      return infer(request, { chat, admit, options, directories, report });
+      return infer(request, { chat, admit, options, mount, directories, report });
     }
     case 'session': {
       const { tenant } = await identify(request, options);
@@ -144,6 +151,13 @@ async function answerRoute(
       }
       const turns = await chat.history(conversation, { limit: limitOf(request), signal: request.signal });
       return respondWithJson({ session_id: route.sessionId, turns: turns.map(wireTurn) });
+    }
+    case 'file': {
+      const { tenant } = await identify(request, options);
+      const { fingerprint } = route;
+      return respondWithFile(
+        await chat.file?.({ tenant, sessionId: checkSessionId(route.sessionId), fingerprint }),
+      );
     }
   }
 }
@@ -164,6 +178,12 @@ function pathOf(request: HttpRequest, { path }: Connection, basePath: string): s
   if (basePath === '') return pathname || '/';
   if (pathname === basePath) return '/';
   return pathname.startsWith(`${basePath}/`) ? pathname.slice(basePath.length) : '';
+}
+
+/** The prefix of all routes as the client sees it. */
+function mountOf(request: HttpRequest, path: string): string {
+  const { pathname } = new URL(request.url);
+  return pathname.endsWith(path) ? pathname.slice(0, pathname.length - path.length) : '';
 }
 
 function limitOf(request: HttpRequest): number {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { fakeChat } from '../../test/support/fake-chat.js';
 import { ask, clip, turn } from '../../test/support/http-samples.js';
+import type { Reply } from '../index.js';
 import { createHandler } from './handler.js';
 
 let tempDir: string;
@@ -39,6 +40,86 @@ describe('the reply of POST /infer', () => {
     const response = await createHandler(chat, { tempDir })(ask({ prompt: 'Hi' }));
     expect(await response.text()).toBe('Grüße 🎉');
     expect(response.headers.get('content-length')).toBe(String(Buffer.byteLength('Grüße 🎉')));
+  });
+
+  it.each<[Partial<Reply>, string]>([
+    [{ text: 'Half of', finishReason: 'max-tokens' }, 'Half of'],
+    [
+      { code: [{ code: 'print(1)', language: 'python', result: { outcome: 'ok', output: '1' } }] },
+      'The answer has no text. It holds:\n- code in python:\nprint(1)\nIts output (ok):\n1\n',
+    ],
+    [{ code: [{ code: 'x' }] }, 'The answer has no text. It holds:\n- code:\nx\n'],
+    [
+      { toolCalls: [{ type: 'tool-call', callId: 'a', name: 'find', input: { id: 7 } }] },
+      'The answer has no text. It holds:\n- a call of find with {"id":7}\n',
+    ],
+    [{ finishReason: 'unknown' }, 'The answer is empty (finish reason: unknown).'],
+    [
+      { text: ' \n', rawFinishReason: 'OTHER', finishMessage: 'No idea.' },
+      'The answer is empty (finish reason: OTHER). No idea.',
+    ],
+  ])('is never empty as text, and names its finish reason: %j', async (reply, text) => {
+    const chat = fakeChat({ reply: { text: '', ...reply } });
+    const response = await createHandler(chat, { tempDir })(ask({ prompt: 'Hi' }));
+    expect(await response.text()).toBe(text);
+    expect(response.headers.get('x-finish-reason')).toBe(reply.finishReason ?? 'stop');
+    expect(response.headers.get('x-files')).toBeNull();
+  });
+
+  it('has everything that the answer holds as JSON', async () => {
+    const providerMetadata = { google: { thoughtSignature: 'c2lnbmVk' } };
+    const spans = [{ start: 0, end: 5 }];
+    const chat = fakeChat({
+      reply: {
+        usage: { inputTokens: 3, toolTokens: 40 },
+        finishReason: 'unknown',
+        rawFinishReason: 'OTHER',
+        finishMessage: 'No idea.',
+        responseId: 'r1',
+        modelVersion: 'gemini-3.8-flash-001',
+        safetyRatings: [{ category: 'HARM', probability: 'LOW', blocked: false }],
+        searchSuggestions: { queries: ['tides'], html: '<b>tides</b>' },
+        sources: [
+          {
+            type: 'source',
+            kind: 'web',
+            title: 'T',
+            url: 'https://a.example/',
+            license: 'mit',
+            spans,
+            providerMetadata,
+          },
+        ],
+        code: [
+          { code: 'print(1)', language: 'python', result: { outcome: 'ok', output: '1' } },
+          { code: 'x' },
+        ],
+        toolCalls: [{ type: 'tool-call', callId: 'a', name: 'find', input: { id: 7 }, providerMetadata }],
+      },
+    });
+    const response = await createHandler(chat, { tempDir })(
+      ask({ prompt: 'Hi' }, { accept: 'application/json' }),
+    );
+    expect(response.headers.get('x-finish-reason')).toBe('unknown');
+    const body = await response.json();
+    expect(body).toMatchObject({
+      finish_reason: 'unknown',
+      raw_finish_reason: 'OTHER',
+      finish_message: 'No idea.',
+      response_id: 'r1',
+      model_version: 'gemini-3.8-flash-001',
+      safety_ratings: [{ category: 'HARM', probability: 'LOW', blocked: false }],
+      search_suggestions: { queries: ['tides'], html: '<b>tides</b>' },
+    });
+    expect(body.usage).toEqual({ input_tokens: 3, tool_tokens: 40 });
+    expect(body.sources).toEqual([
+      { kind: 'web', title: 'T', url: 'https://a.example/', license: 'mit', spans },
+    ]);
+    expect(body.code).toEqual([
+      { language: 'python', code: 'print(1)', result: { outcome: 'ok', output: '1' } },
+      { code: 'x' },
+    ]);
+    expect(body.tool_calls).toEqual([{ call_id: 'a', name: 'find', input: { id: 7 } }]);
   });
 
   it('is the whole answer as JSON, renamed fields under both names', async () => {

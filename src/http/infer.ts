@@ -1,17 +1,19 @@
 import { randomUUID } from 'node:crypto';
 import { linkedController } from '../core/abort.js';
-import type { ChatRequest } from '../index.js';
+import type { ChatRequest, Reply } from '../index.js';
 import { describeError } from './describe-error.js';
 import { eventStream } from './event-stream.js';
+import { type FileUrls, fetchableFiles } from './file-urls.js';
 import type { Identity, ResolvedHandlerOptions } from './handler-options.js';
 import type { HttpRequest, HttpResponse } from './http-messages.js';
 import type { AnswerType } from './negotiate.js';
 import { acceptedAnswerTypes } from './negotiate.js';
+import { plainAnswer } from './plain-answer.js';
 import { checkQuestion, checkSessionId, readQuestion } from './read-question.js';
 import { errorBody, headerValue, respond, respondWithError, respondWithJson } from './respond.js';
 import type { ServedChat } from './served-chat.js';
 import type { UploadDirectories, UploadDirectory } from './upload-directory.js';
-import { wireReply } from './wire-reply.js';
+import { wireEvent, wireReply } from './wire-reply.js';
 
 /** Dependencies of `POST /infer`. */
 export interface InferDeps {
@@ -19,6 +21,8 @@ export interface InferDeps {
   /** Resolves with the caller's identity, or rejects with the reason for the refusal. */
   readonly admit: () => Promise<Identity>;
   readonly options: ResolvedHandlerOptions;
+  /** Prefix of all routes. */
+  readonly mount: string;
   readonly directories: UploadDirectories;
   /** Called with the error behind every error reply. */
   readonly report: (error: unknown) => void;
@@ -49,28 +53,56 @@ export async function infer(request: HttpRequest, deps: InferDeps): Promise<Http
   }
 }
 
+type NamedRequest = ChatRequest & { readonly sessionId: string; readonly tenant: string };
+
 async function sendAnswer(
   request: HttpRequest,
-  chatRequest: ChatRequest & { readonly sessionId: string },
+  chatRequest: NamedRequest,
   type: Exclude<AnswerType, 'text/event-stream'>,
-  { chat }: InferDeps,
+  deps: InferDeps,
 ): Promise<HttpResponse> {
-  const reply = await chat.send({ ...chatRequest, signal: request.signal });
-  const headers = { ...answerHeaders(chatRequest.sessionId), 'x-turn-id': headerValue(reply.turnId) };
-  if (type === 'text/plain') return respond(reply.text, 'text/plain; charset=utf-8', { headers });
+  const reply = await deps.chat.send({ ...chatRequest, signal: request.signal });
+  const urls = await urlsOf(reply, chatRequest, deps);
+  const headers = {
+    ...answerHeaders(chatRequest.sessionId),
+    'x-turn-id': headerValue(reply.turnId),
+    'x-finish-reason': reply.finishReason,
+    ...(reply.files.length > 0 && { 'x-files': String(reply.files.length) }),
+  };
+  if (type === 'text/plain')
+    return respond(plainAnswer(reply, urls), 'text/plain; charset=utf-8', { headers });
   const frameData = new URL(request.url).searchParams.get('frames') === '1';
-  return respondWithJson(wireReply(reply, { frameData }), { headers });
+  return respondWithJson(wireReply(reply, { frameData, hasFiles: false, urls }), { headers });
 }
+
+/** The answer is there: whether its files can be fetched must not fail it. */
+async function urlsOf(
+  reply: Reply,
+  conversation: NamedRequest,
+  { chat, mount, report }: InferDeps,
+): Promise<FileUrls> {
+  try {
+    return await fetchableFiles(chat, conversation, reply, mount);
+  } catch (error) {
+    report(error);
+    return noUrls;
+  }
+}
+
+const noUrls: FileUrls = new Map();
 
 function streamAnswer(
   request: HttpRequest,
-  chatRequest: ChatRequest & { readonly sessionId: string },
+  chatRequest: NamedRequest,
   directory: UploadDirectory,
-  { chat, options, report }: InferDeps,
+  deps: InferDeps,
 ): HttpResponse {
+  const { chat, options, report } = deps;
   const { controller, signal, unlink } = linkedController(request.signal);
   const body = eventStream(chat.stream({ ...chatRequest, signal }), {
     heartbeatMs: options.heartbeatMs,
+    encode: async (event) =>
+      wireEvent(event, event.type === 'done' ? await urlsOf(event.reply, chatRequest, deps) : noUrls),
     describe: (error) => {
       report(error);
       const described = describeError(error);

@@ -10,14 +10,14 @@ const alwaysHeaders = {
 };
 
 export function respond(
-  body: string | ReadableStream<Uint8Array> | null,
+  body: string | Uint8Array | ReadableStream<Uint8Array> | null,
   contentType: string | undefined,
   { status = 200, headers = {} }: { status?: number; headers?: Readonly<Record<string, string>> } = {},
 ): HttpResponse {
   const all: Record<string, string> = { ...alwaysHeaders, ...headers };
   if (contentType !== undefined) all['content-type'] = contentType;
-  if (typeof body !== 'string') return { status, headers: all, body };
-  const bytes = Buffer.from(body);
+  if (body === null || body instanceof ReadableStream) return { status, headers: all, body };
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body;
   all['content-length'] = String(bytes.byteLength);
   return { status, headers: all, body: bytes };
 }

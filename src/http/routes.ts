@@ -2,7 +2,8 @@ import { InvalidInputError } from '../index.js';
 
 export type Route =
   | { readonly name: 'home' | 'health' | 'stats' | 'infer' }
-  | { readonly name: 'session'; readonly sessionId: string };
+  | { readonly name: 'session'; readonly sessionId: string }
+  | { readonly name: 'file'; readonly sessionId: string; readonly fingerprint: string };
 
 const fixedRoutes: Readonly<Record<string, Route>> = {
   '/': { name: 'home' },
@@ -17,6 +18,7 @@ const methods: Readonly<Record<Route['name'], readonly string[]>> = {
   stats: ['GET', 'HEAD'],
   infer: ['POST'],
   session: ['GET', 'HEAD', 'DELETE'],
+  file: ['GET', 'HEAD'],
 };
 
 /**
@@ -27,8 +29,12 @@ const methods: Readonly<Record<Route['name'], readonly string[]>> = {
 export function matchRoute(path: string): Route | undefined {
   const trimmed = path.length > 1 ? path.replace(/\/$/, '') : path;
   if (Object.hasOwn(fixedRoutes, trimmed)) return fixedRoutes[trimmed];
-  const [, session] = /^\/sessions\/([^/]+)$/.exec(trimmed) ?? [];
-  return session === undefined ? undefined : { name: 'session', sessionId: decode(session) };
+  const [, session, fingerprint] = /^\/sessions\/([^/]+)(?:\/files\/([^/]+))?$/.exec(trimmed) ?? [];
+  if (session === undefined) return undefined;
+  const sessionId = decode(session);
+  return fingerprint === undefined
+    ? { name: 'session', sessionId }
+    : { name: 'file', sessionId, fingerprint };
 }
 
 /** Every method that the route answers, as the `Allow` header lists them. */

@@ -1,14 +1,32 @@
 import type { Attempt, ChatStreamEvent, GeneratedFile, PreparedMedia, Reply } from '../index.js';
+import type { FileUrls } from './file-urls.js';
 import { withFormerNames } from './wire-aliases.js';
-import { wireAnswerInfo, wireRecalledTurn, wireSource, wireToolCall } from './wire-turn.js';
+import {
+  wireAnswerInfo,
+  wireCode,
+  wireCodeResult,
+  wireRecalledTurn,
+  wireSource,
+  wireToolCall,
+} from './wire-turn.js';
 import { seconds, wireUsage } from './wire-values.js';
+
+/** A generated file that can be fetched is included only up to this size. */
+const maxIncludedBytes = 4 * 1024 * 1024;
 
 export interface WireOptions {
   /** Whether to include the bytes of frames, as `data:` URLs. */
   readonly frameData: boolean;
+  /** Generated files that can be fetched. */
+  readonly urls: FileUrls;
+  /** Whether the client has the generated files already. */
+  readonly hasFiles: boolean;
 }
 
-/** The JSON form of an answer. */
+/**
+ * The JSON form of an answer. A generated file has `url` if it can be fetched, and `data` unless it is large
+ * and has `url`.
+ */
 export function wireReply(reply: Reply, options: WireOptions): object {
   return withFormerNames({
     response: reply.text,
@@ -18,13 +36,16 @@ export function wireReply(reply: Reply, options: WireOptions): object {
     model: reply.model,
     finish_reason: reply.finishReason,
     thoughts: reply.thoughts === '' ? undefined : reply.thoughts,
-    files: reply.files.map(wireFile),
+    files: reply.files.map((file) => wireFile(file, options)),
     sources: reply.sources.map(wireSource),
-    code: reply.code,
+    code: reply.code.map((each) => ({
+      ...wireCode(each),
+      result: each.result && wireCodeResult(each.result),
+    })),
     tool_calls: reply.toolCalls.map(wireToolCall),
     ...wireAnswerInfo(reply),
     usage: reply.usage === undefined ? null : wireUsage(reply.usage),
-    media: reply.media.map((media) => wireMedia(media, options)),
+    media: reply.media.map((media) => wireMedia(media, options.frameData)),
     reattached_media: reply.reattachedMedia.map(({ name, kind }) => ({ name, kind })),
     recalled: reply.recalled.map(wireRecalledTurn),
     recent_turns: reply.recentTurns,
@@ -41,8 +62,15 @@ export function wireReply(reply: Reply, options: WireOptions): object {
   });
 }
 
-/** One event of an answer as a server-sent event: its name and its data. */
-export function wireEvent(event: ChatStreamEvent): { readonly event: string; readonly data: object } {
+/**
+ * One event of an answer as a server-sent event: its name and its data. `media` and `recall` come first, then
+ * `attempt`, `thought`, `text`, `file`, `code`, `code-result`, `tool-call` and `source` as they arrive;
+ * `restart` takes back all of these, and `done` holds the whole answer.
+ */
+export function wireEvent(
+  event: ChatStreamEvent,
+  urls: FileUrls,
+): { readonly event: string; readonly data: object } {
   switch (event.type) {
     case 'media':
       return {
@@ -50,7 +78,7 @@ export function wireEvent(event: ChatStreamEvent): { readonly event: string; rea
         data: {
           index: event.index,
           ...event.progress,
-          media: event.media === undefined ? undefined : wireMedia(event.media, { frameData: true }),
+          media: event.media === undefined ? undefined : wireMedia(event.media, true),
         },
       };
     case 'recall':
@@ -64,11 +92,11 @@ export function wireEvent(event: ChatStreamEvent): { readonly event: string; rea
     case 'text':
       return { event: event.type, data: { text: event.text } };
     case 'file':
-      return { event: 'file', data: wireFile(event.file) };
+      return { event: 'file', data: wireFile(event.file, { urls, hasFiles: false }) };
     case 'code':
-      return { event: 'code', data: { language: event.code.language, code: event.code.code } };
+      return { event: 'code', data: wireCode(event.code) };
     case 'code-result':
-      return { event: 'code-result', data: { outcome: event.result.outcome, output: event.result.output } };
+      return { event: 'code-result', data: wireCodeResult(event.result) };
     case 'tool-call':
       return { event: 'tool-call', data: wireToolCall(event.call) };
     case 'source':
@@ -76,12 +104,12 @@ export function wireEvent(event: ChatStreamEvent): { readonly event: string; rea
     case 'restart':
       return { event: 'restart', data: { kind: event.failure.kind, message: event.failure.message } };
     case 'done':
-      // The client already has the frames, from the `media` events.
-      return { event: 'done', data: wireReply(event.reply, { frameData: false }) };
+      // The client already has the frames and files, from the `media` and `file` events.
+      return { event: 'done', data: wireReply(event.reply, { frameData: false, hasFiles: true, urls }) };
   }
 }
 
-function wireMedia(media: PreparedMedia, { frameData }: WireOptions): object {
+function wireMedia(media: PreparedMedia, frameData: boolean): object {
   const frames = media.parts.filter(({ mimeType }) => mimeType.startsWith('image/'));
   return {
     kind: media.kind,
@@ -104,13 +132,21 @@ function wireMedia(media: PreparedMedia, { frameData }: WireOptions): object {
   };
 }
 
-const wireFile = ({ data, fingerprint, mimeType, name }: GeneratedFile): object => ({
-  name,
-  mime_type: mimeType,
-  bytes: data.byteLength,
-  fingerprint,
-  data: dataUrl(mimeType, data),
-});
+function wireFile(
+  { data, fingerprint, mimeType, name }: GeneratedFile,
+  { hasFiles, urls }: Pick<WireOptions, 'hasFiles' | 'urls'>,
+): object {
+  const url = urls.get(fingerprint);
+  const isIncluded = !hasFiles && (url === undefined || data.byteLength <= maxIncludedBytes);
+  return {
+    name,
+    mime_type: mimeType,
+    bytes: data.byteLength,
+    fingerprint,
+    url,
+    data: isIncluded ? dataUrl(mimeType, data) : undefined,
+  };
+}
 
 function dataUrl(mimeType: string, data: Uint8Array): string {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);

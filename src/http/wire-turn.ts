@@ -1,5 +1,14 @@
-import type { AnswerInfo, Message, MessagePart, SourcePart, ToolCallPart } from '../core/message.js';
-import type { RecalledTurn, Turn } from '../index.js';
+import type {
+  AnswerInfo,
+  CodePart,
+  CodeResultPart,
+  Message,
+  MessagePart,
+  RecalledTurn,
+  SourcePart,
+  ToolCallPart,
+  Turn,
+} from '../index.js';
 import { seconds, wireTurnMedia, wireUsage } from './wire-values.js';
 
 /** The JSON form of a stored turn: its plain text, and its messages as they are on record. */
@@ -51,6 +60,13 @@ export const wireToolCall = ({ callId, input, name }: ToolCallPart): object => (
   input,
 });
 
+export const wireCode = ({ code, language }: Omit<CodePart, 'type'>): object => ({ language, code });
+
+export const wireCodeResult = ({ outcome, output }: Omit<CodeResultPart, 'type'>): object => ({
+  outcome,
+  output,
+});
+
 /** Leaves out what only one provider understands: its metadata, and parts that consist of nothing else. */
 function wirePart(part: MessagePart): readonly object[] {
   switch (part.type) {
@@ -79,9 +95,9 @@ function wirePart(part: MessagePart): readonly object[] {
     case 'source':
       return [{ type: part.type, ...wireSource(part) }];
     case 'code':
-      return [{ type: part.type, language: part.language, code: part.code }];
+      return [{ type: part.type, ...wireCode(part) }];
     case 'code-result':
-      return [{ type: part.type, outcome: part.outcome, output: part.output }];
+      return [{ type: part.type, ...wireCodeResult(part) }];
     default:
       return [];
   }

@@ -15,6 +15,8 @@ export interface FakeAnswers {
   readonly reply?: Partial<Reply>;
   readonly stats?: Partial<ChatStats>;
   readonly turns?: readonly Turn[];
+  /** What `file` finds. Default: nothing. */
+  readonly file?: ServedChat['file'];
 }
 
 /** A chat for tests of HTTP alone: it answers as scripted and records its requests. */
@@ -39,6 +41,7 @@ export function fakeChat(answers: FakeAnswers = {}): FakeChat {
     async history() {
       return answers.turns ?? [];
     },
+    file: answers.file ?? (async () => undefined),
     async forget(target) {
       forgotten.push(target);
       return 3;

@@ -1,4 +1,5 @@
-import { type PreparedMedia, type Turn, toTurn } from '../../src/index.js';
+import { createHash } from 'node:crypto';
+import { type GeneratedFile, type PreparedMedia, type Turn, toTurn } from '../../src/index.js';
 
 /** Requests and replies shared by the tests of HTTP. */
 export const url = (path: string) => `http://localhost${path}`;
@@ -46,6 +47,12 @@ export const clip: PreparedMedia = {
     { mimeType: 'audio/mpeg', data: Buffer.from('la') },
   ],
 };
+
+/** A file as a model generates it. */
+export function generated(name: string, mimeType: string, data: Uint8Array | string): GeneratedFile {
+  const bytes = Buffer.from(data);
+  return { name, mimeType, data: bytes, fingerprint: createHash('sha256').update(bytes).digest('hex') };
+}
 
 /** Parses server-sent events, without comments. */
 export function readEvents(text: string): { event: string; data: Record<string, unknown> }[] {

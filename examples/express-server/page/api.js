@@ -1,4 +1,4 @@
-// The four calls to the server, with errors as sentences.
+// The calls to the server, with errors as sentences.
 
 import { load, save } from './dom.js';
 import { readEventStream } from './event-stream.js';
@@ -80,6 +80,12 @@ const sessionPath = (sessionId) => `sessions/${encodeURIComponent(sessionId)}`;
 export async function readHistory(sessionId) {
   const response = await call(sessionPath(sessionId), { headers: { accept: 'application/json' } });
   return (await response.json()).turns ?? [];
+}
+
+/** The bytes of a file that the model made. */
+export async function readFile(sessionId, fingerprint) {
+  const response = await call(`${sessionPath(sessionId)}/files/${fingerprint}`);
+  return response.arrayBuffer();
 }
 
 export async function forgetSession(sessionId) {

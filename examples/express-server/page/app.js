@@ -1,11 +1,12 @@
 // The page: conversations on the left, messages in the middle, the key pool on the right.
 
-import { ApiError, forgetSession, infer, readHistory } from './api.js';
+import { ApiError, forgetSession, infer, readFile, readHistory } from './api.js';
 import { setUpComposer } from './composer.js';
 import { byId, el, load, save } from './dom.js';
 import { setUpViewer } from './frames.js';
 import { refreshKeys, setUpKeys } from './keys.js';
 import { setUpPanels, setUpTheme, showScrim, toggleSidebar } from './panels.js';
+import { rememberedAttachment } from './question.js';
 import { followLatest, scrollToLatest, setUpScrolling } from './scroll.js';
 import {
   dropSession,
@@ -16,7 +17,7 @@ import {
   touchSession,
 } from './sessions.js';
 import { setUpToken, withToken } from './token.js';
-import { createTurn, rememberedAttachment } from './turn.js';
+import { createTurn } from './turn.js';
 import { readDone, readMediaEvent, readRecalled, readTurn } from './wire.js';
 
 const settings = JSON.parse(byId('page-settings').textContent);
@@ -59,7 +60,7 @@ async function loadHistory(conversation) {
   try {
     const turns = (await withToken(() => readHistory(conversation.id))).map(readTurn);
     note.remove();
-    conversation.column.prepend(...turns.map(pastTurnView));
+    conversation.column.prepend(...turns.map((turn) => pastTurnView(turn, conversation.id)));
     conversation.isEmpty = conversation.column.childElementCount === 0;
   } catch (error) {
     note.replaceWith(problemView(error, () => loadHistory(conversation)));
@@ -70,11 +71,13 @@ async function loadHistory(conversation) {
   }
 }
 
-function pastTurnView({ prompt, reply, media, facts, tools, files, sources }) {
+const loadFileOf = (sessionId) => (fingerprint) => withToken(() => readFile(sessionId, fingerprint));
+
+function pastTurnView({ prompt, reply, media, facts, pieces }, sessionId) {
   const attachments = media.map(rememberedAttachment);
-  const turn = createTurn({ prompt, attachments, onGrow: () => undefined });
-  turn.showSteps({ tools, files, sources });
-  turn.finish({ text: reply, facts, isPast: true });
+  const loadFile = loadFileOf(sessionId);
+  const turn = createTurn({ prompt, attachments, loadFile, onGrow: () => undefined });
+  turn.finish({ text: reply, pieces, facts, isPast: true });
   return turn.element;
 }
 
@@ -118,7 +121,12 @@ async function deleteSession(id) {
 async function ask(conversation, prompt, attachments) {
   const controller = new AbortController();
   const isCurrent = () => conversation === current;
-  const turn = createTurn({ prompt, attachments, onGrow: () => isCurrent() && followLatest() });
+  const turn = createTurn({
+    prompt,
+    attachments,
+    loadFile: loadFileOf(conversation.id),
+    onGrow: () => isCurrent() && followLatest(),
+  });
   const askAgain = () => {
     if (conversation.running) return;
     turn.element.remove();
@@ -177,7 +185,8 @@ function showEvent(turn, event, data) {
       turn.finish(readDone(data));
       break;
     default:
-    // Later versions of the server may send other events.
+      // Later versions of the server may send events that this page does not know.
+      turn.addPiece(event, data);
   }
 }
 

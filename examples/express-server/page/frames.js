@@ -103,7 +103,7 @@ export function fileChip({ kind, name, detail }) {
 
 let viewed = { media: undefined, frames: [], index: 0 };
 
-function openViewer(media, frames, index) {
+export function openViewer(media, frames, index) {
   viewed = { media, frames, index };
   showViewed();
   byId('viewer').showModal();

@@ -1,10 +1,14 @@
 // One exchange: the question, what the model was shown, and the answer as it arrives.
 
 import { createAnnouncer } from './announcer.js';
-import { el, formatAgo, formatClock, formatCount, formatSeconds, plural } from './dom.js';
-import { fileChip, shownMedia } from './frames.js';
+import { el, formatAgo, plural } from './dom.js';
+import { factsView } from './facts.js';
+import { shownMedia } from './frames.js';
+import { madeFile } from './made-files.js';
 import { renderMarkdown } from './markdown-view.js';
-import { filesView, sourcesView, toolsView } from './steps.js';
+import { addPiece, noPieces } from './pieces.js';
+import { questionView } from './question.js';
+import { codeView, endingView, searchesView, sourcesView, toolsView } from './steps.js';
 
 const stageNames = {
   queued: 'Waiting to look at',
@@ -14,38 +18,18 @@ const stageNames = {
   encoding: 'Preparing',
 };
 
-/** The question, with attachments that were just chosen or are on record. */
-function questionView(prompt, attachments) {
-  const media = attachments.map((attachment) => {
-    if (attachment.kind === 'image' && attachment.url) {
-      const image = el('img', { src: attachment.url, alt: attachment.name });
-      const item = el('li', {}, image);
-      // Not every picture that the server reads can be shown by every browser.
-      image.addEventListener('error', () => item.replaceWith(fileChip(attachment)), { once: true });
-      return item;
-    }
-    if (attachment.kind === 'video' && attachment.url) {
-      const video = el('video', { src: attachment.url, controls: true, muted: true, preload: 'metadata' });
-      video.setAttribute('aria-label', attachment.name);
-      const item = el('li', {}, video);
-      video.addEventListener('error', () => item.replaceWith(fileChip(attachment)), { once: true });
-      return item;
-    }
-    return fileChip(attachment);
-  });
-  const question = el('div', { className: 'question' });
-  if (media.length > 0)
-    question.append(el('ul', { className: 'sent-media', 'aria-label': 'Attachments' }, ...media));
-  question.append(
-    el('div', { className: 'bubble' }, el('span', { className: 'visually-hidden' }, 'You: '), prompt),
-  );
-  return question;
+/** Shows the view in place of the one before; a fold that was open stays open. */
+function show(place, view) {
+  const wasOpen = place.firstElementChild?.open === true;
+  place.replaceChildren(...[view].filter(Boolean));
+  if (wasOpen && view) view.open = true;
 }
 
 /**
- * The view of one exchange. `onGrow` is called when it may have become taller.
+ * The view of one exchange. `loadFile` fetches the bytes of a generated file by its fingerprint; `onGrow` is
+ * called when the view may have become taller.
  */
-export function createTurn({ prompt, attachments, onGrow }) {
+export function createTurn({ prompt, attachments, loadFile, onGrow }) {
   const question = questionView(prompt, attachments);
   const shown = el('div');
   const recalled = el('div');
@@ -57,9 +41,13 @@ export function createTurn({ prompt, attachments, onGrow }) {
     thoughtsText,
   );
   const tools = el('div');
+  const code = el('div');
   const status = el('div', { className: 'status' });
   const answer = el('div', { className: 'answer' });
-  const outcome = el('div');
+  const files = el('div', { className: 'made-files' });
+  const ending = el('div');
+  const sources = el('div', { className: 'sources' });
+  const searches = el('div');
   const foot = el('div');
   const element = el(
     'article',
@@ -69,18 +57,47 @@ export function createTurn({ prompt, attachments, onGrow }) {
     recalled,
     thoughts,
     tools,
+    code,
     status,
     answer,
-    outcome,
+    files,
+    ending,
+    sources,
+    searches,
     foot,
   );
   const announcer = createAnnouncer();
   let text = '';
   let drawing = 0;
+  let pieces = noPieces();
+  /** By fingerprint, so that a file that is shown already is not shown anew. */
+  const madeFiles = new Map();
 
   function draw() {
     drawing = 0;
     renderMarkdown(answer, text);
+    onGrow();
+  }
+
+  function viewOf(file) {
+    const known = madeFiles.get(file.fingerprint);
+    const view = known ?? madeFile(file, { load: loadFile, onGrow });
+    madeFiles.set(file.fingerprint, view);
+    return view;
+  }
+
+  const drawPieces = {
+    files: () => files.replaceChildren(...pieces.files.map(viewOf)),
+    code: () => show(code, codeView(pieces.code)),
+    tools: () => show(tools, toolsView(pieces.tools)),
+    sources: () => show(sources, sourcesView(pieces.sources)),
+    searches: () => show(searches, searchesView(pieces.searches)),
+    ending: () => show(ending, endingView(pieces.ending)),
+  };
+
+  function setPieces(changed) {
+    pieces = changed;
+    for (const drawList of Object.values(drawPieces)) drawList();
     onGrow();
   }
 
@@ -157,8 +174,18 @@ export function createTurn({ prompt, attachments, onGrow }) {
       drawing ||= requestAnimationFrame(draw);
     },
 
+    /** Adds a file, code, a tool call or a source, as an event names it. */
+    addPiece(type, data) {
+      const changed = addPiece(pieces, type, data);
+      if (changed === undefined) return;
+      drawPieces[changed]();
+      onGrow();
+    },
+
     restart(sentence) {
       text = '';
+      madeFiles.clear();
+      setPieces(noPieces());
       announcer.restart();
       thoughtsText.replaceChildren();
       thoughts.hidden = true;
@@ -166,18 +193,16 @@ export function createTurn({ prompt, attachments, onGrow }) {
       setStatus(sentence);
     },
 
-    /** Shows, folded, what a stored turn holds beside its texts. */
-    showSteps(steps) {
-      tools.replaceChildren(...[toolsView(steps.tools)].filter(Boolean));
-      outcome.replaceChildren(...[filesView(steps.files), sourcesView(steps.sources)].filter(Boolean));
-      onGrow();
-    },
-
     /** `facts` say what it took: model, milliseconds, tokens. An answer of the past is not read out. */
-    finish({ text: whole, facts, isPast = false }) {
+    finish({ text: whole, pieces: all, facts, isPast = false }) {
       text = whole;
-      if (!isPast) announcer.follow(text, true);
+      if (!isPast) {
+        announcer.follow(text, true);
+        for (const { name } of all.files) announcer.say(`The model made ${name}.`);
+        announcer.say(all.ending ?? '');
+      }
       endAnswer();
+      setPieces(all);
       foot.replaceChildren(factsView(facts, () => text));
       onGrow();
     },
@@ -208,45 +233,5 @@ export function createTurn({ prompt, attachments, onGrow }) {
       );
       onGrow();
     },
-  };
-}
-
-function factsView({ model, totalMs, usage, attempts, createdAt, isCutOff, isForgotten }, getText) {
-  const copy = el('button', {
-    type: 'button',
-    async onclick() {
-      await navigator.clipboard.writeText(getText());
-      copy.textContent = 'Copied';
-      setTimeout(() => {
-        copy.textContent = 'Copy';
-      }, 1500);
-    },
-  });
-  copy.textContent = 'Copy';
-  const facts = [
-    model,
-    totalMs !== undefined && formatSeconds(totalMs),
-    usage && `${formatCount(usage.input)} tokens in, ${formatCount(usage.output)} out`,
-    attempts > 1 && plural(attempts, 'attempt'),
-    isCutOff && 'cut off at the token limit',
-    isForgotten && 'could not be stored',
-    createdAt && formatAgo(createdAt),
-  ];
-  return el(
-    'div',
-    { className: 'facts' },
-    copy,
-    ...facts.filter(Boolean).map((fact) => el('span', {}, fact)),
-  );
-}
-
-/** An attachment on record: the times of its frames are known, the frames are not. */
-export function rememberedAttachment({ kind, name, frameTimestampsMs = [] }) {
-  if (frameTimestampsMs.length < 2) return { kind, name };
-  const [first, last] = [frameTimestampsMs[0], frameTimestampsMs.at(-1)];
-  return {
-    kind,
-    name,
-    detail: `${plural(frameTimestampsMs.length, 'frame')}, ${formatClock(first)} to ${formatClock(last)}`,
   };
 }

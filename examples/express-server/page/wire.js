@@ -1,6 +1,6 @@
 // The server's JSON -> what the page shows.
 
-import { formatBytes } from './dom.js';
+import { readPieces, readStoredPieces } from './pieces.js';
 
 export function readMediaEvent({ index, name, stage, fraction, media }) {
   return { index, progress: { name, stage, fraction }, media: media && readMedia(media) };
@@ -30,7 +30,7 @@ export function readTurn(turn) {
     prompt: turn.prompt,
     reply: readReply(messages) || turn.response,
     createdAt,
-    ...readSteps(messages),
+    pieces: readStoredPieces(messages),
     media: turn.media.map(({ kind, name, frame_timestamps_ms: frameTimestampsMs }) => ({
       kind,
       name,
@@ -48,41 +48,15 @@ const readReply = (messages) =>
     .filter((text) => text.trim() !== '')
     .join('\n\n');
 
-function readSteps(messages) {
-  const parts = messages.flatMap((message) => message.parts);
-  const ofType = (type) => parts.filter((part) => part.type === type);
-  const results = new Map(ofType('tool-result').map((result) => [result.call_id, result]));
-  return {
-    tools: ofType('tool-call').map(({ call_id: id, name, input }) => ({
-      name,
-      input,
-      result: readResult(results.get(id)),
-    })),
-    files: ofType('file').map(({ name, mime_type: mimeType, bytes }) => ({
-      kind: mimeType.split('/')[0],
-      name: name ?? mimeType,
-      detail: formatBytes(bytes),
-    })),
-    sources: ofType('source').map(({ kind, title, url }) => ({ kind, title, url })),
-  };
-}
-
-const readResult = (result) =>
-  result && {
-    output: result.output,
-    isError: result.is_error === true,
-    media: (result.media ?? []).map(({ kind, name }) => ({ kind, name })),
-  };
-
 export function readDone(reply) {
   return {
     text: reply.response,
+    pieces: readPieces(reply),
     facts: {
       model: reply.model,
       totalMs: reply.timings.total_ms,
       usage: readUsage(reply.usage),
       attempts: reply.attempts.length,
-      isCutOff: reply.finish_reason === 'max-tokens',
       isForgotten: !reply.stored,
     },
   };

@@ -1,0 +1,90 @@
+// Pictures and sound that the model made.
+
+import { el, formatBytes } from './dom.js';
+import { fileChip, openViewer } from './frames.js';
+import { wavOf } from './sound.js';
+
+const nearPixels = 600;
+
+/** Calls `run` once, when the element comes near the view. */
+function whenNear(element, run) {
+  const observer = new IntersectionObserver(
+    ([entry]) => {
+      if (!entry.isIntersecting) return;
+      observer.disconnect();
+      run();
+    },
+    { rootMargin: `${nearPixels}px` },
+  );
+  observer.observe(element);
+}
+
+/** Sound without a header, which no browser plays. */
+const isRawSound = ({ mimeType }) => /^audio\/(l16|pcm)\b/i.test(mimeType);
+
+/** A URL that the browser can show. `load` fetches the bytes of a file that did not come with the answer. */
+async function urlOf(file, load) {
+  const { data, kind, mimeType } = file;
+  if (data && !isRawSound(file)) return data;
+  const bytes = data
+    ? Uint8Array.from(atob(data.slice(data.indexOf(',') + 1)), (char) => char.charCodeAt(0))
+    : new Uint8Array(await load(file.fingerprint));
+  if (isRawSound(file)) return URL.createObjectURL(wavOf(mimeType, bytes));
+  const isShown = kind === 'image' || kind === 'audio';
+  return URL.createObjectURL(new Blob([bytes], { type: isShown ? mimeType : 'application/octet-stream' }));
+}
+
+function contentOf(file, url, onGrow) {
+  const { kind, name } = file;
+  if (kind === 'audio')
+    return el('audio', { src: url, controls: true, preload: 'metadata', 'aria-label': name });
+  if (kind !== 'image') return undefined;
+  const image = el('img', { src: url, alt: name });
+  image.addEventListener('load', onGrow, { once: true });
+  return el(
+    'button',
+    {
+      type: 'button',
+      className: 'made-picture',
+      'aria-label': `Enlarge ${name}`,
+      onclick: () => openViewer({ name }, [{ url }], 0),
+    },
+    image,
+  );
+}
+
+/** Raw sound is saved with the header that it was given here. */
+const savedName = (file) => (isRawSound(file) ? `${file.name.replace(/\.\w+$/, '')}.wav` : file.name);
+
+/** One file: shown if the browser can, with a link to save it. */
+export function madeFile(file, { load, onGrow }) {
+  const { bytes, kind, name } = file;
+  const figure = el('figure', { className: `made is-${kind}` });
+  const chip = (detail) => el('ul', { className: 'files' }, fileChip({ kind, name, detail }));
+  const caption = (url) =>
+    el(
+      'figcaption',
+      {},
+      el('span', {}, name),
+      el('span', {}, formatBytes(bytes)),
+      el('a', { href: url, download: savedName(file), 'aria-label': `Save ${name}` }, 'Save'),
+    );
+  const show = async () => {
+    try {
+      const url = await urlOf(file, load);
+      const content = contentOf(file, url, onGrow);
+      const showChip = () => figure.replaceChildren(chip(), caption(url));
+      content?.querySelector('img')?.addEventListener('error', showChip, { once: true });
+      figure.replaceChildren(content ?? chip(), caption(url));
+    } catch (error) {
+      figure.replaceChildren(chip(error.message));
+    }
+    onGrow();
+  };
+  if (file.data) show();
+  else {
+    figure.append(chip('loading…'));
+    whenNear(figure, show);
+  }
+  return figure;
+}
