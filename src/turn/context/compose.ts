@@ -51,12 +51,19 @@ export interface ComposedContext {
 
 /** Tokens of a turn as it is sent. */
 export function estimateTurnTokens(turn: Turn): number {
-  const ofMessage = ({ parts }: Message) =>
-    parts.reduce((sum, part) => sum + estimatePartTokens(part), tokensPerMessage);
-  return turn.messages.reduce((sum, message) => sum + ofMessage(message), 0);
+  return estimateTokens(turn.messages);
 }
 
-function estimatePartTokens(part: MessagePart): number {
+function estimateTokens(messages: readonly (Message | ModelMessage)[]): number {
+  let tokens = 0;
+  for (const { parts } of messages) {
+    tokens += tokensPerMessage;
+    for (const part of parts) tokens += estimatePartTokens(part);
+  }
+  return tokens;
+}
+
+function estimatePartTokens(part: MessagePart | ModelPart): number {
   switch (part.type) {
     case 'text':
       return estimateTextTokens(part.text);
@@ -102,7 +109,8 @@ function fitRecalled(
 /** The messages of a turn as they are sent back to a model. Sources are left out; a file becomes a line of text. */
 function recentMessages(turn: Turn): readonly ModelMessage[] {
   let mention = mentionMedia(turn);
-  return turn.messages.flatMap((message) => {
+  return turn.messages.flatMap((message): readonly ModelMessage[] => {
+    if (mention === '' && isPlainText(message)) return [message];
     const parts = message.parts.flatMap((part): readonly ModelPart[] => {
       switch (part.type) {
         case 'text': {
@@ -125,6 +133,9 @@ function recentMessages(turn: Turn): readonly ModelMessage[] {
     return parts.length > 0 ? [{ ...message, parts }] : [];
   });
 }
+
+const isPlainText = (message: Message): message is Message & ModelMessage =>
+  message.parts.length > 0 && message.parts.every(({ type }) => type === 'text');
 
 function fitNotes({ budget, summary }: ContextInput): ConversationSummary | undefined {
   if (summary === undefined || budget.summary === undefined) return undefined;
@@ -157,20 +168,13 @@ export function composeContext(input: ContextInput): ComposedContext {
     { role: 'user', parts: lastParts },
   ];
   const allMedia = [...(input.reattached ?? []).map(({ media }) => media), ...input.media];
-  let estimatedTokens = allMedia.reduce((sum, media) => sum + media.estimatedTokens, 0);
-  for (const { parts } of messages) {
-    estimatedTokens += tokensPerMessage;
-    for (const part of parts) if (isMessagePart(part)) estimatedTokens += estimatePartTokens(part);
-  }
+  const mediaTokens = allMedia.reduce((sum, media) => sum + media.estimatedTokens, 0);
   const summarizedTurns = notes?.turns ?? 0;
   return {
     messages,
-    estimatedTokens,
+    estimatedTokens: mediaTokens + estimateTokens(messages),
     recalled,
     recentTurns: recent.length,
     summarizedTurns,
   };
 }
-
-const isMessagePart = (part: ModelPart): part is ModelPart & MessagePart =>
-  part.type !== 'data' && part.type !== 'uri' && part.type !== 'upload';
