@@ -23,8 +23,8 @@ function selectMessages(turn: Turn, files: SentFiles): readonly ModelMessage[] {
   const { messages } = turn;
   let mention = mentionMedia(turn);
   return messages.flatMap((message, at) => {
-    const finished = finishedCalls(messages[at - 1], message, messages[at + 1]);
-    const parts = message.parts.flatMap((part): readonly ModelPart[] => {
+    const finished = withoutOpenCalls(messages[at - 1], message, messages[at + 1]);
+    const parts = finished.flatMap((part): readonly ModelPart[] => {
       switch (part.type) {
         case 'text': {
           if (message.role !== 'user' || mention === '') return [part];
@@ -34,7 +34,6 @@ function selectMessages(turn: Turn, files: SentFiles): readonly ModelMessage[] {
         }
         case 'tool-call':
         case 'tool-result':
-          return finished.has(part) ? [part] : [];
         case 'code':
         case 'code-result':
         case 'provider':
@@ -51,22 +50,20 @@ function selectMessages(turn: Turn, files: SentFiles): readonly ModelMessage[] {
   });
 }
 
-/** The calls of a message whose result is in the next one, and the results whose call is in the one before. */
-function finishedCalls(
+/** The parts of a message without calls whose result is not in the next one, and without results of no call. */
+function withoutOpenCalls(
   before: Message | undefined,
   { parts }: Message,
   after: Message | undefined,
-): ReadonlySet<MessagePart> {
+): readonly MessagePart[] {
   const ids = (message: Message | undefined, type: 'tool-call' | 'tool-result') =>
     new Set(message?.parts.flatMap((part) => (part.type === type ? [part.callId] : [])));
-  const open = { 'tool-call': ids(after, 'tool-result'), 'tool-result': ids(before, 'tool-call') };
-  return new Set(
+  const finished = { 'tool-call': ids(after, 'tool-result'), 'tool-result': ids(before, 'tool-call') };
+  return parts.filter((part) => {
+    if (part.type !== 'tool-call' && part.type !== 'tool-result') return true;
     // `delete` is true only once: a model takes one result for each call.
-    parts.filter(
-      (part) =>
-        (part.type === 'tool-call' || part.type === 'tool-result') && open[part.type].delete(part.callId),
-    ),
-  );
+    return finished[part.type].delete(part.callId);
+  });
 }
 
 /** Tokens of a message as it is sent. Media are counted where they are chosen. */

@@ -38,6 +38,8 @@ export class AnswerDraft {
     const parts = finish.parts.map((part) => (part.type === 'source' ? this.#placed(part) : part));
     return {
       ...finish,
+      // Of an answer that is not gone on with.
+      finishReason: finish.continuation === undefined ? finish.finishReason : 'max-tokens',
       parts: [...this.#finish.parts, ...parts],
       usage: addUsage(this.#finish.usage, finish.usage),
       info: mergeInfo(this.#finish.info, finish.info),
