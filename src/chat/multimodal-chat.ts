@@ -11,6 +11,7 @@ import type { GeneratedFile } from '../model/chat-model.js';
 import type { Call } from '../turn/call-scope.js';
 import { openCall } from '../turn/call-scope.js';
 import type { ChatEvents } from '../turn/chat-events.js';
+import { PlainHistory } from '../turn/plain-history.js';
 import type { ChatStreamEvent, Reply } from '../turn/reply.js';
 import { runTurn } from '../turn/run-turn.js';
 import { Spans } from '../turn/spans.js';
@@ -71,7 +72,8 @@ export class MultimodalChat implements AsyncDisposable {
     this.#options = resolveOptions(options);
     const { owned, ...parts } = makeChatDeps(this.#options);
     this.#owned = owned;
-    this.#deps = { ...parts, events: this.#events, settings: this.#options };
+    const plainHistory = new PlainHistory();
+    this.#deps = { ...parts, plainHistory, events: this.#events, settings: this.#options };
     this.#startedAt = this.#options.clock.now();
     this.#retention = makeRetention(this.#options, this.#events, (before) => this.forget({ before }));
     this.#summary = makeRollingSummary(this.#deps);

@@ -36,6 +36,8 @@ export interface MediaSourceInfo {
   readonly height?: number | undefined;
   readonly durationMs?: number | undefined;
   readonly codec?: string | undefined;
+  /** Whether the model generated it. Default `false`: the user attached it. */
+  readonly isGenerated?: boolean | undefined;
 }
 
 /** One picture, sound or document as it is sent to the model. */

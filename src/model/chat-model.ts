@@ -26,6 +26,8 @@ export interface DataPart {
   readonly data: Uint8Array;
   /** How closely to look at a picture. Default: as the model does by itself. */
   readonly detail?: MediaDetail | undefined;
+  /** Of a generated file that goes back. */
+  readonly name?: string | undefined;
   readonly providerMetadata?: ProviderMetadata | undefined;
 }
 

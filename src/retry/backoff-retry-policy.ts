@@ -6,8 +6,10 @@ import {
 } from './backoff-retry-policy-options.js';
 import type { RetryContext, RetryDecision, RetryPolicy } from './retry-policy.js';
 
-/** An answer that broke off twice is likely to break off again. */
-const maxIncompleteAttempts = 2;
+/** An answer that broke off or fell silent twice is likely to do so again. */
+const maxRepeatedAttempts = 2;
+/** Limits of our own, which another attempt at the same model would meet again. */
+const ownLimits: ReadonlySet<string> = new Set(['FIRST_TOKEN', 'TOTAL']);
 const overloadedAttemptsBeforeFallback = 2;
 
 /**
@@ -43,9 +45,11 @@ export class BackoffRetryPolicy implements RetryPolicy {
     if (hasEmittedText && this.#onPartialOutput === 'fail') return undefined;
     switch (failure.kind) {
       case 'blocked':
+        return undefined;
       case 'invalid-request':
       case 'too-large':
-        return undefined;
+        // What a fallback does not take, the next one may.
+        return context.triedModels.length > 1 ? this.#fallBack(context) : undefined;
       case 'auth':
       case 'permission':
       case 'rate-limit':
@@ -61,19 +65,24 @@ export class BackoffRetryPolicy implements RetryPolicy {
       case 'model-unavailable':
         return this.#fallBack(context);
       case 'incomplete':
-        return attempt < Math.min(maxIncompleteAttempts, this.#maxAttempts)
-          ? this.#backOff(context)
-          : this.#fallBack(context);
+        return failure.reason === 'MAX_TOKENS' ? undefined : this.#onceMore(context);
       case 'overloaded': {
         const fallback = attempt >= overloadedAttemptsBeforeFallback ? this.#fallBack(context) : undefined;
         return fallback ?? this.#retry(context, this.#patienceMs);
       }
       case 'network':
         return this.#retry(context, this.#patienceMs);
-      case 'internal':
       case 'timeout':
+        if (ownLimits.has(failure.reason ?? '')) return this.#fallBack(context);
+        return failure.reason === 'BETWEEN_CHUNKS' ? this.#onceMore(context) : this.#retry(context, 0);
+      case 'internal':
         return this.#retry(context, 0);
     }
+  }
+
+  #onceMore(context: RetryContext): RetryDecision | undefined {
+    const isFirst = context.attempt < Math.min(maxRepeatedAttempts, this.#maxAttempts);
+    return isFirst ? this.#backOff(context) : this.#fallBack(context);
   }
 
   #retry(context: RetryContext, patienceMs: number): RetryDecision | undefined {

@@ -19,7 +19,7 @@ export interface RetryContext {
   readonly attempt: number;
   /** Milliseconds since the call began. */
   readonly elapsedMs: number;
-  /** Whether the caller has already seen text of this answer. */
+  /** Whether the caller has already seen something of this answer that would be discarded: text, a file, code, a source. */
   readonly hasEmittedText: boolean;
 }
 
@@ -32,8 +32,15 @@ export interface RetryDecision {
 /**
  * Decides what to do about a failure.
  *
- * An implementer owes a pure function of the context (chance may enter only through an injected random
- * source): the chat waits, leases and calls. `undefined` gives up, and the failure is thrown.
+ * An implementer owes:
+ * - a pure function of the context (chance may enter only through an injected random source): the chat
+ *   waits, leases and calls.
+ * - no retry of what the same model would meet again: a refusal, a request that is not valid or too large, an
+ *   answer that used up its tokens before the first word (`incomplete`, reason `MAX_TOKENS`), a limit on the
+ *   time to the first token or of the whole attempt (`timeout`, reason `FIRST_TOKEN` or `TOTAL`).
+ *
+ * `undefined` gives up, and the failure of the first model that was asked is thrown. A request that was refused for
+ * what it holds of earlier answers is repeated as plain text before the policy is asked.
  *
  * Shipped: {@link BackoffRetryPolicy}. `examples/custom-parts` holds another.
  */

@@ -1,3 +1,4 @@
+import { builtInTools } from './built-in-tools.js';
 import type { Call } from './call-scope.js';
 import { composeContext } from './context/compose.js';
 import { generate } from './generate/generate.js';
@@ -9,6 +10,7 @@ import type { TurnDeps } from './turn-deps.js';
 /** The path of one question, from the prompt to the stored turn; the last event is `done`. */
 export async function* runTurn(deps: TurnDeps, call: Call): AsyncGenerator<ChatStreamEvent, void, undefined> {
   call.signal.throwIfAborted();
+  const builtIn = builtInTools(deps, call.request);
 
   // Media are prepared and memory is read, at the same time.
   const inputs = yield* gatherInputs(deps, call);
@@ -20,7 +22,7 @@ export async function* runTurn(deps: TurnDeps, call: Call): AsyncGenerator<ChatS
   }
 
   // A key is leased and the model called; on failure again, with another key or model.
-  const answer = yield* generate(deps, call, context);
+  const answer = yield* generate(deps, call, { ...context, builtIn });
 
   // The turn is durable before `done` is yielded.
   const reply = await storeTurn(deps, call, { inputs, context, answer });

@@ -6,7 +6,7 @@ import type { TurnMedia } from '../core/turn-media.js';
 import type { Call } from './call-scope.js';
 import type { ComposedContext } from './context/compose.js';
 import type { Answer } from './generate/generate.js';
-import { keepMedia } from './inputs/earlier-media.js';
+import { keepMedia, toArchivable } from './inputs/earlier-media.js';
 import type { GatheredInputs } from './inputs/gather-inputs.js';
 import type { ExecutedCode, Reply } from './reply.js';
 import type { TurnDeps } from './turn-deps.js';
@@ -18,13 +18,13 @@ export interface FinishedTurn {
   readonly answer: Answer;
 }
 
-/** Stores the turn and its attachments, and gives the reply. */
+/** Stores the turn, its attachments and the files of the answer, and gives the reply. */
 export async function storeTurn(deps: TurnDeps, call: Call, finished: FinishedTurn): Promise<Reply> {
   const { clock } = deps.settings;
   const { conversation, request, startedAt, turnId } = call;
   const { answer, context, inputs } = finished;
   const { finish, model, queueMs, text, thoughts } = answer;
-  const kept = keepMedia(deps, call, inputs.media);
+  const kept = keepMedia(deps, call, [...inputs.media, ...answer.files.map(toArchivable)]);
   const messages: readonly Message[] = [
     {
       role: 'user',

@@ -6,6 +6,7 @@ import type { MemoryStore } from '../memory/memory-store.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
 import type { ChatEvents } from './chat-events.js';
 import type { ModelRoutes } from './model-routes.js';
+import type { PlainHistory } from './plain-history.js';
 import type { TurnSettings } from './turn-request.js';
 
 /** What a turn works with. */
@@ -17,6 +18,7 @@ export interface TurnDeps {
   readonly archive: MediaArchive | undefined;
   readonly retry: RetryPolicy;
   readonly models: ModelRoutes;
+  readonly plainHistory: PlainHistory;
   readonly events: Emitter<ChatEvents>;
   readonly settings: TurnSettings;
 }

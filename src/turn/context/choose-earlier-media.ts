@@ -15,7 +15,7 @@ const fewestFrames = 2;
 
 export interface EarlierMediaInput {
   readonly prompt: string;
-  /** Attachments of the conversation, in the order in which they were first attached. */
+  /** Attachments and generated files of the conversation, in the order in which they first came. */
   readonly archived: readonly ArchivedMedia[];
   /** Oldest first. */
   readonly recent: readonly Turn[];
@@ -54,14 +54,23 @@ export function chooseEarlierMedia(input: EarlierMediaInput): readonly ChosenMed
   return shown.sort((a, b) => a.media.firstAt - b.media.firstAt);
 }
 
-/** Best first. */
-function meantBy(
-  input: EarlierMediaInput,
-  { kinds, names, place }: MediaReference,
-): readonly ArchivedMedia[] {
-  const { archived, attached } = input;
-  const named = archived.filter(({ name }) => names(name));
+/**
+ * Best first. Attachments come before what the model generated, and are counted apart: "the second picture"
+ * is one that the user attached, if there are as many.
+ */
+function meantBy(input: EarlierMediaInput, reference: MediaReference): readonly ArchivedMedia[] {
+  const { kinds, names, place = -1 } = reference;
+  const named = input.archived.filter(({ name }) => names(name));
   if (named.length > 0) return named;
+  const generated = input.archived.filter(({ source }) => source.isGenerated);
+  const archived = input.archived.filter(({ source }) => !source.isGenerated);
+  const attachments = meantOf({ ...input, archived }, reference);
+  const isCounted = place >= 0 && archived.filter(({ kind }) => kinds.has(kind)).length > place;
+  return isCounted ? attachments : [...attachments, ...meantOf({ ...input, archived: generated }, reference)];
+}
+
+function meantOf(input: EarlierMediaInput, { kinds, place }: MediaReference): readonly ArchivedMedia[] {
+  const { archived, attached } = input;
   const ofKind = archived.filter(({ kind }) => kinds.has(kind));
   if (place !== undefined && ofKind.length > 0)
     return ofKind.slice(place, place === -1 ? undefined : place + 1);
@@ -84,7 +93,8 @@ function ofRecalled({ archived, recalled }: EarlierMediaInput): readonly Archive
 }
 
 function ofTurn(turn: Turn, archived: readonly ArchivedMedia[]): readonly ArchivedMedia[] {
-  const fingerprints = new Set((turn.media ?? []).map(({ fingerprint }) => fingerprint));
+  const generated = turn.messages.flatMap(({ parts }) => parts.filter((part) => part.type === 'file'));
+  const fingerprints = new Set([...(turn.media ?? []), ...generated].map(({ fingerprint }) => fingerprint));
   return archived.filter(({ fingerprint }) => fingerprints.has(fingerprint));
 }
 

@@ -5,8 +5,9 @@ import type { PreparedMedia } from '../../core/media.js';
 import type { Message } from '../../core/message.js';
 import { type RecalledTurn, type Turn, type TurnRecord, toTurn } from '../../core/turn.js';
 import type { ModelMessage } from '../../model/chat-model.js';
-import { composeContext, fitRecent } from './compose.js';
+import { composeContext } from './compose.js';
 import { formatTimestamp } from './describe.js';
+import { fitRecent } from './history.js';
 
 const turn = (number: number, over: Partial<TurnRecord> = {}): Turn =>
   toTurn({
@@ -91,7 +92,6 @@ describe('composeContext', () => {
 
   it('sends an earlier answer back with its metadata and the model that it is from', () => {
     const parts = [
-      { type: 'reasoning', text: 'Hm.' },
       { type: 'text', text: 'answer 1', providerMetadata: { google: { thoughtSignature: 'c2ln' } } },
     ] as const;
     const origin = { provider: 'google', model: 'gemini-x' };

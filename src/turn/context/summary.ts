@@ -2,8 +2,8 @@ import { estimateTextTokens } from '../../core/estimate-tokens.js';
 import { type Turn, toTurn } from '../../core/turn.js';
 import type { ConversationSummary } from '../../memory/memory-store.js';
 import type { ModelPart, ModelRequest, ProviderOptions } from '../../model/chat-model.js';
-import { estimateTurnTokens } from './compose.js';
 import { quoteNotes, quoteTurns } from './describe.js';
+import { estimateTurnTokens } from './history.js';
 
 /** Tokens of turns per call. A long conversation without a summary catches up over several calls. */
 const mostTokensAtATime = 16_000;

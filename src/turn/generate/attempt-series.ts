@@ -1,21 +1,23 @@
 import type { Clock } from '../../core/clock.js';
-import { ConfigurationError, KeyPoolExhaustedError } from '../../core/errors.js';
+import { IncompleteReplyError, KeyPoolExhaustedError, ModelCallError } from '../../core/errors.js';
+import { estimateTextTokens } from '../../core/estimate-tokens.js';
 import { type Attempt, type Failure, isRoutedByPool } from '../../core/failure.js';
-import type { KeyLease, KeyPool, LeaseRequest } from '../../keys/key-pool.js';
+import type { JsonValue } from '../../core/message.js';
+import type { KeyPool } from '../../keys/key-pool.js';
 import type { ModelRequest } from '../../model/chat-model.js';
 import type { RetryDecision, RetryPolicy } from '../../retry/retry-policy.js';
 import type { ModelRoute, ModelRoutes } from '../model-routes.js';
 import type { ChatStreamEvent } from '../reply.js';
 import type { Spans } from '../spans.js';
-import { fitRequest } from './fit-request.js';
+import { fitRequest, withPlainHistory } from './fit-request.js';
 import { firstToSpeak } from './hedge.js';
-import { type AttemptLease, ModelAttempt } from './model-attempt.js';
+import { Leasing } from './leasing.js';
+import { type AttemptLease, type Finish, ModelAttempt } from './model-attempt.js';
 
 /** Guards against a policy that never gives up. */
 const maxAttempts = 100;
-
-/** How long a call waits for a project that holds its files already, before they are uploaded to another. */
-const maxAffinityWaitMs = 5_000;
+/** Guards against an answer that never ends. */
+const maxContinuations = 31;
 
 export interface GenerationDeps {
   readonly keyPool: KeyPool | undefined;
@@ -37,31 +39,40 @@ export interface GenerationRequest {
   readonly signal: AbortSignal;
   readonly spans: Spans;
   readonly onRetry: (event: { failed: Attempt; failure: Failure; delayMs: number; model: string }) => void;
+  /** The request was refused as it was, and is answered with plain text in place of earlier answers. */
+  readonly onPlainHistory?: (() => void) | undefined;
 }
-
-/** An interactive call whose turn comes later than this is refused at once, or goes to a fallback model. */
-const maxTurnWaitMs = 90_000;
-
-/** For a model that needs no key. */
-const noLease: AttemptLease = { settle: () => undefined };
 
 /** The attempts at one answer: leases for them, counts them, and asks the policy what follows a failure. */
 export class AttemptSeries {
   readonly #deps: GenerationDeps;
   readonly #request: GenerationRequest;
+  readonly #leasing: Leasing;
   readonly #made: ModelAttempt[] = [];
   readonly #triedModels: string[];
   readonly #hasUploads: boolean;
+  #modelRequest: ModelRequest;
+  #estimatedTokens: number;
   /** Attempts of the latest round: one, or two with a hedge. */
   #round: readonly ModelAttempt[] = [];
   #model: string;
   /** Failed attempts at the current model that the pool does not route around. */
   #counted = 0;
-  #queueMs = 0;
+  #hasPlainHistory = false;
+  /** Of a refused attempt, for the one with plain text. */
+  #lease: AttemptLease | undefined;
+  #continuation: JsonValue | undefined;
+  #continued = 0;
+  #lastFailure: Failure | undefined;
+  /** Why the model that was asked for did not answer, once another is asked. */
+  #firstFault: Failure | undefined;
 
   constructor(deps: GenerationDeps, request: GenerationRequest) {
     this.#deps = deps;
     this.#request = request;
+    this.#leasing = new Leasing({ ...deps, ...request });
+    this.#modelRequest = request.request;
+    this.#estimatedTokens = request.estimatedTokens;
     this.#model = request.request.model;
     this.#triedModels = [this.#model];
     this.#hasUploads = request.request.messages.some(({ parts }) =>
@@ -75,7 +86,7 @@ export class AttemptSeries {
 
   /** Waiting for keys, all attempts together. */
   get queueMs(): number {
-    return this.#queueMs;
+    return this.#leasing.queueMs;
   }
 
   /** The model of the next attempt. */
@@ -83,11 +94,37 @@ export class AttemptSeries {
     return this.#model;
   }
 
-  /** Leases a key and starts the next attempt, on a fallback model where there is no key for this one. */
-  async start(): Promise<ModelAttempt> {
+  /** Whether the next attempt goes on with the answer. */
+  get isContinuing(): boolean {
+    return this.#continuation !== undefined;
+  }
+
+  get lastFailure(): Failure | undefined {
+    return this.#lastFailure;
+  }
+
+  /**
+   * What to throw when there is no answer: it tells why the model that was asked for gave none.
+   *
+   * @param partial What was shown of the answer, if anything was.
+   */
+  errorAfter(last: Failure, partial: string | undefined): Error {
+    const fault = this.#firstFault ?? last;
+    if (partial !== undefined) return new IncompleteReplyError(partial, fault, this.attempts);
+    if (KeyPoolExhaustedError.isInstance(fault.cause)) return fault.cause;
+    return new ModelCallError(fault, this.attempts);
+  }
+
+  /**
+   * Leases a key and starts the next attempt, on a fallback model where there is no key for this one.
+   *
+   * @param partial As for `errorAfter`.
+   */
+  async start(partial: string | undefined): Promise<ModelAttempt> {
     for (;;) {
       const route = this.#deps.models.get(this.#model);
-      const lease = await this.#lease(route);
+      const lease = this.#lease ?? (await this.#leaseFor(route, partial));
+      this.#lease = undefined;
       if (lease === undefined) continue;
       const attempt = this.#open(route, lease, false);
       this.#round = [attempt];
@@ -123,7 +160,12 @@ export class AttemptSeries {
     const winner = await firstToSpeak(first, {
       clock,
       afterMs: hedge.afterMs,
-      acquire: (need) => this.#acquire(keyPool, need),
+      acquire: (need) =>
+        this.#leasing.acquire(keyPool, {
+          model: this.#model,
+          estimatedTokens: this.#estimatedTokens,
+          ...need,
+        }),
       start: (lease) => {
         second = this.#open(route, lease, true);
         this.#round = [first, second];
@@ -133,22 +175,62 @@ export class AttemptSeries {
     return second && { first: winner, second };
   }
 
+  /** Whether the answer goes on in another call, for which the next attempt is. */
+  goesOn({ continuation }: Finish, { model, text }: ModelAttempt): boolean {
+    if (continuation === undefined || this.#continued >= maxContinuations) return false;
+    this.#continuation = continuation;
+    this.#continued += 1;
+    this.#counted = 0;
+    this.#model = model;
+    this.#estimatedTokens += estimateTextTokens(text);
+    return true;
+  }
+
+  /** The answer is complete. */
+  complete(): void {
+    if (this.#hasPlainHistory) this.#request.onPlainHistory?.();
+  }
+
+  /**
+   * Whether to ask once more at once, since the model may have refused what it said earlier: with plain text in its
+   * place, on the same lease if that is still open.
+   */
+  takesPlainHistory(failed: ModelAttempt): boolean {
+    const { failure } = failed;
+    if (failure === undefined || !this.#mayBePlain(failed, failure)) return false;
+    this.#modelRequest = withPlainHistory(this.#modelRequest) ?? this.#modelRequest;
+    this.#hasPlainHistory = true;
+    this.#lease = failed.takeLease();
+    return true;
+  }
+
   /** What the policy says about a failed attempt; undefined gives up. */
-  decide(failed: ModelAttempt, failure: Failure, hasEmittedText: boolean): RetryDecision | undefined {
+  decide(failed: ModelAttempt, failure: Failure): RetryDecision | undefined {
     this.#counted += this.#round.filter((each) => each.failure && !isRouted(each)).length;
-    return this.#decide(failure, isRouted(failed), hasEmittedText);
+    return this.#decide(failure, isRouted(failed), failed.hasAnswered);
   }
 
   /** Ends what still runs. */
   endAll(): void {
-    for (const attempt of this.#round) attempt.end();
+    for (const attempt of this.#round) {
+      attempt.end();
+      attempt.settle();
+    }
+  }
+
+  #mayBePlain(attempt: ModelAttempt, { kind, scope, status = 400 }: Failure): boolean {
+    const isRefusal = kind === 'invalid-request' && scope === 'call' && (status === 400 || status === 422);
+    if (!isRefusal || attempt.hasAnswered || this.#hasPlainHistory) return false;
+    const route = this.#deps.models.get(attempt.model);
+    return withPlainHistory(fitRequest(this.#modelRequest, route)) !== undefined;
   }
 
   #decide(failure: Failure, isRouted: boolean, hasEmittedText: boolean): RetryDecision | undefined {
+    this.#lastFailure = failure;
     if (this.#made.length >= maxAttempts) return undefined;
     const { clock, retry } = this.#deps;
     const { deadline, startedAt } = this.#request;
-    const decision = retry.next({
+    const context = {
       failure,
       isRoutedByPool: isRouted,
       model: this.#model,
@@ -156,25 +238,36 @@ export class AttemptSeries {
       attempt: this.#counted,
       elapsedMs: clock.now() - startedAt,
       hasEmittedText,
-    });
+    };
+    let decision = retry.next(context);
+    // Another model cannot go on with the answer: it starts again, and what was shown is discarded.
+    const isDiscarded = this.isContinuing && this.#isOther(decision?.model);
+    if (isDiscarded) decision = retry.next({ ...context, hasEmittedText: true });
     if (decision === undefined || clock.now() + decision.delayMs >= deadline) return undefined;
-    this.#switchTo(decision.model);
+    if (decision.model !== undefined && this.#isOther(decision.model))
+      this.#switchTo(decision.model, failure);
     return decision;
   }
 
-  #switchTo(model: string | undefined): void {
-    if (model === undefined || model === this.#model) return;
+  #isOther(model: string | undefined): boolean {
+    return model !== undefined && model !== this.#model;
+  }
+
+  #switchTo(model: string, failure: Failure): void {
+    this.#firstFault ??= failure;
     this.#model = model;
     this.#counted = 0;
+    this.#continuation = undefined;
     this.#triedModels.push(model);
   }
 
   #open(route: ModelRoute, lease: AttemptLease, isHedge: boolean): ModelAttempt {
-    const { request, signal, spans } = this.#request;
-    const attempt = new ModelAttempt({
+    const { signal, spans } = this.#request;
+    const request = fitRequest(this.#modelRequest, route);
+    const attempt: ModelAttempt = new ModelAttempt({
       route,
       lease,
-      request: fitRequest(request, route),
+      request: this.isContinuing ? { ...request, continuation: this.#continuation } : request,
       signal,
       clock: this.#deps.clock,
       isHedge,
@@ -186,61 +279,26 @@ export class AttemptSeries {
         keyId: lease.key?.id,
         isHedge: isHedge || undefined,
       }),
+      // Beside another attempt it is not clear which of the leases to use.
+      keepsLease: (failure) =>
+        this.#round.length < 2 && !signal.aborted && this.#mayBePlain(attempt, failure),
     });
     this.#made.push(attempt);
     return attempt;
   }
 
   /** Undefined if there is no key and the series goes on with another model. */
-  async #lease(route: ModelRoute): Promise<AttemptLease | undefined> {
-    if (!route.model.needsKey) return noLease;
-    const { clock, keyPool } = this.#deps;
-    if (keyPool === undefined) {
-      throw new ConfigurationError(
-        `The model ${route.name} needs a key, and there is no key pool. Pass \`keys\`.`,
-      );
-    }
-    const { deadline, signal, spans, startedAt } = this.#request;
-    const queuedAt = clock.now();
+  async #leaseFor(route: ModelRoute, partial: string | undefined): Promise<AttemptLease | undefined> {
     try {
-      return await spans.during(
-        { kind: 'lease', model: route.name },
-        signal,
-        async () =>
-          (await this.#acquireNear(keyPool, route)) ??
-          (await this.#acquire(keyPool, { since: startedAt, deadline })),
-        ({ key }) => ({ keyId: key.id, project: key.project }),
-      );
+      return await this.#leasing.lease(route, this.#estimatedTokens);
     } catch (error) {
       if (!KeyPoolExhaustedError.isInstance(error)) throw error;
       const tried = [...this.#triedModels];
-      const decision = this.#decide(exhaustion(error), false, false);
-      if (decision?.model === undefined || tried.includes(decision.model)) throw error;
-      return undefined;
-    } finally {
-      this.#queueMs += clock.now() - queuedAt;
+      const failure = exhaustion(error);
+      const decision = this.#decide(failure, false, false);
+      if (decision?.model !== undefined && !tried.includes(decision.model)) return undefined;
+      throw this.errorAfter(failure, partial);
     }
-  }
-
-  /** A key of the project that holds the files of the request, where one is free soon. */
-  async #acquireNear(keyPool: KeyPool, { model }: ModelRoute): Promise<KeyLease | undefined> {
-    const [project] = model.projectsWith?.(this.#request.request) ?? [];
-    if (project === undefined) return undefined;
-    const { deadline, startedAt } = this.#request;
-    const soon = Math.min(deadline, this.#deps.clock.now() + maxAffinityWaitMs);
-    try {
-      return await this.#acquire(keyPool, { since: startedAt, deadline: soon, project });
-    } catch (error) {
-      if (KeyPoolExhaustedError.isInstance(error)) return undefined;
-      throw error;
-    }
-  }
-
-  #acquire(keyPool: KeyPool, request: Partial<LeaseRequest>): Promise<KeyLease> {
-    const { estimatedTokens, priority, signal, tenant } = this.#request;
-    const patience = priority === 'interactive' ? { maxWaitMs: maxTurnWaitMs } : {};
-    const call = { model: this.#model, estimatedTokens, tenant, priority, ...patience, ...request };
-    return keyPool.acquire(call, { signal });
   }
 }
 

@@ -1,26 +1,62 @@
-import type { ModelMessage, ModelPart, ModelRequest } from '../../model/chat-model.js';
+import type {
+  BuiltInTools,
+  GenerationOptions,
+  ModelCapabilities,
+  ModelMessage,
+  ModelPart,
+  ModelRequest,
+} from '../../model/chat-model.js';
+import { holdsMoreThanText, toPlain } from '../context/plain.js';
 import type { ModelRoute } from '../model-routes.js';
 
 /**
  * The request as the model of an attempt can take it. Media that it does not take become text, or a line
- * that names what was left out; what only another provider understands is removed.
+ * that names what was left out; what only the model of an earlier answer understands is removed. A fallback
+ * gets neither settings nor built-in tools that it does not have.
  */
 export function fitRequest(request: ModelRequest, route: ModelRoute): ModelRequest {
-  const messages = request.messages.map((message) => fitMedia(withoutForeign(message, route), route));
-  return { ...request, model: route.name, messages: messages.filter(({ parts }) => parts.length > 0) };
+  const isForeign = ({ origin, parts }: ModelMessage) =>
+    origin !== undefined &&
+    (origin.provider !== route.model.provider || (origin.model !== route.name && parts.some(isOfItsModel)));
+  const messages = toPlain(request.messages, { isMeant: isForeign, keepsCalls: true });
+  const fitted = {
+    ...request,
+    model: route.name,
+    messages: messages.map((message) => fitMedia(message, route)).filter(({ parts }) => parts.length > 0),
+  };
+  return route.name === request.model ? fitted : fitSettings(fitted, route.model.capabilities(route.name));
 }
 
-function withoutForeign(message: ModelMessage, { model }: ModelRoute): ModelMessage {
-  const { origin, parts, role } = message;
-  if (origin === undefined || origin.provider === model.provider) return message;
-  const own = parts.filter(({ type }) => type !== 'reasoning' && type !== 'provider');
-  return { role, origin, parts: own.map(withoutMetadata) };
+/** Other models of a provider ignore metadata that they do not know, but may refuse these parts. */
+const isOfItsModel = ({ type }: ModelPart) => type === 'code' || type === 'code-result' || type === 'data';
+
+function fitSettings(request: ModelRequest, capabilities: ModelCapabilities): ModelRequest {
+  const { jsonSchema, modalities = ['text'], thinkingBudget, thinkingLevels = [] } = capabilities;
+  const { generation } = request;
+  const takes: { readonly [Name in keyof GenerationOptions]?: boolean } = {
+    thinkingLevel: thinkingLevels.some((level) => level === generation.thinkingLevel),
+    thinkingBudget: thinkingBudget === true,
+    responseModalities: generation.responseModalities?.every((each) => modalities.includes(each)) === true,
+    responseJsonSchema: jsonSchema === true,
+  };
+  const taken = Object.entries(generation).filter(([name]) => takes[name as keyof GenerationOptions] ?? true);
+  const builtIn = Object.entries(request.builtIn ?? {}).filter(([tool]) => hasTool(capabilities, tool));
+  return {
+    ...request,
+    generation: Object.fromEntries(taken),
+    builtIn: builtIn.length > 0 ? Object.fromEntries(builtIn) : undefined,
+  };
 }
 
-function withoutMetadata(part: ModelPart): ModelPart {
-  if (!('providerMetadata' in part) || part.type === 'provider') return part;
-  const { providerMetadata: _, ...plain } = part;
-  return plain;
+export const hasTool = ({ builtIn = [] }: ModelCapabilities, tool: string) =>
+  builtIn.includes(tool as keyof BuiltInTools);
+
+/** The request with plain text in place of all that earlier answers hold beside it; undefined if it is that already. */
+export function withPlainHistory(request: ModelRequest): ModelRequest | undefined {
+  const asked = request.messages.map(({ role }) => role).lastIndexOf('user');
+  const history = request.messages.slice(0, asked);
+  if (!holdsMoreThanText(history)) return undefined;
+  return { ...request, messages: toPlain(request.messages, { isMeant: (each) => history.includes(each) }) };
 }
 
 function fitMedia(message: ModelMessage, { model, name }: ModelRoute): ModelMessage {

@@ -1,12 +1,14 @@
 import { sleep } from '../../core/clock.js';
-import { BlockedError, IncompleteReplyError, MediaError, ModelCallError } from '../../core/errors.js';
+import { BlockedError, MediaError } from '../../core/errors.js';
 import type { Attempt, Failure } from '../../core/failure.js';
-import type { GeneratedFile, ModelEvent, ModelRequest } from '../../model/chat-model.js';
+import type { BuiltInTools, GeneratedFile, ModelRequest } from '../../model/chat-model.js';
 import type { Call } from '../call-scope.js';
 import type { ComposedContext } from '../context/compose.js';
 import type { ChatStreamEvent } from '../reply.js';
 import type { TurnDeps } from '../turn-deps.js';
+import { AnswerDraft } from './answer-draft.js';
 import { AttemptSeries, type GenerationDeps, type GenerationRequest } from './attempt-series.js';
+import type { Finish } from './model-attempt.js';
 
 /** What the model answered in the end, and how it came to it. */
 export interface Answer {
@@ -15,7 +17,7 @@ export interface Answer {
   readonly files: readonly GeneratedFile[];
   readonly provider: string;
   readonly model: string;
-  readonly finish: Extract<ModelEvent, { type: 'finish' }>;
+  readonly finish: Finish;
   readonly attempts: readonly Attempt[];
   readonly queueMs: number;
   readonly firstTokenMs: number | undefined;
@@ -25,16 +27,16 @@ export interface Answer {
 export function generate(
   deps: TurnDeps,
   call: Call,
-  context: ComposedContext,
+  context: ComposedContext & { readonly builtIn?: BuiltInTools | undefined },
 ): AsyncGenerator<ChatStreamEvent, Answer, undefined> {
-  const { events, models, settings } = deps;
+  const { events, models, plainHistory, settings } = deps;
   const { conversation, request, turnId } = call;
   const modelRequest: ModelRequest = {
     model: request.model ?? models.main.name,
     systemInstruction: request.systemInstruction ?? settings.systemInstruction,
     messages: context.messages,
     generation: { ...settings.generation, ...request.generation },
-    builtIn: { ...settings.builtIn, ...request.builtIn },
+    builtIn: context.builtIn,
     providerOptions: mergeByProvider(settings.providerOptions, request.providerOptions),
   };
   return answerRequest(
@@ -49,6 +51,7 @@ export function generate(
       signal: call.signal,
       spans: call.spans,
       onRetry: (event) => events.emit('retry', { ...conversation, turnId, ...event }),
+      onPlainHistory: () => plainHistory.add(conversation, call.startedAt),
     },
   );
 }
@@ -74,46 +77,72 @@ export async function* answerRequest(
   const { clock } = deps;
   const { signal, startedAt } = request;
   const series = new AttemptSeries(deps, request);
+  const draft = new AnswerDraft();
   let firstTokenMs: number | undefined;
   for (;;) {
-    let attempt = await series.start();
+    let attempt = await series.start(draft.isEmpty ? undefined : draft.text);
+    let isRefusedHistory = false;
     try {
+      if (!draft.isEmpty && !series.isContinuing && series.lastFailure !== undefined) {
+        // There was no key to go on with, and a fallback model starts again.
+        draft.discard();
+        yield { type: 'restart', failure: series.lastFailure };
+      }
       yield series.announce(attempt);
       const hedge = await series.hedge(attempt);
       if (hedge !== undefined) {
         attempt = hedge.first;
         yield series.announce(hedge.second);
       }
-      for (;;) {
+      let finish: Finish | undefined;
+      while (finish === undefined) {
         const event = await attempt.next();
         if (event.type === 'text') firstTokenMs ??= clock.now() - startedAt;
-        if (event.type !== 'finish') {
-          yield event;
-          continue;
-        }
-        const { files, model, provider, text, thoughts } = attempt;
-        const { attempts, queueMs } = series;
-        return { text, thoughts, files, provider, model, finish: event, attempts, queueMs, firstTokenMs };
+        if (event.type === 'finish') finish = event;
+        else if (draft.isEmpty) yield event;
+        else yield* draft.accept(event);
       }
+      yield* draft.end();
+      if (series.goesOn(finish, attempt)) {
+        draft.add(attempt, finish);
+        continue;
+      }
+      series.complete();
+      return {
+        text: draft.text + attempt.text,
+        thoughts: draft.thoughts + attempt.thoughts,
+        files: [...draft.files, ...attempt.files],
+        provider: attempt.provider,
+        model: attempt.model,
+        finish: draft.merge(finish),
+        attempts: series.attempts,
+        queueMs: series.queueMs,
+        firstTokenMs,
+      };
     } catch (error) {
       if (signal.aborted) throw signal.reason;
       if (attempt.failure === undefined) throw error;
+      isRefusedHistory = series.takesPlainHistory(attempt);
     } finally {
       series.endAll();
     }
 
-    const { attempt: failed, failure, text } = attempt;
-    if (failure.kind === 'blocked') throw blockedBy(failure, text);
-    if (MediaError.isInstance(failure.cause)) throw failure.cause;
-    const hasEmittedText = text !== '';
-    const decision = series.decide(attempt, failure, hasEmittedText);
-    if (decision === undefined) {
-      throw hasEmittedText
-        ? new IncompleteReplyError(text, failure, series.attempts)
-        : new ModelCallError(failure, series.attempts);
+    const { attempt: failed, failure, hasAnswered, text } = attempt;
+    if (isRefusedHistory) {
+      request.onRetry({ failed, failure, delayMs: 0, model: series.model });
+      continue;
     }
+    const hasShown = hasAnswered || !draft.isEmpty;
+    if (failure.kind === 'blocked') throw blockedBy(failure, draft.text + text);
+    if (MediaError.isInstance(failure.cause)) throw failure.cause;
+    const decision = series.decide(attempt, failure);
+    if (decision === undefined) throw series.errorAfter(failure, hasShown ? draft.text + text : undefined);
     request.onRetry({ failed, failure, delayMs: decision.delayMs, model: series.model });
-    if (hasEmittedText) yield { type: 'restart', failure };
+    if (series.isContinuing) yield* draft.repeat(attempt, failure);
+    else {
+      draft.discard();
+      if (hasShown) yield { type: 'restart', failure };
+    }
     if (decision.delayMs > 0) await sleep(clock, decision.delayMs, signal);
   }
 }

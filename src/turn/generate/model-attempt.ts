@@ -32,6 +32,9 @@ const unfinished: Failure = {
   message: 'The answer ended without a finish reason.',
 };
 
+export type Finish = Extract<ModelEvent, { type: 'finish' }>;
+export type AnswerEvent = Exclude<ModelEvent, Finish>;
+
 /** A lease, or nothing to settle for a model that needs no key. */
 export interface AttemptLease {
   readonly key?: KeyLease['key'] | undefined;
@@ -47,6 +50,8 @@ export interface ModelAttemptStart {
   /** Whether it runs beside an attempt that is late. */
   readonly isHedge: boolean;
   readonly span: OpenSpan;
+  /** Whether the lease is kept after this failure, for another call: see `takeLease`. Default: never. */
+  readonly keepsLease?: ((failure: Failure) => boolean) | undefined;
 }
 
 /** One call to the model on one lease: what it has said, and how it ended. The lease is settled when it ends. */
@@ -58,10 +63,17 @@ export class ModelAttempt {
   text = '';
   thoughts = '';
   readonly files: GeneratedFile[] = [];
+  /** Whether it has given anything that is shown as part of the answer; thoughts are not. */
+  hasAnswered = false;
+  /** Whether that is text alone. */
+  hasOnlyText = true;
   /** What went wrong, once something has. */
   failure: Failure | undefined;
   readonly #clock: Clock;
   readonly #span: OpenSpan;
+  readonly #keepsLease: ModelAttemptStart['keepsLease'];
+  /** Of a lease that is kept. */
+  #outcome: LeaseOutcome | undefined;
   readonly #startedAt: number;
   readonly #link: LinkedController;
   readonly #events: AsyncIterator<ModelEvent>;
@@ -69,8 +81,9 @@ export class ModelAttempt {
   #hasBegun = false;
   #endedAt: number | undefined;
 
-  constructor({ clock, isHedge, lease, request, route, signal, span }: ModelAttemptStart) {
+  constructor({ clock, isHedge, keepsLease, lease, request, route, signal, span }: ModelAttemptStart) {
     this.lease = lease;
+    this.#keepsLease = keepsLease;
     this.provider = route.model.provider;
     this.model = route.name;
     this.isHedge = isHedge;
@@ -121,15 +134,18 @@ export class ModelAttempt {
       this.end(unfinished);
       throw new ModelCallError(unfinished);
     }
-    if (event.type === 'text') this.text += event.text;
-    else if (event.type === 'thought') this.thoughts += event.text;
-    else if (event.type === 'file') this.files.push(event.file);
+    if (event.type === 'thought') this.thoughts += event.text;
     else if (event.type === 'finish') {
       const { finishReason, usage } = event;
       this.#close();
       this.lease.settle({ ok: true, usage });
       this.#span.end('ok', { finishReason, usage });
       await this.#events.return?.();
+    } else {
+      this.hasAnswered = true;
+      if (event.type === 'text') this.text += event.text;
+      else this.hasOnlyText = false;
+      if (event.type === 'file') this.files.push(event.file);
     }
     return event;
   }
@@ -139,7 +155,8 @@ export class ModelAttempt {
     if (this.#endedAt !== undefined) return;
     this.failure = failure;
     this.#close();
-    this.lease.settle({ ok: false, failure, sent: !unsentReasons.has(failure.reason ?? '') });
+    this.#outcome = { ok: false, failure, sent: !unsentReasons.has(failure.reason ?? '') };
+    if (!this.#keepsLease?.(failure)) this.settle();
     const isCancelled = failure === abandoned || failure.reason === hedgedReason;
     this.#span.end(isCancelled ? 'cancelled' : 'failed', { failure });
     this.#link.controller.abort();
@@ -147,6 +164,19 @@ export class ModelAttempt {
     const ignore = () => undefined;
     this.#first?.catch(ignore);
     this.#events.return?.().catch(ignore);
+  }
+
+  /** Settles the lease if it was kept. */
+  settle(): void {
+    if (this.#outcome !== undefined) this.lease.settle(this.#outcome);
+    this.#outcome = undefined;
+  }
+
+  /** Hands on a lease that was kept; undefined if it is settled. */
+  takeLease(): AttemptLease | undefined {
+    if (this.#outcome === undefined) return undefined;
+    this.#outcome = undefined;
+    return this.lease;
   }
 
   async #read(): Promise<IteratorResult<ModelEvent>> {

@@ -5,13 +5,17 @@ import type { RecalledTurn, Turn } from '../../core/turn.js';
 import type { ConversationSummary, MemoryStore } from '../../memory/memory-store.js';
 import { bestEffort } from '../best-effort.js';
 import type { Call } from '../call-scope.js';
-import { fitRecent, type ReattachedMedia } from '../context/compose.js';
-import { bytesOf, checkMediaBytes, fitReattached } from '../context/media-bytes.js';
+import type { ReattachedMedia } from '../context/compose.js';
+import { fitRecent, type HistoryOptions } from '../context/history.js';
+import { bytesOf, checkMediaBytes } from '../context/media-bytes.js';
 import type { ChatStreamEvent } from '../reply.js';
 import type { TurnDeps } from '../turn-deps.js';
 import { loadEarlierMedia } from './earlier-media.js';
 
-type InputDeps = Pick<TurnDeps, 'archive' | 'events' | 'media' | 'memory' | 'models' | 'settings'>;
+type InputDeps = Pick<
+  TurnDeps,
+  'archive' | 'events' | 'media' | 'memory' | 'models' | 'plainHistory' | 'settings'
+>;
 
 /** Everything that goes into a request, except the prompt. */
 export interface GatheredInputs {
@@ -20,6 +24,8 @@ export interface GatheredInputs {
   readonly reattached: readonly ReattachedMedia[];
   /** The latest turns, oldest first. */
   readonly recent: readonly Turn[];
+  /** How they are sent. */
+  readonly history: HistoryOptions;
   /** Older turns that are relevant to the prompt, best first. */
   readonly recalled: readonly RecalledTurn[];
   /** Summary of the turns before `recent`, if any were left out. */
@@ -73,7 +79,7 @@ async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Pro
   const { recallTurns, recentTokens, recentTurns, summary } = deps.settings.context;
   const { conversation, request, signal } = call;
   const latest = await memory.recent(conversation, { limit: recentTurns, signal });
-  const recent = fitRecent(latest, recentTokens);
+  const recent = fitRecent(latest, recentTokens, { isPlain: (turn) => deps.plainHistory.has(turn) });
   const isWhole = latest.length < recentTurns && recent.length === latest.length;
   if (isWhole) return { recent, recalled: [] };
 
@@ -117,9 +123,13 @@ export async function* gatherInputs(
   };
   const addEarlierMedia = async (inputs: Remembered & Pick<GatheredInputs, 'media'>) => {
     const { earlierMediaTokens, mediaBytes } = context;
-    const earlier = await loadEarlierMedia(deps, call, { ...inputs, maxTokens: earlierMediaTokens });
-    const reattached = fitReattached(earlier, mediaBytes - bytesOf(inputs.media));
-    return { ...inputs, reattached, mediaMs, memoryMs };
+    const { files, reattached } = await loadEarlierMedia(deps, call, {
+      ...inputs,
+      maxTokens: earlierMediaTokens,
+      maxBytes: mediaBytes - bytesOf(inputs.media),
+    });
+    const isPlain = (turn: Turn) => deps.plainHistory.has(turn);
+    return { ...inputs, history: { files, isPlain }, reattached, mediaMs, memoryMs };
   };
   if (call.request.media.length === 0) {
     const remembered = await remember();
