@@ -1,3 +1,5 @@
+import type { Usage } from './turn.js';
+
 export type FailureKind =
   | 'rate-limit'
   | 'daily-quota'
@@ -40,6 +42,8 @@ export interface Failure {
     | undefined;
   /** The project number in the reply. Keys with the same number share a project. */
   readonly project?: string | undefined;
+  /** Tokens that the failed call cost, as far as the provider said so. */
+  readonly usage?: Usage | undefined;
   /** The underlying error, scrubbed of key values. */
   readonly cause?: unknown;
 }
