@@ -92,6 +92,7 @@ export type {
 } from './model/chat-model.js';
 export { GeminiEmbedder } from './model/gemini/gemini-embedder.js';
 export type { GeminiEmbedderOptions } from './model/gemini/gemini-embedder-options.js';
+export type { GeminiEndpointOptions } from './model/gemini/gemini-endpoint.js';
 export { GeminiModel } from './model/gemini/gemini-model.js';
 export type { GeminiModelOptions } from './model/gemini/gemini-model-options.js';
 export { BackoffRetryPolicy } from './retry/backoff-retry-policy.js';

@@ -76,6 +76,12 @@ export interface MultimodalChatOptions {
   readonly dataDir?: string | undefined;
   /** Base URL of Gemini. Default: `GOOGLE_GEMINI_BASE_URL`, else Google's. */
   readonly baseUrl?: string | undefined;
+  /** API version of Gemini. Default: that at the end of `baseUrl`, else `v1beta`. */
+  readonly apiVersion?: string | undefined;
+  /** Further headers of every request to Gemini, such as those that a gateway asks for. Not `x-goog-api-key`. */
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+  /** Makes the requests to Gemini. Default: the global `fetch`. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
   /** Tells the model its role, in every call. */
   readonly systemInstruction?: string | undefined;
   /** How to generate. Only what is set is sent. */
@@ -89,9 +95,12 @@ export interface MultimodalChatOptions {
   readonly providerOptions?: ProviderOptions | undefined;
   readonly timeouts?:
     | {
-        /** Until the first chunk of an answer, for each attempt. Default 90 000. */
+        /**
+         * Until the first chunk of an answer, for each attempt. Default: by how much the model thinks, 90 000 for
+         * `minimal` to 300 000 for `xhigh`, 180 000 if no level is set.
+         */
         readonly firstTokenMs?: number | undefined;
-        /** Between two chunks of an answer. Default 60 000. */
+        /** Between two chunks of an answer. Default: as `firstTokenMs`. */
         readonly betweenChunksMs?: number | undefined;
         /** The whole call: media, waiting for a key, all attempts. Default 300 000. */
         readonly callMs?: number | undefined;

@@ -56,7 +56,7 @@ function makeMediaProcessor({ media }: ResolvedOptions, own: Own): MediaProcesso
 }
 
 function makeModels(options: ResolvedOptions, own: Own, secrets: () => readonly string[]): ModelRoutes {
-  const { baseUrl, clock, fallbackModels = [], timeouts } = options;
+  const { apiVersion, baseUrl, clock, fallbackModels = [], fetch, headers, timeouts } = options;
   const model: ChatModel =
     typeof options.model === 'object'
       ? options.model
@@ -64,11 +64,15 @@ function makeModels(options: ResolvedOptions, own: Own, secrets: () => readonly 
           new GeminiModel({
             model: options.model,
             baseUrl,
+            apiVersion,
+            headers,
+            fetch,
             secrets,
+            // A request may have a longer `timeoutMs` than `callMs`: the turn keeps the limit of the call.
             timeouts: {
               firstTokenMs: timeouts.firstTokenMs,
               betweenChunksMs: timeouts.betweenChunksMs,
-              totalMs: timeouts.callMs,
+              totalMs: Number.MAX_SAFE_INTEGER,
             },
             clock,
           }),

@@ -29,10 +29,13 @@ const conflicts: readonly (readonly [applies: (options: Options) => boolean, sen
         `\`${name}\` would be ignored: no model of this chat needs a key. Leave it out.`,
       ] as const,
   ),
-  [
-    (options) => isGiven(options.baseUrl) && ownModel(options),
-    '`baseUrl` would be ignored beside your own `model`: give it to the model.',
-  ],
+  ...(['baseUrl', 'apiVersion', 'headers', 'fetch'] as const).map(
+    (name) =>
+      [
+        (options: Options) => isGiven(options[name]) && ownModel(options),
+        `\`${name}\` would be ignored beside your own \`model\`: give it to the model.`,
+      ] as const,
+  ),
   [
     ({ timeouts, ...options }) =>
       (isGiven(timeouts?.firstTokenMs) || isGiven(timeouts?.betweenChunksMs)) && ownModel(options),

@@ -21,6 +21,7 @@ import type { Embedder } from '../memory/embedder.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
 import type { ChatModel, Modality, ThinkingLevel } from '../model/chat-model.js';
+import { findReservedOption } from '../model/reserved-options.js';
 import { backoffRetryPolicyOptionsSchema } from '../retry/backoff-retry-policy-options.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
 import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
@@ -60,11 +61,16 @@ const builtInSchema = z.strictObject({
   fileSearch: z.strictObject({ stores: z.array(nonBlank).min(1).readonly() }).optional(),
 });
 
-const providerOptionsSchema = z.record(nonBlank, z.record(z.string(), z.unknown()));
+const providerOptionsSchema = z
+  .record(nonBlank, z.record(z.string(), z.unknown()))
+  .check(({ issues, value }) => {
+    const fault = findReservedOption(value);
+    if (fault) issues.push({ code: 'custom', input: value, path: [...fault.path], message: fault.message });
+  });
 
 const timeoutsSchema = z.strictObject({
-  firstTokenMs: durationMs.default(90_000),
-  betweenChunksMs: durationMs.default(60_000),
+  firstTokenMs: durationMs.optional(),
+  betweenChunksMs: durationMs.optional(),
   callMs: durationMs.default(300_000),
 });
 
@@ -134,7 +140,13 @@ export const optionsSchema = z.strictObject({
     .union([partWith<MediaProcessor>('MediaProcessor', 'prepare', 'close'), mediaOptionsSchema])
     .optional(),
   dataDir: nonBlank.default('./.multimodal-chat'),
+  // `GeminiModel` checks their values further.
   baseUrl: z.url().optional(),
+  apiVersion: z.string().optional(),
+  headers: z.record(z.string(), z.string()).optional(),
+  fetch: z
+    .custom<typeof globalThis.fetch>((value) => typeof value === 'function', 'must be a function')
+    .optional(),
   systemInstruction: z.string().optional(),
   generation: generationSchema.default({}),
   builtIn: builtInSchema.optional(),

@@ -11,6 +11,8 @@ const keyPatterns: readonly (readonly [RegExp, string])[] = [
   [/\bAQ\.[\w-]{16,}/g, replacement],
   [/\b(api_key:\s*)[^\s'",;}\]]+/gi, `$1${replacement}`],
   [/\b((?:api_?)?key=)[^\s'"&;<>}\]]+/gi, `$1${replacement}`],
+  // User name and password of a URL.
+  [/\b([a-z][a-z\d+.-]*:\/\/)[^\s/?#'"<>]+@/gi, `$1${replacement}@`],
   [/\b(x-goog-api-key["']?\s*[:=]\s*["']?)[^\s'",;}\]]+/gi, `$1${replacement}`],
 ];
 

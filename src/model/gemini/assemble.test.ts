@@ -1,15 +1,29 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { ReplyAssembler } from './assemble.js';
 import { fromMessagePart } from './gemini-parts.js';
+
+/** A picture in base64. */
+const picture = (text: string) => ({ mimeType: 'image/png', data: Buffer.from(text).toString('base64') });
 
 const chunk = (parts: readonly unknown[], finishReason?: string) => ({
   candidates: [{ content: { role: 'model', parts }, ...(finishReason ? { finishReason } : {}) }],
 });
 
-function assemble(...chunks: readonly unknown[]) {
+function assemble(...chunks: readonly Record<string, unknown>[]) {
   const assembler = new ReplyAssembler();
   const events = chunks.flatMap((item) => [...assembler.push(item)]);
-  return { events, outcome: assembler.outcome() };
+  const outcome = assembler.outcome();
+  const last = outcome.type === 'finish' ? outcome.events.at(-1) : undefined;
+  const finish = last?.type === 'finish' ? last : undefined;
+  return { events, outcome, finish };
+}
+
+/** The finish event of an answer that has one. */
+function finishOf(...chunks: readonly Record<string, unknown>[]) {
+  const { finish, outcome } = assemble(...chunks);
+  if (!finish) throw new Error(`Ended as ${outcome.type}.`);
+  return finish;
 }
 
 describe('ReplyAssembler', () => {
@@ -39,9 +53,8 @@ describe('ReplyAssembler', () => {
   ])('keeps parts for sending back: %s', (_, parts, expected) => {
     // Each part in a chunk of its own, as a stream brings them, then all in one chunk.
     for (const chunks of [parts.map((part) => chunk([part])), [chunk(parts)]]) {
-      const { outcome } = assemble(...chunks, chunk([], 'STOP'));
-      if (outcome.type !== 'finish') throw new Error(`Ended as ${outcome.type}.`);
-      expect(outcome.event.parts.map(fromMessagePart)).toEqual(expected);
+      const { parts } = finishOf(...chunks, chunk([], 'STOP'));
+      expect(parts.map(fromMessagePart)).toEqual(expected);
     }
   });
 
@@ -55,7 +68,10 @@ describe('ReplyAssembler', () => {
 
   it('reads on after a STOP', () => {
     const { events } = assemble(chunk([{ text: 'a' }], 'STOP'), chunk([{ text: 'b' }], 'STOP'));
-    expect(events.map((event) => event.text)).toEqual(['a', 'b']);
+    expect(events).toEqual([
+      { type: 'text', text: 'a' },
+      { type: 'text', text: 'b' },
+    ]);
   });
 
   it('does not change the chunks it is given', () => {
@@ -68,13 +84,12 @@ describe('ReplyAssembler', () => {
     ['STOP', 'stop'],
     ['MAX_TOKENS', 'max-tokens'],
     ['BRAND_NEW', 'unknown'],
-    ['FINISH_REASON_UNSPECIFIED', 'unknown'],
+    ['IMAGE_BRAND_NEW', 'unknown'],
+    ['stop', 'unknown'],
     ['constructor', 'unknown'],
   ])('finishes with %s as %s', (reason, finishReason) => {
-    expect(assemble(chunk([{ text: 'a' }], reason)).outcome).toMatchObject({
-      type: 'finish',
-      event: { finishReason },
-    });
+    const finish = finishOf(chunk([{ text: 'a' }], reason));
+    expect(finish).toMatchObject({ finishReason, info: { rawFinishReason: reason } });
   });
 
   it.each([
@@ -85,7 +100,9 @@ describe('ReplyAssembler', () => {
     'RECITATION',
     'LANGUAGE',
     'IMAGE_SAFETY',
-    'IMAGE_BRAND_NEW',
+    'IMAGE_PROHIBITED_CONTENT',
+    'IMAGE_RECITATION',
+    'MODEL_ARMOR',
   ])('treats %s as a refusal and keeps the text before it', (reason) => {
     expect(assemble(chunk([{ text: 'part' }], reason)).outcome).toMatchObject({
       type: 'blocked',
@@ -94,13 +111,24 @@ describe('ReplyAssembler', () => {
     });
   });
 
-  it.each<[string, readonly unknown[], string]>([
+  it.each<[string, readonly Record<string, unknown>[], string]>([
     ['no chunk at all', [], 'EMPTY_REPLY'],
-    ['foreign JSON', [{ hello: 'world' }, 7, null], 'EMPTY_REPLY'],
+    ['foreign JSON', [{ hello: 'world' }], 'EMPTY_REPLY'],
     ['no finish reason', [chunk([{ text: 'a' }])], 'NO_FINISH_REASON'],
     ['no candidate', [{ candidates: [] }], 'NO_FINISH_REASON'],
+    ['a placeholder', [chunk([{ text: 'a' }], 'FINISH_REASON_UNSPECIFIED')], 'NO_FINISH_REASON'],
+    ['a finish reason that is no text', [chunk([{ text: 'a' }], 1 as never)], 'NO_FINISH_REASON'],
     ['OTHER', [chunk([{ text: 'a' }], 'OTHER')], 'OTHER'],
     ['a malformed call', [chunk([], 'MALFORMED_FUNCTION_CALL')], 'MALFORMED_FUNCTION_CALL'],
+    ['a picture that was not drawn', [chunk([{ text: 'a' }], 'NO_IMAGE')], 'NO_IMAGE'],
+    ['a picture that failed', [chunk([], 'IMAGE_OTHER')], 'IMAGE_OTHER'],
+    ['an empty picture', [chunk([{ inlineData: { data: '' } }], 'STOP')], 'EMPTY_ANSWER'],
+    [
+      'a draft of a picture alone',
+      [chunk([{ inlineData: picture('draft'), thought: true }], 'STOP')],
+      'EMPTY_ANSWER',
+    ],
+    ['steps of a tool alone', [chunk([{ toolCall: { id: '1' } }], 'STOP')], 'EMPTY_ANSWER'],
     ['STOP without a word', [chunk([], 'STOP')], 'EMPTY_ANSWER'],
     ['STOP after white space', [chunk([{ text: ' \n' }], 'STOP')], 'EMPTY_ANSWER'],
     [
@@ -114,13 +142,125 @@ describe('ReplyAssembler', () => {
     expect(assemble(...chunks).outcome).toMatchObject({ type: 'incomplete', reason });
   });
 
-  it('accepts an answer that has other content than text', () => {
-    const { outcome } = assemble(chunk([{ inlineData: { mimeType: 'image/png', data: '' } }], 'STOP'));
-    expect(outcome.type).toBe('finish');
+  it.each([
+    ['a picture', { inlineData: picture('boat') }, 'file'],
+    ['code', { executableCode: { language: 'PYTHON', code: '1' } }, 'code'],
+    ['a call', { functionCall: { name: 'look', args: {} } }, 'tool-call'],
+  ])('accepts an answer that is only %s', (_, part, type) => {
+    const { events, finish } = assemble(chunk([part], 'STOP'));
+    expect(events.map((event) => event.type)).toEqual([type]);
+    expect(finish?.parts.map((each) => each.type)).toEqual([type]);
+  });
+
+  it('puts what is to be read into events and, but for bytes, into the parts', () => {
+    const { events, finish } = assemble(
+      chunk([
+        { executableCode: { language: 'PYTHON', code: 'print(6*7)' } },
+        { codeExecutionResult: { outcome: 'OUTCOME_OK', output: '42' } },
+        { inlineData: { ...picture('one'), displayName: 'x' }, thoughtSignature: 's' },
+        { inlineData: { ...picture('two'), mimeType: 'image/jpeg' } },
+        { functionCall: { name: 'look', args: { at: 3 } } },
+      ]),
+      chunk([], 'STOP'),
+    );
+    const [code, result, first, second, call] = finish?.parts ?? [];
+    expect(events).toMatchObject([
+      { type: 'code', code },
+      { type: 'code-result', result },
+      {
+        type: 'file',
+        file: { name: 'image-1.png', mimeType: 'image/png', data: new Uint8Array(Buffer.from('one')) },
+      },
+      { type: 'file', file: { name: 'image-2.jpg', mimeType: 'image/jpeg' } },
+      { type: 'tool-call', call },
+    ]);
+    expect(code).toMatchObject({ type: 'code', code: 'print(6*7)', language: 'python' });
+    expect(result).toMatchObject({ type: 'code-result', outcome: 'ok', output: '42' });
+    const fingerprint = createHash('sha256').update('one').digest('hex');
+    expect(first).toEqual({
+      ...{ type: 'file', mimeType: 'image/png', name: 'image-1.png', bytes: 3, fingerprint },
+      providerMetadata: { google: { thoughtSignature: 's' } },
+    });
+    expect(second).not.toHaveProperty('providerMetadata');
+    expect(call).toMatchObject({ name: 'look', input: { at: 3 }, callId: expect.stringMatching(/./) });
+  });
+
+  it('reads the first of several candidates', () => {
+    const of = (index: number, text: string) => ({
+      candidates: [{ index, content: { parts: [{ text }] }, finishReason: 'STOP' }],
+    });
+    const { events } = assemble(of(0, 'a'), of(1, 'x'), of(0, 'b'), of(1, 'y'));
+    expect(events).toMatchObject([{ text: 'a' }, { text: 'b' }]);
+  });
+
+  it('passes on what the service says about the answer', () => {
+    const ratings = [{ category: 'HARM_CATEGORY_HATE_SPEECH', probability: 'LOW', blocked: false }];
+    const { info } = finishOf({
+      responseId: 'r1',
+      modelVersion: 'gemini-3.8-flash-001',
+      candidates: [
+        {
+          content: { parts: [{ text: 'a' }] },
+          finishReason: 'STOP',
+          finishMessage: 'Done.',
+          safetyRatings: ratings,
+          groundingMetadata: {
+            webSearchQueries: ['boats'],
+            searchEntryPoint: { renderedContent: '<b>boats</b>' },
+          },
+        },
+      ],
+    });
+    expect(info).toEqual({
+      responseId: 'r1',
+      modelVersion: 'gemini-3.8-flash-001',
+      rawFinishReason: 'STOP',
+      finishMessage: 'Done.',
+      safetyRatings: ratings,
+      searchSuggestions: { queries: ['boats'], html: '<b>boats</b>' },
+    });
+  });
+
+  it('says what the service said about a refusal', () => {
+    const promptFeedback = { blockReason: 'OTHER', blockReasonMessage: 'Contains a riddle.' };
+    expect(assemble({ promptFeedback }).outcome).toMatchObject({
+      type: 'blocked',
+      message: 'The prompt was refused by Gemini (OTHER: Contains a riddle): put the request in other words.',
+    });
+  });
+
+  it('gives the token of an answer that goes on, also before its first word', () => {
+    const goingOn = (parts: readonly unknown[], continuationToken?: string) => ({
+      candidates: [{ content: { parts }, finishReason: 'CONTINUATION', continuationToken }],
+    });
+    expect(finishOf(goingOn([{ text: 'a' }], 'next'))).toMatchObject({
+      finishReason: 'max-tokens',
+      continuation: 'next',
+    });
+    expect(finishOf(goingOn([{ text: 'hm', thought: true }], 'next')).continuation).toBe('next');
+    expect(finishOf(goingOn([{ text: 'a' }])).continuation).toBeUndefined();
+  });
+
+  it('calls a history without a signature a fault of the request', () => {
+    expect(assemble(chunk([], 'MISSING_THOUGHT_SIGNATURE')).outcome).toMatchObject({
+      type: 'incomplete',
+      kind: 'invalid-request',
+    });
+  });
+
+  it.each([
+    [{}, undefined],
+    [{ promptTokenCount: 3 }, { inputTokens: 3 }],
+    [
+      { toolUsePromptTokenCount: 9, candidatesTokenCount: 0, totalTokenCount: 9, promptTokenCount: 'x' },
+      { toolTokens: 9, outputTokens: 0, totalTokens: 9 },
+    ],
+  ])('reports of the counts %j only those that were sent', (usageMetadata, usage) => {
+    expect(finishOf({ ...chunk([{ text: 'a' }], 'STOP'), usageMetadata }).usage).toEqual(usage);
   });
 
   it('reports usage from the last counts that were sent', () => {
-    const { outcome } = assemble(
+    const finish = finishOf(
       {
         ...chunk([{ text: 'a' }]),
         usageMetadata: { promptTokenCount: 10, cachedContentTokenCount: 4, totalTokenCount: 11 },
@@ -130,10 +270,8 @@ describe('ReplyAssembler', () => {
         usageMetadata: { candidatesTokenCount: 5, thoughtsTokenCount: 7, totalTokenCount: 22 },
       },
     );
-    expect(outcome).toMatchObject({
-      event: {
-        usage: { inputTokens: 10, outputTokens: 5, thoughtTokens: 7, totalTokens: 22, cachedInputTokens: 4 },
-      },
+    expect(finish.usage).toEqual({
+      ...{ inputTokens: 10, outputTokens: 5, thoughtTokens: 7, totalTokens: 22, cachedInputTokens: 4 },
     });
   });
 });

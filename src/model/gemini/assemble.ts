@@ -1,160 +1,234 @@
-import type { FinishReason, Usage } from '../../core/turn.js';
+import type {
+  AnswerInfo,
+  JsonValue,
+  MessagePart,
+  ReasoningPart,
+  SourcePart,
+  TextPart,
+} from '../../core/message.js';
+import { Redactor } from '../../core/redact.js';
+import type { Usage } from '../../core/turn.js';
 import type { ModelEvent } from '../chat-model.js';
+import { AnswerInfoReader, nonEmptyText, objectsIn, readUsage } from './answer-info.js';
 import { isObject, type Json } from './error-facts.js';
+import { meaningOf, readFinishReason } from './finish-reasons.js';
 import { toMessagePart } from './gemini-parts.js';
+import { GeneratedFiles } from './generated-file.js';
+import { type AnswerPiece, SourceCollector } from './sources.js';
 
-type TextEvent = Extract<ModelEvent, { type: 'text' | 'thought' }>;
-
-const nonEmptyText = (value: unknown): string | undefined =>
-  typeof value === 'string' && value !== '' ? value : undefined;
+type FinishEvent = Extract<ModelEvent, { type: 'finish' }>;
+type Refusal = { readonly reason: string; readonly said: string; readonly what: string };
 
 /** How an assembled reply ended. */
 export type Outcome =
-  | { readonly type: 'finish'; readonly event: Extract<ModelEvent, { type: 'finish' }> }
+  | { readonly type: 'finish'; readonly events: readonly ModelEvent[] }
   | { readonly type: 'blocked'; readonly reason: string; readonly message: string; readonly partial: string }
-  | { readonly type: 'incomplete'; readonly reason: string; readonly message: string };
+  | {
+      readonly type: 'incomplete';
+      readonly kind?: 'invalid-request' | undefined;
+      readonly reason: string;
+      readonly message: string;
+    };
 
-/** The model or its filters refused (https://ai.google.dev/api/generate-content#FinishReason). */
-const refusals: ReadonlySet<string> = new Set([
-  'SAFETY',
-  'BLOCKLIST',
-  'PROHIBITED_CONTENT',
-  'SPII',
-  'RECITATION',
-  'LANGUAGE',
-  'MODEL_ARMOR',
-]);
-const isRefusal = (reason: string) => refusals.has(reason) || reason.startsWith('IMAGE_');
+/** Whether a part is text without a signature or anything else of its own, which may be merged. */
+const isMergeable = (part: MessagePart | undefined): part is TextPart | ReasoningPart =>
+  (part?.type === 'text' || part?.type === 'reasoning') && part.providerMetadata === undefined;
 
-/** The model failed to answer; the same prompt may succeed next time. */
-const accidents = /^(?:OTHER|MALFORMED_\w+|UNEXPECTED_TOOL_CALL|TOO_MANY_TOOL_CALLS|NO_IMAGE)$/;
+/** Fields of a part that are no content of the answer: signatures, and steps of tools that Google runs. */
+const silentFields: ReadonlySet<string> = new Set(['thoughtSignature', 'toolCall', 'toolResponse']);
 
-const isPlainText = (part: Json): part is Json & { text: string } =>
-  typeof part.text === 'string' && Object.keys(part).every((name) => name === 'text' || name === 'thought');
-
-function readUsage(metadata: Json): Usage {
-  const count = (name: string) => (typeof metadata[name] === 'number' ? metadata[name] : 0);
-  const inputTokens = count('promptTokenCount');
-  const outputTokens = count('candidatesTokenCount');
-  const thoughtTokens = count('thoughtsTokenCount');
-  return {
-    inputTokens,
-    outputTokens,
-    thoughtTokens,
-    totalTokens: count('totalTokenCount') || inputTokens + outputTokens + thoughtTokens,
-    ...('cachedContentTokenCount' in metadata ? { cachedInputTokens: count('cachedContentTokenCount') } : {}),
-  };
-}
-
-const finishReasons: ReadonlyMap<string, FinishReason> = new Map([
-  ['STOP', 'stop'],
-  ['MAX_TOKENS', 'max-tokens'],
-]);
+/** What the service said, in brackets, to be put before the full stop of a sentence. */
+const saying = (...words: readonly (string | undefined)[]) => {
+  const said = words.filter((word) => word !== undefined).map((word) => word.replace(/\.$/, ''));
+  return said.length === 0 ? '' : ` (${said.join(': ')})`;
+};
 
 /**
- * Puts the chunks of one reply together: text and thoughts for reading, parts for sending back.
+ * Puts the chunks of one reply together: events for reading, parts for the record.
  *
  * Streamed parts are merged only when both are plain text of the same kind and neither has a
  * signature: a thought signature belongs to exactly its part.
  */
 export class ReplyAssembler {
-  readonly #parts: Record<string, unknown>[] = [];
+  readonly #redactor: Redactor;
+  readonly #parts: MessagePart[] = [];
+  /** The parts as Gemini numbers them. */
+  readonly #pieces: AnswerPiece[] = [];
+  readonly #files = new GeneratedFiles();
+  readonly #info = new AnswerInfoReader();
+  readonly #sources = new SourceCollector();
   #text = '';
   #hasOtherContent = false;
   #finishReason: string | undefined;
-  #finishMessage: string | undefined;
+  #wentOn = false;
+  #continuation: JsonValue | undefined;
   #usageMetadata: Json | undefined;
-  #modelVersion: string | undefined;
-  #refusal: { readonly reason: string; readonly what: string } | undefined;
+  #refusal: Refusal | undefined;
   #isGemini = false;
+  /** Which of several candidates is read. */
+  #index: unknown;
+
+  /** @param redactor Removes keys from what the service says beside the answer itself. */
+  constructor(redactor = new Redactor()) {
+    this.#redactor = redactor;
+  }
 
   /** Whether the reply was refused; the rest of the stream can be ignored. */
   get isRefused(): boolean {
     return this.#refusal !== undefined;
   }
 
-  /** Adds one chunk; returns the text and thoughts in it. */
-  push(chunk: unknown): readonly TextEvent[] {
-    if (!isObject(chunk)) return [];
+  /** Whether a finish reason has come. */
+  get hasFinishReason(): boolean {
+    return this.#finishReason !== undefined;
+  }
+
+  /** Whether content came after a finish reason: some models repeat STOP in every chunk. */
+  get repeatsFinishReason(): boolean {
+    return this.#wentOn;
+  }
+
+  /** Whether anything of Gemini has come. */
+  get isGemini(): boolean {
+    return this.#isGemini;
+  }
+
+  /** The last counts that came, if any. */
+  get usage(): Usage | undefined {
+    return readUsage(this.#usageMetadata);
+  }
+
+  /** Adds one chunk; returns what is in it. */
+  push(chunk: Json): readonly ModelEvent[] {
     this.#isGemini ||= 'candidates' in chunk || 'promptFeedback' in chunk || 'usageMetadata' in chunk;
     if (isObject(chunk.usageMetadata))
       this.#usageMetadata = { ...this.#usageMetadata, ...chunk.usageMetadata };
-    this.#modelVersion = nonEmptyText(chunk.modelVersion) ?? this.#modelVersion;
-    const blockReason = isObject(chunk.promptFeedback)
-      ? nonEmptyText(chunk.promptFeedback.blockReason)
-      : undefined;
-    if (blockReason && !blockReason.endsWith('_UNSPECIFIED')) {
-      this.#refusal ??= { reason: blockReason, what: 'The prompt was refused' };
-    }
-    const candidate = Array.isArray(chunk.candidates) ? chunk.candidates[0] : undefined;
-    return isObject(candidate) ? this.#pushCandidate(candidate) : [];
-  }
-
-  #pushCandidate(candidate: Json): readonly TextEvent[] {
-    const events: TextEvent[] = [];
-    const parts = isObject(candidate.content) ? candidate.content.parts : undefined;
-    if (Array.isArray(parts)) for (const part of parts) if (isObject(part)) this.#pushPart(part, events);
-    const reason = nonEmptyText(candidate.finishReason);
-    if (reason) {
-      // Some models repeat STOP in every chunk: only the end of the stream ends the reply.
+    const candidate = this.#findCandidate(chunk);
+    const reason = readFinishReason(candidate?.finishReason);
+    this.#info.push(chunk, candidate, reason);
+    const { blockReason, blockReasonMessage } = isObject(chunk.promptFeedback) ? chunk.promptFeedback : {};
+    const blocked = readFinishReason(blockReason);
+    if (blocked !== undefined) this.#refuse(blocked, 'The prompt was refused', blockReasonMessage);
+    if (candidate === undefined) return [];
+    this.#sources.push(candidate);
+    this.#continuation = (candidate.continuationToken as JsonValue | undefined) ?? this.#continuation;
+    const parts = isObject(candidate.content) ? objectsIn(candidate.content.parts) : [];
+    const events = parts.flatMap((part) => this.#pushPart(part) ?? []);
+    this.#wentOn ||= this.hasFinishReason && events.length > 0;
+    if (reason !== undefined) {
       this.#finishReason = reason;
-      this.#finishMessage = nonEmptyText(candidate.finishMessage);
-      if (isRefusal(reason)) this.#refusal ??= { reason, what: 'The answer was stopped' };
+      if (meaningOf(reason) === 'refusal')
+        this.#refuse(reason, 'The answer was stopped', candidate.finishMessage);
     }
     return events;
   }
 
-  #pushPart(part: Json, events: TextEvent[]): void {
-    const isThought = part.thought === true;
-    const text = nonEmptyText(part.text);
-    if (text !== undefined) {
-      events.push({ type: isThought ? 'thought' : 'text', text });
-      if (!isThought) this.#text += text;
+  /** Several candidates (`candidateCount`) are several answers: the first is read. */
+  #findCandidate(chunk: Json): Json | undefined {
+    const candidates = objectsIn(chunk.candidates);
+    const [first] = candidates;
+    if (first === undefined) return undefined;
+    this.#index ??= first.index ?? 0;
+    return candidates.find(({ index = 0 }) => index === this.#index);
+  }
+
+  #refuse(reason: string, what: string, words: unknown): void {
+    this.#refusal ??= { reason, what, said: saying(reason, nonEmptyText(words)) };
+  }
+
+  #pushPart(raw: Json): ModelEvent | undefined {
+    const start = this.#text.length;
+    const isThought = raw.thought === true;
+    if ('inlineData' in raw) {
+      this.#pieces.push({ start, text: '' });
+      // A draft of the picture that follows.
+      const received = isThought ? undefined : this.#files.read(raw);
+      if (received === undefined) return undefined;
+      this.#parts.push(received.part);
+      this.#hasOtherContent = true;
+      return { type: 'file', file: received.file };
     }
+    const part = toMessagePart(raw);
+    if (part.type === 'text' || part.type === 'reasoning') {
+      this.#pushText(part);
+      if (part.text === '') return undefined;
+      return { type: part.type === 'text' ? 'text' : 'thought', text: part.text };
+    }
+    this.#parts.push(part);
+    this.#pieces.push({ start, text: '' });
+    this.#hasOtherContent ||= !isThought && Object.keys(raw).some((name) => !silentFields.has(name));
+    if (part.type === 'code') return { type: 'code', code: part };
+    if (part.type === 'code-result') return { type: 'code-result', result: part };
+    if (part.type === 'tool-call') return { type: 'tool-call', call: part };
+    return undefined;
+  }
+
+  #pushText(part: TextPart | ReasoningPart): void {
     const last = this.#parts.at(-1);
-    if (!isPlainText(part)) {
-      this.#parts.push({ ...part });
-      this.#hasOtherContent ||=
-        !isThought &&
-        part.text === undefined &&
-        Object.keys(part).some((name) => name !== 'thoughtSignature');
-    } else if (last !== undefined && isPlainText(last) && (last.thought === true) === isThought) {
-      last.text += part.text;
-    } else if (part.text !== '') {
-      this.#parts.push({ ...part });
+    const piece = this.#pieces.at(-1);
+    const visible = part.type === 'text' ? part.text : '';
+    if (piece && isMergeable(part) && isMergeable(last) && last.type === part.type) {
+      this.#parts.splice(-1, 1, { ...last, text: last.text + part.text });
+      this.#pieces.splice(-1, 1, { ...piece, text: piece.text + visible });
+    } else if (part.text !== '' || !isMergeable(part)) {
+      this.#parts.push(part);
+      this.#pieces.push({ start: this.#text.length, text: visible });
     }
+    this.#text += visible;
   }
 
   /** The result of the whole stream, once it has ended. */
   outcome(): Outcome {
     if (this.#refusal) {
-      const { reason, what } = this.#refusal;
-      const message = `${what} by Gemini (${reason}): put the request in other words.`;
+      const { reason, said, what } = this.#refusal;
+      const message = `${what} by Gemini${said}: put the request in other words.`;
       return { type: 'blocked', reason, message, partial: this.#text };
     }
     const reason = this.#finishReason;
     if (reason === undefined) return this.#unfinished();
-    const said = this.#finishMessage ? `: ${this.#finishMessage.replace(/\.$/, '')}` : '';
-    if (accidents.test(reason)) {
-      return { type: 'incomplete', reason, message: `The model gave up on the answer (${reason}${said}).` };
+    const info = this.#redactor.value(this.#info.read()) as AnswerInfo | undefined;
+    const said = saying(reason, info?.finishMessage);
+    const meaning = meaningOf(reason);
+    if (meaning === 'accident') {
+      return { type: 'incomplete', reason, message: `The model gave up on the answer${said}.` };
     }
-    if (this.#text.trim() === '' && !this.#hasOtherContent) {
-      const hint =
-        reason === 'MAX_TOKENS'
-          ? 'The model used up its output tokens before the first word: raise maxOutputTokens or lower thinkingLevel.'
-          : `The model ended its answer without any content (${reason}${said}).`;
-      return { type: 'incomplete', reason: reason === 'MAX_TOKENS' ? reason : 'EMPTY_ANSWER', message: hint };
+    if (meaning === 'bad-history') {
+      const message = `The conversation lacks a thought signature of the model${said}: send it as plain text.`;
+      return { type: 'incomplete', kind: 'invalid-request', reason, message };
     }
-    return {
+    const continuation = meaning === 'continuation' ? this.#continuation : undefined;
+    const isEmpty = this.#text.trim() === '' && !this.#hasOtherContent;
+    if (!isEmpty || continuation !== undefined) return this.#finished(reason, info, continuation);
+    return meaning === 'max-tokens'
+      ? {
+          type: 'incomplete',
+          reason,
+          message:
+            'The model used up its output tokens before the first word: raise `maxOutputTokens` or lower `thinkingLevel`.',
+        }
+      : {
+          type: 'incomplete',
+          reason: 'EMPTY_ANSWER',
+          message: `The model ended its answer without any content${said}.`,
+        };
+  }
+
+  #finished(reason: string, info: AnswerInfo | undefined, continuation: JsonValue | undefined): Outcome {
+    const meaning = meaningOf(reason);
+    const found = this.#sources.read(this.#text, this.#pieces);
+    const sources = this.#redactor.value(found) as readonly SourcePart[];
+    const { usage } = this;
+    const finish: FinishEvent = {
       type: 'finish',
-      event: {
-        type: 'finish',
-        finishReason: finishReasons.get(reason) ?? 'unknown',
-        ...(this.#usageMetadata ? { usage: readUsage(this.#usageMetadata) } : {}),
-        ...(this.#modelVersion ? { info: { modelVersion: this.#modelVersion } } : {}),
-        parts: this.#parts.map((part) => toMessagePart(part)),
-      },
+      // An answer that goes on has reached a limit too, should nobody continue it.
+      finishReason: meaning === 'stop' ? 'stop' : meaning === 'unknown' ? 'unknown' : 'max-tokens',
+      ...(usage && { usage }),
+      ...(info && { info }),
+      parts: [...this.#parts, ...sources],
+      ...(continuation !== undefined && { continuation }),
     };
+    const events = sources.map((source): ModelEvent => ({ type: 'source', source }));
+    return { type: 'finish', events: [...events, finish] };
   }
 
   #unfinished(): Outcome {

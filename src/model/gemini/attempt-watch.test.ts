@@ -37,11 +37,49 @@ describe('AttemptWatch', () => {
     chunk(true);
     for (let count = 0; count < 20; count++) {
       await clock.advance(99);
-      chunk(false);
+      chunk(true);
     }
     expect(watch.signal.aborted).toBe(false);
-    await clock.advance(100);
+    await clock.advance(99);
+    chunk(false);
+    await clock.advance(1);
     expect(expired()).toBe('BETWEEN_CHUNKS');
+  });
+
+  it('ends a silence after the end of the answer early, and calls it no cancellation', async () => {
+    const { clock, watch, chunk } = start();
+    chunk(true);
+    watch.awaitChunk(20);
+    await clock.advance(19);
+    watch.gotChunk(true);
+    watch.awaitChunk(20);
+    await clock.advance(19);
+    expect(watch.signal.aborted).toBe(false);
+    await clock.advance(1);
+    expect({ aborted: watch.signal.aborted, cancelled: watch.wasCancelled }).toEqual({
+      aborted: true,
+      cancelled: false,
+    });
+  });
+
+  it.each([
+    ['FIRST_TOKEN', 'timeouts.firstTokenMs', 1000, { firstTokenMs: 1000 }],
+    ['BETWEEN_CHUNKS', 'timeouts.betweenChunksMs', 100, { betweenChunksMs: 100 }],
+    ['TOTAL', 'timeouts.callMs', 5000, { totalMs: 5000 }],
+    ['TOTAL', 'timeouts.totalMs', 700, { totalMs: 700, firstTokenMs: 700 }],
+  ])('names the option to raise and its value: %s', async (reason, option, ms, limits) => {
+    const clock = new VirtualClock();
+    const patient = { firstTokenMs: 1e6, betweenChunksMs: 1e6, totalMs: 1e6 };
+    const watch = new AttemptWatch(clock, { ...patient, ...limits }, undefined);
+    watch.awaitChunk();
+    if (reason === 'BETWEEN_CHUNKS') {
+      watch.gotChunk(true);
+      watch.awaitChunk();
+    }
+    await clock.advance(ms);
+    expect(watch.signal.reason).toMatchObject({ failure: { reason, kind: 'timeout' } });
+    expect(String(watch.signal.reason)).toContain(`\`${option}\``);
+    expect(String(watch.signal.reason)).toContain(String(ms));
   });
 
   it('does not count the time that the reader takes for a chunk', async () => {

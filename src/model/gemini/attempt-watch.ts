@@ -14,10 +14,15 @@ type ExpiredLimit = 'FIRST_TOKEN' | 'BETWEEN_CHUNKS' | 'TOTAL';
 /** A longer delay makes Node's timers fire at once. */
 const maxTimerMs = 2 ** 31 - 1;
 
+const seconds = (ms: number) => `${Math.round(ms / 100) / 10} s`;
+
 const sentences: Readonly<Record<ExpiredLimit, (ms: number) => string>> = {
-  FIRST_TOKEN: (ms) => `The model did not begin to answer within ${ms} ms.`,
-  BETWEEN_CHUNKS: (ms) => `The model was silent for ${ms} ms in the middle of its answer.`,
-  TOTAL: (ms) => `The answer took longer than ${ms} ms.`,
+  FIRST_TOKEN: (ms) =>
+    `The model did not begin to answer within ${seconds(ms)}: raise \`timeouts.firstTokenMs\` (${ms}) or lower \`thinkingLevel\`.`,
+  BETWEEN_CHUNKS: (ms) =>
+    `The model was silent for ${seconds(ms)} in the middle of its answer: raise \`timeouts.betweenChunksMs\` (${ms}) if it may be.`,
+  TOTAL: (ms) =>
+    `The answer took longer than ${seconds(ms)}: raise \`timeouts.totalMs\` of the model (${ms}), which is \`timeouts.callMs\` of a chat, or ask for less.`,
 };
 
 /**
@@ -30,9 +35,12 @@ export class AttemptWatch {
   readonly #clock: Clock;
   readonly #timeouts: AttemptTimeouts;
   readonly #startedAt: number;
-  #hasToken = false;
+  #hasBegun = false;
   /** When waiting for the next chunk began; undefined while the reader is busy with the last one. */
   #silentSince: number | undefined;
+  /** The silence that ends the answer. */
+  #endsAfterMs: number | undefined;
+  #hasExpired = false;
   #timer: unknown;
 
   constructor(clock: Clock, timeouts: AttemptTimeouts, caller: AbortSignal | undefined) {
@@ -48,16 +56,30 @@ export class AttemptWatch {
     return this.#link.signal;
   }
 
-  /** The next chunk is being awaited. */
-  awaitChunk(): void {
-    this.#silentSince = this.#clock.now();
+  /** Whether the caller aborted, and no limit. */
+  get wasCancelled(): boolean {
+    return this.signal.aborted && !this.#hasExpired;
   }
 
-  /** A chunk has come, with or without tokens in it. */
-  gotChunk(hasToken: boolean): void {
+  /**
+   * The next chunk is being awaited.
+   *
+   * @param endsAfterMs A silence of this length ends the answer: the signal aborts, which is no failure.
+   */
+  awaitChunk(endsAfterMs?: number): void {
+    this.#silentSince ??= this.#clock.now();
+    if (endsAfterMs === this.#endsAfterMs) return;
+    this.#endsAfterMs = endsAfterMs;
+    this.#clock.clearTimeout(this.#timer);
+    this.#check();
+  }
+
+  /** A chunk has come. One without progress, such as a comment, does not end the silence. */
+  gotChunk(isProgress: boolean): void {
+    if (!isProgress) return;
     this.#silentSince = undefined;
-    if (this.#hasToken || !hasToken) return;
-    this.#hasToken = true;
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
     this.#clock.clearTimeout(this.#timer);
     this.#check();
   }
@@ -75,19 +97,21 @@ export class AttemptWatch {
   }
 
   readonly #check = (): void => {
+    if (this.signal.aborted) return;
     const now = this.#clock.now();
     const { betweenChunksMs, firstTokenMs, totalMs } = this.#timeouts;
     const totalLeft = this.#startedAt + totalMs - now;
-    const nextLeft = this.#hasToken
-      ? (this.#silentSince ?? now) + betweenChunksMs - now
+    const nextLeft = this.#hasBegun
+      ? (this.#silentSince ?? now) + (this.#endsAfterMs ?? betweenChunksMs) - now
       : this.#startedAt + firstTokenMs - now;
-    if (nextLeft <= 0 && this.#hasToken) this.#expire('BETWEEN_CHUNKS', betweenChunksMs);
-    else if (nextLeft <= 0) this.#expire('FIRST_TOKEN', firstTokenMs);
-    else if (totalLeft <= 0) this.#expire('TOTAL', totalMs);
-    else this.#arm(Math.min(nextLeft, totalLeft));
+    if (totalLeft <= 0) this.#expire('TOTAL', totalMs);
+    else if (nextLeft > 0) this.#arm(Math.min(nextLeft, totalLeft));
+    else if (this.#hasBegun) this.#expire('BETWEEN_CHUNKS', betweenChunksMs);
+    else this.#expire('FIRST_TOKEN', firstTokenMs);
   };
 
   #expire(limit: ExpiredLimit, ms: number): void {
+    this.#hasExpired = true;
     const message = sentences[limit](ms);
     this.cancel(new ModelCallError({ kind: 'timeout', scope: 'call', reason: limit, message }));
   }

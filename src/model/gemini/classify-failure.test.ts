@@ -101,10 +101,20 @@ const expected: Readonly<Record<string, Partial<Failure>>> = {
   headers_429_stream: { kind: 'rate-limit', scope: 'project-model', retryAfterMs: undefined },
 };
 
+const rpcStatuses: Readonly<Record<number, string>> = {
+  400: 'INVALID_ARGUMENT',
+  401: 'UNAUTHENTICATED',
+  403: 'PERMISSION_DENIED',
+  404: 'NOT_FOUND',
+  429: 'RESOURCE_EXHAUSTED',
+};
+
+/** An error of Google: they all have a status. */
 const apiError = (code: number, message: string, reason?: string) => ({
   error: {
     code,
     message,
+    status: rpcStatuses[code] ?? 'UNKNOWN',
     ...(reason ? { details: [{ '@type': 'type.googleapis.com/google.rpc.ErrorInfo', reason }] } : {}),
   },
 });

@@ -70,15 +70,14 @@ export function classifyFailure(evidence: CallEvidence): Failure {
   const rule = failureRules.find((candidate) => candidate.when(facts)) as (typeof failureRules)[number];
   const reason = rule.reason ?? facts.reason ?? facts.rpcStatus;
   const learned = learnLimits(facts);
+  const retryAfterMs = facts.retryAfterMs ?? rule.retryAfterMs;
   return {
     kind: rule.kind,
     scope: rule.scope,
     message: `${rule.message}${quote(facts, redactor)}.`,
     ...(facts.status === undefined ? {} : { status: facts.status }),
     ...(reason === undefined ? {} : { reason: redactor.text(reason) }),
-    ...(kindsWithDelay.has(rule.kind) && facts.retryAfterMs !== undefined
-      ? { retryAfterMs: facts.retryAfterMs }
-      : {}),
+    ...(kindsWithDelay.has(rule.kind) && retryAfterMs !== undefined ? { retryAfterMs } : {}),
     ...(learned === undefined ? {} : { learned }),
     ...(facts.project === undefined ? {} : { project: facts.project }),
   };

@@ -1,5 +1,9 @@
+import { wordsOf } from './error-words.js';
+
 /** One quota that was exceeded, as `google.rpc.QuotaFailure` or the sentence names it. */
 interface QuotaViolation {
+  /** Its id and metric, such as `GenerateRequestsPerMinutePerProjectPerModel-FreeTier`. */
+  readonly name: string;
   readonly perDay: boolean;
   readonly unit: 'requests' | 'tokens' | 'unknown';
   /** The limit itself: Gemini sends the quota's value, not how much of it was used. */
@@ -9,10 +13,13 @@ interface QuotaViolation {
 /** The content of an error reply, whatever its shape. */
 export interface ErrorFacts {
   readonly status: number | undefined;
-  /** Whether the reply had Google's error envelope. */
+  /** Whether the reply was JSON with an `error`, as Google and many gateways send. */
   readonly isApiError: boolean;
+  /** Whether the error is Google's own, and not that of a server in front of Gemini. */
+  readonly isGoogle: boolean;
   /** Whether the reply was not JSON, such as a proxy's error page. */
-  readonly isForeign: boolean;
+  readonly isPage: boolean;
+  /** What the reply says in words, whoever sent it. */
   readonly message: string;
   /** `google.rpc.Status`, such as `PERMISSION_DENIED`. */
   readonly rpcStatus: string | undefined;
@@ -39,11 +46,24 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** The error inside a reply: Google's envelope, or a list of one as an unframed stream sends it. */
+/** The error inside a reply: an envelope like Google's, or a list of one as an unframed stream sends it. */
 export function findApiError(body: unknown): Json | undefined {
   const reply = Array.isArray(body) ? body.find((item) => isObject(item) && 'error' in item) : body;
-  return isObject(reply) && isObject(reply.error) ? reply.error : undefined;
+  if (!isObject(reply)) return undefined;
+  const { error } = reply;
+  if (typeof error === 'string' && error !== '') return { message: error };
+  return isObject(error) ? error : undefined;
 }
+
+/**
+ * Google's errors have a status of `google.rpc.Code` or details of `google.rpc`. Envelopes of gateways have
+ * neither, but often a `type`.
+ */
+const isGoogleError = ({ details, status, type }: Json): boolean =>
+  type === undefined &&
+  (/^[A-Z][A-Z_]+$/.test(String(status)) ||
+    (Array.isArray(details) &&
+      details.some((item) => isObject(item) && String(item['@type']).includes('google.rpc.'))));
 
 /** A `google.protobuf.Duration` in JSON: seconds with up to nine decimals, such as `36s` or `34.4s`. */
 function parseDurationMs(value: unknown): number | undefined {
@@ -76,6 +96,7 @@ function violationOf(quotaId: string, quotaMetric: string, value: unknown): Quot
   const name = `${quotaId} ${quotaMetric}`;
   const limit = /^\d+$/.test(String(value)) ? Number(value) : undefined;
   return {
+    name,
     perDay: /PerDay/i.test(quotaId),
     unit: /token/i.test(name) ? 'tokens' : /requests/i.test(name) ? 'requests' : 'unknown',
     ...(limit === undefined ? {} : { limit }),
@@ -130,7 +151,7 @@ export function readErrorFacts(reply: {
   const details = Array.isArray(error?.details) ? error.details.filter(isObject) : [];
   const detail = (type: string) =>
     details.find((item) => String(item['@type']).endsWith(`google.rpc.${type}`));
-  const message = textOf(error?.message) ?? '';
+  const message = textOf(error?.message) ?? wordsOf(parsed ?? reply.body);
   const info = detail('ErrorInfo');
   const code = typeof error?.code === 'number' ? error.code : undefined;
   // Inside a 200 stream the error's own code is the status.
@@ -138,7 +159,8 @@ export function readErrorFacts(reply: {
   return {
     status,
     isApiError: error !== undefined,
-    isForeign: typeof reply.body === 'string' && reply.body.trim() !== '' && parsed === undefined,
+    isGoogle: error !== undefined && isGoogleError(error),
+    isPage: typeof reply.body === 'string' && reply.body.trim() !== '' && parsed === undefined,
     message,
     rpcStatus: textOf(error?.status),
     reason: textOf(info?.reason),

@@ -5,7 +5,7 @@ import { EventStreamDecoder } from './event-stream.js';
 function decode(...chunks: readonly Uint8Array[]) {
   const decoder = new EventStreamDecoder();
   const events = chunks.flatMap((chunk) => [...decoder.push(chunk)]);
-  return { events: [...events, ...decoder.end()], unframed: decoder.unframed };
+  return { events: [...events, ...decoder.end()], other: decoder.other, isHalf: decoder.isInsideObject };
 }
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -27,13 +27,59 @@ describe('EventStreamDecoder', () => {
     ['a byte order mark', '\uFEFFdata: a\n\n', messages('a')],
     ['nothing', '', []],
   ])('reads %s', (_, text, events) => {
-    expect(decode(bytes(text))).toEqual({ events, unframed: '' });
+    expect(decode(bytes(text))).toEqual({ events, other: '', isHalf: false });
   });
 
-  it('keeps text outside of events', () => {
-    const { events, unframed } = decode(bytes('data: a\n\n{\n  "error": {\n\n  }\n}\n'));
-    expect(events).toEqual(messages('a'));
-    expect(JSON.parse(unframed)).toEqual({ error: {} });
+  it.each([
+    ['after events', 'data: a\n\n{\n  "x": {\n\n  }\n}\n', messages('a', '{\n  "x": {\n\n  }\n}')],
+    ['in a list', '[{"a": "}"}\n,\r\n{"b": "\\"{"}]', messages('{"a": "}"}', '{"b": "\\"{"}')],
+    ['one a line', '{"a":1}\n{"b":2}\n', messages('{"a":1}', '{"b":2}')],
+    ['alone', '{"a":{"b":[1]}}', messages('{"a":{"b":[1]}}')],
+  ])('reads JSON objects outside of events: %s', (_, text, events) => {
+    const whole = bytes(text);
+    const single = Array.from(whole, (_, index) => whole.subarray(index, index + 1));
+    for (const chunks of [[whole], single])
+      expect(decode(...chunks)).toEqual({ events, other: '', isHalf: false });
+  });
+
+  it('reads each object of a list as it comes', () => {
+    const decoder = new EventStreamDecoder();
+    expect(decoder.push(bytes('[{"a":1},'))).toEqual(messages('{"a":1}'));
+    expect(decoder.push(bytes('{"b":2}'))).toEqual(messages('{"b":2}'));
+  });
+
+  it('says whether an object was cut off', () => {
+    expect(decode(bytes('[{"a":1},{"b"')).isHalf).toBe(true);
+  });
+
+  it('keeps a page, braces in it included', () => {
+    const page = '<html><style>a { b: c }</style>\n<p>No.</p></html>';
+    expect(decode(bytes(page))).toMatchObject({ events: [], other: page });
+  });
+
+  it.each([
+    [': ping\n\n', false],
+    ['id: 7\nretry: 3\n', false],
+    ['data: {', true],
+    ['data: {}\n\n', true],
+    ['{', true],
+    ['\n\n', false],
+  ])('tells progress from keep-alives: %j', (text, hasProgress) => {
+    const decoder = new EventStreamDecoder();
+    decoder.push(bytes(text));
+    expect(decoder.hasProgress).toBe(hasProgress);
+  });
+
+  it('counts further bytes of a long line as progress, and further bytes of a comment not', () => {
+    for (const [start, hasProgress] of [
+      ['data: "x', true],
+      [': waiting', false],
+    ] as const) {
+      const decoder = new EventStreamDecoder();
+      decoder.push(bytes(start));
+      decoder.push(bytes('more'));
+      expect(decoder.hasProgress).toBe(hasProgress);
+    }
   });
 
   it('returns the same events wherever the bytes are cut', () => {

@@ -8,10 +8,16 @@ export interface FailureRule {
   readonly scope: FailureScope;
   /** Replaces the reply's own reason. */
   readonly reason?: string;
+  /** How long to wait if the reply does not say. */
+  readonly retryAfterMs?: number;
   /** What happened and what to do, without a full stop: the reply's own words follow in brackets. */
   readonly message: string;
 }
 
+/** Holds for errors of Google itself, and not for those of a server in front of Gemini. */
+export const google = (facts: ErrorFacts) => facts.isGoogle;
+/** Holds for errors of a server in front of Gemini. */
+export const gateway = (facts: ErrorFacts) => !facts.isGoogle;
 /** Holds for these HTTP statuses. */
 export const status =
   (...statuses: readonly number[]) =>

@@ -1,23 +1,8 @@
 import type { FailureRule } from './failure-rule.js';
-import { all, any, reason, sentence, status } from './failure-rule.js';
+import { all, any, google, reason, sentence, status } from './failure-rule.js';
+import { foreignRules, gatewayRules } from './gateway-rules.js';
 
-const refused = status(400, 401, 403);
-
-/** The page of a proxy or of a wrong host. */
-const foreignRules: readonly FailureRule[] = [
-  {
-    when: (facts) =>
-      facts.status !== undefined &&
-      ((facts.isForeign && (facts.status < 300 || status(400, 401, 403, 404, 405)(facts))) ||
-        (facts.status >= 300 && facts.status < 400) ||
-        (!facts.isApiError && status(404, 405)(facts))),
-    kind: 'invalid-request',
-    scope: 'call',
-    reason: 'NOT_GEMINI',
-    message:
-      'The server that answered is not a Gemini API: check the base URL (GOOGLE_GEMINI_BASE_URL) and any proxy in between',
-  },
-];
+const refused = all(google, status(400, 401, 403));
 
 const keyRules: readonly FailureRule[] = [
   {
@@ -30,7 +15,7 @@ const keyRules: readonly FailureRule[] = [
         'CREDENTIALS_MISSING',
       ),
       all(refused, sentence(/\bAPI key (?:not valid|not found|expired|is invalid)|valid API key/i)),
-      all(status(401), (facts) => facts.reason === undefined),
+      all(google, status(401), (facts) => facts.reason === undefined),
     ),
     kind: 'auth',
     scope: 'key',
@@ -52,17 +37,35 @@ const keyRules: readonly FailureRule[] = [
   },
 ];
 
+/** The window of Google's limits on spending: https://ai.google.dev/gemini-api/docs/rate-limits */
+const spendWindowMs = 600_000;
+
 const projectRules: readonly FailureRule[] = [
+  {
+    when: all(
+      google,
+      status(429),
+      (facts) => /\bspend/i.test(`${facts.message} ${facts.violations.map(({ name }) => name).join(' ')}`),
+      (facts) => !/month|\bcap\b|credit|billing account/i.test(facts.message),
+      (facts) => !facts.violations.some(({ name }) => /PerMinute|PerDay/i.test(name)),
+    ),
+    kind: 'rate-limit',
+    scope: 'project',
+    reason: 'SPEND_LIMIT',
+    retryAfterMs: spendWindowMs,
+    message: "The project's spending limit over ten minutes is reached: wait, or use another project",
+  },
   {
     when: any(
       reason('BILLING_DISABLED'),
       all(
+        google,
         status(400, 402, 403, 429),
         sentence(
           /enable billing|billing (?:to be|is) (?:en|dis)abled|requires billing|prepayment credits|credits are depleted|spend(?:ing)? (?:cap|limit)|billing account/i,
         ),
       ),
-      status(402),
+      all(google, status(402)),
     ),
     kind: 'billing',
     scope: 'project',
@@ -80,7 +83,7 @@ const projectRules: readonly FailureRule[] = [
   {
     when: any(
       reason('SERVICE_DISABLED'),
-      all(status(403), sentence(/has not been used in project .* or it is disabled/i)),
+      all(google, status(403), sentence(/has not been used in project .* or it is disabled/i)),
     ),
     kind: 'permission',
     scope: 'project',
@@ -158,14 +161,14 @@ const limitRules: readonly FailureRule[] = [
       "The project's quota of the day for this model is used up: it comes back at midnight Pacific time",
   },
   {
-    when: status(429),
+    when: all(google, status(429)),
     kind: 'rate-limit',
     scope: 'project-model',
     message: "The project's rate limit for this model is reached: wait a little",
   },
 ];
 
-const statusRules: readonly FailureRule[] = [
+const modelRules: readonly FailureRule[] = [
   {
     when: any(
       all(
@@ -181,17 +184,14 @@ const statusRules: readonly FailureRule[] = [
     scope: 'model',
     message: 'The model does not exist or was retired: choose another (GEMINI_MODEL)',
   },
+];
+
+const statusRules: readonly FailureRule[] = [
   {
-    when: all(status(403), (facts) => facts.isApiError),
+    when: status(403),
     kind: 'permission',
     scope: 'project-model',
     message: "The key's project may not use this model",
-  },
-  {
-    when: status(401, 403, 407),
-    kind: 'permission',
-    scope: 'call',
-    message: 'Something in front of Gemini refused the call',
   },
   {
     when: status(408),
@@ -247,5 +247,7 @@ export const failureRules: readonly FailureRule[] = [
   ...projectRules,
   ...requestRules,
   ...limitRules,
+  ...modelRules,
+  ...gatewayRules,
   ...statusRules,
 ];

@@ -3,9 +3,9 @@ import { type Clock, systemClock } from '../../core/clock.js';
 import { durationMs, nonBlank, partWith } from '../../core/parse-options.js';
 import type { KeyPool } from '../../keys/key-pool.js';
 import { defaultEmbeddingDimensions, defaultEmbeddingModel } from './default-models.js';
-import { geminiEndpointShape } from './gemini-endpoint.js';
+import { type GeminiEndpointOptions, geminiEndpointShape } from './gemini-endpoint.js';
 
-export interface GeminiEmbedderOptions {
+export interface GeminiEmbedderOptions extends GeminiEndpointOptions {
   /** Where the keys come from; one is leased per batch. */
   readonly keyPool: KeyPool;
   /** Default `gemini-embedding-2`. */
@@ -14,10 +14,6 @@ export interface GeminiEmbedderOptions {
   readonly dimensions?: number | undefined;
   /** How long one batch may take, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number | undefined;
-  /** Default: the environment variable `GOOGLE_GEMINI_BASE_URL`, else Google's. */
-  readonly baseUrl?: string | undefined;
-  /** Default: that of `@google/genai`, `v1beta`. */
-  readonly apiVersion?: string | undefined;
   /** Default: the machine's. */
   readonly clock?: Clock | undefined;
 }

@@ -133,8 +133,12 @@ export class GeminiEmbedder implements Embedder {
   ): Promise<readonly Float32Array[]> {
     const limits = { firstTokenMs: Infinity, betweenChunksMs: Infinity, totalMs: this.#timeoutMs };
     const watch = new AttemptWatch(this.#clock, limits, signal);
-    const redactor = new Redactor(() => [apiKey, ...(this.#keyPool.secrets?.() ?? [])]);
-    const exchange = new GeminiExchange(watch.signal, redactor);
+    const redactor = new Redactor(() => [
+      apiKey,
+      ...this.#clients.secrets,
+      ...(this.#keyPool.secrets?.() ?? []),
+    ]);
+    const exchange = new GeminiExchange(watch.signal, redactor, this.#clients.fetch);
     let isAnswered = false;
     try {
       const client = await this.#clients.get(apiKey);

@@ -3,7 +3,7 @@ import { ModelCallError } from '../../core/errors.js';
 import type { Redactor } from '../../core/redact.js';
 import type { CallEvidence } from './classify-failure.js';
 import { classifyFailure } from './classify-failure.js';
-import { untimedDispatcher } from './untimed-dispatcher.js';
+import { withUntimedDispatcher } from './untimed-dispatcher.js';
 
 /** The rest of a longer error page is not read. */
 const maxErrorBytes = 256 * 1024;
@@ -25,11 +25,14 @@ async function readErrorBody(response: Response): Promise<string> {
 export class GeminiExchange {
   readonly #signal: AbortSignal;
   readonly #redactor: Redactor;
+  readonly #fetch: typeof globalThis.fetch | undefined;
   #wasSent = false;
 
-  constructor(signal: AbortSignal, redactor: Redactor) {
+  /** @param fetch Makes the request. Default: the global one, without its time limits. */
+  constructor(signal: AbortSignal, redactor: Redactor, fetch?: typeof globalThis.fetch) {
     this.#signal = signal;
     this.#redactor = redactor;
+    this.#fetch = fetch;
   }
 
   /** Whether the request was handed to the network. */
@@ -44,16 +47,15 @@ export class GeminiExchange {
    * @throws ModelCallError for any reply but a 2xx.
    */
   readonly fetch: Fetch = async (url, init) => {
+    // Throws what `fetch` would refuse before anything is sent: an URL with a password, a broken header.
+    const { body: _, ...head } = init ?? {};
+    new Request(url, { ...head, signal: null });
     this.#wasSent = true;
-    const dispatcher = untimedDispatcher();
-    const options = {
-      ...init,
-      signal: this.#signal,
-      // A redirect would carry the key to another host.
-      redirect: 'manual',
-      ...(dispatcher === undefined ? {} : { dispatcher }),
-    } as const;
-    const response = await fetch(url, options as RequestInit);
+    // A redirect would carry the key to another host.
+    const options = { ...init, signal: this.#signal, redirect: 'manual' } as const;
+    const response = await (this.#fetch
+      ? this.#fetch(url, options)
+      : fetch(url, { ...options, ...withUntimedDispatcher() }));
     if (response.ok) return response;
     throw new ModelCallError(
       this.#classify({

@@ -123,7 +123,7 @@ export class GeminiFiles {
   async #store(part: UploadPart, apiKey: string, signal: AbortSignal): Promise<StoredFile> {
     const { clients, clock, redactorFor } = this.#options;
     const redactor = redactorFor(apiKey);
-    const send = resumingFetch({ clock, redactor, signal });
+    const send = resumingFetch({ clock, redactor, signal, fetch: clients.fetch });
     const pauses = new ExponentialBackoff(processingPauses);
     let sent = false;
     const fetch: Fetch = (url, init) => {
@@ -180,8 +180,9 @@ export class GeminiFiles {
     name: string,
     limit = AbortSignal.timeout(deletionTimeoutMs),
   ): Promise<void> {
-    const exchange = new GeminiExchange(limit, this.#options.redactorFor(apiKey));
-    const client = await this.#options.clients.make(apiKey, exchange.fetch);
+    const { clients, redactorFor } = this.#options;
+    const exchange = new GeminiExchange(limit, redactorFor(apiKey), clients.fetch);
+    const client = await clients.make(apiKey, exchange.fetch);
     await client.files.delete({ name });
   }
 }

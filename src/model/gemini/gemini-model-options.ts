@@ -2,15 +2,11 @@ import { z } from 'zod';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { count, durationMs, nonBlank, partWith } from '../../core/parse-options.js';
 import { defaultChatModel } from './default-models.js';
-import { geminiEndpointShape } from './gemini-endpoint.js';
+import { type GeminiEndpointOptions, geminiEndpointShape } from './gemini-endpoint.js';
 
-export interface GeminiModelOptions {
+export interface GeminiModelOptions extends GeminiEndpointOptions {
   /** Answers unless a call names another. Default: `GEMINI_MODEL`, else `gemini-3.8-flash`. */
   readonly model?: string | undefined;
-  /** Default: the environment variable `GOOGLE_GEMINI_BASE_URL`, else Google's. */
-  readonly baseUrl?: string | undefined;
-  /** Default: that of `@google/genai`, `v1beta`. */
-  readonly apiVersion?: string | undefined;
   /**
    * Further key values to remove from errors, beside the key of the call. Called when a call fails.
    * Default: none.
@@ -19,9 +15,15 @@ export interface GeminiModelOptions {
   /** How long one call may take, in milliseconds. */
   readonly timeouts?:
     | {
-        /** From the start to the first token, thoughts included. Default 60,000. */
+        /**
+         * From the start to the first chunk, whatever it holds; comments of proxies do not count. Default: by
+         * how much the model thinks, 90,000 for `minimal` to 300,000 for `xhigh`, 180,000 if no level is set.
+         */
         readonly firstTokenMs?: number | undefined;
-        /** Silence after the first token. The time that the reader takes does not count. Default 30,000. */
+        /**
+         * Silence after that. The time that the reader takes does not count, and after a finish reason a short
+         * silence ends the answer. Default: as `firstTokenMs`.
+         */
         readonly betweenChunksMs?: number | undefined;
         /** The whole call. Default 300,000. */
         readonly totalMs?: number | undefined;
@@ -44,11 +46,13 @@ export const geminiModelOptionsSchema = z.strictObject({
     .default(() => () => []),
   timeouts: z
     .strictObject({
-      firstTokenMs: durationMs.default(60_000),
-      betweenChunksMs: durationMs.default(30_000),
+      firstTokenMs: durationMs.optional(),
+      betweenChunksMs: durationMs.optional(),
       totalMs: durationMs.default(300_000),
     })
     .prefault({}),
   keepUploadsMs: count.default(600_000),
   clock: partWith<Clock>('Clock', 'now', 'setTimeout', 'clearTimeout').default(() => systemClock),
 }) satisfies z.ZodType<unknown, GeminiModelOptions>;
+
+export type ResolvedModelOptions = z.output<typeof geminiModelOptionsSchema>;

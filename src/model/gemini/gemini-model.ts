@@ -13,17 +13,21 @@ import type {
   ModelStreamOptions,
   UploadPart,
 } from '../chat-model.js';
-import type { AttemptTimeouts } from './attempt-watch.js';
 import { AttemptWatch } from './attempt-watch.js';
 import { defaultFallbackModels, defaultSummaryModel } from './default-models.js';
 import { capabilitiesOf, geminiModelNames } from './gemini-capabilities.js';
 import { GeminiClients } from './gemini-clients.js';
 import { GeminiExchange } from './gemini-exchange.js';
 import { GeminiFiles } from './gemini-files.js';
-import { type GeminiModelOptions, geminiModelOptionsSchema } from './gemini-model-options.js';
+import {
+  type GeminiModelOptions,
+  geminiModelOptionsSchema,
+  type ResolvedModelOptions,
+} from './gemini-model-options.js';
 import { providerName } from './gemini-parts.js';
-import { toGeminiParameters } from './gemini-request.js';
+import { type GeminiParameters, toGeminiParameters } from './gemini-request.js';
 import { ReplyReader } from './read-reply.js';
+import { patienceFor } from './thinking-patience.js';
 
 /** Reason of a failure: the key's project has no such file. */
 const fileNotAccessible = 'FILE_NOT_ACCESSIBLE';
@@ -53,7 +57,7 @@ export class GeminiModel implements ChatModel {
   readonly #clients: GeminiClients;
   readonly #files: GeminiFiles;
   readonly #secrets: () => readonly string[];
-  readonly #timeouts: AttemptTimeouts;
+  readonly #timeouts: ResolvedModelOptions['timeouts'];
   readonly #clock: Clock;
   readonly #running = new Set<AttemptWatch>();
   #isClosed = false;
@@ -93,6 +97,7 @@ export class GeminiModel implements ChatModel {
    *
    * @throws ModelCallError with the classified `failure`; time limits have the kind `timeout` and the
    * reason `FIRST_TOKEN`, `BETWEEN_CHUNKS` or `TOTAL`.
+   * @throws InvalidInputError if `providerOptions` set what the request or the call itself decides.
    * @throws BlockedError if the prompt or the answer was refused.
    * @throws ClosedError if the model is closed, or is closed during the call.
    */
@@ -167,32 +172,36 @@ export class GeminiModel implements ChatModel {
     options: ModelStreamOptions,
   ): AsyncGenerator<ModelEvent, void, undefined> {
     const apiKey = this.#keyOf(options);
-    const watch = new AttemptWatch(this.#clock, this.#timeouts, options.signal);
+    const parameters = toGeminiParameters(request);
+    const patienceMs = patienceFor(parameters.config);
+    const { betweenChunksMs = patienceMs, firstTokenMs = patienceMs, totalMs } = this.#timeouts;
+    const limits = { firstTokenMs, betweenChunksMs, totalMs };
+    const watch = new AttemptWatch(this.#clock, limits, options.signal);
     const redactor = this.#redactor(apiKey);
-    const exchange = new GeminiExchange(watch.signal, redactor);
+    const exchange = new GeminiExchange(watch.signal, redactor, this.#clients.fetch);
+    const reply = new ReplyReader(redactor);
     let isAnswered = false;
     this.#running.add(watch);
     try {
-      const response = await this.#send(request, apiKey, exchange);
-      const reply = new ReplyReader(redactor);
+      const response = await this.#send(parameters, apiKey, exchange);
       const body = response.body?.getReader();
       while (body && !reply.isOver) {
-        watch.awaitChunk();
-        const { done, value } = await body.read();
-        if (done) {
-          isAnswered = true;
-          break;
-        }
-        const events = reply.push(value);
-        watch.gotChunk(events.length > 0);
+        const bytes = await nextBytes(body, watch, reply);
+        if (bytes === undefined) break;
+        const events = reply.push(bytes);
+        watch.gotChunk(reply.hasProgress);
         for (const event of events) yield event;
       }
+      isAnswered = !watch.signal.aborted && !reply.isOver;
       for (const event of reply.drain()) yield event;
-      yield reply.finish();
+      for (const event of reply.finish()) yield event;
     } catch (error) {
+      const isKnown = BlockedError.isInstance(error) || ModelCallError.isInstance(error);
       // The network layer may report an abort as an error of its own.
-      watch.signal.throwIfAborted();
-      throw BlockedError.isInstance(error) ? error : exchange.toPublicError(error);
+      const isAbort = watch.signal.aborted && (watch.wasCancelled || !isKnown);
+      const thrown = isAbort ? watch.signal.reason : error;
+      if (watch.wasCancelled || BlockedError.isInstance(thrown)) throw thrown;
+      throw withUsage(exchange.toPublicError(thrown), reply);
     } finally {
       this.#running.delete(watch);
       watch.close(isAnswered);
@@ -214,12 +223,11 @@ export class GeminiModel implements ChatModel {
   }
 
   #redactor(apiKey: string): Redactor {
-    return new Redactor(() => [apiKey, ...this.#secrets()]);
+    return new Redactor(() => [apiKey, ...this.#clients.secrets, ...this.#secrets()]);
   }
 
-  async #send(request: ModelRequest, apiKey: string, exchange: GeminiExchange): Promise<Response> {
+  async #send(parameters: GeminiParameters, apiKey: string, exchange: GeminiExchange): Promise<Response> {
     const client = await this.#clients.get(apiKey);
-    const parameters = toGeminiParameters(request);
     let response = placeholder;
     parameters.config.httpOptions = {
       fetch: async (url, init) => {
@@ -230,6 +238,30 @@ export class GeminiModel implements ChatModel {
     await client.models.generateContentStream(parameters);
     return response;
   }
+}
+
+/** The next bytes of the body; undefined at its end, and where the answer ended before its connection did. */
+async function nextBytes(
+  body: ReadableStreamDefaultReader<Uint8Array>,
+  watch: AttemptWatch,
+  reply: ReplyReader,
+): Promise<Uint8Array | undefined> {
+  const { endsAfterMs } = reply;
+  watch.awaitChunk(endsAfterMs);
+  try {
+    const { done, value } = await body.read();
+    return done ? undefined : value;
+  } catch (error) {
+    const isOver = reply.isWhole || (endsAfterMs !== undefined && watch.signal.aborted);
+    if (isOver && !watch.wasCancelled) return undefined;
+    throw error;
+  }
+}
+
+/** The failure with the tokens that the call cost. */
+function withUsage(error: unknown, { usage }: ReplyReader): unknown {
+  if (usage === undefined || !ModelCallError.isInstance(error)) return error;
+  return new ModelCallError({ ...error.failure, usage });
 }
 
 function uploadsOf({ messages }: ModelRequest): readonly UploadPart[] {

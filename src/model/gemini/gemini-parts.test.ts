@@ -57,7 +57,8 @@ describe('fromMessagePart', () => {
     expect(
       fromMessagePart({ type: 'provider', providerMetadata: { acme: { part: { x: 1 } } } }),
     ).toBeUndefined();
-    expect(fromMessagePart({ type: 'text', text: 'a', providerMetadata: { acme: { id: 1 } } })).toEqual({
+    const text = { type: 'text', text: 'a', providerMetadata: { acme: { id: 1 } } } as const;
+    expect(fromMessagePart(text)).toEqual({
       text: 'a',
     });
   });

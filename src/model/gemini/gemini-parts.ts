@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Part } from '@google/genai';
 import type {
+  CodePart,
+  CodeResultPart,
   JsonValue,
   MessagePart,
   ProviderMetadata,
@@ -9,6 +11,7 @@ import type {
   TextPart,
   ToolCallPart,
 } from '../../core/message.js';
+import { isObject } from './error-facts.js';
 
 /** Key of Gemini's entries in `providerMetadata` and `providerOptions`. */
 export const providerName = 'google';
@@ -16,22 +19,47 @@ export const providerName = 'google';
 type Fields = Readonly<Record<string, unknown>>;
 type JsonFields = { readonly [key: string]: JsonValue | undefined };
 
+const outcomes: ReadonlyMap<unknown, CodeResultPart['outcome']> = new Map([
+  ['OUTCOME_OK', 'ok'],
+  ['OUTCOME_DEADLINE_EXCEEDED', 'timeout'],
+]);
+
+const textOf = (value: unknown): string => (typeof value === 'string' ? value : '');
+
 /**
  * A part of an answer as it goes into the record. Everything beside its plain text is kept as metadata, so
- * that `fromMessagePart` restores it exactly: a thought signature is only valid on its own part.
+ * that `fromMessagePart` restores it exactly: a thought signature is only valid on its own part. Generated
+ * files are left to `toGeneratedFile`.
  */
-export function toMessagePart(part: Fields): TextPart | ReasoningPart | ToolCallPart | ProviderPart {
-  const { functionCall, text, ...rest } = part;
+export function toMessagePart(
+  part: Fields,
+): TextPart | ReasoningPart | ToolCallPart | CodePart | CodeResultPart | ProviderPart {
+  const { codeExecutionResult, executableCode, functionCall, text, ...rest } = part;
+  const isOther = [codeExecutionResult, executableCode, functionCall].some((value) => value !== undefined);
   // `part` is the metadata field of a part that is kept whole.
-  if (typeof text === 'string' && functionCall === undefined && !('part' in rest)) {
+  if (typeof text === 'string' && !isOther && !('part' in rest)) {
     const { thought, ...beside } = rest;
     if (thought === true) return { type: 'reasoning', text, ...metadataOf(beside) };
     return { type: 'text', text, ...metadataOf(rest) };
   }
   const providerMetadata = { [providerName]: { part: part as JsonFields } };
-  const call = functionCall as { id?: unknown; name?: unknown; args?: unknown } | undefined;
-  if (typeof call?.name !== 'string') return { type: 'provider', providerMetadata };
-  const { args, id, name } = call;
+  if (isObject(executableCode)) {
+    const language = textOf(executableCode.language).toLowerCase();
+    return {
+      type: 'code',
+      code: textOf(executableCode.code),
+      ...(language !== '' && !language.endsWith('_unspecified') && { language }),
+      providerMetadata,
+    };
+  }
+  if (isObject(codeExecutionResult)) {
+    const outcome = outcomes.get(codeExecutionResult.outcome) ?? 'failed';
+    return { type: 'code-result', outcome, output: textOf(codeExecutionResult.output), providerMetadata };
+  }
+  if (!isObject(functionCall) || typeof functionCall.name !== 'string') {
+    return { type: 'provider', providerMetadata };
+  }
+  const { args, id, name } = functionCall;
   return {
     type: 'tool-call',
     // Gemini may leave the id out, also of two calls of the same function.
@@ -43,20 +71,17 @@ export function toMessagePart(part: Fields): TextPart | ReasoningPart | ToolCall
 }
 
 /** The part exactly as Gemini gave it; undefined if it is not from Gemini and has no plain form. */
-export function fromMessagePart(part: MessagePart): Part | undefined {
+export function fromMessagePart(part: Pick<MessagePart, 'type' | 'providerMetadata'>): Part | undefined {
   const own = part.providerMetadata?.[providerName];
   if (own?.part !== undefined) return own.part as Part;
-  switch (part.type) {
-    case 'text':
-      return { text: part.text, ...own } as Part;
-    case 'reasoning':
-      return { text: part.text, thought: true, ...own } as Part;
-    default:
-      return undefined;
-  }
+  const { text, type } = part as TextPart | ReasoningPart;
+  if (type === 'text') return { text, ...own } as Part;
+  if (type === 'reasoning') return { text, thought: true, ...own } as Part;
+  return undefined;
 }
 
-function metadataOf(fields: Fields): { readonly providerMetadata?: ProviderMetadata } {
+/** The metadata of a part that has these fields beside its content. */
+export function metadataOf(fields: Fields): { readonly providerMetadata?: ProviderMetadata } {
   if (Object.keys(fields).length === 0) return {};
   return { providerMetadata: { [providerName]: fields as JsonFields } };
 }

@@ -2,14 +2,17 @@ import type {
   Content,
   GenerateContentConfig,
   GenerateContentParameters,
+  Blob as InlineData,
   Part,
   PartMediaResolutionLevel,
   VideoMetadata,
 } from '@google/genai';
 import type { MediaDetail, MediaExcerpt } from '../../core/media.js';
-import type { ModelMessage, ModelPart, ModelRequest } from '../chat-model.js';
-import { capabilitiesOf } from './gemini-capabilities.js';
-import { fromMessagePart, providerName } from './gemini-parts.js';
+import type { DataPart, ModelMessage, ModelPart, ModelRequest } from '../chat-model.js';
+import { capabilitiesOf, needsSignedPictures, takesSystemInstruction } from './gemini-capabilities.js';
+import { toConfig } from './gemini-config.js';
+import { providerName } from './gemini-parts.js';
+import { findUnpairedCalls, toReturnedPart, toReturnedParts } from './returned-parts.js';
 
 const resolutions: Readonly<Record<MediaDetail, PartMediaResolutionLevel>> = {
   low: 'MEDIA_RESOLUTION_LOW' as PartMediaResolutionLevel,
@@ -21,6 +24,8 @@ const resolutions: Readonly<Record<MediaDetail, PartMediaResolutionLevel>> = {
 interface Conversion {
   readonly model: string;
   readonly hasDetail: boolean;
+  /** Calls without a result and results without a call: Gemini refuses them. */
+  readonly unpaired: ReadonlySet<ModelPart>;
   /** Ids of the function calls so far; a result may only name one of them. */
   readonly callIds: Set<string>;
 }
@@ -31,9 +36,7 @@ function toPart(part: ModelPart, { callIds, hasDetail }: Conversion): Part | und
     case 'text':
       return part.text === '' ? undefined : { text: part.text };
     case 'data': {
-      const { buffer, byteLength, byteOffset } = part.data;
-      const data = Buffer.from(buffer, byteOffset, byteLength).toString('base64');
-      const inlineData = { mimeType: part.mimeType, data };
+      const inlineData = toInlineData(part);
       if (part.detail === undefined || !hasDetail) return { inlineData };
       return { inlineData, mediaResolution: { level: resolutions[part.detail] } };
     }
@@ -53,10 +56,22 @@ function toPart(part: ModelPart, { callIds, hasDetail }: Conversion): Part | und
       const response = part.isError ? { error: part.output } : { output: part.output };
       return { functionResponse: { ...id, name: part.name, response } };
     }
+    case 'code':
+      return toFencedText(part.code, part.language);
+    case 'code-result':
+      return toFencedText(part.output);
     case 'reasoning':
     case 'provider':
       return undefined;
   }
+}
+
+const toFencedText = (text: string, language = ''): Part | undefined =>
+  text.trim() === '' ? undefined : { text: `\n\`\`\`${language}\n${text}\n\`\`\`\n` };
+
+function toInlineData({ data, mimeType }: DataPart): InlineData {
+  const { buffer, byteLength, byteOffset } = data;
+  return { mimeType, data: Buffer.from(buffer, byteOffset, byteLength).toString('base64') };
 }
 
 function toVideoMetadata({ endMs, startMs }: MediaExcerpt): VideoMetadata {
@@ -67,75 +82,63 @@ function toVideoMetadata({ endMs, startMs }: MediaExcerpt): VideoMetadata {
   };
 }
 
-/** The message for Gemini; undefined if it has nothing that this model takes. */
-function toContent(message: ModelMessage, conversion: Conversion): Content | undefined {
+/** The part as it came from this model; undefined if it has to take the general form. */
+function toOwnPart(part: ModelPart, model: string): Part | undefined {
+  if (part.type === 'uri' || part.type === 'upload') return undefined;
+  if (part.type !== 'data') return toReturnedPart(part);
+  const own = part.providerMetadata?.[providerName];
+  if (own?.thoughtSignature === undefined && needsSignedPictures(model)) return undefined;
+  return { inlineData: toInlineData(part), ...own } as Part;
+}
+
+/** The message for Gemini; empty if it has nothing that this model takes. */
+function toContents(message: ModelMessage, conversion: Conversion): readonly Content[] {
   const { origin, parts, providerMetadata, role } = message;
+  const isAnswer = role === 'assistant';
   // Thought signatures are only valid for the model that gave them.
   const isOwn = origin?.provider === providerName && origin.model === conversion.model;
   // Turns stored by version 0.1 hold all parts of an answer together.
-  const verbatim = isOwn ? providerMetadata?.[providerName]?.parts : undefined;
-  const converted = Array.isArray(verbatim)
-    ? (verbatim as Part[])
-    : parts.flatMap((part) => (isOwn && toOwnPart(part)) || toPart(part, conversion) || []);
-  for (const { functionCall } of converted) if (functionCall?.id) conversion.callIds.add(functionCall.id);
-  if (converted.length === 0) return undefined;
-  return { role: role === 'assistant' ? 'model' : 'user', parts: converted };
+  const stored = isOwn ? providerMetadata?.[providerName]?.parts : undefined;
+  if (Array.isArray(stored)) return contentOf('model', toReturnedParts(stored));
+  const said: Part[] = [];
+  const shown: Part[] = [];
+  for (const part of parts) {
+    if (conversion.unpaired.has(part)) continue;
+    const own = isOwn ? toOwnPart(part, conversion.model) : undefined;
+    const converted = own ?? toPart(part, conversion);
+    if (converted?.functionCall?.id) conversion.callIds.add(converted.functionCall.id);
+    // A picture that another model drew, or that lost its signature, is shown as one of the user's.
+    const isShown = !isAnswer || (part.type === 'data' && own === undefined);
+    if (converted) (isShown ? shown : said).push(converted);
+  }
+  return [...contentOf('model', said), ...contentOf('user', shown)];
 }
 
-const toOwnPart = (part: ModelPart): Part | undefined =>
-  part.type === 'data' || part.type === 'uri' || part.type === 'upload' ? undefined : fromMessagePart(part);
+const contentOf = (role: 'model' | 'user', parts: Part[]): readonly Content[] =>
+  parts.length === 0 ? [] : [{ role, parts }];
 
-/** Fields of `GenerateContentConfig` that the request or the call itself decides. */
-const reservedFields: ReadonlySet<string> = new Set([
-  'abortSignal',
-  'automaticContinuation',
-  'automaticFunctionCalling',
-  'httpOptions',
-  'systemInstruction',
-]);
-
-function toConfig({
-  generation,
-  model,
-  providerOptions,
-  systemInstruction,
-}: ModelRequest): GenerateContentConfig {
-  const { includeThoughts, stopSequences, thinkingLevel, ...plain } = generation;
-  const { thinkingConfig: ownThinking, ...own } = providerOptions?.[providerName] ?? {};
-  const level = capabilitiesOf(model).thinkingLevels?.find((each) => each === thinkingLevel);
-  const thinkingConfig = {
-    ...(level !== undefined && { thinkingLevel: level.toUpperCase() }),
-    ...(includeThoughts === true && { includeThoughts }),
-    ...(ownThinking as object | undefined),
-  };
-  const fields = {
-    ...plain,
-    ...(stopSequences !== undefined && { stopSequences: [...stopSequences] }),
-    ...own,
-    ...(Object.keys(thinkingConfig).length > 0 && { thinkingConfig }),
-  };
-  const wanted = Object.entries(fields).filter(
-    ([name, value]) => value !== undefined && !reservedFields.has(name),
-  );
-  return {
-    ...Object.fromEntries(wanted),
-    ...(systemInstruction !== undefined && { systemInstruction }),
-    // Either would make further calls that no lease covers.
-    automaticContinuation: false,
-    automaticFunctionCalling: { disable: true },
-  };
+/** A request as `@google/genai` takes it. */
+export interface GeminiParameters extends GenerateContentParameters {
+  contents: Content[];
+  config: GenerateContentConfig;
 }
 
-/** The request as `@google/genai` takes it. Holds only what was set. */
-export function toGeminiParameters(
-  request: ModelRequest,
-): GenerateContentParameters & { config: GenerateContentConfig } {
-  const { messages, model } = request;
-  const hasDetail = capabilitiesOf(model).media.detail === true;
-  const conversion: Conversion = { model, hasDetail, callIds: new Set() };
-  return {
+/**
+ * The request as `@google/genai` takes it. Holds only what was set and what the model takes.
+ *
+ * @throws InvalidInputError if `providerOptions` set what the request or the call itself decides.
+ */
+export function toGeminiParameters(request: ModelRequest): GeminiParameters {
+  const { messages, model, systemInstruction } = request;
+  const conversion: Conversion = {
     model,
-    contents: messages.flatMap((message) => toContent(message, conversion) ?? []),
-    config: toConfig(request),
+    hasDetail: capabilitiesOf(model).media.detail === true,
+    unpaired: findUnpairedCalls(messages),
+    callIds: new Set(),
   };
+  const contents = messages.flatMap((message) => toContents(message, conversion));
+  const config = toConfig(request);
+  if (systemInstruction === undefined) return { model, contents, config };
+  if (takesSystemInstruction(model)) return { model, contents, config: { ...config, systemInstruction } };
+  return { model, contents: [{ role: 'user', parts: [{ text: systemInstruction }] }, ...contents], config };
 }

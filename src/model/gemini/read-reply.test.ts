@@ -17,8 +17,8 @@ function read(chunks: readonly Uint8Array[]) {
       events.push(...reader.push(chunk));
     }
     events.push(...reader.drain());
-    const finish = reader.finish();
-    end = finish.type === 'finish' ? finish.finishReason : 'no finish';
+    const finish = reader.finish().at(-1);
+    end = finish?.type === 'finish' ? finish.finishReason : 'no finish';
   } catch (error) {
     if (BlockedError.isInstance(error)) end = `blocked: ${error.reason}`;
     else if (ModelCallError.isInstance(error))
@@ -31,6 +31,8 @@ function read(chunks: readonly Uint8Array[]) {
 }
 
 const bytes = (text: string) => new TextEncoder().encode(text);
+const piece = (text: string) =>
+  `data: ${JSON.stringify({ candidates: [{ content: { parts: [{ text }] } }] })}\n\n`;
 const answer = (text: string) =>
   `data: ${JSON.stringify({ candidates: [{ content: { parts: [{ text }] }, finishReason: 'STOP' }] })}\n\n`;
 
@@ -64,26 +66,26 @@ describe('ReplyReader', () => {
   it.each([
     [
       'an error event',
-      `${answer('a')}event: error\ndata: {"error":{"code":503,"message":"Overloaded."}}\n\n`,
+      `${piece('a')}event: error\ndata: {"error":{"code":503,"message":"Overloaded."}}\n\n`,
       'a',
       'overloaded/model: undefined',
     ],
     ['an error event without JSON', 'event: error\ndata: oops\n\n', '', 'internal/call: undefined'],
     [
       'an error as a chunk',
-      `${answer('a')}data: {"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}\n\n`,
+      `${piece('a')}data: {"error":{"code":429,"status":"RESOURCE_EXHAUSTED"}}\n\n`,
       'a',
       'rate-limit/project-model: RESOURCE_EXHAUSTED',
     ],
     [
       'broken JSON',
-      `${answer('a')}data: {"candidates": [{"con\n\n${answer('b')}`,
+      `${piece('a')}data: {"candidates": [{"con\n\n${answer('b')}`,
       'a',
       'incomplete/call: MALFORMED_JSON',
     ],
     [
       'half an event at the end',
-      `${answer('a')}data: {"candidates": [{"con`,
+      `${piece('a')}data: {"candidates": [{"con`,
       'a',
       'incomplete/call: MALFORMED_JSON',
     ],
@@ -100,28 +102,117 @@ describe('ReplyReader', () => {
       'a',
       'stop',
     ],
+    ['half a list', `[${answer('a').slice(6, -3)},`, '', 'incomplete/call: MALFORMED_JSON'],
+    ['one object a line', `${answer('a').slice(6, -1)}${answer('b').slice(6, -1)}`, 'ab', 'stop'],
     ['nothing', '', '', 'incomplete/call: EMPTY_REPLY'],
+    ['an end mark alone', 'data: [DONE]\n\n', '', 'incomplete/call: EMPTY_REPLY'],
+    [
+      'events of another protocol alone',
+      'event: ping\ndata: {"type":"ping"}\n\ndata: hello\n\n',
+      '',
+      'incomplete/call: EMPTY_REPLY',
+    ],
+    [
+      'a placeholder in place of a finish reason',
+      answer('a').replace('STOP', 'FINISH_REASON_UNSPECIFIED'),
+      'a',
+      'incomplete/call: NO_FINISH_REASON',
+    ],
+    ['an error that is a text', 'data: {"error":"overloaded"}\n\n', '', 'internal/call: undefined'],
   ])('ends as expected on %s', (_, body, text, end) => {
     expect(read([bytes(body)])).toEqual({ text, thoughts: '', end });
   });
 
-  const counted = (text: string, candidatesTokenCount: number) =>
-    `data: ${JSON.stringify({
-      candidates: [{ content: { parts: [{ text }] } }],
-      usageMetadata: { candidatesTokenCount },
-    })}\n\n`;
-
-  it('reads a chunk that is sent twice once', () => {
-    const body = `${counted('a', 1)}${counted('a', 1)}${counted('b', 2)}${counted('b', 2)}${answer('c')}`;
-    expect(read([bytes(body)])).toEqual({ text: 'abc', thoughts: '', end: 'stop' });
+  const counts = 'data: {"usageMetadata":{"promptTokenCount":1}}\n\n';
+  it.each([
+    ['an end mark', 'data: [DONE]\n\n'],
+    ['an end mark without its empty line', 'data: [DONE]'],
+    ['counts and an end mark', `${counts}data: [DONE]\n\n`],
+    ['an error event', 'event: error\ndata: {"error":{"code":503,"message":"Overloaded."}}\n\n'],
+    ['an error as a chunk', 'data: {"error":{"code":500,"status":"INTERNAL"}}\n\n'],
+    ['an error outside of events', '{\n"error": {"code": 499}\n}\n'],
+    ['half an event', 'data: {"candi'],
+    ['half a JSON object', '{"candidates": [{"con'],
+    ['broken JSON', 'data: {oops}\n\n'],
+    ['text', 'data: bye\n\n'],
+    ['values that are no objects', 'data: null\n\ndata: 7\n\ndata: "x"\n\ndata: []\n\n'],
+    ['comments', ': keep-alive\n\n: keep-alive\n\n'],
+    ['events of another protocol', 'event: message_stop\ndata: {"type":"message_stop"}\n\n'],
+    ['a page', '<html>Bad gateway</html>'],
+    ['a placeholder', 'data: {"candidates":[{"finishReason":"FINISH_REASON_UNSPECIFIED"}]}\n\n'],
+    ['another candidate without a reason', 'data: {"candidates":[{"finishReason":null}]}\n\n'],
+  ])('keeps a whole answer, whatever follows: %s', (_, rest) => {
+    expect(read([bytes(answer('a') + rest)])).toEqual({ text: 'a', thoughts: '', end: 'stop' });
+    expect(read([bytes(answer('a')), bytes(rest)])).toEqual({ text: 'a', thoughts: '', end: 'stop' });
   });
 
   it.each([
-    ['that the answer grew by', `${counted('a', 1)}${counted('a', 2)}${answer('b')}`],
-    ['without a count', `${answer('a')}${answer('a')}${answer('b')}`],
-    ['without tokens of the answer', `${counted('a', 0)}${counted('a', 0)}${answer('b')}`],
-  ])('shows alike chunks %s as often as they come', (_, body) => {
-    expect(read([bytes(body)]).text).toBe('aab');
+    ['an end mark', 'data: [DONE]\n\n'],
+    ['text', 'data: hello\n\n'],
+    ['a value', 'data: null\n\n'],
+    ['events of another protocol', 'event: ping\ndata: {"type":"ping"}\n\n'],
+  ])('reads on after %s before the end', (_, rubbish) => {
+    expect(read([bytes(piece('a') + rubbish + answer('b'))])).toMatchObject({ text: 'ab', end: 'stop' });
+  });
+
+  it('believes an error after a STOP that every chunk repeats', () => {
+    const error = 'data: {"error":{"code":503,"status":"UNAVAILABLE"}}\n\n';
+    expect(read([bytes(answer('a') + answer('b') + error)]).end).toBe('overloaded/model: UNAVAILABLE');
+  });
+
+  it.each([
+    ['nothing yet', '', undefined],
+    ['half an answer', piece('a'), undefined],
+    ['a whole answer', answer('a'), 2_000],
+    ['a whole answer without its empty line', answer('a').trimEnd(), 2_000],
+    ['half a chunk', '{"candidates":[{"finishReason":"STOP"}', undefined],
+    ['a STOP in every chunk', answer('a') + answer('b'), 10_000],
+    ['a placeholder', answer('a').replace('STOP', 'FINISH_REASON_UNSPECIFIED'), undefined],
+  ])('knows how long a silence ends %s', (_, body, ms) => {
+    const reader = new ReplyReader(new Redactor());
+    reader.push(bytes(body));
+    expect(reader.endsAfterMs).toBe(ms);
+  });
+
+  it('is over at an end mark after a whole answer', () => {
+    const reader = new ReplyReader(new Redactor());
+    reader.push(bytes(`data: [DONE]\n\n${piece('a')}`));
+    expect(reader.isOver).toBe(false);
+    reader.push(bytes(`${answer('b')}data: [DONE]\n\n`));
+    expect(reader.isOver).toBe(true);
+  });
+
+  it('reads alike chunks as often as they come, also with the same counts', () => {
+    const alike = `data: ${JSON.stringify({
+      ...{ responseId: 'r', candidates: [{ content: { parts: [{ text: '0 ' }] } }] },
+      usageMetadata: { candidatesTokenCount: 3 },
+    })}\n\n`;
+    expect(read([bytes(alike + alike + alike + answer('.'))]).text).toBe('0 0 0 .');
+  });
+
+  it.each([
+    ['foreign JSON', '{"message":"quota of the day"}', 'quota of the day'],
+    ['foreign events', 'data: {"detail":[{"msg":"no such tenant"}]}\n\n', 'no such tenant'],
+    ['a page', '<html><title>Log in</title></html>', 'Log in'],
+  ])('quotes what another server said in place of an answer: %s', (_, body, words) => {
+    const reader = new ReplyReader(new Redactor());
+    reader.push(bytes(body));
+    reader.drain();
+    expect(() => reader.finish()).toThrow(words);
+  });
+
+  it('sends sources last, before the finish event, and removes keys from them', () => {
+    const reader = new ReplyReader(new Redactor(['key-12345678']));
+    const groundingMetadata = { groundingChunks: [{ web: { uri: 'https://a/key-12345678', title: 'A' } }] };
+    const candidate = { content: { parts: [{ text: 'a' }] }, finishReason: 'STOP', groundingMetadata };
+    expect(reader.push(bytes(`data: ${JSON.stringify({ candidates: [candidate] })}\n\n`))).toMatchObject([
+      { type: 'text' },
+    ]);
+    const source = { type: 'source', kind: 'web', title: 'A', url: 'https://a/***' };
+    expect(reader.finish()).toMatchObject([
+      { type: 'source', source },
+      { type: 'finish', parts: [{ type: 'text' }, source] },
+    ]);
   });
 
   it('removes a key that an error in the stream echoes', () => {

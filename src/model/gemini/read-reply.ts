@@ -1,38 +1,66 @@
 import { BlockedError, ModelCallError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
 import type { Redactor } from '../../core/redact.js';
+import type { Usage } from '../../core/turn.js';
 import type { ModelEvent } from '../chat-model.js';
 import { ReplyAssembler } from './assemble.js';
 import { classifyFailure } from './classify-failure.js';
-import { findApiError, parseJson } from './error-facts.js';
-import type { StreamEvent } from './event-stream.js';
-import { EventStreamDecoder } from './event-stream.js';
+import { findApiError, isObject, type Json, parseJson } from './error-facts.js';
+import { wordsOf } from './error-words.js';
+import { EventStreamDecoder, type StreamEvent } from './event-stream.js';
 
-/** Whether the chunk counts the output tokens so far, so that no two chunks of an answer are equal. */
-function countsOutput(chunk: unknown): boolean {
-  const usage = (chunk as { usageMetadata?: { candidatesTokenCount?: unknown } } | null)?.usageMetadata;
-  return typeof usage?.candidatesTokenCount === 'number' && usage.candidatesTokenCount > 0;
-}
+/** Silence after which an answer with a finish reason is over. Its counts may come in a chunk of their own. */
+const quietMs = 2_000;
+/** The same for models that repeat the finish reason in every chunk. */
+const repeatedQuietMs = 10_000;
+
+/** Half an object, or half a list of something. Other text that is no JSON is another protocol's. */
+const isHalfJson = (data: string) => /^\s*(?:\{|\[\s*[{["])/.test(data);
 
 /**
- * Reads the body of a reply with status 200: a stream of events, or one whole JSON reply from a proxy that
- * does not stream.
+ * Reads the body of a reply with status 200: a stream of events, or JSON without frames from a proxy that
+ * does not stream. The protocol ends the answer: after a finish reason nothing takes it away.
  */
 export class ReplyReader {
   readonly #decoder = new EventStreamDecoder();
-  readonly #assembler = new ReplyAssembler();
+  readonly #assembler: ReplyAssembler;
   readonly #redactor: Redactor;
-  /** The data of the event before. */
-  #lastData: string | undefined;
   #failure: Failure | undefined;
+  #isDone = false;
+  /** What came first that is not of Gemini. */
+  #foreign: unknown;
 
   constructor(redactor: Redactor) {
     this.#redactor = redactor;
+    this.#assembler = new ReplyAssembler(redactor);
   }
 
-  /** Whether the answer ended before the stream: refused or failed. `finish` throws which. */
+  /** Whether the rest of the stream can be ignored. `finish` says how the answer ended. */
   get isOver(): boolean {
-    return this.#failure !== undefined || this.#assembler.isRefused;
+    return this.#failure !== undefined || this.#assembler.isRefused || (this.#isDone && this.isWhole);
+  }
+
+  /** Whether the answer is complete, whatever else comes. */
+  get isWhole(): boolean {
+    return this.#assembler.hasFinishReason && !this.#assembler.repeatsFinishReason;
+  }
+
+  /** How long a silence has to be to end the answer; undefined if none does. */
+  get endsAfterMs(): number | undefined {
+    if (this.isWhole) return quietMs;
+    if (this.#assembler.hasFinishReason) return repeatedQuietMs;
+    const pending = this.#decoder.pendingData;
+    return pending?.includes('"finishReason"') && parseJson(pending) !== undefined ? quietMs : undefined;
+  }
+
+  /** Whether the last `push` brought more than comments. */
+  get hasProgress(): boolean {
+    return this.#decoder.hasProgress;
+  }
+
+  /** The tokens counted so far. */
+  get usage(): Usage | undefined {
+    return this.#assembler.usage;
   }
 
   /** The events in these bytes. Never throws. */
@@ -44,24 +72,34 @@ export class ReplyReader {
   drain(): readonly ModelEvent[] {
     if (this.isOver) return [];
     const events = this.#readEvents(this.#decoder.end());
-    if (this.isOver) return events;
-    return [...events, ...this.#readUnframed(this.#decoder.unframed.trim())];
+    if (this.#decoder.isInsideObject) this.#failAsBroken();
+    // The page of another service.
+    const { other } = this.#decoder;
+    if (other !== '' && !this.#assembler.isGemini && this.#foreign === undefined)
+      this.#fail({ status: 200, body: other });
+    return events;
   }
 
   /**
-   * The end of a whole answer.
+   * The end of a whole answer: its sources, then `finish`.
    *
    * @throws BlockedError if the prompt or the answer was refused.
    * @throws ModelCallError if the stream reported an error or is incomplete.
    */
-  finish(): ModelEvent {
+  finish(): readonly ModelEvent[] {
     const outcome = this.#assembler.outcome();
     if (outcome.type !== 'blocked' && this.#failure) throw new ModelCallError(this.#failure);
-    if (outcome.type === 'finish') return outcome.event;
+    if (outcome.type === 'finish') return outcome.events;
     const message = this.#redactor.text(outcome.message);
     const reason = this.#redactor.text(outcome.reason);
     if (outcome.type === 'blocked') throw new BlockedError(reason, message, { partial: outcome.partial });
-    throw new ModelCallError({ kind: 'incomplete', scope: 'call', reason, message });
+    const words = this.#assembler.isGemini ? '' : this.#redactor.text(wordsOf(this.#foreign));
+    throw new ModelCallError({
+      kind: outcome.kind ?? 'incomplete',
+      scope: 'call',
+      reason,
+      message: words === '' ? message : `${message} The server said: ${words}`,
+    });
   }
 
   #readEvents(streamEvents: readonly StreamEvent[]): readonly ModelEvent[] {
@@ -75,43 +113,38 @@ export class ReplyReader {
   }
 
   #readEvent({ name, data }: StreamEvent): readonly ModelEvent[] {
+    if (data.trim() === '[DONE]') {
+      this.#isDone = true;
+      return [];
+    }
+    const parsed = parseJson(data);
     if (name === 'error') {
-      const parsed = parseJson(data);
-      const body = findApiError(parsed) ? parsed : { error: { message: data } };
-      this.#failure = classifyFailure({ status: 200, body, redactor: this.#redactor });
+      const body = findApiError(parsed) ? parsed : { error: { message: wordsOf(parsed ?? data) } };
+      this.#fail({ status: 200, body });
       return [];
     }
-    const isSame = data === this.#lastData;
-    this.#lastData = data;
-    try {
-      const chunk: unknown = JSON.parse(data);
-      // A chunk that was sent twice is read once. Equal pieces of text without a count, such as line breaks, stay.
-      return isSame && countsOutput(chunk) ? [] : this.#readChunk(chunk);
-    } catch (error) {
-      this.#failure = classifyFailure({ error, redactor: this.#redactor });
-      return [];
-    }
-  }
-
-  #readChunk(chunk: unknown): readonly ModelEvent[] {
-    if (findApiError(chunk) === undefined) return this.#assembler.push(chunk);
-    this.#failure = classifyFailure({ status: 200, body: chunk, redactor: this.#redactor });
-    return [];
-  }
-
-  #readUnframed(text: string): readonly ModelEvent[] {
-    if (text === '') return [];
-    const reply = parseJson(text);
-    if (reply === undefined) {
-      // Half a JSON reply means a broken connection, anything else another service.
-      this.#failure = classifyFailure(
-        /^[[{]/.test(text)
-          ? { error: new SyntaxError('The reply ends in the middle of its JSON.'), redactor: this.#redactor }
-          : { status: 200, body: text, redactor: this.#redactor },
-      );
-      return [];
-    }
-    const chunks = Array.isArray(reply) ? reply : [reply];
+    if (parsed === undefined && isHalfJson(data)) this.#failAsBroken();
+    const chunks = (Array.isArray(parsed) ? parsed : [parsed]).filter(isObject);
+    if (chunks.length === 0) this.#foreign ??= parsed ?? data;
     return chunks.flatMap((chunk) => this.#readChunk(chunk));
+  }
+
+  #readChunk(chunk: Json): readonly ModelEvent[] {
+    if (findApiError(chunk) !== undefined) {
+      this.#fail({ status: 200, body: chunk });
+      return [];
+    }
+    const events = this.#failure === undefined ? this.#assembler.push(chunk) : [];
+    if (!this.#assembler.isGemini) this.#foreign ??= chunk;
+    return events;
+  }
+
+  #failAsBroken(): void {
+    this.#fail({ error: new SyntaxError('The reply ends in the middle of its JSON.') });
+  }
+
+  /** The answer has failed, unless it is whole already. */
+  #fail(evidence: Parameters<typeof classifyFailure>[0]): void {
+    if (!this.isWhole) this.#failure ??= classifyFailure({ ...evidence, redactor: this.#redactor });
   }
 }

@@ -11,6 +11,8 @@ export interface ResumeOptions {
   readonly clock: Clock;
   readonly redactor: Redactor;
   readonly signal: AbortSignal;
+  /** Makes the requests. Default: the global one. */
+  readonly fetch?: typeof globalThis.fetch | undefined;
 }
 
 /** An upload fails after this many attempts in a row in which no further byte arrived. */
@@ -94,7 +96,7 @@ async function queryArrived(
 async function send(
   url: Parameters<Fetch>[0],
   init: Parameters<Fetch>[1],
-  { clock, redactor, signal }: ResumeOptions,
+  { clock, fetch, redactor, signal }: ResumeOptions,
 ): Promise<Response> {
   signal.throwIfAborted();
   const link = linkedController(signal);
@@ -103,7 +105,7 @@ async function send(
     isLate = true;
     link.controller.abort();
   }, requestTimeoutMs);
-  const exchange = new GeminiExchange(link.signal, redactor);
+  const exchange = new GeminiExchange(link.signal, redactor, fetch);
   try {
     return await exchange.fetch(url, init);
   } catch (error) {

@@ -25,27 +25,45 @@ function findCode(error: unknown, depth = 0): string | undefined {
   return inside.find((code) => code !== undefined) ?? findCode(error.cause, depth + 1);
 }
 
+/** What Node's `fetch` says of requests that it does not make, below its `fetch failed` or in place of it. */
+const refusals = /bad port|scheme|credentials|parse url|invalid url|invalid (?:header|method)|ByteString/i;
+
+/** Whether `fetch` refused to make the request at all, which no other attempt changes. */
+function isRefused(error: unknown, code: string | undefined): error is TypeError {
+  if (!(error instanceof TypeError)) return false;
+  const { cause, message } = error;
+  if (code !== undefined) return code === 'ERR_INVALID_URL';
+  return refusals.test(cause instanceof Error ? cause.message : message);
+}
+
 /** Classifies what was thrown before the request left, on the way, or while reading the reply. */
 export function classifyThrown(error: unknown, sent: boolean, redactor: Redactor): Failure {
   const cause = redactor.error(error);
   const code = findCode(error);
+  // The SDK first puts the key into a header, which fails for a key that no header can hold.
+  if (!sent && /header|ByteString|ephemeral tokens/i.test(cause.message)) {
+    return {
+      kind: 'auth',
+      scope: 'key',
+      reason: 'API_KEY_UNUSABLE',
+      message:
+        'The API key cannot be sent: it is not an API key, or holds characters that no key has. Replace it.',
+      cause,
+    };
+  }
+  if (isRefused(error, code)) {
+    const why = cause.cause instanceof Error ? cause.cause.message : cause.message;
+    return {
+      kind: 'invalid-request',
+      scope: 'call',
+      reason: 'REQUEST_REFUSED',
+      message: `The request cannot be sent (${why}): check \`baseUrl\` (GOOGLE_GEMINI_BASE_URL) and \`headers\`.`,
+      cause,
+    };
+  }
   if (!sent) {
-    // The SDK first puts the key into a header, which fails for a key that no header can hold.
-    return /header|ephemeral tokens/i.test(cause.message)
-      ? {
-          kind: 'auth',
-          scope: 'key',
-          reason: 'API_KEY_UNUSABLE',
-          message:
-            'The API key cannot be sent: it is not an API key, or holds characters that no key has. Replace it.',
-          cause,
-        }
-      : {
-          kind: 'invalid-request',
-          scope: 'call',
-          message: `The request could not be built: ${cause.message}`,
-          cause,
-        };
+    const message = `The request could not be built: ${cause.message}`;
+    return { kind: 'invalid-request', scope: 'call', message, cause };
   }
   if (error instanceof SyntaxError) {
     return {

@@ -16,8 +16,9 @@ const untimed: Dispatcher = {
 };
 
 /**
- * The dispatcher of Node's `fetch` without its limits of 300 s for headers and between chunks, which would
- * end a call with a longer limit as a broken connection. Undefined on a runtime that keeps its dispatcher
- * elsewhere; its own limits then apply.
+ * Options of Node's `fetch` that remove its limits of 300 s for headers and between chunks, which would end a
+ * call with a longer limit as a broken connection. Empty on a runtime that keeps its dispatcher elsewhere;
+ * its own limits then apply.
  */
-export const untimedDispatcher = (): Dispatcher | undefined => (findDispatcher() ? untimed : undefined);
+export const withUntimedDispatcher = (): RequestInit =>
+  (findDispatcher() ? { dispatcher: untimed } : {}) as RequestInit;

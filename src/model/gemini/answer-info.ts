@@ -1,0 +1,80 @@
+import type { AnswerInfo, SafetyRating } from '../../core/message.js';
+import type { Usage } from '../../core/turn.js';
+import { isObject, type Json } from './error-facts.js';
+
+export const nonEmptyText = (value: unknown): string | undefined =>
+  typeof value === 'string' && value !== '' ? value : undefined;
+
+export const objectsIn = (value: unknown): readonly Json[] =>
+  Array.isArray(value) ? value.filter(isObject) : [];
+
+const textsIn = (value: unknown): readonly string[] =>
+  Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
+
+/** The object without the fields that have no value. */
+export function withoutAbsent<T extends object>(fields: T): T {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** The counts that were sent; undefined if there were none. */
+export function readUsage(metadata: Json | undefined): Usage | undefined {
+  const count = (name: string) => {
+    const value = metadata?.[name];
+    return typeof value === 'number' && value >= 0 ? value : undefined;
+  };
+  const usage: Usage = withoutAbsent({
+    inputTokens: count('promptTokenCount'),
+    outputTokens: count('candidatesTokenCount'),
+    thoughtTokens: count('thoughtsTokenCount'),
+    totalTokens: count('totalTokenCount'),
+    cachedInputTokens: count('cachedContentTokenCount'),
+    toolTokens: count('toolUsePromptTokenCount'),
+  });
+  return Object.keys(usage).length === 0 ? undefined : usage;
+}
+
+function readSafetyRatings(value: unknown): readonly SafetyRating[] | undefined {
+  const ratings = objectsIn(value).flatMap(({ blocked, category, probability }): SafetyRating[] => {
+    if (typeof category !== 'string' || typeof probability !== 'string') return [];
+    return [{ category, probability, ...(typeof blocked === 'boolean' && { blocked }) }];
+  });
+  return ratings.length === 0 ? undefined : ratings;
+}
+
+/** Collects what the chunks of one answer say about it. The last value of a field counts. */
+export class AnswerInfoReader {
+  #info: AnswerInfo = {};
+  readonly #queries = new Set<string>();
+  #html: string | undefined;
+
+  push(chunk: Json, candidate: Json | undefined, finishReason: string | undefined): void {
+    const feedback = isObject(chunk.promptFeedback) ? chunk.promptFeedback : undefined;
+    const fields = withoutAbsent({
+      responseId: nonEmptyText(chunk.responseId),
+      modelVersion: nonEmptyText(chunk.modelVersion),
+      rawFinishReason: finishReason,
+      finishMessage: nonEmptyText(candidate?.finishMessage),
+      safetyRatings:
+        readSafetyRatings(candidate?.safetyRatings) ??
+        // Ratings of the prompt only count until there are some of the answer.
+        (this.#info.safetyRatings ? undefined : readSafetyRatings(feedback?.safetyRatings)),
+    });
+    this.#info = { ...this.#info, ...fields };
+    const grounding = candidate?.groundingMetadata;
+    if (!isObject(grounding)) return;
+    for (const name of ['webSearchQueries', 'imageSearchQueries', 'retrievalQueries'] as const)
+      for (const query of textsIn(grounding[name])) this.#queries.add(query);
+    const entry = grounding.searchEntryPoint;
+    this.#html = (isObject(entry) ? nonEmptyText(entry.renderedContent) : undefined) ?? this.#html;
+  }
+
+  /** Undefined if nothing was said. */
+  read(): AnswerInfo | undefined {
+    const queries = [...this.#queries];
+    const html = this.#html;
+    const searchSuggestions =
+      queries.length > 0 || html !== undefined ? { queries, ...(html !== undefined && { html }) } : undefined;
+    const info = withoutAbsent({ ...this.#info, searchSuggestions });
+    return Object.keys(info).length === 0 ? undefined : info;
+  }
+}
