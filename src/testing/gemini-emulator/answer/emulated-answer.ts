@@ -24,6 +24,8 @@ export interface EmulatedAnswer {
   readonly candidate?: Omit<WireCandidate, 'content' | 'index' | 'continuationToken'> | undefined;
   /** Counts in place of the emulator's own. One that is `undefined` is not sent. */
   readonly usage?: WireUsage | undefined;
+  /** In place of the emulator's option. */
+  readonly continueAfterCharacters?: number | undefined;
 }
 
 /** A text is completed by what the request asks for: sources, code, a picture, sound. */

@@ -125,11 +125,11 @@ function changeResponses(responses: WireResponse[], fault: FaultName | undefined
 }
 
 /** The parts that are sent, and the fields of the last candidate. */
-function limitAnswer({ answer, request, fault, continueAfterCharacters }: AnswerPlan): {
+function limitAnswer({ answer, request, fault, ...plan }: AnswerPlan): {
   readonly parts: EmulatedAnswer['parts'];
   readonly end: WireCandidate;
 } {
-  const { parts, candidate } = answer;
+  const { parts, candidate, continueAfterCharacters = plan.continueAfterCharacters } = answer;
   const text = textOfParts(parts);
   const cut = (characters: number, finishReason: string, further: WireCandidate = {}) => ({
     parts: splitParts(parts, characters)[0],
