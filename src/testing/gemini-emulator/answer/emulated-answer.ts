@@ -34,6 +34,11 @@ export type AnswerContent = string | EmulatedAnswer;
 /** An answer, or a function that makes it from the call. */
 export type ScriptedAnswer = AnswerContent | ((call: RecordedCall) => AnswerContent);
 
+export const isScriptedAnswer = (value: unknown): value is ScriptedAnswer =>
+  typeof value === 'string' ||
+  typeof value === 'function' ||
+  (typeof value === 'object' && value !== null && 'parts' in value && Array.isArray(value.parts));
+
 /** Splits parts after so many characters of text. The rest is empty if the text is not longer. */
 export function splitParts(
   parts: EmulatedAnswer['parts'],
