@@ -1,9 +1,10 @@
 /** What helps to test an app or an own part: the Gemini emulator, fakes and contract suites. */
-export {
-  type ChatModelFixture,
-  type ChatModelScenario,
-  chatModelContract,
-} from './testing/contracts/chat-model-contract.js';
+export type {
+  ChatModelFixture,
+  ChatModelScenario,
+  ExtraScenario,
+} from './testing/contracts/chat-model/fixture.js';
+export { chatModelContract } from './testing/contracts/chat-model-contract.js';
 export type { ContractCase } from './testing/contracts/contract-case.js';
 export { embedderContract } from './testing/contracts/embedder-contract.js';
 export { geminiModelFixture } from './testing/contracts/gemini-model-fixture.js';
@@ -19,6 +20,8 @@ export {
   type FakeAnswer,
   FakeChatModel,
   type FakeChatModelOptions,
+  type FakeCode,
+  type FakeFile,
   type FakeModelCall,
 } from './testing/fake-chat-model.js';
 export { FakeEmbedder } from './testing/fake-embedder.js';

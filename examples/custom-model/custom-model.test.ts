@@ -9,7 +9,12 @@ import {
   MultimodalChat,
   ScheduledKeyPool,
 } from 'multimodal-chat';
-import { type ChatModelScenario, chatModelContract, startGeminiEmulator } from 'multimodal-chat/testing';
+import {
+  type ChatModelScenario,
+  chatModelContract,
+  type ExtraScenario,
+  startGeminiEmulator,
+} from 'multimodal-chat/testing';
 import sharp from 'sharp';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import {
@@ -54,7 +59,7 @@ function open(options: ConstructorParameters<typeof MultimodalChat>[0]) {
   return chat;
 }
 
-const behaviors: Readonly<Record<ChatModelScenario, Behavior>> = {
+const behaviors: Readonly<Record<Exclude<ChatModelScenario, ExtraScenario>, Behavior>> = {
   answers,
   thinks,
   'is-overloaded': refuses(503),
@@ -65,6 +70,16 @@ const behaviors: Readonly<Record<ChatModelScenario, Behavior>> = {
   hangs,
 };
 
+/** Neither does the model read them, nor the server of this test write them. */
+const lacks: readonly ExtraScenario[] = [
+  'draws',
+  'runs-code',
+  'calls-functions',
+  'cites',
+  'omits-counts',
+  'continues',
+];
+
 describe('OpenAiCompatibleModel', () => {
   const contract = chatModelContract(async () => {
     const { foreign, server } = await start();
@@ -72,7 +87,8 @@ describe('OpenAiCompatibleModel', () => {
       model: foreign,
       apiKey,
       modelName: model,
-      prepare: (scenario) => server.behave(behaviors[scenario]),
+      lacks,
+      prepare: (scenario) => server.behave(behaviors[scenario as keyof typeof behaviors]),
       cancelled: () => vi.waitUntil(() => server.cancelled() === 1).then(() => undefined),
       callCount: () => server.requests.length,
       lastRequest: () => server.requests.at(-1)?.body,

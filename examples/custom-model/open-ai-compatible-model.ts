@@ -64,6 +64,7 @@ export class OpenAiCompatibleModel implements ChatModel {
   async *stream(request: ModelRequest, { signal }: ModelStreamOptions): AsyncGenerator<ModelEvent> {
     signal?.throwIfAborted();
     let text = '';
+    let thoughts = '';
     let hasReply = false;
     let last: { reason?: string; usage?: Usage; info?: AnswerInfo } = {};
     try {
@@ -73,7 +74,10 @@ export class OpenAiCompatibleModel implements ChatModel {
       for await (const chunk of chunksOf(response.body)) {
         if (chunk.error) throw this.#error('internal', 'call', chunk.error.message ?? 'unknown error');
         const { delta, finish_reason: reason } = chunk.choices?.[0] ?? {};
-        if (delta?.reasoning_content) yield { type: 'thought', text: delta.reasoning_content };
+        if (delta?.reasoning_content) {
+          thoughts += delta.reasoning_content;
+          yield { type: 'thought', text: delta.reasoning_content };
+        }
         if (delta?.content) {
           text += delta.content;
           yield { type: 'text', text: delta.content };
@@ -93,7 +97,8 @@ export class OpenAiCompatibleModel implements ChatModel {
         throw this.#error('incomplete', 'call', 'the answer ended without a finish reason');
       if (text === '') throw this.#error('incomplete', 'call', 'the answer is empty');
       const finishReason = finishReasons[reason] ?? 'unknown';
-      yield { type: 'finish', finishReason, ...rest, parts: [{ type: 'text', text }] };
+      const reasoning = thoughts === '' ? [] : [{ type: 'reasoning', text: thoughts } as const];
+      yield { type: 'finish', finishReason, ...rest, parts: [...reasoning, { type: 'text', text }] };
     } catch (error) {
       signal?.throwIfAborted();
       if (ModelCallError.isInstance(error) || BlockedError.isInstance(error)) throw error;

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import sharp from 'sharp';
-import { describe, expect, it } from 'vitest';
+import { assert, describe, expect, it } from 'vitest';
 import { BlockedError, ClosedError, MediaError, ModelCallError } from '../core/errors.js';
 import type { ModelEvent, ModelRequest } from '../model/chat-model.js';
+import { assertAgreement } from './contracts/chat-model/assert-agreement.js';
 import { FakeChatModel } from './fake-chat-model.js';
 import { FakeEmbedder } from './fake-embedder.js';
 import { FakeKeyPool } from './fake-key-pool.js';
@@ -38,7 +39,10 @@ describe('FakeChatModel', () => {
         type: 'finish',
         finishReason: 'max-tokens',
         usage: { outputTokens: 2 },
-        parts: [{ text: 'One two' }],
+        parts: [
+          { type: 'reasoning', text: 'hm' },
+          { type: 'text', text: 'One two' },
+        ],
       },
     ]);
     expect((await collect(model)).events[0]).toEqual({ type: 'text', text: 'Hello' });
@@ -46,6 +50,42 @@ describe('FakeChatModel', () => {
       { request, apiKey: 'k', cancelled: false },
       { request, apiKey: 'k', cancelled: false },
     ]);
+  });
+
+  it('gives files, code, calls and sources, in its events as in its parts', async () => {
+    const data = new Uint8Array([1, 2, 3]);
+    const code = { code: 'print(1)', language: 'python' };
+    const result = { outcome: 'ok', output: '1\n' } as const;
+    const call = { callId: 'c1', name: 'find', input: { id: 7 } };
+    const source = { kind: 'web', url: 'https://a.test', spans: [{ start: 0, end: 3 }] } as const;
+    const model = new FakeChatModel(
+      [
+        {
+          code: [{ ...code, result }, code],
+          text: 'One',
+          files: [{ mimeType: 'image/png', data }],
+          toolCalls: [call],
+          sources: [source],
+          info: { responseId: 'r1' },
+          continuation: { at: 3 },
+        },
+      ],
+      { capabilities: { builtIn: ['code'] } },
+    );
+    const { events } = await collect(model);
+    const finish = events.at(-1);
+    assert(finish?.type === 'finish');
+    expect(events.map(({ type }) => type)).toEqual([
+      ...['code', 'code-result', 'code', 'text', 'file', 'tool-call', 'source', 'finish'],
+    ]);
+    assertAgreement(events, finish);
+    expect(finish).toMatchObject({ info: { responseId: 'r1' }, continuation: { at: 3 } });
+    const fingerprint = '039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb81';
+    expect(events).toContainEqual({
+      type: 'file',
+      file: { mimeType: 'image/png', data, fingerprint, name: 'file-1' },
+    });
+    expect(model.capabilities()).toMatchObject({ builtIn: ['code'], media: { inline: expect.anything() } });
   });
 
   it('fails as scripted, after the text', async () => {

@@ -1,47 +1,11 @@
 import assert from 'node:assert/strict';
 import { BlockedError, ClosedError, ModelCallError } from '../../core/errors.js';
-import type { ChatModel, ModelEvent, ModelRequest, ModelStreamOptions } from '../../model/chat-model.js';
+import type { ModelRequest } from '../../model/chat-model.js';
 import { assertSubset } from './assert-subset.js';
+import { answerCases } from './chat-model/answer-cases.js';
+import { answer, collect, keyOf, question, requestOf, textOf, userMessage } from './chat-model/calling.js';
+import type { ChatModelFixture, ChatModelScenario } from './chat-model/fixture.js';
 import type { ContractCase } from './contract-case.js';
-
-/** What the service behind a model does with the next call. */
-export type ChatModelScenario =
-  /** Answers with the text `One two three.` in several pieces. */
-  | 'answers'
-  /** Streams thoughts before the same text. */
-  | 'thinks'
-  /** Fails at once with a transient error, such as a 503. */
-  | 'is-overloaded'
-  /** Refuses the key and repeats its value in the reply. */
-  | 'refuses-the-key'
-  /** Refuses to answer for safety. */
-  | 'blocks'
-  /** Ends after some text without a finish reason. */
-  | 'ends-without-finish'
-  /** Cuts the connection after some text. */
-  | 'breaks-off'
-  /** Streams some text, then stays silent. */
-  | 'hangs';
-
-/** A model under test, and the service behind it. */
-export interface ChatModelFixture {
-  readonly model: ChatModel;
-  /** The key of the call, or the model's own if it does not `needsKey`. */
-  readonly apiKey: string;
-  /** The name of a model that the service knows. */
-  readonly modelName: string;
-  /** Prepares the service for the next call. */
-  prepare(scenario: ChatModelScenario): void | Promise<void>;
-  /** Resolves once the service has seen that the caller closed the connection. */
-  cancelled(): Promise<void>;
-  /** Number of calls that the service has received. */
-  callCount(): number;
-  /** The body of the last call, in any form that JSON can hold. Some cases check less without it. */
-  lastRequest?(): unknown;
-  close(): Promise<void>;
-}
-
-const answer = 'One two three.';
 
 /**
  * What every `ChatModel` owes. `create` returns a model and a service whose behavior can be set; for a model
@@ -195,10 +159,9 @@ export function chatModelContract(create: () => Promise<ChatModelFixture>): read
         if (event.type === 'text') break;
       await fixture.cancelled();
     }),
+    ...answerCases(withModel),
   ];
 }
-
-const question = userMessage('Count to three, please.');
 
 const foreignText = 'An answer of another provider.';
 const foreignSecret = 'metadata-of-another-provider';
@@ -215,38 +178,6 @@ const foreignTurn: ModelRequest['messages'] = [
     providerMetadata: foreignMetadata,
   },
 ];
-
-function userMessage(text: string): ModelRequest['messages'][number] {
-  return { role: 'user', parts: [{ type: 'text', text }] };
-}
-
-const requestOf = (
-  { modelName: model }: ChatModelFixture,
-  generation: ModelRequest['generation'] = {},
-  messages: ModelRequest['messages'] = [question],
-): ModelRequest => ({ model, messages, generation });
-
-const keyOf = ({ apiKey, model }: ChatModelFixture): ModelStreamOptions => (model.needsKey ? { apiKey } : {});
-
-async function collect(
-  fixture: ChatModelFixture,
-  generation?: ModelRequest['generation'],
-  options: ModelStreamOptions = {},
-  messages?: ModelRequest['messages'],
-): Promise<{ events: readonly ModelEvent[]; error: unknown }> {
-  const events: ModelEvent[] = [];
-  try {
-    const request = requestOf(fixture, generation, messages);
-    for await (const event of fixture.model.stream(request, { ...keyOf(fixture), ...options }))
-      events.push(event);
-    return { events, error: undefined };
-  } catch (error) {
-    return { events, error };
-  }
-}
-
-const textOf = (events: readonly ModelEvent[]) =>
-  events.map((event) => (event.type === 'text' ? event.text : '')).join('');
 
 /** Every string that can be reached from an error, whether or not it is enumerable. */
 function everythingIn(value: unknown, seen = new Set<unknown>()): string {

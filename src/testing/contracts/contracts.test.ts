@@ -7,6 +7,7 @@ import { FakeEmbedder } from '../fake-embedder.js';
 import { FakeKeyPool } from '../fake-key-pool.js';
 import { startGeminiEmulator } from '../gemini-emulator/gemini-emulator.js';
 import { InMemoryStore } from '../in-memory-store.js';
+import type { ChatModelFixture } from './chat-model/fixture.js';
 import { chatModelContract } from './chat-model-contract.js';
 import type { ContractCase } from './contract-case.js';
 import { embedderContract } from './embedder-contract.js';
@@ -20,9 +21,15 @@ afterAll(() => emulator.close());
 const createGeminiEmbedder = async () =>
   new GeminiEmbedder({ keyPool: new FakeKeyPool(), baseUrl: emulator.url });
 
+const createGeminiModel = async (): Promise<ChatModelFixture> => ({
+  ...(await geminiModelFixture((baseUrl) => new GeminiModel({ baseUrl }))),
+  // The model does not read these answers yet.
+  lacks: ['draws', 'runs-code', 'calls-functions', 'cites', 'omits-counts', 'continues'],
+});
+
 const suites: readonly [string, readonly ContractCase[]][] = [
   ['InMemoryStore', memoryStoreContract(async () => new InMemoryStore())],
-  ['GeminiModel', chatModelContract(() => geminiModelFixture((baseUrl) => new GeminiModel({ baseUrl })))],
+  ['GeminiModel', chatModelContract(createGeminiModel)],
   ['GeminiEmbedder', embedderContract(createGeminiEmbedder)],
   ['FakeEmbedder', embedderContract(async () => new FakeEmbedder())],
   ['InProcessMediaArchive', mediaArchiveContract(async (options) => new InProcessMediaArchive(options))],

@@ -143,7 +143,7 @@ export class EmulatedApi {
       case 'countTokens':
         return countTokens(exchange, this.#send);
       case 'models':
-        return models(exchange, this.#send, this.#options.models);
+        return models(exchange, this.#send, this.#knownModels());
       case 'files':
         return files(exchange, this.#send, this.#files);
       default:
@@ -160,6 +160,11 @@ export class EmulatedApi {
       frames: [JSON.stringify(body)],
     });
   };
+
+  #knownModels(): readonly string[] {
+    const { models, aliases } = this.#options;
+    return [...models, ...Object.keys(aliases).filter((name) => models.includes(aliases[name] ?? ''))];
+  }
 
   #answerTo(call: RecordedCall): AnswerContent {
     const answer = this.scriptedAnswers.shift() ?? this.#options.answer ?? describeCall;

@@ -96,6 +96,10 @@ describe('the emulator answers the real client', () => {
     for await (const { name } of await ai.models.list()) names.push(name);
     expect(names).toEqual(['models/one', 'models/two']);
     expect((await ai.models.get({ model: 'one' })).name).toBe('models/one');
+    const { ai: others } = await start();
+    expect((await others.models.get({ model: 'gemini-flash-latest' })).name).toBe(
+      'models/gemini-flash-latest',
+    );
     expect(await statusOf(ai.models.generateContent({ model: 'three', contents: 'x' }))).toBe(404);
     expect(await statusOf(ai.models.get({ model: 'three' }))).toBe(404);
   });
@@ -190,6 +194,10 @@ describe('startGeminiEmulator', () => {
     ['chunkDelayMs', -1],
     ['chunks', 0],
     ['answer', 7],
+    ['answer', { text: 'no parts' }],
+    ['aliases', ['gemini-flash-latest']],
+    ['continueAfterCharacters', 0],
+    ['signatures', 'key'],
     ['chaos.rates', { rates: { overloaded: 2 } }],
     ['journal', 'off'],
     ['chunk', 4],
@@ -197,6 +205,13 @@ describe('startGeminiEmulator', () => {
     const options = { [name.split('.', 1)[0] as string]: value } as GeminiEmulatorOptions;
     await expect(startGeminiEmulator(options)).rejects.toThrow(ConfigurationError);
     await expect(startGeminiEmulator(options)).rejects.toThrow(name);
+  });
+});
+
+describe('say', () => {
+  it('refuses what is no answer', async () => {
+    const { emulator } = await start();
+    expect(() => emulator.say({ text: 'Hi' } as never)).toThrow(ConfigurationError);
   });
 });
 

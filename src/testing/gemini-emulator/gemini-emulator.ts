@@ -1,6 +1,6 @@
 import { ConfigurationError } from '../../core/errors.js';
 import { parseOptions } from '../../core/parse-options.js';
-import type { ScriptedAnswer } from './answer/emulated-answer.js';
+import { isScriptedAnswer, type ScriptedAnswer } from './answer/emulated-answer.js';
 import { EmulatedApi } from './emulated-api.js';
 import { defaultRefusalMs, type Injection } from './faults/faults.js';
 import { type CallCount, type CallFilter, expectCalls } from './journal/expect-calls.js';
@@ -95,8 +95,16 @@ export class GeminiEmulator {
     await this.#listener.accept();
   }
 
-  /** Scripts the next answer. Answers of several calls queue up; one that goes on from a token takes none. */
+  /**
+   * Scripts the next answer. Answers of several calls queue up; a call that goes on from a token takes none.
+   *
+   * @throws ConfigurationError if it is no answer.
+   */
   say(answer: ScriptedAnswer): void {
+    if (!isScriptedAnswer(answer))
+      throw new ConfigurationError(
+        '`say` takes a text, an object with `parts`, or a function that makes one.',
+      );
     this.#api.scriptedAnswers.push(answer);
   }
 

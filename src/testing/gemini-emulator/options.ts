@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { atLeastOne, count, partWith } from '../../core/parse-options.js';
-import type { ScriptedAnswer } from './answer/emulated-answer.js';
+import { isScriptedAnswer, type ScriptedAnswer } from './answer/emulated-answer.js';
 import { type FaultRates, faultNames } from './faults/faults.js';
 import { defaultAliases, defaultModels } from './models/emulated-models.js';
 import type { EmulatedProject } from './quota/emulated-project.js';
@@ -70,11 +70,6 @@ const limitsSchema = z.strictObject({
   tpm: count.optional(),
   rpd: count.optional(),
 });
-
-const isScriptedAnswer = (value: unknown) =>
-  typeof value === 'string' ||
-  typeof value === 'function' ||
-  (typeof value === 'object' && value !== null && 'parts' in value && Array.isArray(value.parts));
 
 export const geminiEmulatorOptionsSchema = z.strictObject({
   port: count.max(65_535).default(0),

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createStarter } from '../../../../test/support/emulated-gemini.js';
 import {
@@ -24,7 +25,7 @@ async function askToTheEnd(emulators: readonly GeminiEmulator[]) {
     const next = await ask(emulator, request, { key: `key-${received.length}` });
     received.push(next);
     continuationToken = candidatesOf(next).at(-1)?.continuationToken;
-  } while (continuationToken !== undefined && received.length < 20);
+  } while (continuationToken !== undefined && received.length < 200);
   return received;
 }
 
@@ -41,6 +42,23 @@ describe('continueAfterCharacters', () => {
     for (const piece of received.map(textOf)) expect(Buffer.from(piece).toString()).toBe(piece);
     expect(received.map(finishOf)).toEqual([...Array(received.length - 1).fill('CONTINUATION'), 'STOP']);
     expect(received.length).toBe(4);
+  });
+
+  it('ends, whatever the text and however short its pieces', async () => {
+    const { emulator } = await start();
+    await fc.assert(
+      fc.asyncProperty(
+        fc.string({ unit: 'grapheme', maxLength: 12 }),
+        fc.integer({ min: 1, max: 3 }),
+        async (text, size) => {
+          emulator.say({ parts: [text], continueAfterCharacters: size });
+          const received = await askToTheEnd([emulator]);
+          expect(received.map(textOf).join('')).toBe(text);
+          expect(received.map(finishOf).at(-1)).toBe('STOP');
+        },
+      ),
+      { numRuns: 20 },
+    );
   });
 
   it('keeps parts that are not text in their place, and takes no scripted answer to go on', async () => {

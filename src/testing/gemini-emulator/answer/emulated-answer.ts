@@ -24,6 +24,8 @@ export interface EmulatedAnswer {
   readonly candidate?: Omit<WireCandidate, 'content' | 'index' | 'continuationToken'> | undefined;
   /** Counts in place of the emulator's own. One that is `undefined` is not sent. */
   readonly usage?: WireUsage | undefined;
+  /** In place of the emulator's option. */
+  readonly continueAfterCharacters?: number | undefined;
 }
 
 /** A text is completed by what the request asks for: sources, code, a picture, sound. */
@@ -31,6 +33,11 @@ export type AnswerContent = string | EmulatedAnswer;
 
 /** An answer, or a function that makes it from the call. */
 export type ScriptedAnswer = AnswerContent | ((call: RecordedCall) => AnswerContent);
+
+export const isScriptedAnswer = (value: unknown): value is ScriptedAnswer =>
+  typeof value === 'string' ||
+  typeof value === 'function' ||
+  (typeof value === 'object' && value !== null && 'parts' in value && Array.isArray(value.parts));
 
 /** Splits parts after so many characters of text. The rest is empty if the text is not longer. */
 export function splitParts(

@@ -5,6 +5,7 @@ import { eventStreamType } from './respond.js';
 const doneMarker = 'data: [DONE]';
 
 const rubbish = [
+  ': keep-alive\r\n\r\n',
   'data: {"candidates":[{"content":{"par\r\n\r\n',
   '<html><body>504 Gateway Time-out</body></html>\r\n\r\n',
   'event: message_stop\r\ndata: {"type":"message_stop"}\r\n\r\n',

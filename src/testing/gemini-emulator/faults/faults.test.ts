@@ -64,7 +64,7 @@ const effects: Partial<Record<FaultName, (received: Received) => void>> = {
     expect(received.error).toBeInstanceOf(TypeError);
   },
   'rubbish-after-end': (received) => {
-    const [answer = '', rest] = received.text.split('data: {"candidates":[{"content":{"par\r\n');
+    const [answer = '', rest] = received.text.split(': keep-alive');
     expect(textOf({ ...received, text: answer })).toBe(said);
     expect(rest).toMatch(/<html>.*\r\n\r\nevent: message_stop/);
   },

@@ -94,7 +94,7 @@ export const faultNames = [
   'open-end',
   /** The connection is reset right after the last chunk. */
   'reset-after-end',
-  /** Half JSON, HTML and an event of another protocol after the last chunk. */
+  /** A comment, half JSON, HTML and an event of another protocol after the last chunk. */
   'rubbish-after-end',
   /** An SSE `event: error`, and the same error as data, after the last chunk with its `STOP`. */
   'error-after-end',

@@ -125,11 +125,11 @@ function changeResponses(responses: WireResponse[], fault: FaultName | undefined
 }
 
 /** The parts that are sent, and the fields of the last candidate. */
-function limitAnswer({ answer, request, fault, continueAfterCharacters }: AnswerPlan): {
+function limitAnswer({ answer, request, fault, ...plan }: AnswerPlan): {
   readonly parts: EmulatedAnswer['parts'];
   readonly end: WireCandidate;
 } {
-  const { parts, candidate } = answer;
+  const { parts, candidate, continueAfterCharacters = plan.continueAfterCharacters } = answer;
   const text = textOfParts(parts);
   const cut = (characters: number, finishReason: string, further: WireCandidate = {}) => ({
     parts: splitParts(parts, characters)[0],
@@ -150,7 +150,7 @@ function limitAnswer({ answer, request, fault, continueAfterCharacters }: Answer
   const end = Math.min(text.length, ...stops);
   const maxCharacters = maxOutputTokens * charactersPerToken;
   if (continueAfterCharacters !== undefined && Math.min(end, maxCharacters) > continueAfterCharacters) {
-    const at = beforeCharacter(text, continueAfterCharacters);
+    const at = besideCharacters(text, continueAfterCharacters);
     const rest = { ...answer, parts: splitParts(parts, at)[1], candidate: { finishReason } };
     return cut(at, 'CONTINUATION', { continuationToken: continuationToken(rest) });
   }
@@ -158,9 +158,9 @@ function limitAnswer({ answer, request, fault, continueAfterCharacters }: Answer
   return cut(end, finishReason);
 }
 
-/** The place, or the one before if a character of two units lies across it. */
-const beforeCharacter = (text: string, at: number) =>
-  at > 1 && (text.codePointAt(at - 1) ?? 0) > 0xffff ? at - 1 : at;
+/** The place, or one beside it if a character of two units lies across. Never 0, so that an answer ends. */
+const besideCharacters = (text: string, at: number) =>
+  (text.codePointAt(at - 1) ?? 0) > 0xffff ? at - 1 || at + 1 : at;
 
 const repeatTo = (text: string, characters: number) =>
   `${text}\n`.repeat(Math.ceil(characters / (text.length + 1))).slice(0, characters);
