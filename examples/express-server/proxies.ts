@@ -1,5 +1,3 @@
-import { EnvHttpProxyAgent, setGlobalDispatcher } from 'undici';
-
 /** Proxies for outgoing requests, by the scheme of the target. */
 export interface ProxySettings {
   readonly httpProxy: string | undefined;
@@ -14,10 +12,12 @@ export interface ProxySettings {
  *
  * @param directHost Host and port of a part of this process, which no proxy could reach.
  */
-export function useProxies(
+export async function useProxies(
   { httpProxy = '', httpsProxy = '', noProxy }: ProxySettings,
   directHost: string | undefined,
-): void {
+): Promise<void> {
+  // Loaded only now: undici replaces the dispatcher of Node's `fetch` by its own as soon as it is imported.
+  const { EnvHttpProxyAgent, setGlobalDispatcher } = await import('undici');
   const direct = directHost === undefined || noProxy === '*' ? noProxy : `${noProxy},${directHost}`;
   // Many proxies allow tunnels to port 443 only, so requests to http:// targets are not tunneled.
   setGlobalDispatcher(new EnvHttpProxyAgent({ httpProxy, httpsProxy, noProxy: direct, proxyTunnel: false }));

@@ -93,7 +93,7 @@ async function open(settings: Settings, log: Log, parts: Closable[]): Promise<Li
   const { keys, baseUrl, emulator } = await findModel(settings);
   if (emulator) parts.unshift(emulator);
   if (settings.proxies) {
-    useProxies(settings.proxies, emulator && baseUrl ? new URL(baseUrl).host : undefined);
+    await useProxies(settings.proxies, emulator && baseUrl ? new URL(baseUrl).host : undefined);
     log.info(`outgoing requests go through the proxy at ${describeProxies(settings.proxies)}`);
   }
   const memory = await openMemory(settings, log);

@@ -208,6 +208,19 @@ describe.skipIf(isMissing)(`an answer on the page${isMissing ? ` (${howToGetChro
     }
   });
 
+  it('says on a narrow screen that a picture is no longer kept', async () => {
+    const page = await openPage({ ...answerOf({ text: 'Here.' }, [picture]), file: async () => undefined });
+    await page.setViewportSize({ width: 320, height: 640 });
+    await ask(page);
+    await page.locator('.facts').waitFor();
+    // No event brought its bytes.
+    const chip = page.locator('.made .file-chip', { hasText: 'no longer kept' });
+    await chip.waitFor();
+    await page.screenshot({ path: join(screenshots, 'file-gone.png') });
+    expect((await chip.boundingBox())?.width).toBeLessThan(320);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth)).toBe(0);
+  });
+
   it('shows search suggestions in a frame that runs no script and opens links in a new tab', async () => {
     const page = await openPage(answerOf(everything(), []));
     await page

@@ -3,7 +3,7 @@ import { createServer, request as forward } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 
 /** A request that a proxy received, as its first line named it. */
-export interface ProxiedRequest {
+interface ProxiedRequest {
   readonly method: string | undefined;
   readonly target: string | undefined;
   readonly authorization: string | undefined;

@@ -22,16 +22,21 @@ function whenNear(element, run) {
 /** Sound without a header, which no browser plays. */
 const isRawSound = ({ mimeType }) => /^audio\/(l16|pcm)\b/i.test(mimeType);
 
-/** A URL that the browser can show. `load` fetches the bytes of a file that did not come with the answer. */
+function decode(dataUrl) {
+  const binary = atob(dataUrl.slice(dataUrl.indexOf(',') + 1));
+  const bytes = new Uint8Array(binary.length);
+  for (let index = 0; index < binary.length; index += 1) bytes[index] = binary.charCodeAt(index);
+  return bytes;
+}
+
+/** A URL for the browser. `load` fetches the bytes of a file that did not come with the answer. */
 async function urlOf(file, load) {
-  const { data, kind, mimeType } = file;
-  if (data && !isRawSound(file)) return data;
-  const bytes = data
-    ? Uint8Array.from(atob(data.slice(data.indexOf(',') + 1)), (char) => char.charCodeAt(0))
-    : new Uint8Array(await load(file.fingerprint));
+  const { data, fingerprint, kind, mimeType } = file;
+  const bytes = data ? decode(data) : await load(fingerprint);
   if (isRawSound(file)) return URL.createObjectURL(wavOf(mimeType, bytes));
-  const isShown = kind === 'image' || kind === 'audio';
-  return URL.createObjectURL(new Blob([bytes], { type: isShown ? mimeType : 'application/octet-stream' }));
+  // Under its own type, a page that the model made could run when its link is opened.
+  const type = kind === 'image' || kind === 'audio' ? mimeType : 'application/octet-stream';
+  return URL.createObjectURL(new Blob([bytes], { type }));
 }
 
 function contentOf(file, url, onGrow) {

@@ -48,7 +48,7 @@ function sourceItem({ kind, title, url, license }) {
   const href = safeHref(url ?? '');
   const name =
     href === undefined ? label : el('a', { href, target: '_blank', rel: 'noopener noreferrer' }, label);
-  return el('li', {}, name, license && el('small', {}, `License: ${license}`));
+  return el('li', {}, name, license && el('small', { className: 'license' }, `License: ${license}`));
 }
 
 /** What the answer is based on or quotes; `undefined` if nothing is known. */
