@@ -15,6 +15,7 @@ const lasting: readonly FailureKind[] = [
   'model-unavailable',
   'billing',
 ];
+const lastingReasons: readonly (string | undefined)[] = ['MAX_TOKENS', 'FIRST_TOKEN', 'TOTAL'];
 
 /**
  * For batch work: retries at a steady pace until the budget is spent, and never falls back to another
@@ -29,7 +30,7 @@ export class BudgetRetryPolicy implements RetryPolicy {
 
   next({ elapsedMs, failure, isRoutedByPool }: RetryContext): RetryDecision | undefined {
     const { budgetMs, paceMs } = this.#options;
-    if (lasting.includes(failure.kind)) return undefined;
+    if (lasting.includes(failure.kind) || lastingReasons.includes(failure.reason)) return undefined;
     const delayMs = isRoutedByPool ? 0 : paceMs;
     return elapsedMs + delayMs < budgetMs ? { delayMs } : undefined;
   }

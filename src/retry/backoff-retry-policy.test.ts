@@ -13,11 +13,11 @@ const fallback = 'second-choice';
 function decide(
   kind: FailureKind,
   scope: FailureScope,
-  context: Partial<RetryContext> & { retryAfterMs?: number } = {},
+  context: Partial<RetryContext> & { reason?: string; retryAfterMs?: number } = {},
   options: BackoffRetryPolicyOptions = {},
 ): RetryDecision | undefined {
-  const { retryAfterMs, ...rest } = context;
-  const failure = { kind, scope, message: 'Failed for a test.', retryAfterMs };
+  const { reason, retryAfterMs, ...rest } = context;
+  const failure = { kind, scope, message: 'Failed for a test.', reason, retryAfterMs };
   return new BackoffRetryPolicy({ random: () => 0.5, baseDelayMs: 1_000, ...options }).next({
     failure,
     isRoutedByPool: isRoutedByPool(failure),
@@ -175,6 +175,29 @@ describe('BackoffRetryPolicy', () => {
     expect(decide(kind, 'model', { attempt: most, elapsedMs: 60_000 })).toBeUndefined();
     expect(decide(kind, 'model', { attempt: most, elapsedMs: 60_000 }, options)).toEqual(next);
   });
+
+  it.each<[FailureKind, string, RetryDecision | undefined, RetryDecision | undefined, number]>([
+    ['incomplete', 'MAX_TOKENS', never, never, 1],
+    ['incomplete', 'EMPTY_ANSWER', later, later, 1],
+    ['incomplete', 'EMPTY_ANSWER', never, next, 2],
+    ['timeout', 'FIRST_TOKEN', never, next, 1],
+    ['timeout', 'TOTAL', never, next, 1],
+    ['timeout', 'BETWEEN_CHUNKS', later, later, 1],
+    ['timeout', 'BETWEEN_CHUNKS', never, next, 2],
+  ])('decides on %s of reason %s', (kind, reason, alone, withFallback, attempt) => {
+    expect(decide(kind, 'call', { attempt, reason })).toEqual(alone);
+    expect(decide(kind, 'call', { attempt, reason }, { fallbackModels: [fallback] })).toEqual(withFallback);
+  });
+
+  it.each<FailureKind>(['invalid-request', 'too-large'])(
+    'goes on after %s of a fallback model, as long as there is another',
+    (kind) => {
+      const triedModels = [model, fallback];
+      const options = { fallbackModels: [fallback, 'third-choice'] };
+      expect(decide(kind, 'call', { triedModels }, options)).toEqual({ delayMs: 0, model: 'third-choice' });
+      expect(decide(kind, 'call', { triedModels }, { fallbackModels: [fallback] })).toBeUndefined();
+    },
+  );
 
   it('takes the next model after a model is overloaded twice', () => {
     expect(decide('overloaded', 'model', { attempt: 2 }, { fallbackModels: [fallback] })).toEqual(next);

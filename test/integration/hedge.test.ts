@@ -1,8 +1,10 @@
+import { setTimeout } from 'node:timers/promises';
 import type { MultimodalChatOptions } from 'multimodal-chat';
 import { BlockedError, ModelCallError, MultimodalChat } from 'multimodal-chat';
 import type { GeminiEmulator } from 'multimodal-chat/testing';
 import { FakeChatModel, FakeKeyPool, makeFailure, startGeminiEmulator } from 'multimodal-chat/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { scriptedModel } from '../support/scripted-model.js';
 
 let emulator: GeminiEmulator;
 const opened: MultimodalChat[] = [];
@@ -159,6 +161,22 @@ describe('option hedge', () => {
     await expect(answer).rejects.toBe('enough');
     await expect.poll(() => emulator.journal.map(({ aborted }) => aborted)).toEqual([true, true]);
     expect((await chat.stats()).keys.inFlight).toBe(0);
+  });
+
+  it.each([
+    ['code', { type: 'code', code: { type: 'code', code: '1' } }],
+    ['a thought', { type: 'thought', text: 'Hm.' }],
+  ] as const)('makes no second call once %s has come', async (_, first) => {
+    const model = scriptedModel(() => ({ says: [first, 'Done.'] }), { needsKey: true });
+    const stream = model.stream.bind(model);
+    model.stream = async function* (request, options) {
+      for await (const event of stream(request, options)) {
+        if (event.type === 'text') await setTimeout(60);
+        yield event;
+      }
+    };
+    const chat = openChat({ model });
+    expect((await chat.send({ prompt: 'Hi' })).attempts).toHaveLength(1);
   });
 
   it('throws both attempts once retries are used up', async () => {

@@ -22,6 +22,12 @@ const kinds: readonly FailureKind[] = [
   'billing',
 ];
 const scopes: readonly FailureScope[] = ['call', 'key', 'project-model', 'project', 'model'];
+/** What the same model would meet again, although others of the kind may pass. */
+const metAgain: readonly (readonly [FailureKind, string])[] = [
+  ['incomplete', 'MAX_TOKENS'],
+  ['timeout', 'FIRST_TOKEN'],
+  ['timeout', 'TOTAL'],
+];
 const maxSaneDelayMs = 10 * 60_000;
 const maxSaneAttempts = 1_000;
 
@@ -95,6 +101,10 @@ export function retryPolicyContract(create: () => RetryPolicy): readonly Contrac
     'gives up on what another attempt would meet again': () => {
       for (const kind of ['blocked', 'invalid-request', 'too-large'] as const) {
         assert.equal(create().next(contextOf({ kind, scope: 'call', message: kind })), undefined, kind);
+      }
+      for (const [kind, reason] of metAgain) {
+        const decision = create().next(contextOf({ kind, scope: 'call', reason, message: reason }));
+        assert.ok(decision === undefined || (decision.model ?? model) !== model, reason);
       }
     },
 

@@ -1,47 +1,22 @@
-import type { Clock } from '../../core/clock.js';
 import { IncompleteReplyError, KeyPoolExhaustedError, ModelCallError } from '../../core/errors.js';
 import { estimateTextTokens } from '../../core/estimate-tokens.js';
 import { type Attempt, type Failure, isRoutedByPool } from '../../core/failure.js';
 import type { JsonValue } from '../../core/message.js';
-import type { KeyPool } from '../../keys/key-pool.js';
 import type { ModelRequest } from '../../model/chat-model.js';
-import type { RetryDecision, RetryPolicy } from '../../retry/retry-policy.js';
-import type { ModelRoute, ModelRoutes } from '../model-routes.js';
+import type { RetryDecision } from '../../retry/retry-policy.js';
+import type { ModelRoute } from '../model-routes.js';
 import type { ChatStreamEvent } from '../reply.js';
-import type { Spans } from '../spans.js';
 import { fitRequest, withPlainHistory } from './fit-request.js';
+import type { GenerationDeps, GenerationRequest } from './generation.js';
 import { firstToSpeak } from './hedge.js';
 import { Leasing } from './leasing.js';
 import { type AttemptLease, type Finish, ModelAttempt } from './model-attempt.js';
+import { ModelChain } from './model-chain.js';
 
 /** Guards against a policy that never gives up. */
 const maxAttempts = 100;
 /** Guards against an answer that never ends. */
 const maxContinuations = 31;
-
-export interface GenerationDeps {
-  readonly keyPool: KeyPool | undefined;
-  readonly models: ModelRoutes;
-  readonly retry: RetryPolicy;
-  readonly clock: Clock;
-  /** Starts a second attempt on another project after this silence of the first; at most one per question. */
-  readonly hedge?: { readonly afterMs: number } | undefined;
-}
-
-export interface GenerationRequest {
-  readonly request: ModelRequest;
-  readonly estimatedTokens: number;
-  readonly tenant: string;
-  readonly priority: 'interactive' | 'batch';
-  readonly startedAt: number;
-  /** When the whole call is over, in milliseconds since the epoch. */
-  readonly deadline: number;
-  readonly signal: AbortSignal;
-  readonly spans: Spans;
-  readonly onRetry: (event: { failed: Attempt; failure: Failure; delayMs: number; model: string }) => void;
-  /** The request was refused as it was, and is answered with plain text in place of earlier answers. */
-  readonly onPlainHistory?: (() => void) | undefined;
-}
 
 /** The attempts at one answer: leases for them, counts them, and asks the policy what follows a failure. */
 export class AttemptSeries {
@@ -49,23 +24,17 @@ export class AttemptSeries {
   readonly #request: GenerationRequest;
   readonly #leasing: Leasing;
   readonly #made: ModelAttempt[] = [];
-  readonly #triedModels: string[];
+  readonly #chain: ModelChain;
   readonly #hasUploads: boolean;
   #modelRequest: ModelRequest;
   #estimatedTokens: number;
   /** Attempts of the latest round: one, or two with a hedge. */
   #round: readonly ModelAttempt[] = [];
-  #model: string;
-  /** Failed attempts at the current model that the pool does not route around. */
-  #counted = 0;
   #hasPlainHistory = false;
   /** Of a refused attempt, for the one with plain text. */
   #lease: AttemptLease | undefined;
   #continuation: JsonValue | undefined;
   #continued = 0;
-  #lastFailure: Failure | undefined;
-  /** Why the model that was asked for did not answer, once another is asked. */
-  #firstFault: Failure | undefined;
 
   constructor(deps: GenerationDeps, request: GenerationRequest) {
     this.#deps = deps;
@@ -73,8 +42,7 @@ export class AttemptSeries {
     this.#leasing = new Leasing({ ...deps, ...request });
     this.#modelRequest = request.request;
     this.#estimatedTokens = request.estimatedTokens;
-    this.#model = request.request.model;
-    this.#triedModels = [this.#model];
+    this.#chain = new ModelChain({ ...deps, ...request });
     this.#hasUploads = request.request.messages.some(({ parts }) =>
       parts.some(({ type }) => type === 'upload'),
     );
@@ -91,7 +59,7 @@ export class AttemptSeries {
 
   /** The model of the next attempt. */
   get model(): string {
-    return this.#model;
+    return this.#chain.model;
   }
 
   /** Whether the next attempt goes on with the answer. */
@@ -99,8 +67,8 @@ export class AttemptSeries {
     return this.#continuation !== undefined;
   }
 
-  get lastFailure(): Failure | undefined {
-    return this.#lastFailure;
+  get lastFault(): Failure | undefined {
+    return this.#chain.lastFault;
   }
 
   /**
@@ -109,7 +77,7 @@ export class AttemptSeries {
    * @param partial What was shown of the answer, if anything was.
    */
   errorAfter(last: Failure, partial: string | undefined): Error {
-    const fault = this.#firstFault ?? last;
+    const fault = this.#chain.faultBefore(last);
     if (partial !== undefined) return new IncompleteReplyError(partial, fault, this.attempts);
     if (KeyPoolExhaustedError.isInstance(fault.cause)) return fault.cause;
     return new ModelCallError(fault, this.attempts);
@@ -122,7 +90,7 @@ export class AttemptSeries {
    */
   async start(partial: string | undefined): Promise<ModelAttempt> {
     for (;;) {
-      const route = this.#deps.models.get(this.#model);
+      const route = this.#deps.models.get(this.model);
       const lease = this.#lease ?? (await this.#leaseFor(route, partial));
       this.#lease = undefined;
       if (lease === undefined) continue;
@@ -162,7 +130,7 @@ export class AttemptSeries {
       afterMs: hedge.afterMs,
       acquire: (need) =>
         this.#leasing.acquire(keyPool, {
-          model: this.#model,
+          model: first.model,
           estimatedTokens: this.#estimatedTokens,
           ...need,
         }),
@@ -176,12 +144,11 @@ export class AttemptSeries {
   }
 
   /** Whether the answer goes on in another call, for which the next attempt is. */
-  goesOn({ continuation }: Finish, { model, text }: ModelAttempt): boolean {
+  goesOn({ continuation }: Finish, { text }: ModelAttempt): boolean {
     if (continuation === undefined || this.#continued >= maxContinuations) return false;
     this.#continuation = continuation;
     this.#continued += 1;
-    this.#counted = 0;
-    this.#model = model;
+    this.#chain.countAnew();
     this.#estimatedTokens += estimateTextTokens(text);
     return true;
   }
@@ -206,7 +173,7 @@ export class AttemptSeries {
 
   /** What the policy says about a failed attempt; undefined gives up. */
   decide(failed: ModelAttempt, failure: Failure): RetryDecision | undefined {
-    this.#counted += this.#round.filter((each) => each.failure && !isRouted(each)).length;
+    this.#chain.count(this.#round.filter((each) => each.failure && !isRouted(each)).length);
     return this.#decide(failure, isRouted(failed), failed.hasAnswered);
   }
 
@@ -226,39 +193,12 @@ export class AttemptSeries {
   }
 
   #decide(failure: Failure, isRouted: boolean, hasEmittedText: boolean): RetryDecision | undefined {
-    this.#lastFailure = failure;
     if (this.#made.length >= maxAttempts) return undefined;
-    const { clock, retry } = this.#deps;
-    const { deadline, startedAt } = this.#request;
-    const context = {
-      failure,
-      isRoutedByPool: isRouted,
-      model: this.#model,
-      triedModels: this.#triedModels,
-      attempt: this.#counted,
-      elapsedMs: clock.now() - startedAt,
-      hasEmittedText,
-    };
-    let decision = retry.next(context);
-    // Another model cannot go on with the answer: it starts again, and what was shown is discarded.
-    const isDiscarded = this.isContinuing && this.#isOther(decision?.model);
-    if (isDiscarded) decision = retry.next({ ...context, hasEmittedText: true });
-    if (decision === undefined || clock.now() + decision.delayMs >= deadline) return undefined;
-    if (decision.model !== undefined && this.#isOther(decision.model))
-      this.#switchTo(decision.model, failure);
+    const { model } = this.#chain;
+    const failed = { failure, isRoutedByPool: isRouted, hasEmittedText };
+    const decision = this.#chain.decide(failed, this.isContinuing);
+    if (this.#chain.model !== model) this.#continuation = undefined;
     return decision;
-  }
-
-  #isOther(model: string | undefined): boolean {
-    return model !== undefined && model !== this.#model;
-  }
-
-  #switchTo(model: string, failure: Failure): void {
-    this.#firstFault ??= failure;
-    this.#model = model;
-    this.#counted = 0;
-    this.#continuation = undefined;
-    this.#triedModels.push(model);
   }
 
   #open(route: ModelRoute, lease: AttemptLease, isHedge: boolean): ModelAttempt {
@@ -293,8 +233,8 @@ export class AttemptSeries {
       return await this.#leasing.lease(route, this.#estimatedTokens);
     } catch (error) {
       if (!KeyPoolExhaustedError.isInstance(error)) throw error;
-      const tried = [...this.#triedModels];
       const failure = exhaustion(error);
+      const tried = [...this.#chain.tried];
       const decision = this.#decide(failure, false, false);
       if (decision?.model !== undefined && !tried.includes(decision.model)) return undefined;
       throw this.errorAfter(failure, partial);

@@ -7,7 +7,8 @@ import type { ComposedContext } from '../context/compose.js';
 import type { ChatStreamEvent } from '../reply.js';
 import type { TurnDeps } from '../turn-deps.js';
 import { AnswerDraft } from './answer-draft.js';
-import { AttemptSeries, type GenerationDeps, type GenerationRequest } from './attempt-series.js';
+import { AttemptSeries } from './attempt-series.js';
+import type { GenerationDeps, GenerationRequest } from './generation.js';
 import type { Finish } from './model-attempt.js';
 
 /** What the model answered in the end, and how it came to it. */
@@ -83,10 +84,10 @@ export async function* answerRequest(
     let attempt = await series.start(draft.isEmpty ? undefined : draft.text);
     let isRefusedHistory = false;
     try {
-      if (!draft.isEmpty && !series.isContinuing && series.lastFailure !== undefined) {
+      if (!draft.isEmpty && !series.isContinuing && series.lastFault !== undefined) {
         // There was no key to go on with, and a fallback model starts again.
         draft.discard();
-        yield { type: 'restart', failure: series.lastFailure };
+        yield { type: 'restart', failure: series.lastFault };
       }
       yield series.announce(attempt);
       const hedge = await series.hedge(attempt);

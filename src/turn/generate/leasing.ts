@@ -1,9 +1,7 @@
-import type { Clock } from '../../core/clock.js';
 import { ConfigurationError, KeyPoolExhaustedError } from '../../core/errors.js';
 import type { KeyLease, KeyPool, LeaseRequest } from '../../keys/key-pool.js';
-import type { ModelRequest } from '../../model/chat-model.js';
 import type { ModelRoute } from '../model-routes.js';
-import type { Spans } from '../spans.js';
+import type { GenerationDeps, GenerationRequest } from './generation.js';
 import type { AttemptLease } from './model-attempt.js';
 
 /** How long a call waits for a project that holds its files already, before they are uploaded to another. */
@@ -15,17 +13,7 @@ const maxTurnWaitMs = 90_000;
 /** For a model that needs no key. */
 const noLease: AttemptLease = { settle: () => undefined };
 
-export interface LeasingStart {
-  readonly keyPool: KeyPool | undefined;
-  readonly clock: Clock;
-  readonly request: ModelRequest;
-  readonly tenant: string;
-  readonly priority: 'interactive' | 'batch';
-  readonly startedAt: number;
-  readonly deadline: number;
-  readonly signal: AbortSignal;
-  readonly spans: Spans;
-}
+type LeasingStart = Pick<GenerationDeps, 'clock' | 'keyPool'> & Omit<GenerationRequest, 'estimatedTokens'>;
 
 /** Gets the keys for the attempts at one answer. */
 export class Leasing {

@@ -88,7 +88,7 @@ async function load(
 const isOf = ({ fingerprint }: FilePart, media: ArchivedMedia) =>
   media.source.isGenerated === true && media.fingerprint === fingerprint;
 
-/** Archives attachments, so that a later prompt can have them attached again. */
+/** Archives media, in this order, so that a later prompt can have them shown again. */
 export async function keepMedia(
   deps: ArchiveDeps,
   call: Call,
@@ -98,10 +98,11 @@ export async function keepMedia(
   if (archive === undefined || media.length === 0) return;
   await bestEffort(deps, call, async () => {
     await Promise.all(
-      media.map(async (each) => {
+      media.map(async (each, index) => {
         const { parts, estimatedTokens } = (await each.asFrames?.()) ?? each;
         const kept = { ...each, parts, estimatedTokens };
-        await archive.keep(call.conversation, kept, call.startedAt);
+        // The archive keeps them in the order of their times.
+        await archive.keep(call.conversation, kept, call.startedAt + index);
       }),
     );
   });
