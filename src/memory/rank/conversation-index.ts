@@ -1,7 +1,6 @@
 import { fuse } from './fuse.js';
-import { speakerOf } from './speaker.js';
-import type { TermBlock } from './term-block.js';
 import { TermIndex } from './term-index.js';
+import { termsOf } from './terms.js';
 import { shippedTuning, type Tuning } from './tuning.js';
 import { packedBytes, VectorTable } from './vector-table.js';
 import { splitWords } from './words.js';
@@ -45,22 +44,23 @@ export class ConversationIndex {
     return 1024 + this.#terms.bytes + this.#sequences.length * 24 + (this.#vectors?.bytes ?? 0);
   }
 
-  /** Sequences must rise; gaps are fine. */
+  /** Adds a turn. Sequences must rise; gaps are fine. */
   add(sequence: number, text: string): void {
-    this.#addSpeaker(speakerOf(text), this.size);
-    this.#sequences.push(sequence);
-    this.#terms.add(text);
+    this.addTerms([sequence], termsOf(text));
   }
 
-  /** @param firstSequence The one with which the block was packed. */
-  addBlock(block: TermBlock, firstSequence: number): void {
-    const speakers = block.speakers() ?? [];
-    for (const [at, name] of speakers.entries()) this.#addSpeaker(name, this.size + at);
-    const { distances } = block;
-    for (let at = 0; at < distances.length; at++) {
-      this.#sequences.push(firstSequence + (distances[at] as number));
+  /** Adds turns by their `termsOf`, a line each. */
+  addTerms(sequences: readonly number[], lines: string): void {
+    let from = 0;
+    for (const sequence of sequences) {
+      const colon = lines.indexOf(':', from);
+      const lineEnd = lines.indexOf('\n', colon);
+      const to = lineEnd < 0 ? lines.length : lineEnd;
+      if (colon > from) this.#addSpeaker(lines.slice(from, colon), this.size);
+      this.#sequences.push(sequence);
+      this.#terms.add(lines, colon + 1, to);
+      from = to + 1;
     }
-    this.#terms.addBlock(block);
   }
 
   setVector(sequence: number, packed: Uint8Array): void {
@@ -143,8 +143,7 @@ export class ConversationIndex {
     return named;
   }
 
-  #addSpeaker(name: string | undefined, document: number): void {
-    if (!name) return;
+  #addSpeaker(name: string, document: number): void {
     const documents = this.#speakers.get(name);
     if (documents) documents.push(document);
     else this.#speakers.set(name, [document]);
