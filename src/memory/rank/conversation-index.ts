@@ -2,7 +2,7 @@ import { fuse } from './fuse.js';
 import { TermIndex } from './term-index.js';
 import { termsOf } from './terms.js';
 import { shippedTuning, type Tuning } from './tuning.js';
-import { packedBytes, VectorTable } from './vector-table.js';
+import { packedBytes, packVector, VectorTable } from './vector-table.js';
 import { splitWords } from './words.js';
 
 /** A turn that bears on a query, by the number under which it was added. */
@@ -12,10 +12,23 @@ export interface Ranked {
   readonly score: number;
 }
 
+export interface ConversationIndexOptions {
+  /** Of the embedder; absent if turns are ranked by words alone. */
+  readonly dimensions?: number | undefined;
+  readonly tuning?: Tuning | undefined;
+}
+
 /**
- * What is needed to rank the turns of one conversation, in memory: term statistics, vectors, speakers.
- * It is derived from the stored turns, independent of the engine that stores them, and searched
- * exactly: every turn is scored.
+ * Ranks the turns of one conversation, in memory: by their words and those of the turns around them, by
+ * meaning if there are vectors, and by speaker. It is derived from the stored turns, independent of the engine
+ * that stores them, and searched exactly: every turn is scored.
+ *
+ * @example
+ * ```ts
+ * const index = new ConversationIndex();
+ * for (const [at, turn] of turns.entries()) index.add(at, textOfTurn(turn));
+ * const found = index.search('Which film did we watch?', 10).map(({ sequence }) => turns[sequence]);
+ * ```
  */
 export class ConversationIndex {
   readonly #terms: TermIndex;
@@ -25,7 +38,7 @@ export class ConversationIndex {
   readonly #vectors: VectorTable | undefined;
   readonly #tuning: Tuning;
 
-  constructor(options: { readonly dimensions?: number | undefined; readonly tuning?: Tuning } = {}) {
+  constructor(options: ConversationIndexOptions = {}) {
     this.#tuning = options.tuning ?? shippedTuning;
     this.#terms = new TermIndex(this.#tuning);
     this.#vectors = options.dimensions === undefined ? undefined : new VectorTable(options.dimensions);
@@ -63,9 +76,11 @@ export class ConversationIndex {
     }
   }
 
-  setVector(sequence: number, packed: Uint8Array): void {
+  /** @param vector Of the turn's text, or what `packVector` made of it. Ignored for an unknown sequence. */
+  setVector(sequence: number, vector: Float32Array | Uint8Array): void {
     const position = this.#positionOf(sequence);
-    if (position !== undefined) this.#vectors?.set(position, packed);
+    if (position === undefined) return;
+    this.#vectors?.set(position, vector instanceof Float32Array ? packVector(vector) : vector);
   }
 
   /** Many at a time, packed one after the other; sequences rise. */
@@ -91,22 +106,19 @@ export class ConversationIndex {
   }
 
   /**
-   * The best `limit` turns, best first; the later one first among equals. Meaning comes from the
-   * query's vector, or from similarities by sequence if the engine computes them; a turn missing from
-   * them counts as not embedded yet.
+   * The best `limit` turns, best first; the later one first among equals.
+   *
+   * @param options.vector Of the query.
    */
   search(
     query: string,
     limit: number,
-    {
-      vector,
-      similarities,
-    }: { vector?: Float32Array | undefined; similarities?: ReadonlyMap<number, number> | undefined } = {},
+    { vector }: { readonly vector?: Float32Array | undefined } = {},
   ): Ranked[] {
     const scores = fuse(
       {
         lexical: this.#terms.score(query),
-        dense: similarities ? this.#spread(similarities) : vector && this.#compare(vector),
+        dense: vector && this.#compare(vector),
         named: this.#named(query),
       },
       this.#tuning,
@@ -119,15 +131,6 @@ export class ConversationIndex {
 
   #compare(vector: Float32Array): Float64Array | undefined {
     return this.#vectors?.count ? this.#vectors.score(vector, this.size) : undefined;
-  }
-
-  #spread(similarities: ReadonlyMap<number, number>): Float64Array {
-    const scores = new Float64Array(this.size).fill(Number.NaN);
-    for (const [sequence, similarity] of similarities) {
-      const position = this.#positionOf(sequence);
-      if (position !== undefined) scores[position] = similarity;
-    }
-    return scores;
   }
 
   #named(query: string): Uint8Array | undefined {

@@ -23,6 +23,8 @@ export interface SessionSource<Session extends RankedSession> {
     cached: Session | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Session | undefined>;
+  /** Awaited before a session is searched by meaning. */
+  ready?(session: Session, signal: AbortSignal | undefined): Promise<void>;
   /** The turns that still exist, by sequence. */
   turnsAt(session: Session, sequences: readonly number[]): ReadonlyMap<number, Turn>;
 }
@@ -48,11 +50,6 @@ export class RankedSessions<Session extends RankedSession> {
     let count = 0;
     for (const { index } of this.#cache.values()) count += index.vectors;
     return count;
-  }
-
-  /** The session if it is cached, as it was read last. */
-  peek(conversation: string): Session | undefined {
-    return this.#cache.peek(conversation);
   }
 
   /** The conversation with everything that was appended before the call. */
@@ -86,6 +83,7 @@ export class RankedSessions<Session extends RankedSession> {
       embedQuery(query, this.#queryEmbedding, { signal }),
     ]);
     if (!session) return [];
+    if (vector) await this.#source.ready?.(session, signal);
     const ranked = session.index.search(query, Math.max(0, limit), { vector });
     const sequences = ranked.map(({ sequence }) => sequence);
     const turns = this.#source.turnsAt(session, sequences);
