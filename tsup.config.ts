@@ -50,6 +50,7 @@ export default defineConfig([
       'src/express.ts',
       'src/http.ts',
       'src/chroma.ts',
+      'src/recall.ts',
       'src/redis.ts',
       'src/testing.ts',
     ],

@@ -7,7 +7,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^multimodal-chat$/, replacement: source('index.ts') },
-      { find: /^multimodal-chat\/(express|http|chroma|redis|testing)$/, replacement: source('$1.ts') },
+      { find: /^multimodal-chat\/(express|http|chroma|recall|redis|testing)$/, replacement: source('$1.ts') },
     ],
   },
   test: {

@@ -63,6 +63,7 @@ export type { EmbeddedMemoryStoreOptions } from './memory/embedded/embedded-memo
 export type { Embedder } from './memory/embedder.js';
 export type { ArchivedMedia, MediaArchive, MediaArchiveStats } from './memory/media-archive.js';
 export type {
+  AppendOptions,
   ConversationSummaries,
   ConversationSummary,
   ForgetTarget,
@@ -71,6 +72,8 @@ export type {
   ReindexOptions,
   ReindexProgress,
 } from './memory/memory-store.js';
+export type { OutboxOptions } from './memory/outbox/outbox-options.js';
+export { withOutbox } from './memory/outbox/with-outbox.js';
 export type {
   BuiltInTools,
   ChatModel,

@@ -3,7 +3,7 @@ import { accessSync, constants, mkdirSync } from 'node:fs';
 import { config as readDotenv } from 'dotenv';
 import express from 'express';
 import type { KeySpec, MemoryStore } from 'multimodal-chat';
-import { ConfigurationError, MultimodalChat } from 'multimodal-chat';
+import { ConfigurationError, MultimodalChat, withOutbox } from 'multimodal-chat';
 import { chatRouter } from 'multimodal-chat/express';
 import type { Settings } from './config.js';
 import { readSettings } from './config.js';
@@ -47,7 +47,8 @@ async function openMemory(settings: Settings, log: Log): Promise<MemoryStore | u
   if (settings.memory.kind === 'embedded') return undefined;
   const { ChromaMemoryStore } = await import('multimodal-chat/chroma');
   const { outbox, url } = settings.memory;
-  const memory = new ChromaMemoryStore({ url, outbox });
+  const server = new ChromaMemoryStore({ url });
+  const memory = outbox === undefined ? server : withOutbox(server, { path: outbox });
   memory
     .stats()
     .catch((error: Error) => log.error(`Questions fail until memory can be used: ${error.message}`));

@@ -63,6 +63,14 @@ export interface ConversationSummaries {
   keep(conversation: Conversation, summary: ConversationSummary, options?: AbortOptions): Promise<boolean>;
 }
 
+export interface AppendOptions extends AbortOptions {
+  /**
+   * When the turn was accepted, in microseconds since the epoch, if it waited in an outbox. A store that
+   * orders turns by time puts it in its place; others take turns as they come.
+   */
+  readonly acceptedAt?: number | undefined;
+}
+
 /**
  * Keeps every turn of a conversation and finds the ones that matter now.
  *
@@ -80,7 +88,7 @@ export interface ConversationSummaries {
  * pass `memoryStoreContract` from `multimodal-chat/testing`.
  */
 export interface MemoryStore {
-  append(turn: Turn, options?: AbortOptions): Promise<void>;
+  append(turn: Turn, options?: AppendOptions): Promise<void>;
   /** The last `limit` turns, oldest first. */
   recent(
     conversation: Conversation,

@@ -3,8 +3,9 @@ import { ConfigurationError } from '../core/errors.js';
 import { DiskMediaArchive } from './archive/disk-media-archive.js';
 import { InProcessMediaArchive } from './archive/in-process-media-archive.js';
 import { ChromaMemoryStore } from './chroma/chroma-memory-store.js';
-import { startChromaServer } from './chroma/start-chroma-server.js';
+import { startChromaServer } from './chroma-server/start-chroma-server.js';
 import { EmbeddedMemoryStore } from './embedded/embedded-memory-store.js';
+import { withOutbox } from './outbox/with-outbox.js';
 
 /** Each part with what it needs, and values that it refuses. */
 const parts: readonly [string, (options: never) => unknown, object, Record<string, readonly unknown[]>][] = [
@@ -42,11 +43,16 @@ const parts: readonly [string, (options: never) => unknown, object, Record<strin
       url: ['', 'localhost:8000', 'ftp://localhost', 7],
       client: [{}],
       token: [''],
-      outbox: [''],
-      maxPending: [0, 5],
+      outbox: ['outbox.db'],
       timeoutMs: [0],
       embedder: [{}],
     },
+  ],
+  [
+    'withOutbox',
+    (options) => withOutbox(new EmbeddedMemoryStore({ path: ':memory:' }), options),
+    { path: 'unused' },
+    { path: [undefined, ''], maxPending: [0, -1, 1.5], maxpending: [5], clock: [{}] },
   ],
   [
     'startChromaServer',
@@ -83,12 +89,8 @@ describe('The options of the parts of memory', () => {
   it('may be undefined if they have a default', async () => {
     const unset = { maxCacheBytes: undefined, queryEmbeddingTimeoutMs: undefined, clock: undefined };
     await new EmbeddedMemoryStore({ path: ':memory:', embedder: undefined, ...unset }).close();
-    await new ChromaMemoryStore({
-      url: undefined,
-      outbox: undefined,
-      maxPending: undefined,
-      ...unset,
-    }).close();
+    const chroma = new ChromaMemoryStore({ url: undefined, ...unset });
+    await withOutbox(chroma, { path: 'unused', maxPending: undefined, clock: undefined }).close();
     await new InProcessMediaArchive({ maxBytes: undefined }).close();
   });
 });

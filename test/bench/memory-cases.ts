@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ChromaMemoryStore } from '../../src/chroma.js';
 import type { Turn } from '../../src/core/turn.js';
+import { withOutbox } from '../../src/memory/outbox/with-outbox.js';
 import { compiled } from './compiled.js';
 import { obstacleToSqlite } from './memory-sqlite.js';
 import { chromaDirect, fromStore, localSubjects, type Subject, timed } from './memory-subjects.js';
@@ -162,8 +163,9 @@ async function runServerCase(
   memoryCase: MemoryCase,
   { url, dataDirectory }: NonNullable<MemoryCase['server']>,
 ): Promise<MemoryRow[]> {
-  const outbox = memoryCase.store === 'chroma-outbox' ? join(dataDirectory, 'outbox.db') : undefined;
-  const open = () => new ChromaMemoryStore({ url, embedder, outbox, queryEmbeddingTimeoutMs: 60_000 });
+  const openPlain = () => new ChromaMemoryStore({ url, embedder, queryEmbeddingTimeoutMs: 60_000 });
+  const path = join(dataDirectory, 'outbox.db');
+  const open = () => (memoryCase.store === 'chroma-outbox' ? withOutbox(openPlain(), { path }) : openPlain());
   let subject = memoryCase.store === 'chroma-direct' ? await chromaDirect(url) : fromStore(open);
   if (memoryCase.step === 'fill') await fill(subject, memoryCase);
   const rows: MemoryRow[] = [];

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ChromaMemoryStore } from '../../src/chroma.js';
+import { withOutbox } from '../../src/memory/outbox/with-outbox.js';
 import { startChromaServer } from '../support/chroma-server.js';
 
 /** `MEMORY_KILL_ROUNDS=20` for the long run. */
@@ -91,7 +92,8 @@ describe.skipIf(!server)('Turns on Chroma that were acknowledged before kill -9'
         await server.restart();
       }
 
-      const written = new ChromaMemoryStore({ url: server.url, collectionPrefix, outbox });
+      const plain = new ChromaMemoryStore({ url: server.url, collectionPrefix });
+      const written = outbox ? withOutbox(plain, { path: outbox }) : plain;
       const merged = (await written.recent(conversation, { limit: 1_000_000 })).map(({ id }) => id);
       await written.flush();
       expect((await written.stats()).pending).toBe(0);

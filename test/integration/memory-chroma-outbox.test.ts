@@ -4,9 +4,10 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { ChromaMemoryStore } from '../../src/chroma.js';
+import { ChromaMemoryStore, type ChromaMemoryStoreOptions } from '../../src/chroma.js';
 import { systemClock } from '../../src/core/clock.js';
 import { MemoryError } from '../../src/core/errors.js';
+import { withOutbox } from '../../src/memory/outbox/with-outbox.js';
 import { makeTurn, memoryStoreContract } from '../../src/testing/contracts/memory-store-contract.js';
 import { startChromaServer } from '../support/chroma-server.js';
 import { startChromaStub } from '../support/chroma-stub.js';
@@ -24,6 +25,12 @@ beforeEach(async () => {
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 const outbox = () => join(directory, 'deep', 'outbox.db');
+const openWithOutbox = ({
+  outbox: path,
+  maxPending,
+  ...options
+}: ChromaMemoryStoreOptions & { readonly outbox: string; readonly maxPending?: number }) =>
+  withOutbox(new ChromaMemoryStore(options), { path, maxPending, clock: options.clock });
 const newPrefix = () => `outbox-${randomUUID().slice(0, 8)}-`;
 
 describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', () => {
@@ -33,7 +40,7 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
   ])('keeps the contract with %s', (_, makeEmbedder) => {
     const places = new WeakMap<object, { collectionPrefix: string; outbox: string }>();
     const open = (place: { collectionPrefix: string; outbox: string }) => {
-      const store = new ChromaMemoryStore({ url, ...place, embedder: makeEmbedder() });
+      const store = openWithOutbox({ url, ...place, embedder: makeEmbedder() });
       places.set(store, place);
       return store;
     };
@@ -47,7 +54,7 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
   it('takes turns while the server is down, and reads and delivers them once it is back', async () => {
     if (!server) return;
     const collectionPrefix = newPrefix();
-    await using store = new ChromaMemoryStore({ url, collectionPrefix, outbox: outbox() });
+    await using store = openWithOutbox({ url, collectionPrefix, outbox: outbox() });
     await store.append(makeTurn({ prompt: 'first walrus' }));
     await store.flush();
     await server.kill();
@@ -72,12 +79,12 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
 
   it('delivers by itself what an earlier process left', async () => {
     const collectionPrefix = newPrefix();
-    const left = new ChromaMemoryStore({ url: nobody, collectionPrefix, outbox: outbox() });
+    const left = openWithOutbox({ url: nobody, collectionPrefix, outbox: outbox() });
     await left.append(makeTurn({ prompt: 'left behind' }));
     await left.close();
     await using plain = new ChromaMemoryStore({ url, collectionPrefix });
     expect(await plain.recent(conversation, { limit: 9 })).toEqual([]);
-    await using _next = new ChromaMemoryStore({ url, collectionPrefix, outbox: outbox() });
+    await using _next = openWithOutbox({ url, collectionPrefix, outbox: outbox() });
     await expect
       .poll(() => plain.recent(conversation, { limit: 9 }))
       .toMatchObject([{ prompt: 'left behind' }]);
@@ -86,7 +93,7 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
   it('puts a late turn in its place in a conversation of several pages', async () => {
     const collectionPrefix = newPrefix();
     const at = (hour: number) => ({ ...systemClock, now: () => Date.UTC(2026, 0, 1, hour) });
-    await using left = new ChromaMemoryStore({
+    await using left = openWithOutbox({
       url: nobody,
       collectionPrefix,
       outbox: outbox(),
@@ -97,7 +104,7 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
     await using store = new ChromaMemoryStore({ url, collectionPrefix, clock: at(12) });
     const prompts = Array.from({ length: 2_100 }, (_, n) => `heron ${n}`);
     await Promise.all(prompts.map((prompt) => store.append(makeTurn({ prompt }))));
-    await using delivering = new ChromaMemoryStore({ url, collectionPrefix, outbox: outbox() });
+    await using delivering = openWithOutbox({ url, collectionPrefix, outbox: outbox() });
     await delivering.flush();
 
     await using fresh = new ChromaMemoryStore({ url, collectionPrefix });
@@ -111,10 +118,10 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
 
   it('forgets waiting turns, its own and those of another process, and leaves none of their words', async () => {
     const collectionPrefix = newPrefix();
-    const left = new ChromaMemoryStore({ url: nobody, collectionPrefix, outbox: outbox() });
+    const left = openWithOutbox({ url: nobody, collectionPrefix, outbox: outbox() });
     await left.append(makeTurn({ prompt: 'The password is Rumpelstiltskin.' }));
     await left.append(makeTurn({ sessionId: 'kept', prompt: 'Nothing secret.' }));
-    await using store = new ChromaMemoryStore({ url, collectionPrefix, outbox: outbox() });
+    await using store = openWithOutbox({ url, collectionPrefix, outbox: outbox() });
     await store.append(makeTurn({ prompt: 'Rumpelstiltskin it was.' }));
     expect(await store.recent(conversation, { limit: 9 })).toHaveLength(2);
     expect(await store.forget(conversation)).toBe(2);
@@ -132,13 +139,13 @@ describe.skipIf(!server)('ChromaMemoryStore with an outbox, on a real server', (
 
 describe('The outbox of a ChromaMemoryStore', () => {
   it('is not created by reading', async () => {
-    await using store = new ChromaMemoryStore({ url: nobody, outbox: outbox() });
+    await using store = openWithOutbox({ url: nobody, outbox: outbox() });
     await expect(store.recent(conversation, { limit: 1 })).rejects.toThrow(MemoryError);
     expect(existsSync(join(directory, 'deep'))).toBe(false);
   });
 
   it('counts waiting turns, and refuses more than maxPending', async () => {
-    await using store = new ChromaMemoryStore({ url: nobody, outbox: outbox(), maxPending: 3 });
+    await using store = openWithOutbox({ url: nobody, outbox: outbox(), maxPending: 3 });
     const turns = Array.from({ length: 5 }, () => makeTurn());
     const outcomes = await Promise.allSettled(turns.map((turn) => store.append(turn)));
     expect(outcomes.map(({ status }) => status)).toEqual([
@@ -158,7 +165,7 @@ describe('The outbox of a ChromaMemoryStore', () => {
       accepted.push(...(JSON.parse(body) as { documents: string[] }).documents);
       return undefined;
     });
-    await using store = new ChromaMemoryStore({ url: stub.url, outbox: outbox() });
+    await using store = openWithOutbox({ url: stub.url, outbox: outbox() });
     await Promise.all(['one', 'poison', 'three'].map((prompt) => store.append(makeTurn({ prompt }))));
     await expect(store.flush()).rejects.toThrow(/refuses 1 turns, which stay in the outbox\. .*too strange/);
     expect(accepted.map((body) => (JSON.parse(body) as { prompt: string }).prompt)).toEqual(['one', 'three']);

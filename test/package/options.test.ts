@@ -27,7 +27,7 @@ import {
   inProcessMediaArchiveOptionsSchema,
 } from '../../src/memory/archive/media-archive-options.js';
 import { chromaMemoryStoreOptionsSchema } from '../../src/memory/chroma/chroma-options.js';
-import { chromaServerOptionsSchema } from '../../src/memory/chroma/chroma-server-options.js';
+import { chromaServerOptionsSchema } from '../../src/memory/chroma-server/chroma-server-options.js';
 import { embeddedMemoryStoreOptionsSchema } from '../../src/memory/embedded/embedded-memory-store-options.js';
 import { geminiEmbedderOptionsSchema } from '../../src/model/gemini/gemini-embedder-options.js';
 import { geminiModelOptionsSchema } from '../../src/model/gemini/gemini-model-options.js';

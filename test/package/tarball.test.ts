@@ -92,7 +92,7 @@ await chat.close();`)}\n`;
     expect(JSON.parse(await node(file))).toEqual(indexed);
   });
 
-  it.each(['.', './express', './http', './chroma', './redis', './testing'])(
+  it.each(['.', './express', './http', './chroma', './recall', './redis', './testing'])(
     'offers %s to import and to require',
     async (entry) => {
       const name = entry === '.' ? 'multimodal-chat' : `multimodal-chat/${entry.slice(2)}`;

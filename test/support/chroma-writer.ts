@@ -6,10 +6,12 @@
 import { writeSync } from 'node:fs';
 import { ChromaMemoryStore } from '../../src/chroma.js';
 import { MemoryError } from '../../src/core/errors.js';
+import { withOutbox } from '../../src/memory/outbox/with-outbox.js';
 import { makeTurn } from '../../src/testing/contracts/memory-store-contract.js';
 
 const [url, collectionPrefix, sessionId = '', prefix = '', outbox] = process.argv.slice(2);
-const store = new ChromaMemoryStore({ url, collectionPrefix, outbox });
+const plain = new ChromaMemoryStore({ url, collectionPrefix });
+const store = outbox === undefined ? plain : withOutbox(plain, { path: outbox });
 for (let n = 0; ; n++) {
   const id = `${prefix}-${n}`;
   try {

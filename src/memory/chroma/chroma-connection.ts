@@ -16,6 +16,7 @@ export interface ChromaConnectionOptions {
   readonly clock: Clock;
 }
 
+const idsAtATime = 1_000;
 /** Waits before the second, third and fourth try of one call. */
 const retryDelaysMs = [50, 200, 800];
 /** After a call whose retries all failed, the calls of this long try only once. */
@@ -58,6 +59,17 @@ export class ChromaConnection {
         return await work(await this.#collection(name));
       }
     }, signal);
+  }
+
+  /** Those of the ids that a collection has. */
+  async known(name: string, ids: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
+    const known = new Set<string>();
+    for (let at = 0; at < ids.length; at += idsAtATime) {
+      const some = ids.slice(at, at + idsAtATime);
+      const found = await this.call(name, (each) => each.get({ ids: some, include: [] }), signal);
+      for (const id of found.ids) known.add(id);
+    }
+    return known;
   }
 
   /** Runs one request on a collection if it exists. Must be safe to repeat. */

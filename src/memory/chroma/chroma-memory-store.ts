@@ -1,50 +1,57 @@
+import { LRUCache } from 'lru-cache';
 import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { ClosedError, MemoryError } from '../../core/errors.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type { Embedder } from '../embedder.js';
 import type {
+  AppendOptions,
   ConversationSummaries,
   ForgetTarget,
   MemoryStats,
   MemoryStore,
   ReindexOptions,
 } from '../memory-store.js';
+import { AppendQueue } from '../shared/append-queue.js';
+import { conversationKey, turnId } from '../shared/conversation-key.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
-import { embedQuery, type QueryEmbedding } from '../shared/query-vector.js';
+import { RankedSessions } from '../shared/ranked-sessions.js';
+import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
 import { ChromaConnection } from './chroma-connection.js';
 import { type ChromaMemoryStoreOptions, resolveChromaOptions } from './chroma-options.js';
-import { ChromaSessions, turnAt } from './chroma-sessions.js';
 import { ChromaSummaries } from './chroma-summaries.js';
-import { ChromaTurns } from './chroma-turns.js';
-import { byPosition, ChromaVectors, type NearestTurns } from './chroma-vectors.js';
-import { DirectIntake } from './direct-intake.js';
-import { LocalVectors } from './local-vectors.js';
-import { reindexVectors } from './reindex-vectors.js';
-import { conversationKey, toForget } from './scope.js';
-import type { TurnIntake } from './turn-intake.js';
-import { TurnOutbox } from './turn-outbox.js';
-import { WriteBehind } from './write-behind.js';
+import { ChromaTurns, type TurnRecord } from './chroma-turns.js';
+import { ChromaVectors } from './chroma-vectors.js';
+import { scopeOf, toForget } from './scope.js';
+import { type ChromaSession, SessionReader } from './session-reader.js';
 
-/** An embedder and its vectors. */
+/** Larger requests only take longer; the server's own limit is far higher. */
+const largestBatch = 100;
+/** Turns looked up at a time while they are reindexed. */
+const reindexedAtATime = 500;
+
+interface Appended extends SerializedTurn {
+  readonly acceptedAt: number | undefined;
+}
+
+/** The vectors of an embedder, and what makes them. */
 interface Dense {
-  readonly embedder: Embedder;
   readonly vectors: ChromaVectors;
   readonly backlog: EmbeddingBacklog<string>;
 }
 
 /**
- * Memory on a Chroma server (1.0 or newer) or Chroma Cloud. When `append` resolves the turn is accepted
- * by the server or, with `outbox`, on the local disk.
+ * Memory on a Chroma server (1.0 or newer) or Chroma Cloud. When `append` resolves, the server has accepted
+ * the turn. With `withOutbox` turns are accepted on the local disk and delivered in the background.
  *
  * Turns have their own collection, so that they are accepted with or without an embedder; Chroma wants a
  * vector for each record, so each gets a point on a circle that is never queried. Each embedder has a
  * collection for its vectors. The ranking is that of `EmbeddedMemoryStore`, over copies of the turns and
- * vectors of the conversations used last; until the vectors of one are copied, Chroma finds the nearest.
+ * vectors of the conversations used last.
  *
  * @example
  * ```ts
- * const memory = new ChromaMemoryStore({ url: 'http://localhost:8000', outbox: './data/outbox.db' });
+ * const memory = new ChromaMemoryStore({ url: 'http://localhost:8000' });
  * ```
  */
 export class ChromaMemoryStore implements MemoryStore {
@@ -52,41 +59,28 @@ export class ChromaMemoryStore implements MemoryStore {
   readonly #summaries: ChromaSummaries;
   readonly #connection: ChromaConnection;
   readonly #vectorsPrefix: string;
-  readonly #queryEmbedding: QueryEmbedding;
   readonly #clock: Clock;
   readonly #turns: ChromaTurns;
-  readonly #intake: TurnIntake;
-  readonly #sessions: ChromaSessions;
   readonly #dense: Dense | undefined;
+  readonly #reader: SessionReader;
+  readonly #sessions: RankedSessions<ChromaSession>;
+  readonly #appends = new AppendQueue<Appended>((batch) => this.#write(batch), { largestBatch });
+  /** The highest order of each conversation that was written to lately. */
+  readonly #lastOrders = new LRUCache<string, number>({ max: 10_000 });
   #closing: Promise<void> | undefined;
 
   /** @throws ConfigurationError that names every option that is wrong. */
   constructor(options: ChromaMemoryStoreOptions = {}) {
     const resolved = resolveChromaOptions(options);
-    const { clock, embedder, outbox: path, maxPending, maxCacheBytes } = resolved;
+    const { clock, embedder, maxCacheBytes: maxBytes, queryEmbeddingTimeoutMs: timeoutMs } = resolved;
     this.#clock = clock;
     this.#vectorsPrefix = resolved.vectorsPrefix;
-    this.#queryEmbedding = { embedder, timeoutMs: resolved.queryEmbeddingTimeoutMs, clock };
     this.#connection = new ChromaConnection(resolved);
-    this.#turns = new ChromaTurns({
-      connection: this.#connection,
-      collection: resolved.turnsCollection,
-      onStored: (records) => this.#dense?.vectors.add(records),
-    });
+    this.#turns = new ChromaTurns(this.#connection, resolved.turnsCollection);
     this.#dense = embedder && this.#prepareDense(embedder);
-    this.#intake =
-      path === undefined
-        ? new DirectIntake(this.#turns, clock)
-        : new WriteBehind(new TurnOutbox({ path, maxPending, clock }), this.#turns, clock);
-    const dimensions = embedder?.dimensions ?? 0;
-    this.#sessions = new ChromaSessions({
-      turns: this.#turns,
-      intake: this.#intake,
-      vectors:
-        this.#dense &&
-        new LocalVectors({ vectors: this.#dense.vectors, dimensions, maxBytes: maxCacheBytes, clock }),
-      maxBytes: maxCacheBytes,
-    });
+    this.#reader = new SessionReader({ turns: this.#turns, vectors: this.#dense?.vectors, clock, timeoutMs });
+    const queryEmbedding = { embedder, timeoutMs, clock };
+    this.#sessions = new RankedSessions(this.#reader, { maxBytes, queryEmbedding });
     this.#summaries = new ChromaSummaries({
       connection: this.#connection,
       collection: resolved.summariesCollection,
@@ -96,11 +90,10 @@ export class ChromaMemoryStore implements MemoryStore {
     this.summaries = this.#summaries;
   }
 
-  /** @throws MemoryError if the turn could not be made durable, for example because the outbox is full. */
-  async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
+  async append(turn: Turn, { acceptedAt, signal }: AppendOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
-    await this.#intake.add(turn, signal);
+    await this.#appends.add({ ...serializeTurn(turn), acceptedAt }, signal);
   }
 
   async recent(
@@ -110,37 +103,25 @@ export class ChromaMemoryStore implements MemoryStore {
     this.#assertOpen();
     signal?.throwIfAborted();
     if (limit <= 0) return [];
-    const session = await this.#sessions.load(conversationKey(conversation), signal);
-    const first = Math.max(0, session.bodies.length - limit);
-    return session.bodies.slice(first).map((_, at) => turnAt(session, first + at));
+    const session = await this.#sessions.load(conversation, signal);
+    const size = session?.bodies.length ?? 0;
+    return session?.turns(Math.max(0, size - limit), size) ?? [];
   }
 
   async recall(
     conversation: Conversation,
     query: string,
-    { limit, signal }: AbortOptions & { readonly limit: number },
+    options: AbortOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]> {
     this.#assertOpen();
-    signal?.throwIfAborted();
-    if (limit <= 0) return [];
-    const key = conversationKey(conversation);
-    const embedding = embedQuery(query, this.#queryEmbedding, { signal });
-    // The server is usually asked for new turns only.
-    const early = this.#sessions.hasVectors(key) ? undefined : this.#nearest(key, embedding, signal);
-    const [session, vector, found] = await Promise.all([this.#sessions.load(key, signal), embedding, early]);
-    const nearest = session.hasVectors ? undefined : (found ?? (await this.#nearest(key, embedding, signal)));
-    const similarities = nearest && byPosition(nearest, session.positions);
-    return session.index
-      .search(query, limit, session.hasVectors ? { vector } : { similarities })
-      .map(({ sequence, score }) => ({ turn: turnAt(session, sequence), score }));
+    options.signal?.throwIfAborted();
+    return options.limit <= 0 ? [] : this.#sessions.recall(conversation, query, options);
   }
 
   async forget(target: ForgetTarget, { signal }: AbortOptions = {}): Promise<number> {
     this.#assertOpen();
     signal?.throwIfAborted();
-    const dropped = await this.#intake.forget(target, signal);
-    // Some may be on the server as well: a process was killed just after it had delivered them.
-    const alsoStored = dropped.length > 0 ? (await this.#turns.known(dropped, signal)).size : 0;
+    await this.#appends.idle();
     this.#dense?.vectors.forget(target);
     // The turns last: if this breaks off, the turns that are left show what is still to be done.
     await this.#forgetDerived(target, signal);
@@ -148,42 +129,50 @@ export class ChromaMemoryStore implements MemoryStore {
     this.#sessions.clear();
     // Once more: what was being made could find its turns until now.
     await this.#forgetDerived(target, signal);
-    return deleted + dropped.length - alsoStored;
+    return deleted;
   }
 
   /** `cacheSize` counts the embeddings that the server holds for this embedder. */
   async stats(): Promise<MemoryStats> {
     this.#assertOpen();
-    const [turns, undelivered, cacheSize] = await Promise.all([
-      this.#turns.count(),
-      this.#intake.pending(),
-      this.#dense?.vectors.count() ?? 0,
-    ]);
-    const pending = undelivered + (this.#dense?.vectors.pending ?? 0);
-    return { turns: turns + undelivered, cacheSize, pending };
+    const [turns, cacheSize] = await Promise.all([this.#turns.count(), this.#dense?.vectors.count() ?? 0]);
+    return { turns, cacheSize, pending: this.#dense?.vectors.pending ?? 0 };
   }
 
-  async reindex(options: ReindexOptions = {}): Promise<void> {
+  async reindex({ signal, onProgress }: ReindexOptions = {}): Promise<void> {
     this.#assertOpen();
-    options.signal?.throwIfAborted();
-    if (!this.#dense)
+    signal?.throwIfAborted();
+    if (!this.#dense) {
       throw new MemoryError('There is no embedder to reindex with. Create the store with one.');
-    await this.#intake.drain();
-    const shared = { connection: this.#connection, turns: this.#turns, prefix: this.#vectorsPrefix };
-    await reindexVectors({ ...this.#dense, ...shared }, options);
+    }
+    const { backlog, vectors } = this.#dense;
+    await this.#appends.idle();
+    const [total, known] = await Promise.all([this.#turns.count(), vectors.count()]);
+    const storedBefore = vectors.stored;
+    const report = () => {
+      onProgress?.({ done: Math.min(total, known + vectors.stored - storedBefore), total });
+    };
+    report();
+    backlog.retryRefused();
+    // Backwards: if turns are forgotten meanwhile, later ones move forward, and some are seen twice, none missed.
+    for (let end = total; end > 0; end -= reindexedAtATime) {
+      const from = Math.max(0, end - reindexedAtATime);
+      await vectors.addMissing(await this.#turns.page(from, end - from, signal), signal);
+      await backlog.drain({ signal, onBatch: report });
+    }
+    for (const name of await this.#connection.collections(this.#vectorsPrefix, signal)) {
+      if (name !== vectors.collection) await this.#connection.drop(name, signal);
+    }
   }
 
   /** Resolves when every turn is on the server and embedded. */
   async flush(): Promise<void> {
     this.#assertOpen();
-    await this.#intake.drain();
+    await this.#appends.idle();
     await this.#dense?.backlog.drain();
   }
 
-  /**
-   * Waits for appends under way. Turns that are still in the outbox are delivered at the next start;
-   * missing embeddings are made when their conversation is next read.
-   */
+  /** Waits for appends under way. Missing embeddings are made when their conversation is next read. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -194,10 +183,32 @@ export class ChromaMemoryStore implements MemoryStore {
   }
 
   async #close(): Promise<void> {
-    await this.#intake.close();
+    await this.#appends.idle();
+    this.#reader.close();
     this.#dense?.vectors.close();
     await this.#dense?.backlog.close();
-    this.#sessions.close();
+    this.#sessions.clear();
+  }
+
+  async #write(batch: readonly Appended[]): Promise<void> {
+    const records: TurnRecord[] = [];
+    for (const { acceptedAt, body, turn } of batch) {
+      const order = await this.#orderOf(conversationKey(turn), acceptedAt);
+      records.push({ id: turnId(turn), scope: scopeOf(turn, order), body });
+    }
+    await this.#turns.write(records);
+    this.#dense?.vectors.add(records);
+  }
+
+  /** Microseconds since the epoch, but always above the conversation's orders, should the clock go back. */
+  async #orderOf(key: string, acceptedAt: number | undefined): Promise<number> {
+    const now = this.#clock.now() * 1000;
+    const known = this.#lastOrders.get(key);
+    if (acceptedAt !== undefined && known === undefined) return acceptedAt;
+    const last = known ?? (await this.#turns.highestOrderFrom(key, now));
+    const order = acceptedAt ?? Math.max(now, last + 1);
+    this.#lastOrders.set(key, Math.max(order, last));
+    return order;
   }
 
   async #forgetDerived(target: ForgetTarget, signal: AbortSignal | undefined): Promise<void> {
@@ -216,26 +227,9 @@ export class ChromaMemoryStore implements MemoryStore {
       embedder,
       clock: this.#clock,
       onGathered: () => backlog.wake(),
-      onMade: ({ id, conversation, vector }) => this.#sessions.addVector(conversation, id, vector),
     });
     const backlog = new EmbeddingBacklog(embedder, vectors, this.#clock);
-    return { embedder, vectors, backlog };
-  }
-
-  async #nearest(
-    key: string,
-    embedding: Promise<Float32Array | undefined>,
-    signal: AbortSignal | undefined,
-  ): Promise<NearestTurns | undefined> {
-    const vector = await embedding;
-    if (!vector) return undefined;
-    try {
-      return await this.#dense?.vectors.nearest(key, vector, { signal });
-    } catch {
-      // The vectors only improve the ranking; if the server is down, reading the turns reports it.
-      signal?.throwIfAborted();
-      return undefined;
-    }
+    return { vectors, backlog };
   }
 
   #assertOpen(): void {

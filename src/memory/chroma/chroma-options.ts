@@ -19,16 +19,6 @@ export interface ChromaMemoryStoreOptions {
   readonly embedder?: Embedder | undefined;
   /** Begins the names of the collections. Default `multimodal-chat-`. */
   readonly collectionPrefix?: string | undefined;
-  /**
-   * A file on a local disk, created with its directory when needed. With it `append` resolves as soon as
-   * the turn is on this disk, even while the server is down; turns are delivered to the server in the
-   * background, those of a killed process by another process or at the next start. Any number of
-   * processes of one machine may share it if they use the same server and prefix. Default: none, and
-   * `append` resolves when the server has accepted the turn.
-   */
-  readonly outbox?: string | undefined;
-  /** How many turns may wait in the outbox before `append` rejects. Needs `outbox`. Default 100,000. */
-  readonly maxPending?: number | undefined;
   /** Memory for the conversations used last, in bytes. Default 96 MiB. */
   readonly maxCacheBytes?: number | undefined;
   /** How long a recall waits for the query's embedding before the words alone decide. Default 300. */
@@ -40,29 +30,22 @@ export interface ChromaMemoryStoreOptions {
 
 const isHttpUrl = (url: string) => /^https?:\/\/[^/]/i.test(url) && URL.canParse(url);
 
-export const chromaMemoryStoreOptionsSchema = z
-  .strictObject({
-    url: z
-      .string()
-      .refine(isHttpUrl, 'must be an http or https address; check CHROMA_URL')
-      .prefault(() => process.env.CHROMA_URL ?? 'http://localhost:8000'),
-    client: partWith<ChromaClient>('Chroma client', 'getOrCreateCollection', 'listCollections').optional(),
-    tenant: nonBlank.optional(),
-    database: nonBlank.optional(),
-    token: nonBlank.optional(),
-    embedder: partWith<Embedder>('Embedder', 'embed').optional(),
-    collectionPrefix: z.string().default('multimodal-chat-'),
-    outbox: nonBlank.optional(),
-    maxPending: atLeastOne.optional(),
-    maxCacheBytes: atLeastOne.default(96 * 2 ** 20),
-    queryEmbeddingTimeoutMs: z.number().min(0).default(300),
-    timeoutMs: durationMs.default(30_000),
-    clock: partWith<Clock>('Clock', 'now', 'setTimeout', 'clearTimeout').default(systemClock),
-  })
-  .refine(({ maxPending, outbox }) => maxPending === undefined || outbox !== undefined, {
-    path: ['maxPending'],
-    message: 'would be ignored without `outbox`',
-  }) satisfies z.ZodType<unknown, ChromaMemoryStoreOptions>;
+export const chromaMemoryStoreOptionsSchema = z.strictObject({
+  url: z
+    .string()
+    .refine(isHttpUrl, 'must be an http or https address; check CHROMA_URL')
+    .prefault(() => process.env.CHROMA_URL ?? 'http://localhost:8000'),
+  client: partWith<ChromaClient>('Chroma client', 'getOrCreateCollection', 'listCollections').optional(),
+  tenant: nonBlank.optional(),
+  database: nonBlank.optional(),
+  token: nonBlank.optional(),
+  embedder: partWith<Embedder>('Embedder', 'embed').optional(),
+  collectionPrefix: z.string().default('multimodal-chat-'),
+  maxCacheBytes: atLeastOne.default(96 * 2 ** 20),
+  queryEmbeddingTimeoutMs: z.number().min(0).default(300),
+  timeoutMs: durationMs.default(30_000),
+  clock: partWith<Clock>('Clock', 'now', 'setTimeout', 'clearTimeout').default(systemClock),
+}) satisfies z.ZodType<unknown, ChromaMemoryStoreOptions>;
 
 /** @throws ConfigurationError that names every option that is wrong. */
 export function resolveChromaOptions(options: ChromaMemoryStoreOptions) {
@@ -77,7 +60,6 @@ export function resolveChromaOptions(options: ChromaMemoryStoreOptions) {
     tenant: parsed.tenant ?? env.CHROMA_TENANT,
     database: parsed.database ?? env.CHROMA_DATABASE,
     token: parsed.token ?? env.CHROMA_API_KEY,
-    maxPending: parsed.maxPending ?? 100_000,
     turnsCollection: `${prefix}turns`,
     summariesCollection: `${prefix}summaries`,
     vectorsPrefix: `${prefix}vectors-`,

@@ -2,10 +2,12 @@ import type { Collection } from 'chromadb';
 import type { AbortOptions } from '../../core/abort.js';
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummaries, ConversationSummary, ForgetTarget } from '../memory-store.js';
+import { conversationKey, turnId } from '../shared/conversation-key.js';
+import type { RankedSessions } from '../shared/ranked-sessions.js';
 import type { ChromaConnection } from './chroma-connection.js';
-import { type ChromaSessions, type LoadedSession, turnAt } from './chroma-sessions.js';
-import { conversationKey, type RecordScope, recordId, scopeOf, toForget } from './scope.js';
-import { placeholderVector } from './turn-record.js';
+import { placeholderVector } from './chroma-turns.js';
+import { type RecordScope, scopeOf, toForget } from './scope.js';
+import type { ChromaSession } from './session-reader.js';
 
 interface KeptSummary {
   readonly summary: ConversationSummary;
@@ -16,13 +18,13 @@ interface KeptSummary {
 export class ChromaSummaries implements ConversationSummaries {
   readonly #connection: ChromaConnection;
   readonly #collection: string;
-  readonly #sessions: ChromaSessions;
+  readonly #sessions: RankedSessions<ChromaSession>;
   readonly #assertOpen: () => void;
 
   constructor(options: {
     readonly connection: ChromaConnection;
     readonly collection: string;
-    readonly sessions: ChromaSessions;
+    readonly sessions: RankedSessions<ChromaSession>;
     /** Throws once the store is closed. */
     readonly assertOpen: () => void;
   }) {
@@ -45,10 +47,10 @@ export class ChromaSummaries implements ConversationSummaries {
   ): Promise<readonly Turn[]> {
     const [known, session] = await Promise.all([
       this.#find(conversation, signal),
-      this.#sessions.load(conversationKey(conversation), signal),
+      this.#sessions.load(conversation, signal),
     ]);
     const first = known?.summary.turns ?? 0;
-    return turnsOf(session, first, first + Math.max(0, limit));
+    return session?.turns(first, first + Math.max(0, limit)) ?? [];
   }
 
   async keep(
@@ -57,15 +59,16 @@ export class ChromaSummaries implements ConversationSummaries {
     { signal }: AbortOptions = {},
   ): Promise<boolean> {
     const key = conversationKey(conversation);
-    const lastId = recordId({ ...conversation, id: summary.lastTurn });
-    const load = () => this.#sessions.load(key, signal);
-    const covers = ({ positions }: LoadedSession) => positions.get(lastId) === summary.turns - 1;
+    const lastId = turnId({ ...conversation, id: summary.lastTurn });
+    const load = () => this.#sessions.load(conversation, signal);
+    const covers = (session: ChromaSession | undefined): session is ChromaSession =>
+      session?.positions.get(lastId) === summary.turns - 1;
 
     const known = await this.#find(conversation, signal);
     const session = await load();
     const knownTurns = known?.summary.turns ?? 0;
     if (summary.turns <= knownTurns || !covers(session)) return false;
-    const added = turnsOf(session, knownTurns, summary.turns).map(({ createdAt }) => createdAt);
+    const added = session.turns(knownTurns, summary.turns).map(({ createdAt }) => createdAt);
     // `forget` with a date finds the summary by the oldest turn that it covers.
     const createdAt = added.reduce(
       (a, b) => Math.min(a, b),
@@ -111,6 +114,3 @@ export class ChromaSummaries implements ConversationSummaries {
     };
   }
 }
-
-const turnsOf = (session: LoadedSession, from: number, to: number): Turn[] =>
-  session.bodies.slice(from, to).map((_, at) => turnAt(session, from + at));

@@ -1,28 +1,35 @@
 import type { Where } from 'chromadb';
-import type { AbortOptions } from '../../core/abort.js';
 import type { ForgetTarget } from '../memory-store.js';
+import { textOfBody } from '../shared/turn-body.js';
 import type { ChromaConnection } from './chroma-connection.js';
 import { inConversation, inConversationFrom, type RecordScope, toForget } from './scope.js';
-import { placeholderVector, type TurnRecord } from './turn-record.js';
+
+/** A turn as it is stored on the server. */
+export interface TurnRecord {
+  readonly id: string;
+  readonly scope: RecordScope;
+  /** The turn as JSON, by `serializeTurn`. */
+  readonly body: string;
+}
+
+export const textOf = ({ body }: TurnRecord): string => textOfBody(body);
+
+/** For a record without a vector. Spread out by id: an index of equal points would degenerate. */
+export function placeholderVector(id: string): number[] {
+  const angle = (Number.parseInt(id.slice(0, 12), 16) / 2 ** 48) * 2 * Math.PI;
+  return [Math.cos(angle), Math.sin(angle)];
+}
 
 const pageSize = 1_000;
-/** Pages requested at a time, once it is known that there are several. */
-const pagesAhead = 2;
 
 /** The turns on the server. */
 export class ChromaTurns {
   readonly #connection: ChromaConnection;
   readonly #collection: string;
-  readonly #onStored: (records: readonly TurnRecord[]) => void;
 
-  constructor(options: {
-    readonly connection: ChromaConnection;
-    readonly collection: string;
-    readonly onStored: (records: readonly TurnRecord[]) => void;
-  }) {
-    this.#connection = options.connection;
-    this.#collection = options.collection;
-    this.#onStored = options.onStored;
+  constructor(connection: ChromaConnection, collection: string) {
+    this.#connection = connection;
+    this.#collection = collection;
   }
 
   /**
@@ -41,36 +48,23 @@ export class ChromaTurns {
         metadatas: records.map(({ scope }) => ({ ...scope })),
       }),
     );
-    this.#onStored(records);
   }
 
   /**
-   * The records of a conversation from a position on, in the order in which the server accepted them:
-   * Chroma numbers records as they come and lists them by that number.
+   * The records of a conversation from a position on, page by page, in the order in which the server accepted
+   * them: Chroma numbers records as they come and lists them by that number.
    */
-  async list(conversation: string, from: number, options: AbortOptions): Promise<TurnRecord[]> {
-    const records: TurnRecord[] = [];
-    for await (const page of this.pages(conversation, from, options)) records.push(...page);
-    return records;
-  }
-
-  /** The same, page by page as they come. */
-  async *pages(conversation: string, from: number, { signal }: AbortOptions): AsyncGenerator<TurnRecord[]> {
+  async *pages(conversation: string, from: number, signal?: AbortSignal): AsyncGenerator<TurnRecord[]> {
     const where = inConversation(conversation);
-    const reads: Promise<TurnRecord[]>[] = [];
     let offset = from;
-    const readOn = () => {
-      const read = this.#read({ where, limit: pageSize, offset }, signal);
-      // Pages after a failed one, or after the last, are not awaited.
-      read.catch(() => undefined);
-      reads.push(read);
-      offset += pageSize;
-    };
-    readOn();
+    let reading = this.#read({ where, limit: pageSize, offset }, signal);
     for (;;) {
-      const page = (await reads.shift()) ?? [];
+      const page = await reading;
       const isLast = page.length < pageSize;
-      while (!isLast && reads.length < pagesAhead) readOn();
+      offset += pageSize;
+      // The next page comes while this one is used.
+      if (!isLast) reading = this.#read({ where, limit: pageSize, offset }, signal);
+      reading.catch(() => undefined);
       yield page;
       if (isLast) return;
     }
@@ -104,17 +98,8 @@ export class ChromaTurns {
   }
 
   /** Those of the ids that are on the server. */
-  async known(ids: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
-    const known = new Set<string>();
-    for (let at = 0; at < ids.length; at += pageSize) {
-      const page = await this.#connection.call(
-        this.#collection,
-        (collection) => collection.get({ ids: ids.slice(at, at + pageSize), include: [] }),
-        signal,
-      );
-      for (const id of page.ids) known.add(id);
-    }
-    return known;
+  known(ids: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
+    return this.#connection.known(this.#collection, ids, signal);
   }
 
   /** Resolves with the number of turns; 0 from servers that are too old to count. */
@@ -125,10 +110,6 @@ export class ChromaTurns {
       signal,
     );
     return deleted ?? 0;
-  }
-
-  async remove(ids: readonly string[]): Promise<void> {
-    await this.#connection.call(this.#collection, (collection) => collection.delete({ ids: [...ids] }));
   }
 
   count(): Promise<number> {

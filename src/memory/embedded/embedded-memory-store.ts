@@ -10,11 +10,12 @@ import type {
   MemoryStore,
   ReindexOptions,
 } from '../memory-store.js';
+import { termsOf } from '../rank/terms.js';
 import { AppendQueue } from '../shared/append-queue.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
 import { EmbeddingCache } from '../shared/embedding-cache.js';
-import { embedQuery, type QueryEmbedding } from '../shared/query-vector.js';
-import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
+import { RankedSessions } from '../shared/ranked-sessions.js';
+import { serializeTurn, textOfTurn } from '../shared/turn-body.js';
 import { backUp } from './back-up.js';
 import {
   type EmbeddedMemoryStoreOptions,
@@ -22,15 +23,14 @@ import {
 } from './embedded-memory-store-options.js';
 import { EmbeddedSummaries } from './embedded-summaries.js';
 import { MemoryDatabase } from './memory-database.js';
-import { type IndexSource, SessionIndexes } from './session-indexes.js';
-import { TermBlockWriter } from './term-block-writer.js';
-import { deleteTurns, findSession, insertTurn, lastTurns, turnsAt } from './turn-records.js';
+import { type EmbeddedSession, type IndexedDatabase, SessionReader } from './session-reader.js';
+import { deleteTurns, type IndexedTurn, insertTurn, lastTurns } from './turn-records.js';
 import { countTurns, dropOtherModels, registerModel, unembeddedTurns } from './vector-records.js';
 
 /** Enough for five thousand texts and queries of 768 dimensions. */
 const embeddingCacheBytes = 16 * 1024 * 1024;
 
-interface OpenStore extends IndexSource {
+interface OpenStore extends IndexedDatabase {
   readonly backlog: EmbeddingBacklog<number> | undefined;
 }
 
@@ -47,11 +47,10 @@ export class EmbeddedMemoryStore implements MemoryStore {
   readonly summaries: ConversationSummaries = new EmbeddedSummaries((signal) => this.#existing(signal));
   readonly #path: string;
   readonly #embedder: EmbeddingCache | undefined;
-  readonly #queryEmbedding: QueryEmbedding;
   readonly #clock: Clock;
-  readonly #indexes: SessionIndexes;
+  readonly #sessions: RankedSessions<EmbeddedSession>;
   /** Turns that arrive together share one transaction, and so one flush of the disk. */
-  readonly #appends = new AppendQueue<SerializedTurn>((batch) => this.#write(batch), { largestBatch: 500 });
+  readonly #appends = new AppendQueue<IndexedTurn>((batch) => this.#write(batch), { largestBatch: 500 });
   #opening: Promise<OpenStore> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -64,15 +63,17 @@ export class EmbeddedMemoryStore implements MemoryStore {
     );
     this.#path = path;
     this.#embedder = embedder && new EmbeddingCache(embedder, { maxBytes: embeddingCacheBytes });
-    this.#queryEmbedding = { embedder: this.#embedder, timeoutMs: queryEmbeddingTimeoutMs, clock };
     this.#clock = clock;
-    this.#indexes = new SessionIndexes({ maxBytes: maxCacheBytes, dimensions: embedder?.dimensions });
+    this.#sessions = new RankedSessions(new SessionReader(() => this.#open(), embedder?.dimensions), {
+      maxBytes: maxCacheBytes,
+      queryEmbedding: { embedder: this.#embedder, timeoutMs: queryEmbeddingTimeoutMs, clock },
+    });
   }
 
   async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
-    await this.#appends.add(serializeTurn(turn), signal);
+    await this.#appends.add({ ...serializeTurn(turn), terms: termsOf(textOfTurn(turn)) }, signal);
   }
 
   async recent(
@@ -86,31 +87,17 @@ export class EmbeddedMemoryStore implements MemoryStore {
   async recall(
     conversation: Conversation,
     query: string,
-    { limit, signal }: AbortOptions & { readonly limit: number },
+    options: AbortOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]> {
-    const database = await this.#existing(signal);
-    if (!database) return [];
-    const source = await this.#open();
-    const state = () => findSession(database, conversation);
-    const [loaded, vector] = await Promise.all([
-      this.#indexes.load(source, state, signal),
-      embedQuery(query, this.#queryEmbedding, { signal }),
-    ]);
-    if (!loaded) return [];
-    const ranked = loaded.index.search(query, Math.max(0, limit), { vector });
-    const sequences = ranked.map(({ sequence }) => sequence);
-    const turns = database.read(() => turnsAt(database, loaded.session, sequences));
-    return ranked.flatMap(({ sequence, score }) => {
-      const turn = turns.get(sequence);
-      return turn ? [{ turn, score }] : [];
-    });
+    const database = await this.#existing(options.signal);
+    return database ? this.#sessions.recall(conversation, query, options) : [];
   }
 
   async forget(target: ForgetTarget, { signal }: AbortOptions = {}): Promise<number> {
     const database = await this.#existing(signal);
     if (!database) return 0;
     const count = await database.write(() => deleteTurns(database, target), signal);
-    this.#indexes.clear();
+    this.#sessions.clear();
     this.#embedder?.clear();
     await database.emptyLog();
     return count;
@@ -120,7 +107,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     const database = await this.#existing();
     if (!database) return { turns: 0, sessions: 0, cacheSize: 0, pending: 0, diskBytes: 0 };
     const { model } = await this.#open();
-    const cacheSize = this.#indexes.vectors + (this.#embedder?.size ?? 0);
+    const cacheSize = this.#sessions.vectors + (this.#embedder?.size ?? 0);
     return { ...countTurns(database, model), cacheSize, diskBytes: database.diskBytes() };
   }
 
@@ -164,8 +151,7 @@ export class EmbeddedMemoryStore implements MemoryStore {
     this.#assertOpen();
     await this.#appends.idle();
     if (!(await this.#existing())) return;
-    const { blocks, backlog } = await this.#open();
-    await blocks.idle();
+    const { backlog } = await this.#open();
     await backlog?.drain();
   }
 
@@ -181,10 +167,9 @@ export class EmbeddedMemoryStore implements MemoryStore {
 
   async #close(): Promise<void> {
     await this.#appends.idle();
-    this.#indexes.clear();
+    this.#sessions.clear();
     // The call that opened it has reported the failure; then there is nothing to close.
     const open = await this.#opening?.catch(() => undefined);
-    await open?.blocks.close();
     await open?.backlog?.close();
     open?.database.close();
   }
@@ -209,23 +194,19 @@ export class EmbeddedMemoryStore implements MemoryStore {
 
   async #openNow(): Promise<OpenStore> {
     const database = await MemoryDatabase.open(this.#path, this.#clock);
-    const blocks = new TermBlockWriter(database);
     const embedder = this.#embedder;
-    if (!embedder) return { database, blocks, model: 0, backlog: undefined };
+    if (!embedder) return { database, model: 0, backlog: undefined };
     const model = await registerModel(database, embedder);
     const backlog = new EmbeddingBacklog(embedder, unembeddedTurns(database, model), this.#clock);
     backlog.wake();
-    return { database, blocks, model, backlog };
+    return { database, model, backlog };
   }
 
-  async #write(batch: readonly SerializedTurn[]): Promise<void> {
-    const { database, backlog, blocks } = await this.#open();
-    const sessions = await database.write(() =>
-      batch.map(({ turn, body }) => insertTurn(database, turn, body)),
-    );
-    // A session that is recalled here gets its blocks from the recall.
-    for (const session of sessions) if (!this.#indexes.holds(session.id)) blocks.addCompleted(session);
-    blocks.wake();
+  async #write(batch: readonly IndexedTurn[]): Promise<void> {
+    const { database, backlog } = await this.#open();
+    await database.write(() => {
+      for (const turn of batch) insertTurn(database, turn);
+    });
     backlog?.wake();
   }
 

@@ -63,10 +63,15 @@ const migrations: readonly string[] = [
 
   `-- Bodies hold the messages of a turn from here on. No row changes: this keeps out versions that do not read them.
    SELECT 1;`,
-];
 
-/** Turns whose terms are stored together. Those after the last whole block are read one by one. */
-export const turnsPerBlock = 64;
+  `-- The terms of each turn in place of those of 64 turns. Turns without any get them when their session is read.
+   DROP TABLE term_blocks;
+   CREATE TABLE terms (
+     key INTEGER PRIMARY KEY,
+     -- What the ranking reads of the turn, by \`termsOf\`.
+     line TEXT NOT NULL
+   );`,
+];
 
 /** The tables of the memory. */
 export const prepareSchema = (database: Database): void => migrate(database, applicationId, migrations);

@@ -1,10 +1,15 @@
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
 import { nameKey } from '../shared/conversation-key.js';
-import { parseTurn } from '../shared/turn-body.js';
+import { parseTurn, type SerializedTurn } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
-import { firstKey, lastKey, sequenceOf, turnKey, turnsPerBlock } from './schema.js';
+import { firstKey, lastKey, sequenceOf, turnKey } from './schema.js';
 import type { SessionState } from './session-state.js';
+
+/** A turn as it is stored: as JSON, and as the ranking reads it. */
+export interface IndexedTurn extends SerializedTurn {
+  readonly terms: string;
+}
 
 /** The statements on sessions and turns. Each function runs inside a transaction of its caller. */
 
@@ -16,28 +21,29 @@ export function findSession(database: MemoryDatabase, of: Conversation): Session
   ) as SessionState | undefined;
 }
 
-/** A known id changes nothing. Returns the session as it is afterwards. */
-export function insertTurn(database: MemoryDatabase, turn: Turn, body: string): SessionState {
+/** A known id changes nothing. */
+export function insertTurn(database: MemoryDatabase, { turn, body, terms }: IndexedTurn): void {
   let session = findSession(database, turn);
   if (!session) {
     const { tenant, sessionId } = turn;
     database.run('INSERT INTO sessions (tenant, name) VALUES (?, ?)', nameKey(tenant), nameKey(sessionId));
     session = findSession(database, turn) as SessionState;
   }
+  const key = turnKey(session.id, session.next_sequence);
   const added = database.run(
     'INSERT INTO turns (key, session, id, created_at, body) VALUES (?, ?, ?, ?, ?) ON CONFLICT (session, id) DO NOTHING',
-    turnKey(session.id, session.next_sequence),
+    key,
     session.id,
     nameKey(turn.id),
     turn.createdAt,
     body,
   );
-  if (added === 0) return session;
+  if (added === 0) return;
+  database.run('INSERT INTO terms (key, line) VALUES (?, ?)', key, terms);
   database.run(
     'UPDATE sessions SET next_sequence = next_sequence + 1, turns = turns + 1 WHERE id = ?',
     session.id,
   );
-  return { ...session, next_sequence: session.next_sequence + 1 };
 }
 
 /** The last `limit` turns, oldest first. */
@@ -77,7 +83,7 @@ export function deleteTurns(database: MemoryDatabase, target: ForgetTarget): num
   for (const { id } of sessions) {
     const keys = [firstKey(id as number), lastKey(id as number)];
     database.run('DELETE FROM vectors WHERE key BETWEEN ? AND ?', ...keys);
-    database.run('DELETE FROM term_blocks WHERE key BETWEEN ? AND ?', ...keys);
+    database.run('DELETE FROM terms WHERE key BETWEEN ? AND ?', ...keys);
     count += database.run('DELETE FROM turns WHERE key BETWEEN ? AND ?', ...keys);
     database.run('DELETE FROM summaries WHERE session = ?', id);
     database.run('DELETE FROM sessions WHERE id = ?', id);
@@ -91,11 +97,7 @@ function deleteBefore(database: MemoryDatabase, time: number): number {
     time,
   );
   database.run('DELETE FROM vectors WHERE key IN (SELECT key FROM turns WHERE created_at < ?)', time);
-  database.run(
-    'DELETE FROM term_blocks WHERE key IN (SELECT key - key % ? FROM turns WHERE created_at < ?)',
-    turnsPerBlock,
-    time,
-  );
+  database.run('DELETE FROM terms WHERE key IN (SELECT key FROM turns WHERE created_at < ?)', time);
   database.run('DELETE FROM turns WHERE created_at < ?', time);
   let total = 0;
   for (const { session, count } of sessions) {

@@ -1,9 +1,10 @@
 import type { Embedder } from '../embedder.js';
+import type { ConversationIndex } from '../rank/conversation-index.js';
 import { packVector } from '../rank/vector-table.js';
 import type { EmbeddingSource } from '../shared/embedding-backlog.js';
 import { textOfBody } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
-import { sessionOf } from './schema.js';
+import { firstKey, lastKey, sessionOf } from './schema.js';
 
 /** The number under which the file knows an embedder. */
 export async function registerModel(database: MemoryDatabase, embedder: Embedder): Promise<number> {
@@ -84,4 +85,30 @@ export function unembeddedTurns(database: MemoryDatabase, model: number): Embedd
       });
     },
   };
+}
+
+const vectorsAtATime = 1024;
+
+/**
+ * Adds the vectors of at most 1,024 turns from a sequence on; returns the sequence to go on with, or
+ * undefined at the end. They come in one row, which takes a fifth of the time of many.
+ */
+export function readVectors(
+  database: MemoryDatabase,
+  index: ConversationIndex,
+  of: { readonly model: number; readonly session: number; readonly from: number },
+): number | undefined {
+  const first = firstKey(of.session);
+  const row = database.first(
+    `SELECT json_group_array(key - ?) AS sequences, CAST(group_concat(vector, '') AS BLOB) AS vectors
+     FROM (SELECT key, vector FROM vectors WHERE key BETWEEN ? AND ? AND model = ? ORDER BY key LIMIT ?)`,
+    first,
+    first + of.from,
+    lastKey(of.session),
+    of.model,
+    vectorsAtATime,
+  );
+  const sequences = JSON.parse(row?.sequences as string) as readonly number[];
+  if (sequences.length > 0) index.setVectors(sequences, row?.vectors as Uint8Array);
+  return sequences.length < vectorsAtATime ? undefined : (sequences.at(-1) as number) + 1;
 }

@@ -1,9 +1,8 @@
 import { fuse } from './fuse.js';
-import { speakerOf } from './speaker.js';
-import type { TermBlock } from './term-block.js';
 import { TermIndex } from './term-index.js';
+import { termsOf } from './terms.js';
 import { shippedTuning, type Tuning } from './tuning.js';
-import { packedBytes, VectorTable } from './vector-table.js';
+import { packedBytes, packVector, VectorTable } from './vector-table.js';
 import { splitWords } from './words.js';
 
 /** A turn that bears on a query, by the number under which it was added. */
@@ -13,10 +12,23 @@ export interface Ranked {
   readonly score: number;
 }
 
+export interface ConversationIndexOptions {
+  /** Of the embedder; absent if turns are ranked by words alone. */
+  readonly dimensions?: number | undefined;
+  readonly tuning?: Tuning | undefined;
+}
+
 /**
- * What is needed to rank the turns of one conversation, in memory: term statistics, vectors, speakers.
- * It is derived from the stored turns, independent of the engine that stores them, and searched
- * exactly: every turn is scored.
+ * Ranks the turns of one conversation, in memory: by their words and those of the turns around them, by
+ * meaning if there are vectors, and by speaker. It is derived from the stored turns, independent of the engine
+ * that stores them, and searched exactly: every turn is scored.
+ *
+ * @example
+ * ```ts
+ * const index = new ConversationIndex();
+ * for (const [at, turn] of turns.entries()) index.add(at, textOfTurn(turn));
+ * const found = index.search('Which film did we watch?', 10).map(({ sequence }) => turns[sequence]);
+ * ```
  */
 export class ConversationIndex {
   readonly #terms: TermIndex;
@@ -26,7 +38,7 @@ export class ConversationIndex {
   readonly #vectors: VectorTable | undefined;
   readonly #tuning: Tuning;
 
-  constructor(options: { readonly dimensions?: number | undefined; readonly tuning?: Tuning } = {}) {
+  constructor(options: ConversationIndexOptions = {}) {
     this.#tuning = options.tuning ?? shippedTuning;
     this.#terms = new TermIndex(this.#tuning);
     this.#vectors = options.dimensions === undefined ? undefined : new VectorTable(options.dimensions);
@@ -45,27 +57,30 @@ export class ConversationIndex {
     return 1024 + this.#terms.bytes + this.#sequences.length * 24 + (this.#vectors?.bytes ?? 0);
   }
 
-  /** Sequences must rise; gaps are fine. */
+  /** Adds a turn. Sequences must rise; gaps are fine. */
   add(sequence: number, text: string): void {
-    this.#addSpeaker(speakerOf(text), this.size);
-    this.#sequences.push(sequence);
-    this.#terms.add(text);
+    this.addTerms([sequence], termsOf(text));
   }
 
-  /** @param firstSequence The one with which the block was packed. */
-  addBlock(block: TermBlock, firstSequence: number): void {
-    const speakers = block.speakers() ?? [];
-    for (const [at, name] of speakers.entries()) this.#addSpeaker(name, this.size + at);
-    const { distances } = block;
-    for (let at = 0; at < distances.length; at++) {
-      this.#sequences.push(firstSequence + (distances[at] as number));
+  /** Adds turns by their `termsOf`, a line each. */
+  addTerms(sequences: readonly number[], lines: string): void {
+    let from = 0;
+    for (const sequence of sequences) {
+      const colon = lines.indexOf(':', from);
+      const lineEnd = lines.indexOf('\n', colon);
+      const to = lineEnd < 0 ? lines.length : lineEnd;
+      if (colon > from) this.#addSpeaker(lines.slice(from, colon), this.size);
+      this.#sequences.push(sequence);
+      this.#terms.add(lines, colon + 1, to);
+      from = to + 1;
     }
-    this.#terms.addBlock(block);
   }
 
-  setVector(sequence: number, packed: Uint8Array): void {
+  /** @param vector Of the turn's text, or what `packVector` made of it. Ignored for an unknown sequence. */
+  setVector(sequence: number, vector: Float32Array | Uint8Array): void {
     const position = this.#positionOf(sequence);
-    if (position !== undefined) this.#vectors?.set(position, packed);
+    if (position === undefined) return;
+    this.#vectors?.set(position, vector instanceof Float32Array ? packVector(vector) : vector);
   }
 
   /** Many at a time, packed one after the other; sequences rise. */
@@ -91,22 +106,19 @@ export class ConversationIndex {
   }
 
   /**
-   * The best `limit` turns, best first; the later one first among equals. Meaning comes from the
-   * query's vector, or from similarities by sequence if the engine computes them; a turn missing from
-   * them counts as not embedded yet.
+   * The best `limit` turns, best first; the later one first among equals.
+   *
+   * @param options.vector Of the query.
    */
   search(
     query: string,
     limit: number,
-    {
-      vector,
-      similarities,
-    }: { vector?: Float32Array | undefined; similarities?: ReadonlyMap<number, number> | undefined } = {},
+    { vector }: { readonly vector?: Float32Array | undefined } = {},
   ): Ranked[] {
     const scores = fuse(
       {
         lexical: this.#terms.score(query),
-        dense: similarities ? this.#spread(similarities) : vector && this.#compare(vector),
+        dense: vector && this.#compare(vector),
         named: this.#named(query),
       },
       this.#tuning,
@@ -119,15 +131,6 @@ export class ConversationIndex {
 
   #compare(vector: Float32Array): Float64Array | undefined {
     return this.#vectors?.count ? this.#vectors.score(vector, this.size) : undefined;
-  }
-
-  #spread(similarities: ReadonlyMap<number, number>): Float64Array {
-    const scores = new Float64Array(this.size).fill(Number.NaN);
-    for (const [sequence, similarity] of similarities) {
-      const position = this.#positionOf(sequence);
-      if (position !== undefined) scores[position] = similarity;
-    }
-    return scores;
   }
 
   #named(query: string): Uint8Array | undefined {
@@ -143,8 +146,7 @@ export class ConversationIndex {
     return named;
   }
 
-  #addSpeaker(name: string | undefined, document: number): void {
-    if (!name) return;
+  #addSpeaker(name: string, document: number): void {
     const documents = this.#speakers.get(name);
     if (documents) documents.push(document);
     else this.#speakers.set(name, [document]);

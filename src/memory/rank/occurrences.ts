@@ -1,17 +1,3 @@
-/**
- * A posting is where a word occurs: the number of the document times 64 plus the count (63 at most; more
- * changes BM25 by a thousandth). One small integer keeps memory and the time to build low.
- */
-const countBits = 6;
-const largestCount = 2 ** countBits - 1;
-
-/** Counts one more occurrence in a document that is the last one of the postings, or comes after it. */
-export function addPosting(postings: number[], document: number): void {
-  const last = postings[postings.length - 1] ?? -1;
-  if (last >> countBits !== document) postings.push((document << countBits) + 1);
-  else if ((last & largestCount) < largestCount) postings[postings.length - 1] = last + 1;
-}
-
 /** How often a word occurs in each document. Made once for a query and emptied for each of its words. */
 export class Occurrences {
   readonly counts: Float64Array;
@@ -24,14 +10,13 @@ export class Occurrences {
     this.documents = new Int32Array(documents);
   }
 
-  /** @param first number of the document that the postings call 0. */
-  add(postings: ArrayLike<number>, from: number, to: number, first: number): void {
+  /** @param pairs A document and a count, then the next document. A document may come more than once. */
+  add(pairs: readonly number[]): void {
     const { counts, documents } = this;
-    for (let at = from; at < to; at++) {
-      const posting = postings[at] as number;
-      const document = first + (posting >> countBits);
+    for (let at = 0; at < pairs.length; at += 2) {
+      const document = pairs[at] as number;
       if (counts[document] === 0) documents[this.found++] = document;
-      counts[document] = (counts[document] as number) + (posting & largestCount);
+      counts[document] = (counts[document] as number) + (pairs[at + 1] as number);
     }
   }
 

@@ -1,9 +1,7 @@
+import { DocumentWords } from './document-words.js';
 import { detectLanguage, type Language } from './languages.js';
-import { LooseTerms } from './loose-terms.js';
 import { Occurrences } from './occurrences.js';
-import type { TermBlock } from './term-block.js';
 import type { Tuning } from './tuning.js';
-import { wordKey } from './word-key.js';
 import { splitWords } from './words.js';
 
 /** How well each document matches a query. */
@@ -20,16 +18,9 @@ interface Lengths {
   readonly average: number;
 }
 
-interface PlacedBlock {
-  readonly block: TermBlock;
-  /** The number of its first document. */
-  readonly first: number;
-}
-
 /** Term statistics of the documents of one conversation, for BM25. Documents are numbered from 0. */
 export class TermIndex {
-  readonly #loose = new LooseTerms();
-  readonly #blocks: PlacedBlock[] = [];
+  readonly #words = new DocumentWords();
   readonly #lengths: number[] = [];
   readonly #tuning: Tuning;
   /** How much the words of the documents before, of the document itself and of those after it count. */
@@ -37,7 +28,6 @@ export class TermIndex {
   #totalLength = 0;
   /** Rebuilt after documents were added. */
   #view: { readonly own: Lengths; readonly window: Lengths } | undefined;
-  #blockBytes = 0;
   #mainLanguage: { readonly language: Language | undefined; readonly size: number } | undefined;
 
   constructor(tuning: Tuning) {
@@ -51,26 +41,15 @@ export class TermIndex {
 
   /** Estimated heap of the statistics, in bytes. */
   get bytes(): number {
-    return this.#loose.bytes + this.#blockBytes + this.#lengths.length * 8;
+    return this.#words.bytes + this.#lengths.length * 8;
   }
 
-  add(text: string): void {
-    const words = this.#loose.add(this.size, text);
+  /** Adds a document of words separated by spaces, between two places of a text. */
+  add(text: string, from: number, to: number): void {
+    const words = this.#words.add(text, from, to);
     this.#view = undefined;
     this.#lengths.push(words);
     this.#totalLength += words;
-  }
-
-  addBlock(block: TermBlock): void {
-    this.#blocks.push({ block, first: this.size });
-    this.#blockBytes += block.bytes;
-    this.#view = undefined;
-    const { lengths } = block;
-    // Iterators are slow until they are compiled, which a first recall cannot wait for.
-    for (let at = 0; at < lengths.length; at++) {
-      this.#lengths.push(lengths[at] as number);
-      this.#totalLength += lengths[at] as number;
-    }
   }
 
   /**
@@ -83,12 +62,8 @@ export class TermIndex {
     const own = new Occurrences(this.size);
     const window = new Occurrences(this.size);
     const { language, stems } = this.#read(query);
-    const known = new Map<string, number>();
-    for (const { block } of this.#blocks) block.prepare(language, known);
-    for (const stem of stems) {
-      this.#loose.count(stem, language, own);
-      const key = wordKey(stem);
-      for (const { block, first } of this.#blocks) block.count(key, language, first, own);
+    for (const pairs of this.#words.occurrences(stems, language)) {
+      own.add(pairs);
       window.addAround(own, this.#windowShares);
       this.#addScores(scores.own, own, this.#view.own);
       this.#addScores(scores.window, window, this.#view.window);
@@ -120,7 +95,7 @@ export class TermIndex {
   }
 
   /** The stems of the query's words without stop words, and their language. */
-  #read(query: string): { readonly language: Language | undefined; readonly stems: Iterable<string> } {
+  #read(query: string): { readonly language: Language | undefined; readonly stems: readonly string[] } {
     const words = new Set(splitWords(query));
     const countStopWords = ({ stopWords }: Language) => {
       let hits = 0;
@@ -128,22 +103,17 @@ export class TermIndex {
       return hits;
     };
     const language = detectLanguage(countStopWords) ?? this.#language();
-    if (!language) return { language, stems: words };
+    if (!language) return { language, stems: [...words] };
     const content = [...words].filter((word) => !language.stopWords.has(word));
     // "Who are you?" consists of stop words alone.
     const asked = content.length > 0 ? content : [...words];
-    return { language, stems: new Set(asked.map(language.stem)) };
+    return { language, stems: [...new Set(asked.map(language.stem))] };
   }
 
   /** The language of most documents, looked at again whenever they have doubled. */
   #language(): Language | undefined {
     if (!this.#mainLanguage || this.size >= this.#mainLanguage.size * 2) {
-      const language = detectLanguage((each) =>
-        this.#blocks.reduce(
-          (hits, { block }) => hits + block.stopWordHits(each),
-          this.#loose.stopWordHits(each),
-        ),
-      );
+      const language = detectLanguage((each) => this.#words.stopWordHits(each));
       this.#mainLanguage = { language, size: this.size };
     }
     return this.#mainLanguage.language;

@@ -21,11 +21,10 @@ export function parseTurn(body: string): Turn {
   return toTurn(JSON.parse(body) as TurnRecord);
 }
 
-/**
- * The text of a stored turn that is indexed and embedded: prompt, reply and the names of the attachments.
- * Half the time of `parseTurn`, since a record has its plain text whether or not it has messages.
- */
-export function textOfBody(body: string): string {
-  const { prompt, reply, media = [] } = JSON.parse(body) as Turn;
+/** The text of a turn that is indexed and embedded: prompt, reply and the names of the attachments. */
+export function textOfTurn({ prompt, reply, media = [] }: Pick<Turn, 'prompt' | 'reply' | 'media'>): string {
   return [prompt, reply, ...media.map(({ name }) => name)].filter((text) => text !== '').join('\n');
 }
+
+/** The same of a stored turn. Half the time of `parseTurn`: a record has its plain text in any case. */
+export const textOfBody = (body: string): string => textOfTurn(JSON.parse(body) as Turn);
