@@ -35,6 +35,9 @@ const fileNotAccessible = 'FILE_NOT_ACCESSIBLE';
 /** Given to the SDK in place of a reply that is read here. The SDK only looks at its status. */
 const placeholder = new Response();
 
+/** Counting tokens takes no thought. */
+const probeLimits = { firstTokenMs: 30_000, betweenChunksMs: 30_000, totalMs: 30_000 };
+
 /**
  * Gemini through `@google/genai`, with `generateContent` and server-sent events.
  *
@@ -115,8 +118,8 @@ export class GeminiModel implements ChatModel {
    */
   async probe(model: string, options: ModelStreamOptions): Promise<Failure | undefined> {
     const apiKey = this.#keyOf(options);
-    const watch = new AttemptWatch(this.#clock, this.#timeouts, options.signal);
-    const exchange = new GeminiExchange(watch.signal, this.#redactor(apiKey));
+    const watch = new AttemptWatch(this.#clock, probeLimits, options.signal);
+    const exchange = new GeminiExchange(watch.signal, this.#redactor(apiKey), this.#clients.fetch);
     this.#running.add(watch);
     try {
       const client = await this.#clients.get(apiKey);
