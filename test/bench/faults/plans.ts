@@ -162,6 +162,6 @@ export function limitsOf({ errors }: Plan, quick: boolean): Limits {
   const isSlowFault = errors.includes('TIMEOUT');
   if (!isSlowFault) return { firstTokenMs: 20_000, betweenChunksMs: 20_000, callMs: 30_000 };
   return quick
-    ? { firstTokenMs: 700, betweenChunksMs: 700, callMs: 3_000 }
+    ? { firstTokenMs: 1_500, betweenChunksMs: 1_500, callMs: 4_000 }
     : { firstTokenMs: 1_000, betweenChunksMs: 1_000, callMs: 5_000 };
 }
