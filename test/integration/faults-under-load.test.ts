@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Report, Row } from '../bench/faults/summary.js';
 
 const repository = fileURLToPath(new URL('../..', import.meta.url));
-/** Takes half a minute, or several times that on a busy machine. */
-const timeout = 300_000;
+/** Takes a minute, or several times that on a busy machine. */
+const timeout = 600_000;
 let running: ChildProcess | undefined;
 
 /** Emulator, server and load, each in its own process; all faults, briefly. */

@@ -32,7 +32,7 @@ const answers: Readonly<Record<ExtraScenario, AnswerContent>> = {
   },
   'omits-counts': {
     parts: [answer],
-    usage: { candidatesTokenCount: undefined, totalTokenCount: undefined },
+    usage: { candidatesTokenCount: undefined, thoughtsTokenCount: undefined, totalTokenCount: undefined },
   },
   continues: { parts: [answer], continueAfterCharacters: 8 },
 };

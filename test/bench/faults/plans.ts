@@ -105,16 +105,15 @@ export const plans: readonly Plan[] = [
   plan('late-usage', fifth, []),
   plan('json-array', fifth, []),
   plan('json-object', fifth, []),
-  // No service of Gemini's sends lines: a client may read them or refuse them.
-  plan('ndjson', twentieth, incomplete),
+  plan('ndjson', fifth, []),
   plan('slow-thinking', fifth, brokenOff, { mild: { delayMs: 400 }, hard: { delayMs: 3_000 } }),
   plan('invalid-argument', fifth, ['MODEL_INVALID_REQUEST']),
   // The conversation heals: it goes on without its signatures.
   plan('corrupted-signature', fifth, []),
   plan('invalid-signature', fifth, []),
   plan('spend-limit', project, [...unserved, 'MODEL_RATE_LIMIT'], { heldOut: '10 min' }),
-  // A gateway says nothing about Gemini's keys: none is switched off, and no call waits for one.
-  plan('gateway-unauthorized', fifth, ['MODEL_AUTH']),
+  // A gateway says nothing about Gemini's keys: none is blamed or switched off, and no call waits for one.
+  plan('gateway-unauthorized', fifth, ['MODEL_PERMISSION']),
   plan('gateway-forbidden', fifth, ['MODEL_PERMISSION']),
   plan('gateway-rate-limit', fifth, [...unserved, 'MODEL_RATE_LIMIT']),
   plan('gateway-unavailable', fifth, [...unserved, 'MODEL_OVERLOADED']),
@@ -162,6 +161,6 @@ export function limitsOf({ errors }: Plan, quick: boolean): Limits {
   const isSlowFault = errors.includes('TIMEOUT');
   if (!isSlowFault) return { firstTokenMs: 20_000, betweenChunksMs: 20_000, callMs: 30_000 };
   return quick
-    ? { firstTokenMs: 700, betweenChunksMs: 700, callMs: 3_000 }
+    ? { firstTokenMs: 1_500, betweenChunksMs: 1_500, callMs: 4_000 }
     : { firstTokenMs: 1_000, betweenChunksMs: 1_000, callMs: 5_000 };
 }
