@@ -103,6 +103,10 @@ describe('Markdown of an answer', () => {
       'see https://a.example.',
       ['see ', { type: 'link', href: 'https://a.example/', content: ['https://a.example'] }, '.'],
     ],
+    [
+      'said “https://a.example/x”',
+      ['said “', { type: 'link', href: 'https://a.example/x', content: ['https://a.example/x'] }, '”'],
+    ],
     ['**open', ['**open']],
   ])('reads %s', (text, nodes) => {
     expect(parseInline(text)).toEqual(nodes);

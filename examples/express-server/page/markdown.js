@@ -143,7 +143,7 @@ const inlinePattern = new RegExp(
     String.raw`\*(?=[^\s*])(?<em>[^*\n]*[^\s*])\*(?!\*)`,
     String.raw`(?<!\w)_(?=[^\s_])(?<underscored>[^_\n]*[^\s_])_(?!\w)`,
     String.raw`~~(?=\S)(?<struck>[^~\n]*\S)~~`,
-    String.raw`<?(?<url>https?:\/\/[^\s<>()\[\]"\`*]*[^\s<>()\[\]"\`*.,;:!?'])>?`,
+    String.raw`<?(?<url>https?:\/\/[^\s<>()\[\]"\`*]*[^\s<>()\[\]"\`*.,;:!?'”’»])>?`,
     String.raw`(?<newline> *\n)`,
   ].join('|'),
   'g',

@@ -59,7 +59,7 @@ export function sourcesView(sources) {
 
 /** Opens links in a new tab, outside the frame. */
 const suggestionsHead =
-  '<!doctype html><meta name="color-scheme" content="light dark"><base target="_blank"><style>body{margin:0}</style>';
+  '<!doctype html><meta name="color-scheme" content="light dark"><base target="_blank"><style>body{margin:8px 0}</style>';
 
 function searchView({ html, queries }) {
   if (!html) return el('p', {}, `Searched for ${queries.map((query) => `“${query}”`).join(', ')}`);
