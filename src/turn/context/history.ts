@@ -128,8 +128,8 @@ export interface HistoryOptions {
 }
 
 /**
- * The latest turns that fit the budget, oldest first. One that only fits without its metadata is sent
- * without. The latest turn is always included, whole.
+ * The latest turns that fit the budget, oldest first; the latest one is always included, whole. Turns come
+ * before metadata: what is left of the budget is for the metadata of the latest ones.
  */
 export function fitHistory(
   recent: readonly Turn[],
@@ -137,19 +137,22 @@ export function fitHistory(
   { files = noFiles, isPlain = () => false }: HistoryOptions = {},
 ): readonly SentTurn[] {
   let left = tokens;
-  const sent: SentTurn[] = [];
+  const fitting: { turn: Turn; full: readonly ModelMessage[]; plain: readonly ModelMessage[] }[] = [];
   for (const turn of [...recent].reverse()) {
     const isRefused = isPlain(turn);
-    let messages = selectMessages(turn, isRefused ? noFiles : files);
-    let cost = estimateTokens(messages);
-    if (isRefused || cost > left) {
-      messages = toPlain(messages, { keepsCalls: !isRefused });
-      cost = estimateTokens(messages);
-    }
+    const full = selectMessages(turn, isRefused ? noFiles : files);
+    const plain = toPlain(full, { keepsCalls: !isRefused });
+    const cost = estimateTokens(plain);
+    if (cost > left && fitting.length > 0) break;
     left -= cost;
-    if (left < 0 && sent.length > 0) break;
-    sent.push({ turn, messages });
+    fitting.push({ turn, full: isRefused ? plain : full, plain });
   }
+  const sent = fitting.map(({ full, plain, turn }) => {
+    const more = estimateTokens(full) - estimateTokens(plain);
+    if (more > left) return { turn, messages: plain };
+    left -= more;
+    return { turn, messages: full };
+  });
   return sent.reverse();
 }
 
