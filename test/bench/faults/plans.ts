@@ -156,11 +156,13 @@ export interface Limits {
   readonly callMs: number;
 }
 
-/** Faults that every request survives leave it all the time it wants, so that an error can only be wrong. */
+/**
+ * Faults that every request survives leave it all the time it wants, so that an error can only be wrong. Only
+ * faults of time have short limits of silence: elsewhere these would measure how busy the machine is.
+ */
 export function limitsOf({ errors }: Plan, quick: boolean): Limits {
-  const isSlowFault = errors.includes('TIMEOUT');
-  if (!isSlowFault) return { firstTokenMs: 20_000, betweenChunksMs: 20_000, callMs: 30_000 };
-  return quick
-    ? { firstTokenMs: 1_500, betweenChunksMs: 1_500, callMs: 4_000 }
-    : { firstTokenMs: 1_000, betweenChunksMs: 1_000, callMs: 5_000 };
+  const callMs = errors.includes('TIMEOUT') ? (quick ? 4_000 : 5_000) : 30_000;
+  const isSilent = errors.includes('MODEL_TIMEOUT');
+  const silenceMs = isSilent ? (quick ? 1_500 : 1_000) : Math.min(callMs, 20_000);
+  return { firstTokenMs: silenceMs, betweenChunksMs: silenceMs, callMs };
 }

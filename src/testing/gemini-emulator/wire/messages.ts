@@ -2,7 +2,7 @@ import type { WireCitationMetadata, WireGroundingMetadata, WireUrlContextMetadat
 
 /** The parts of Gemini's REST messages that the emulator reads or writes. */
 
-export interface WireFunctionCall {
+interface WireFunctionCall {
   readonly id?: string | undefined;
   readonly name: string;
   readonly args?: Readonly<Record<string, unknown>> | undefined;
@@ -83,7 +83,7 @@ export interface WireErrorBody {
   };
 }
 
-export interface WireTokenCount {
+interface WireTokenCount {
   readonly modality: string;
   readonly tokenCount: number;
 }
