@@ -1,5 +1,5 @@
-import type { Language } from './languages.js';
-import { Vocabulary } from './vocabulary.js';
+import { hasForms, type Language } from './languages.js';
+import { mixHigh, mixLow, seeds, Vocabulary } from './vocabulary.js';
 
 /**
  * An entry says that a word occurs in a document: the number of the word times 64 plus the count (63 at most;
@@ -8,8 +8,8 @@ import { Vocabulary } from './vocabulary.js';
 const countBits = 6;
 const largestCount = 2 ** countBits - 1;
 const space = 32;
-/** Heap of a word: its string, its hash, its slots, its stem. */
-const bytesPerWord = 300;
+/** Heap of a word: its string and its stems. */
+const bytesPerWord = 200;
 
 /**
  * The words of the documents of one conversation. Documents are kept as they come, and a query reads all of
@@ -21,15 +21,13 @@ export class DocumentWords {
   #entries = new Int32Array(2 ** 10);
   /** Where the entries of each document end. */
   readonly #ends: number[] = [];
-  /** By word, where its last entry is, and how many documents have it. */
-  readonly #lastEntries: number[] = [];
-  readonly #documents: number[] = [];
   /** Of each language asked for, the words by stem, as far as the vocabulary was read. */
   readonly #stems = new Map<Language, { readonly words: Map<string, number[]>; read: number }>();
 
   /** Estimated heap, in bytes. */
   get bytes(): number {
-    return this.#entries.byteLength + this.#ends.length * 8 + this.#lastEntries.length * bytesPerWord;
+    const { bytes, words } = this.#vocabulary;
+    return bytes + words.length * bytesPerWord + this.#entries.byteLength + this.#ends.length * 8;
   }
 
   /** Adds a document of words separated by spaces, between two places of a text; returns their number. */
@@ -37,20 +35,29 @@ export class DocumentWords {
     const first = this.#ends.at(-1) ?? 0;
     let end = first;
     let words = 0;
-    for (let at = from, start = from; at <= to; at++) {
-      if (at < to && text.charCodeAt(at) !== space) continue;
+    let start = from;
+    let { low, high } = seeds;
+    for (let at = from; at <= to; at++) {
+      const unit = at < to ? text.charCodeAt(at) : space;
+      if (unit !== space) {
+        low = mixLow(low, unit);
+        high = mixHigh(high, unit);
+        continue;
+      }
       if (at > start) {
         words++;
-        end = this.#addWord(this.#vocabulary.numberOf(text, start, at), first, end);
+        end = this.#count(this.#vocabulary.enter(text, start, at, low, high), first, end);
       }
       start = at + 1;
+      ({ low, high } = seeds);
     }
     this.#ends.push(end);
     return words;
   }
 
-  #addWord(word: number, first: number, end: number): number {
-    const last = this.#lastEntries[word] ?? -1;
+  /** Counts a word of the document whose entries begin at `first`; returns where they end. The mark is its last entry. */
+  #count(slot: number, first: number, end: number): number {
+    const last = this.#vocabulary.markAt(slot);
     if (last >= first) {
       const entry = this.#entries[last] as number;
       if ((entry & largestCount) < largestCount) this.#entries[last] = entry + 1;
@@ -61,22 +68,31 @@ export class DocumentWords {
       larger.set(this.#entries);
       this.#entries = larger;
     }
-    this.#entries[end] = (word << countBits) + 1;
-    this.#lastEntries[word] = end;
-    this.#documents[word] = (this.#documents[word] ?? 0) + 1;
+    this.#entries[end] = (this.#vocabulary.numberAt(slot) << countBits) + 1;
+    this.#vocabulary.setMark(slot, end);
     return end + 1;
   }
 
-  /** Occurrences of the language's stop words, each counted once per document. */
-  stopWordHits({ stopWords }: Language): number {
-    let hits = 0;
-    for (const word of stopWords) hits += this.#documents[this.#vocabulary.find(word)] ?? 0;
-    return hits;
+  /** Occurrences of each language's stop words, each counted once per document. */
+  stopWordHits(languages: readonly Language[]): readonly number[] {
+    const documents = new Uint32Array(this.#vocabulary.words.length);
+    const end = this.#ends.at(-1) ?? 0;
+    for (let at = 0; at < end; at++) {
+      const word = (this.#entries[at] as number) >> countBits;
+      documents[word] = (documents[word] as number) + 1;
+    }
+    return languages.map(({ stopWords }) => {
+      let hits = 0;
+      for (const word of stopWords) hits += documents[this.#vocabulary.find(word)] ?? 0;
+      return hits;
+    });
   }
 
   /** For each stem, where any form of it occurs: a document and a count, then the next document. */
   occurrences(stems: readonly string[], language: Language | undefined): readonly (readonly number[])[] {
-    const wanted = new Int32Array(this.#vocabulary.words.length);
+    // Small numbers, so that those of all words fit into the processor's first cache.
+    const size = this.#vocabulary.words.length;
+    const wanted = stems.length < 256 ? new Uint8Array(size) : new Uint32Array(size);
     for (const [at, stem] of stems.entries()) {
       for (const word of this.#formsOf(stem, language)) wanted[word] = at + 1;
     }
@@ -94,7 +110,7 @@ export class DocumentWords {
   }
 
   #formsOf(stem: string, language: Language | undefined): readonly number[] {
-    if (language) return this.#stemsOf(language).get(stem) ?? [];
+    if (language && hasForms(stem)) return this.#stemsOf(language).get(stem) ?? [];
     const word = this.#vocabulary.find(stem);
     return word < 0 ? [] : [word];
   }
@@ -107,7 +123,9 @@ export class DocumentWords {
     }
     const { words } = this.#vocabulary;
     for (; stems.read < words.length; stems.read++) {
-      const stem = language.stem(words[stems.read] as string);
+      const word = words[stems.read] as string;
+      if (!hasForms(word)) continue;
+      const stem = language.stem(word);
       const forms = stems.words.get(stem);
       if (forms) forms.push(stems.read);
       else stems.words.set(stem, [stems.read]);

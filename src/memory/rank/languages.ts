@@ -33,9 +33,23 @@ export interface Language {
   readonly stopWords: ReadonlySet<string>;
 }
 
+/** The scripts below Armenian are those of the languages here. Digits at the end leave nothing to stem. */
+const firstForeign = 0x0530;
+const lastDigit = 57;
+
+/** Whether another word may have the same stem. */
+export const hasForms = (word: string): boolean => {
+  const last = word.charCodeAt(word.length - 1);
+  return last > lastDigit && last < firstForeign;
+};
+
 const language = (name: string, stem: (word: string) => string, stopWords: readonly string[]): Language => ({
   name,
-  stem,
+  stem: (word) => {
+    if (!hasForms(word)) return word;
+    const stemmed = stem(word);
+    return hasForms(stemmed) ? stemmed : word;
+  },
   stopWords: new Set(stopWords.flatMap(splitWords)),
 });
 

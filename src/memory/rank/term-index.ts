@@ -1,5 +1,5 @@
 import { DocumentWords } from './document-words.js';
-import { detectLanguage, type Language } from './languages.js';
+import { detectLanguage, type Language, languages } from './languages.js';
 import { Occurrences } from './occurrences.js';
 import type { Tuning } from './tuning.js';
 import { splitWords } from './words.js';
@@ -113,7 +113,8 @@ export class TermIndex {
   /** The language of most documents, looked at again whenever they have doubled. */
   #language(): Language | undefined {
     if (!this.#mainLanguage || this.size >= this.#mainLanguage.size * 2) {
-      const language = detectLanguage((each) => this.#words.stopWordHits(each));
+      const hits = this.#words.stopWordHits(languages);
+      const language = detectLanguage((each) => hits[languages.indexOf(each)] ?? 0);
       this.#mainLanguage = { language, size: this.size };
     }
     return this.#mainLanguage.language;
