@@ -21,11 +21,8 @@ afterAll(() => emulator.close());
 const createGeminiEmbedder = async () =>
   new GeminiEmbedder({ keyPool: new FakeKeyPool(), baseUrl: emulator.url });
 
-const createGeminiModel = async (): Promise<ChatModelFixture> => ({
-  ...(await geminiModelFixture((baseUrl) => new GeminiModel({ baseUrl }))),
-  // The model does not read these answers yet.
-  lacks: ['draws', 'runs-code', 'calls-functions', 'cites', 'omits-counts', 'continues'],
-});
+const createGeminiModel = (): Promise<ChatModelFixture> =>
+  geminiModelFixture((baseUrl) => new GeminiModel({ baseUrl }));
 
 const suites: readonly [string, readonly ContractCase[]][] = [
   ['InMemoryStore', memoryStoreContract(async () => new InMemoryStore())],
