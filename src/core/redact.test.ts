@@ -144,6 +144,8 @@ describe('Redactor', () => {
 
   it('removes the user name and the password of a URL', () => {
     const said = 'fetch failed: https://user:p@ss@host:8080/v1?a=b@c and http://token@host';
-    expect(new Redactor().text(said)).toBe('fetch failed: https://***@host:8080/v1?a=b@c and http://***@host');
+    expect(new Redactor().text(said)).toBe(
+      'fetch failed: https://***@host:8080/v1?a=b@c and http://***@host',
+    );
   });
 });
