@@ -22,6 +22,9 @@ const rejected: readonly [string, MultimodalChatOptions, RegExp][] = [
   ['keyPool + a model without key', { keyPool, model }, /`keyPool` .*needs a key/],
   ['keys + models without key', { keys: ['k-0001'], model, fallbackModels: ['b'] }, /`keys` /],
   ['baseUrl + own model', { baseUrl: 'http://localhost:1', model }, /`baseUrl` .*`model`/],
+  ['apiVersion + own model', { apiVersion: 'v1', model }, /`apiVersion` .*`model`/],
+  ['headers + own model', { headers: { a: 'b' }, model }, /`headers` .*`model`/],
+  ['fetch + own model', { fetch, model }, /`fetch` .*`model`/],
   ['timeouts.firstTokenMs + own model', { timeouts: { firstTokenMs: 1 }, model }, /`timeouts.firstTokenMs`/],
   ['timeouts.betweenChunksMs + own model', { timeouts: { betweenChunksMs: 1 }, model }, /betweenChunksMs/],
   [

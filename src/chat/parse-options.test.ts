@@ -29,6 +29,21 @@ describe('resolveOptions', () => {
     expect(options.generation).toEqual({});
   });
 
+  it.each([
+    'httpOptions',
+    'abortSignal',
+    'systemInstruction',
+    'automaticContinuation',
+    'automaticFunctionCalling',
+  ])('refuses %s in `providerOptions.google`, which would be ignored', (field) => {
+    const providerOptions = { google: { [field]: {} } };
+    expect(() => resolveOptions({ providerOptions })).toThrow(ConfigurationError);
+    expect(() => resolveRequest({ prompt: 'hi', providerOptions })).toThrow(InvalidInputError);
+    expect(() => resolveRequest({ prompt: 'hi', providerOptions })).toThrow(
+      `providerOptions.google.${field}`,
+    );
+  });
+
   it('keeps the other defaults of a group when one member is set', () => {
     expect(resolveOptions({ timeouts: { firstTokenMs: 5 } }).timeouts).toEqual({
       callMs: 300_000,

@@ -130,4 +130,22 @@ describe('Redactor', () => {
   it('turns any thrown value into an error', () => {
     expect(new Redactor(['key-12345678']).error('bad key-12345678').message).toBe('bad ***');
   });
+
+  it('removes the beginning of a key from the end of a text that was cut off', () => {
+    const key = 'k3y-with +<special>/ "characters" \\end';
+    const redactor = new Redactor([key]);
+    for (const encode of [String, encodeURIComponent, (text: string) => JSON.stringify(text).slice(1, -1)])
+      for (let length = 5; length <= encode(key).length; length++) {
+        const shown = redactor.fragment(`refused: ${encode(key).slice(0, length)}`);
+        expect(shown).toBe('refused: ***');
+      }
+    expect(redactor.fragment('The k3y was refused')).toBe('The k3y was refused');
+  });
+
+  it('removes the user name and the password of a URL', () => {
+    const said = 'fetch failed: https://user:p@ss@host:8080/v1?a=b@c and http://token@host';
+    expect(new Redactor().text(said)).toBe(
+      'fetch failed: https://***@host:8080/v1?a=b@c and http://***@host',
+    );
+  });
 });

@@ -22,6 +22,17 @@ function patternOf(secrets: readonly string[]): RegExp {
   return known.length === 0 ? /(?!)/g : new RegExp(known.map(escapedForms).join('|'), 'gi');
 }
 
+/** Fewer characters of a key tell nothing. */
+const minFragment = 4;
+
+/** Matches the beginning of a secret at the end of a text, also if it ends within an escaped character. */
+function beginningOf(secret: string): string {
+  const units = secret.match(/\\+|[\s\S]/gu) ?? [];
+  const [head, tail] = [units.slice(0, minFragment), units.slice(minFragment)];
+  const rest = tail.reduceRight((longer, unit) => `(?:${escapedForms(unit)}${longer})?`, '');
+  return `${head.map(escapedForms).join('')}${rest}[\\\\%&#;\\w]{0,8}$`;
+}
+
 /** JSON parse errors quote some of their input, which may be half a key that no pattern matches. */
 const withoutQuotation = (text: string) => text.replace(/(?:\.\.\.)?"[\s\S]*"(?:\.\.\.)?/, '"…"');
 
@@ -43,6 +54,15 @@ export class Redactor {
     let clean = value.replace(this.#pattern, replacement);
     for (const [pattern, substitute] of keyPatterns) clean = clean.replace(pattern, substitute);
     return clean;
+  }
+
+  /** The same for text that may have been cut off inside a key. */
+  fragment(value: string): string {
+    const known = this.#secrets().filter((secret) => secret !== '');
+    return known.reduce(
+      (text, secret) => text.replace(new RegExp(beginningOf(secret), 'i'), replacement),
+      this.text(value),
+    );
   }
 
   /** A copy of any value without keys in it. Errors become plain `Error`s, other classes plain objects. */

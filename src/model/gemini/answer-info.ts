@@ -1,6 +1,6 @@
 import type { AnswerInfo, SafetyRating } from '../../core/message.js';
 import type { Usage } from '../../core/turn.js';
-import { isObject, type Json } from './error-facts.js';
+import { isObject, type Json } from './json.js';
 
 export const nonEmptyText = (value: unknown): string | undefined =>
   typeof value === 'string' && value !== '' ? value : undefined;

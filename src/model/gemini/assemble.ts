@@ -10,10 +10,10 @@ import { Redactor } from '../../core/redact.js';
 import type { Usage } from '../../core/turn.js';
 import type { ModelEvent } from '../chat-model.js';
 import { AnswerInfoReader, nonEmptyText, objectsIn, readUsage } from './answer-info.js';
-import { isObject, type Json } from './error-facts.js';
 import { meaningOf, readFinishReason } from './finish-reasons.js';
 import { toMessagePart } from './gemini-parts.js';
 import { GeneratedFiles } from './generated-file.js';
+import { isObject, type Json } from './json.js';
 import { type AnswerPiece, SourceCollector } from './sources.js';
 
 type FinishEvent = Extract<ModelEvent, { type: 'finish' }>;
@@ -36,12 +36,6 @@ const isMergeable = (part: MessagePart | undefined): part is TextPart | Reasonin
 
 /** Fields of a part that are no content of the answer: signatures, and steps of tools that Google runs. */
 const silentFields: ReadonlySet<string> = new Set(['thoughtSignature', 'toolCall', 'toolResponse']);
-
-/** What the service said, in brackets, to be put before the full stop of a sentence. */
-const saying = (...words: readonly (string | undefined)[]) => {
-  const said = words.filter((word) => word !== undefined).map((word) => word.replace(/\.$/, ''));
-  return said.length === 0 ? '' : ` (${said.join(': ')})`;
-};
 
 /**
  * Puts the chunks of one reply together: events for reading, parts for the record.
@@ -133,7 +127,13 @@ export class ReplyAssembler {
   }
 
   #refuse(reason: string, what: string, words: unknown): void {
-    this.#refusal ??= { reason, what, said: saying(reason, nonEmptyText(words)) };
+    this.#refusal ??= { reason, what, said: this.#quote(reason, words) };
+  }
+
+  /** What the service said, in brackets, to be put before the full stop of a sentence. */
+  #quote(reason: string, words: unknown): string {
+    const said = this.#redactor.text(nonEmptyText(words) ?? '').replace(/\.$/, '');
+    return said === '' ? ` (${reason})` : ` (${reason}: ${said})`;
   }
 
   #pushPart(raw: Json): ModelEvent | undefined {
@@ -187,7 +187,7 @@ export class ReplyAssembler {
     const reason = this.#finishReason;
     if (reason === undefined) return this.#unfinished();
     const info = this.#redactor.value(this.#info.read()) as AnswerInfo | undefined;
-    const said = saying(reason, info?.finishMessage);
+    const said = this.#quote(reason, info?.finishMessage);
     const meaning = meaningOf(reason);
     if (meaning === 'accident') {
       return { type: 'incomplete', reason, message: `The model gave up on the answer${said}.` };

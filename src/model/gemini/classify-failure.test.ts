@@ -175,6 +175,24 @@ describe('classifyFailure, given other replies', () => {
       { kind: 'billing', scope: 'project' },
     ],
     [
+      'a spending limit over ten minutes',
+      429,
+      apiError(429, 'You exceeded the spend-based rate limit of your project.'),
+      { kind: 'rate-limit', scope: 'project', reason: 'SPEND_LIMIT', retryAfterMs: 600_000 },
+    ],
+    [
+      'a spending limit that says when it ends',
+      429,
+      apiError(429, 'Spend limit reached. Please retry in 90s.'),
+      { kind: 'rate-limit', scope: 'project', retryAfterMs: 90_000 },
+    ],
+    [
+      'the spending cap of a month',
+      429,
+      apiError(429, 'Your project has exceeded its monthly spending cap.'),
+      { kind: 'billing', scope: 'project' },
+    ],
+    [
       'a retired model',
       404,
       apiError(404, 'models/gemini-2.0-flash is no longer available.'),

@@ -1,8 +1,9 @@
 import type { Failure } from '../../core/failure.js';
 import { Redactor } from '../../core/redact.js';
 import type { ErrorFacts } from './error-facts.js';
-import { readErrorFacts } from './error-facts.js';
-import { failureRules } from './failure-rules.js';
+import { googleRules, statusRules } from './failure-rules.js';
+import { foreignRules, gatewayRules } from './gateway-rules.js';
+import { readErrorFacts } from './read-error-facts.js';
 import { classifyThrown } from './thrown-failure.js';
 
 /** The result of one call: a reply (`status`, `body`) or what was thrown (`error`). */
@@ -21,6 +22,9 @@ export interface CallEvidence {
   /** Milliseconds since the epoch, for a dated `Retry-After`. Default: now. */
   readonly nowMs?: number | undefined;
 }
+
+/** The first that matches decides. Words are matched only where Google sends no reason code. */
+const failureRules = [...foreignRules, ...googleRules, ...gatewayRules, ...statusRules];
 
 const maxQuoteCharacters = 300;
 
@@ -59,13 +63,16 @@ const kindsWithDelay: ReadonlySet<Failure['kind']> = new Set([
 /**
  * Classifies what went wrong with a call, and whose fault it is.
  *
- * The rules are in `failure-rules.ts`, the recorded replies behind them in `test/fixtures/gemini-payloads`.
+ * The rules are in `failure-rules.ts` and `gateway-rules.ts`, the recorded replies behind them in `test/fixtures/gemini-payloads`.
  * A delay is reported as the server sent it, without a margin.
  */
 export function classifyFailure(evidence: CallEvidence): Failure {
   const redactor = evidence.redactor ?? new Redactor();
   if (evidence.error !== undefined) return classifyThrown(evidence.error, evidence.sent ?? true, redactor);
-  const facts = readErrorFacts({ ...evidence, nowMs: evidence.nowMs ?? Date.now() });
+  // Before anything is cut out of it: half a key would not be recognized.
+  const body =
+    typeof evidence.body === 'string' ? redactor.fragment(evidence.body) : redactor.value(evidence.body);
+  const facts = readErrorFacts({ ...evidence, body, nowMs: evidence.nowMs ?? Date.now() });
   // The last rule always holds.
   const rule = failureRules.find((candidate) => candidate.when(facts)) as (typeof failureRules)[number];
   const reason = rule.reason ?? facts.reason ?? facts.rpcStatus;

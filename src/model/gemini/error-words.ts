@@ -32,6 +32,8 @@ export function wordsOf(body: unknown): string {
 
 function findWords(value: unknown, depth: number): string | undefined {
   if (typeof value === 'string') {
+    // Half a JSON reply says nothing.
+    if (depth === 0 && /^\s*[[{]/.test(value)) return undefined;
     const text = /^\s*</.test(value) ? pageText(value) : value;
     return text.trim() === '' ? undefined : text;
   }

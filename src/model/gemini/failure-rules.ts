@@ -1,6 +1,5 @@
 import type { FailureRule } from './failure-rule.js';
 import { all, any, google, reason, sentence, status } from './failure-rule.js';
-import { foreignRules, gatewayRules } from './gateway-rules.js';
 
 const refused = all(google, status(400, 401, 403));
 
@@ -186,7 +185,8 @@ const modelRules: readonly FailureRule[] = [
   },
 ];
 
-const statusRules: readonly FailureRule[] = [
+/** What the status alone says. The last rule always holds. */
+export const statusRules: readonly FailureRule[] = [
   {
     when: status(403),
     kind: 'permission',
@@ -240,14 +240,11 @@ const statusRules: readonly FailureRule[] = [
   },
 ];
 
-/** The first that matches decides. Words are matched only where Google sends no reason code. */
-export const failureRules: readonly FailureRule[] = [
-  ...foreignRules,
+/** Errors of Google. */
+export const googleRules: readonly FailureRule[] = [
   ...keyRules,
   ...projectRules,
   ...requestRules,
   ...limitRules,
   ...modelRules,
-  ...gatewayRules,
-  ...statusRules,
 ];

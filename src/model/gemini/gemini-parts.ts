@@ -11,7 +11,7 @@ import type {
   TextPart,
   ToolCallPart,
 } from '../../core/message.js';
-import { isObject } from './error-facts.js';
+import { isObject } from './json.js';
 
 /** Key of Gemini's entries in `providerMetadata` and `providerOptions`. */
 export const providerName = 'google';

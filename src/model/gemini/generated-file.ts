@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { FilePart } from '../../core/message.js';
 import type { GeneratedFile } from '../chat-model.js';
-import { isObject, type Json } from './error-facts.js';
 import { metadataOf } from './gemini-parts.js';
+import { isObject, type Json } from './json.js';
 
 /** The usual extension where it is not the media type's own name. */
 const extensions: ReadonlyMap<string, string> = new Map([

@@ -5,9 +5,10 @@ import type { Usage } from '../../core/turn.js';
 import type { ModelEvent } from '../chat-model.js';
 import { ReplyAssembler } from './assemble.js';
 import { classifyFailure } from './classify-failure.js';
-import { findApiError, isObject, type Json, parseJson } from './error-facts.js';
 import { wordsOf } from './error-words.js';
 import { EventStreamDecoder, type StreamEvent } from './event-stream.js';
+import { isObject, type Json, parseJson } from './json.js';
+import { findApiError } from './read-error-facts.js';
 
 /** Silence after which an answer with a finish reason is over. Its counts may come in a chunk of their own. */
 const quietMs = 2_000;
@@ -93,7 +94,7 @@ export class ReplyReader {
     const message = this.#redactor.text(outcome.message);
     const reason = this.#redactor.text(outcome.reason);
     if (outcome.type === 'blocked') throw new BlockedError(reason, message, { partial: outcome.partial });
-    const words = this.#assembler.isGemini ? '' : this.#redactor.text(wordsOf(this.#foreign));
+    const words = this.#assembler.isGemini ? '' : this.#wordsOf(this.#foreign);
     throw new ModelCallError({
       kind: outcome.kind ?? 'incomplete',
       scope: 'call',
@@ -119,7 +120,7 @@ export class ReplyReader {
     }
     const parsed = parseJson(data);
     if (name === 'error') {
-      const body = findApiError(parsed) ? parsed : { error: { message: wordsOf(parsed ?? data) } };
+      const body = findApiError(parsed) ? parsed : { error: { message: this.#wordsOf(parsed ?? data) } };
       this.#fail({ status: 200, body });
       return [];
     }
@@ -137,6 +138,10 @@ export class ReplyReader {
     const events = this.#failure === undefined ? this.#assembler.push(chunk) : [];
     if (!this.#assembler.isGemini) this.#foreign ??= chunk;
     return events;
+  }
+
+  #wordsOf(value: unknown): string {
+    return wordsOf(typeof value === 'string' ? this.#redactor.fragment(value) : this.#redactor.value(value));
   }
 
   #failAsBroken(): void {

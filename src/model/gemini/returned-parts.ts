@@ -1,7 +1,7 @@
 import type { Part } from '@google/genai';
 import type { ModelMessage, ModelPart } from '../chat-model.js';
-import { isObject, type Json } from './error-facts.js';
 import { fromMessagePart } from './gemini-parts.js';
+import { isObject, type Json } from './json.js';
 
 /** Steps of tools that Google runs. Those of agentic video answer 400 when they are sent back. */
 const isMediaStep = (step: unknown) =>

@@ -1,7 +1,7 @@
 import type { JsonValue, ProviderMetadata, SourcePart, TextSpan } from '../../core/message.js';
 import { nonEmptyText, objectsIn, withoutAbsent } from './answer-info.js';
-import { isObject, type Json } from './error-facts.js';
 import { providerName } from './gemini-parts.js';
+import { isObject, type Json } from './json.js';
 
 /** A part of the answer as Gemini numbers them: its text, and where that starts in the answer's text. */
 export interface AnswerPiece {
