@@ -9,6 +9,7 @@ import {
   InProcessMediaArchive,
   MultimodalChat,
   ScheduledKeyPool,
+  withOutbox,
 } from 'multimodal-chat';
 import { ChromaMemoryStore, startChromaServer } from 'multimodal-chat/chroma';
 import { chatRouter } from 'multimodal-chat/express';
@@ -29,6 +30,7 @@ import {
 import { chromaMemoryStoreOptionsSchema } from '../../src/memory/chroma/chroma-options.js';
 import { chromaServerOptionsSchema } from '../../src/memory/chroma-server/chroma-server-options.js';
 import { embeddedMemoryStoreOptionsSchema } from '../../src/memory/embedded/embedded-memory-store-options.js';
+import { outboxOptionsSchema } from '../../src/memory/outbox/outbox-options.js';
 import { geminiEmbedderOptionsSchema } from '../../src/model/gemini/gemini-embedder-options.js';
 import { geminiModelOptionsSchema } from '../../src/model/gemini/gemini-model-options.js';
 import { backoffRetryPolicyOptionsSchema } from '../../src/retry/backoff-retry-policy-options.js';
@@ -45,6 +47,11 @@ const parts: readonly [name: string, schema: z.ZodType, make: Make][] = [
   ['DefaultMediaProcessor', mediaOptionsSchema, (options) => new DefaultMediaProcessor(options)],
   ['EmbeddedMemoryStore', embeddedMemoryStoreOptionsSchema, (options) => new EmbeddedMemoryStore(options)],
   ['ChromaMemoryStore', chromaMemoryStoreOptionsSchema, (options) => new ChromaMemoryStore(options)],
+  [
+    'withOutbox',
+    outboxOptionsSchema,
+    (options) => withOutbox(new EmbeddedMemoryStore({ path: ':memory:' }), options),
+  ],
   ['startChromaServer', chromaServerOptionsSchema, (options) => startChromaServer(options)],
   ['DiskMediaArchive', diskMediaArchiveOptionsSchema, (options) => new DiskMediaArchive(options)],
   [

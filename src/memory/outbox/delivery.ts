@@ -2,6 +2,7 @@ import { ExponentialBackoff } from '../../core/backoff.js';
 import { type Clock, sleep } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import type { MemoryStore } from '../memory-store.js';
+import { conversationKey } from '../shared/conversation-key.js';
 import type { TurnOutbox, WaitingTurn } from './turn-outbox.js';
 
 const largestBatch = 100;
@@ -11,6 +12,14 @@ const lookEveryMs = 15_000;
 /** Poll interval while another process delivers. */
 const pollMs = 20;
 
+/** A turn that fails this often, while the store takes others, is refused. */
+const mostTries = 5;
+
+interface Failure {
+  readonly waiting: WaitingTurn;
+  readonly reason: unknown;
+}
+
 /** Brings waiting turns to the store, oldest first, one process at a time. */
 export class Delivery {
   readonly #outbox: TurnOutbox;
@@ -18,6 +27,8 @@ export class Delivery {
   readonly #clock: Clock;
   /** Turns that the store refuses although it takes others; skipped until the next start. */
   readonly #refused = new Map<number, unknown>();
+  /** How often each turn failed that is not in the store yet. */
+  readonly #tries = new Map<number, number>();
   readonly #backoff = new ExponentialBackoff(pauses);
   /** Deliveries and deletions, one at a time. */
   #lastWork: Promise<unknown> = Promise.resolve();
@@ -48,7 +59,7 @@ export class Delivery {
   async drain(): Promise<void> {
     this.#clearPause();
     try {
-      while (!(await this.#alone(() => this.#deliverAll()))) await sleep(this.#clock, pollMs);
+      while (!(await this.#alone(() => this.#deliverPatiently()))) await sleep(this.#clock, pollMs);
     } catch (cause) {
       this.#wakeLater();
       throw new MemoryError(
@@ -94,6 +105,17 @@ export class Delivery {
     return result;
   }
 
+  /** Tells at once whether the store is down or refuses a turn. */
+  async #deliverPatiently(): Promise<boolean> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#deliverAll();
+      } catch (error) {
+        if (tries === mostTries) throw error;
+      }
+    }
+  }
+
   /** False if another process delivers. */
   async #deliverAll(): Promise<boolean> {
     while (!this.#isClosed) {
@@ -111,24 +133,56 @@ export class Delivery {
     return true;
   }
 
+  /** The turns of a conversation one after the other, so that a failure does not change their order. */
   async #deliver(batch: readonly WaitingTurn[]): Promise<void> {
-    const failed = await this.#append(batch);
-    if (failed.length === batch.length) throw failed[0]?.reason;
-    // The store takes others, so a turn that fails twice is refused.
-    for (const { waiting } of failed) {
-      for (const { reason } of await this.#append([waiting])) this.#refused.set(waiting.position, reason);
+    const byConversation = new Map<string, WaitingTurn[]>();
+    for (const waiting of batch) {
+      const key = conversationKey(waiting.turn);
+      byConversation.set(key, [...(byConversation.get(key) ?? []), waiting]);
     }
+    const delivered: WaitingTurn[] = [];
+    const failures: Failure[] = [];
+    const deliverInOrder = async (turns: readonly WaitingTurn[]) => {
+      for (const waiting of turns) {
+        const failure = await this.#append(waiting);
+        if (failure) return failures.push(failure);
+        delivered.push(waiting);
+      }
+    };
+    await Promise.all([...byConversation.values()].map(deliverInOrder));
+    for (const failure of failures) {
+      const { position } = failure.waiting;
+      const tries = (this.#tries.get(position) ?? 0) + 1;
+      this.#tries.set(position, tries);
+      if (tries < mostTries) continue;
+      const isAmongOthers = delivered.length > 0 || (await this.#takesAnother(batch, failures, delivered));
+      if (isAmongOthers) this.#refused.set(position, failure.reason);
+    }
+    await this.#outbox.remove(delivered);
+    for (const { position } of delivered) this.#tries.delete(position);
+    const [first] = failures;
+    if (first && delivered.length === 0) throw first.reason;
   }
 
-  /** Removes what was stored; resolves with the rest. */
-  async #append(batch: readonly WaitingTurn[]) {
-    const outcomes = await Promise.allSettled(
-      batch.map(({ acceptedAt, turn }) => this.#store.append(turn, { acceptedAt })),
-    );
-    await this.#outbox.remove(batch.filter((_, at) => outcomes[at]?.status === 'fulfilled'));
-    return outcomes.flatMap((outcome, at) =>
-      outcome.status === 'rejected' ? [{ waiting: batch[at] as WaitingTurn, reason: outcome.reason }] : [],
-    );
+  /** Whether the store takes a turn that comes after those it does not take. */
+  async #takesAnother(
+    batch: readonly WaitingTurn[],
+    failures: readonly Failure[],
+    delivered: WaitingTurn[],
+  ): Promise<boolean> {
+    const other = batch.find((each) => failures.every(({ waiting }) => waiting !== each));
+    if (!other || (await this.#append(other))) return false;
+    delivered.push(other);
+    return true;
+  }
+
+  async #append(waiting: WaitingTurn): Promise<Failure | undefined> {
+    try {
+      await this.#store.append(waiting.turn, { acceptedAt: waiting.acceptedAt });
+      return undefined;
+    } catch (reason) {
+      return { waiting, reason };
+    }
   }
 
   #wakeLater(): void {

@@ -40,6 +40,27 @@ const rankedTurns = 200;
 /** How long `close` waits for a delivery; what is not delivered is safe in the outbox. */
 const closingMs = 2_000;
 
+/** What the store found and what waits have scores that do not compare, so their words are ranked together. */
+function rankTogether(
+  query: string,
+  found: readonly RecalledTurn[],
+  waiting: readonly Turn[],
+): RecalledTurn[] {
+  const scores = new Map(found.map(({ score, turn }) => [turn.id, score]));
+  const stored = found.map(({ turn }) => turn).sort((a, b) => a.createdAt - b.createdAt);
+  const turns = [...stored, ...waiting.filter(({ id }) => !scores.has(id))];
+  const index = new ConversationIndex();
+  for (const [at, turn] of turns.entries()) index.add(at, textOfTurn(turn));
+  const byWords = new Map(index.search(query, turns.length).map(({ score, sequence }) => [sequence, score]));
+  return turns
+    .map((turn, at) => {
+      const words = byWords.get(at) ?? 0;
+      return { turn, score: (words + (scores.get(turn.id) ?? words)) / 2 };
+    })
+    .filter(({ score }) => score > 0)
+    .sort((a, b) => b.score - a.score);
+}
+
 class OutboxStore implements MemoryStore {
   readonly summaries: ConversationSummaries | undefined;
   readonly reindex?: (options?: ReindexOptions) => Promise<void>;
@@ -101,14 +122,7 @@ class OutboxStore implements MemoryStore {
     const waiting = await this.#outbox.ofConversation(conversation, rankedTurns);
     const found = await this.#store.recall(conversation, query, options);
     if (waiting.length === 0 || limit <= 0) return found;
-    const known = new Set(found.map(({ turn }) => turn.id));
-    const index = new ConversationIndex();
-    for (const [at, turn] of waiting.entries()) index.add(at, textOfTurn(turn));
-    const also = index
-      .search(query, limit)
-      .map(({ sequence, score }) => ({ turn: waiting[sequence] as Turn, score }))
-      .filter(({ turn }) => !known.has(turn.id));
-    return [...also, ...found].sort((a, b) => b.score - a.score).slice(0, limit);
+    return rankTogether(query, found, waiting).slice(0, limit);
   }
 
   async forget(target: ForgetTarget, options: AbortOptions = {}): Promise<number> {
