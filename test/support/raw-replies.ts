@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 type Respond = (response: ServerResponse, request: IncomingMessage) => void | Promise<void>;
 
 /** A request as it came in. */
-export interface ReceivedRequest {
+interface ReceivedRequest {
   readonly url: string;
   readonly headers: IncomingMessage['headers'];
   /** Parsed from JSON. */

@@ -7,14 +7,14 @@ import { event, startRawServer, textChunk } from '../../../test/support/raw-repl
 import { chatModelContract, FakeKeyPool, geminiModelFixture, startGeminiEmulator } from '../../testing.js';
 
 describe.each([
-  ['2', '@google/genai'],
-  ['3', 'genai-3'],
-])('with version %s of @google/genai', (major, name) => {
+  ['2', () => vi.importActual('@google/genai')],
+  ['3', () => import('genai-3')],
+])('with version %s of @google/genai', (major, load) => {
   let GeminiModel: typeof import('./gemini-model.js').GeminiModel;
   let GeminiEmbedder: typeof import('./gemini-embedder.js').GeminiEmbedder;
   beforeAll(async () => {
     vi.resetModules();
-    vi.doMock('@google/genai', () => vi.importActual(name));
+    vi.doMock('@google/genai', load);
     ({ GeminiModel } = await import('./gemini-model.js'));
     ({ GeminiEmbedder } = await import('./gemini-embedder.js'));
   });
