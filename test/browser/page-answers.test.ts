@@ -12,6 +12,7 @@ import {
   toTurn,
 } from 'multimodal-chat';
 import { chatRouter } from 'multimodal-chat/express';
+import { tonePart } from 'multimodal-chat/testing';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { renderPage } from '../../examples/express-server/page.js';
@@ -25,7 +26,6 @@ vi.setConfig({ testTimeout: 90_000, hookTimeout: 90_000 });
 const screenshots = fileURLToPath(new URL('../screenshots/', import.meta.url));
 const isMissing = chromiumPath === undefined && !process.env.CI;
 const apiToken = 'correct-horse-battery';
-const sampleRate = 24_000;
 
 /** As Google sends them: links in a row, styled for light and dark. */
 const suggestions = `<style>
@@ -58,14 +58,15 @@ function answerOf(reply: Partial<Reply>, files: readonly GeneratedFile[]): FakeA
   };
 }
 
+function soundOf(seconds: number): Buffer {
+  const { inlineData } = tonePart({ durationMs: seconds * 1000 });
+  return Buffer.from(inlineData?.data ?? '', 'base64');
+}
+
 describe.skipIf(isMissing)(`an answer on the page${isMissing ? ` (${howToGetChromium})` : ''}`, () => {
   let browser: Browser;
   let picture: GeneratedFile;
-  const sound = generated(
-    'speech.pcm',
-    `audio/L16;codec=pcm;rate=${sampleRate}`,
-    Buffer.alloc(sampleRate * 2 * 2),
-  );
+  const sound = generated('speech.wav', 'audio/wav', soundOf(2));
 
   beforeAll(async () => {
     await mkdir(screenshots, { recursive: true });
@@ -141,7 +142,7 @@ describe.skipIf(isMissing)(`an answer on the page${isMissing ? ` (${howToGetChro
     await expect.poll(() => secondsOf(page)).toBe(2);
     expect(await page.locator('.made figcaption span:first-child').allTextContents()).toEqual([
       'tides.png',
-      'speech.pcm',
+      'speech.wav',
     ]);
     expect(await page.locator('.ending').textContent()).toBe(
       'The answer was cut off at the limit of output tokens.',
@@ -200,7 +201,7 @@ describe.skipIf(isMissing)(`an answer on the page${isMissing ? ` (${howToGetChro
     await page.keyboard.press('Escape');
     for (const [name, savedAs] of [
       ['tides.png', 'tides.png'],
-      ['speech.pcm', 'speech.wav'],
+      ['speech.wav', 'speech.wav'],
     ]) {
       const saving = page.waitForEvent('download');
       await page.getByRole('link', { name: `Save ${name}` }).click();

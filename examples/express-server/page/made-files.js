@@ -2,7 +2,6 @@
 
 import { el, formatBytes } from './dom.js';
 import { fileChip, openViewer } from './frames.js';
-import { wavOf } from './sound.js';
 
 const nearPixels = 600;
 
@@ -19,9 +18,6 @@ function whenNear(element, run) {
   observer.observe(element);
 }
 
-/** Sound without a header, which no browser plays. */
-const isRawSound = ({ mimeType }) => /^audio\/(l16|pcm)\b/i.test(mimeType);
-
 function decode(dataUrl) {
   const binary = atob(dataUrl.slice(dataUrl.indexOf(',') + 1));
   const bytes = new Uint8Array(binary.length);
@@ -33,7 +29,6 @@ function decode(dataUrl) {
 async function urlOf(file, load) {
   const { data, fingerprint, kind, mimeType } = file;
   const bytes = data ? decode(data) : await load(fingerprint);
-  if (isRawSound(file)) return URL.createObjectURL(wavOf(mimeType, bytes));
   // Under its own type, a page that the model made could run when its link is opened.
   const type = kind === 'image' || kind === 'audio' ? mimeType : 'application/octet-stream';
   return URL.createObjectURL(new Blob([bytes], { type }));
@@ -58,9 +53,6 @@ function contentOf(file, url, onGrow) {
   );
 }
 
-/** Raw sound is saved with the header that it was given here. */
-const savedName = (file) => (isRawSound(file) ? `${file.name.replace(/\.\w+$/, '')}.wav` : file.name);
-
 /** One file: shown if the browser can, with a link to save it. */
 export function madeFile(file, { load, onGrow }) {
   const { bytes, kind, name } = file;
@@ -72,7 +64,7 @@ export function madeFile(file, { load, onGrow }) {
       {},
       el('span', {}, name),
       el('span', {}, formatBytes(bytes)),
-      el('a', { href: url, download: savedName(file), 'aria-label': `Save ${name}` }, 'Save'),
+      el('a', { href: url, download: name, 'aria-label': `Save ${name}` }, 'Save'),
     );
   const show = async () => {
     try {

@@ -120,7 +120,8 @@ describe('ReplyAssembler', () => {
     ['a finish reason that is no text', [chunk([{ text: 'a' }], 1 as never)], 'NO_FINISH_REASON'],
     ['OTHER', [chunk([{ text: 'a' }], 'OTHER')], 'OTHER'],
     ['a malformed call', [chunk([], 'MALFORMED_FUNCTION_CALL')], 'MALFORMED_FUNCTION_CALL'],
-    ['a picture that was not drawn', [chunk([{ text: 'a' }], 'NO_IMAGE')], 'NO_IMAGE'],
+    ['a picture that was not drawn', [chunk([], 'NO_IMAGE')], 'NO_IMAGE'],
+    ['a part that is not known alone', [chunk([{ hologram: {} }], 'STOP')], 'EMPTY_ANSWER'],
     ['a picture that failed', [chunk([], 'IMAGE_OTHER')], 'IMAGE_OTHER'],
     ['an empty picture', [chunk([{ inlineData: { data: '' } }], 'STOP')], 'EMPTY_ANSWER'],
     [
@@ -150,6 +151,33 @@ describe('ReplyAssembler', () => {
     const { events, finish } = assemble(chunk([part], 'STOP'));
     expect(events.map((event) => event.type)).toEqual([type]);
     expect(finish?.parts.map((each) => each.type)).toEqual([type]);
+  });
+
+  it('accepts words in place of a picture', () => {
+    expect(assemble(chunk([{ text: 'I cannot draw that.' }], 'NO_IMAGE')).finish).toMatchObject({
+      finishReason: 'unknown',
+      info: { rawFinishReason: 'NO_IMAGE' },
+    });
+  });
+
+  it('joins the raw samples of speech to one file that players know', () => {
+    const samples = (bytes: readonly number[]) => ({
+      inlineData: { mimeType: 'audio/L16;codec=pcm;rate=16000', data: Buffer.from(bytes).toString('base64') },
+    });
+    const { finish, outcome } = assemble(
+      chunk([samples([1, 2, 3, 4])]),
+      chunk([samples([5, 6])]),
+      chunk([], 'STOP'),
+    );
+    const ending = outcome.type === 'finish' ? outcome.events : [];
+    const [event, ...others] = ending.filter(({ type }) => type === 'file');
+    if (event?.type !== 'file') throw new Error('There is no file.');
+    const wav = Buffer.from(event.file.data);
+    expect(others).toEqual([]);
+    expect(event.file).toMatchObject({ mimeType: 'audio/wav', name: 'audio-1.wav' });
+    expect([wav.readUInt32LE(24), wav.readUInt16LE(22), wav.readUInt32LE(40)]).toEqual([16_000, 1, 6]);
+    expect([...wav.subarray(44)]).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(finish?.parts).toMatchObject([{ type: 'file', fingerprint: event.file.fingerprint, bytes: 50 }]);
   });
 
   it('puts what is to be read into events and, but for bytes, into the parts', () => {

@@ -7,10 +7,10 @@ import type {
   TextPart,
 } from '../../core/message.js';
 import { Redactor } from '../../core/redact.js';
-import type { Usage } from '../../core/turn.js';
+import type { FinishReason, Usage } from '../../core/turn.js';
 import type { ModelEvent } from '../chat-model.js';
 import { AnswerInfoReader, nonEmptyText, objectsIn, readUsage } from './answer-info.js';
-import { meaningOf, readFinishReason } from './finish-reasons.js';
+import { type FinishMeaning, meaningOf, readFinishReason } from './finish-reasons.js';
 import { toMessagePart } from './gemini-parts.js';
 import { GeneratedFiles } from './generated-file.js';
 import { isObject, type Json } from './json.js';
@@ -37,6 +37,12 @@ const isMergeable = (part: MessagePart | undefined): part is TextPart | Reasonin
 /** Fields of a part that are no content of the answer: signatures, and steps of tools that Google runs. */
 const silentFields: ReadonlySet<string> = new Set(['thoughtSignature', 'toolCall', 'toolResponse']);
 
+const finishReasons: Partial<Record<FinishMeaning, FinishReason>> = {
+  stop: 'stop',
+  'max-tokens': 'max-tokens',
+  continuation: 'max-tokens',
+};
+
 /**
  * Puts the chunks of one reply together: events for reading, parts for the record.
  *
@@ -53,6 +59,8 @@ export class ReplyAssembler {
   readonly #sources = new SourceCollector();
   #text = '';
   #hasOtherContent = false;
+  /** Names of content that is not known here. It is kept in the record. */
+  readonly #unread = new Set<string>();
   #finishReason: string | undefined;
   #wentOn = false;
   #continuation: JsonValue | undefined;
@@ -143,9 +151,9 @@ export class ReplyAssembler {
       this.#pieces.push({ start, text: '' });
       // A draft of the picture that follows.
       const received = isThought ? undefined : this.#files.read(raw);
+      this.#hasOtherContent ||= received !== undefined || this.#files.hasSamples;
       if (received === undefined) return undefined;
       this.#parts.push(received.part);
-      this.#hasOtherContent = true;
       return { type: 'file', file: received.file };
     }
     const part = toMessagePart(raw);
@@ -156,10 +164,11 @@ export class ReplyAssembler {
     }
     this.#parts.push(part);
     this.#pieces.push({ start, text: '' });
-    this.#hasOtherContent ||= !isThought && Object.keys(raw).some((name) => !silentFields.has(name));
+    this.#hasOtherContent ||= part.type !== 'provider';
     if (part.type === 'code') return { type: 'code', code: part };
     if (part.type === 'code-result') return { type: 'code-result', result: part };
     if (part.type === 'tool-call') return { type: 'tool-call', call: part };
+    if (!isThought) for (const name of Object.keys(raw)) if (!silentFields.has(name)) this.#unread.add(name);
     return undefined;
   }
 
@@ -189,7 +198,9 @@ export class ReplyAssembler {
     const info = this.#redactor.value(this.#info.read()) as AnswerInfo | undefined;
     const said = this.#quote(reason, info?.finishMessage);
     const meaning = meaningOf(reason);
-    if (meaning === 'accident') {
+    const isEmpty = this.#text.trim() === '' && !this.#hasOtherContent;
+    // Words in place of a picture are an answer.
+    if (meaning === 'accident' && (isEmpty || reason !== 'NO_IMAGE')) {
       return { type: 'incomplete', reason, message: `The model gave up on the answer${said}.` };
     }
     if (meaning === 'bad-history') {
@@ -197,7 +208,6 @@ export class ReplyAssembler {
       return { type: 'incomplete', kind: 'invalid-request', reason, message };
     }
     const continuation = meaning === 'continuation' ? this.#continuation : undefined;
-    const isEmpty = this.#text.trim() === '' && !this.#hasOtherContent;
     if (!isEmpty || continuation !== undefined) return this.#finished(reason, info, continuation);
     return meaning === 'max-tokens'
       ? {
@@ -209,26 +219,32 @@ export class ReplyAssembler {
       : {
           type: 'incomplete',
           reason: 'EMPTY_ANSWER',
-          message: `The model ended its answer without any content${said}.`,
+          message:
+            this.#unread.size > 0
+              ? `The model answered only with what this version cannot read (${[...this.#unread].join(', ')}): update the package or choose another model.`
+              : `The model ended its answer without any content${said}.`,
         };
   }
 
   #finished(reason: string, info: AnswerInfo | undefined, continuation: JsonValue | undefined): Outcome {
     const meaning = meaningOf(reason);
+    const sound = this.#files.end();
+    if (sound) this.#parts.push(sound.part);
     const found = this.#sources.read(this.#text, this.#pieces);
     const sources = this.#redactor.value(found) as readonly SourcePart[];
     const { usage } = this;
     const finish: FinishEvent = {
       type: 'finish',
       // An answer that goes on has reached a limit too, should nobody continue it.
-      finishReason: meaning === 'stop' ? 'stop' : meaning === 'unknown' ? 'unknown' : 'max-tokens',
+      finishReason: finishReasons[meaning] ?? 'unknown',
       ...(usage && { usage }),
       ...(info && { info }),
       parts: [...this.#parts, ...sources],
       ...(continuation !== undefined && { continuation }),
     };
+    const files = sound ? [{ type: 'file', file: sound.file } as const] : [];
     const events = sources.map((source): ModelEvent => ({ type: 'source', source }));
-    return { type: 'finish', events: [...events, finish] };
+    return { type: 'finish', events: [...files, ...events, finish] };
   }
 
   #unfinished(): Outcome {

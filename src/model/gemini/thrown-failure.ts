@@ -36,6 +36,10 @@ function isRefused(error: unknown, code: string | undefined): error is TypeError
   return refusals.test(cause instanceof Error ? cause.message : message);
 }
 
+/** Node's `fetch` fails on a 407 with an error that says nothing at all. */
+const isProxyRefusal = (error: unknown) =>
+  error instanceof TypeError && error.cause instanceof Error && error.cause.message === '';
+
 /** Classifies what was thrown before the request left, on the way, or while reading the reply. */
 export function classifyThrown(error: unknown, sent: boolean, redactor: Redactor): Failure {
   const cause = redactor.error(error);
@@ -60,6 +64,11 @@ export function classifyThrown(error: unknown, sent: boolean, redactor: Redactor
       message: `The request cannot be sent (${why}): check \`baseUrl\` (GOOGLE_GEMINI_BASE_URL) and \`headers\`.`,
       cause,
     };
+  }
+  if (code === undefined && isProxyRefusal(error)) {
+    const message =
+      'A proxy asks for a user name and password (HTTP 407): put them into the URL of the proxy, or go around it with NO_PROXY.';
+    return { kind: 'permission', scope: 'call', reason: 'PROXY_AUTHENTICATION', message, cause };
   }
   if (!sent) {
     const message = `The request could not be built: ${cause.message}`;
