@@ -3,10 +3,6 @@ import { MemoryError } from '../../core/errors.js';
 /** Errors of the client that may be gone at the next try. */
 const passing = new Set(['ChromaConnectionError', 'ChromaServerError', 'ChromaRateLimitError']);
 
-/** Whether the server refused this very request: another may succeed, this one never. */
-export const isRefusal = (error: unknown): boolean =>
-  ((error as Error | undefined)?.cause as Error | undefined)?.name === 'ChromaClientError';
-
 export const isPassing = (error: unknown): boolean => passing.has((error as Error | undefined)?.name ?? '');
 
 const explanations: Readonly<Record<string, (url: string) => string>> = {
