@@ -9,7 +9,10 @@ export interface DispatchActions {
   hasRoom(): boolean;
   /** The project that the call is bound to. */
   projectOf(request: LeaseRequest): string | undefined;
-  grant(waiter: Waiter, quota: ProjectModelQuota): void;
+  /** The call gets the free quota. */
+  grant(waiter: Waiter, quota: ProjectModelQuota, paced: boolean): void;
+  /** The call waits for the quota, which is free at `at`. */
+  hold?(quota: ProjectModelQuota, at: number, paced: boolean): void;
   /** A call that cannot start within this is refused, in milliseconds. */
   readonly maxWaitMs: number;
   /** The call cannot start soon, or not before `at`. */
@@ -20,7 +23,6 @@ export interface DispatchActions {
 export function expireWaiters(modelQueue: ModelQueue, now: number, actions: DispatchActions): void {
   if (modelQueue.waiters.earliestDeadline > now) return;
   for (const waiter of modelQueue.waiters.expired(now)) {
-    modelQueue.waiters.remove(waiter);
     const { request, tokens } = waiter;
     const ahead = modelQueue.waiters.ahead(request, now);
     const project = actions.projectOf(request);
@@ -49,13 +51,11 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
     const project = actions.projectOf(request);
     const quota = modelQueue.choose(request, project, tokens, now, taken, paced);
     if (quota !== undefined) {
-      modelQueue.waiters.take(waiter);
-      actions.grant(waiter, quota);
+      actions.grant(waiter, quota, paced);
       continue;
     }
     const earliest = modelQueue.couldStartAt(request, project, tokens, now);
     if (earliest > Math.min(waiter.deadline, now + actions.maxWaitMs)) {
-      modelQueue.waiters.remove(waiter);
       actions.refuse(waiter);
       continue;
     }
@@ -64,6 +64,7 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
     reservedAgainstPaced.add(slot.quota);
     if (!paced || slot.quota.freeAt(tokens, now) > now) reserved.add(slot.quota);
     if (slot.at > now) modelQueue.wakeAt = Math.min(modelQueue.wakeAt, slot.at);
+    actions.hold?.(slot.quota, slot.at, paced);
     if (reserved.size === modelQueue.quotas.length) return;
   }
 }
