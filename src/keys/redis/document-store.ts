@@ -50,8 +50,8 @@ export class LedgerDocument {
   fields: ReadonlyMap<string, string> = new Map();
   /** Which creation of the hash this is. */
   origin = '';
-  /** Whether Redis has lost the hash that was read before. */
-  isLost = false;
+  /** What was read before Redis lost it, until it is written again. */
+  lost: ReadonlyMap<string, string> | undefined;
 
   constructor(name: string) {
     this.name = name;
@@ -173,7 +173,7 @@ function refresh(document: LedgerDocument, reply: readonly string[]): boolean {
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < reply.length; i += 2) fields.set(reply[i] ?? '', reply[i + 1] ?? '');
   const origin = fields.get('origin') ?? '';
-  document.isLost ||= document.origin !== '' && origin !== document.origin;
+  if (document.origin !== '' && origin !== document.origin) document.lost ??= document.fields;
   document.origin = origin;
   document.version = fields.get('version') ?? '';
   fields.delete('version');

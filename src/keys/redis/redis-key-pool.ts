@@ -70,6 +70,7 @@ export class RedisKeyPool implements KeyPool {
   readonly #waits = new QueueWaits();
   readonly #leases = new OpenLeases();
   #current: Grant['key'] | undefined;
+  #contact: Promise<void> | undefined;
   #isClosed = false;
 
   /** @throws ConfigurationError that names every option that is wrong or unknown. */
@@ -139,8 +140,9 @@ export class RedisKeyPool implements KeyPool {
     const signal = options?.signal;
     signal?.throwIfAborted();
     if (this.#isClosed) throw new ClosedError('key pool');
-    // Deadlines are compared by the clock of Redis, which is known after its first answer.
-    if (this.#store.offsetMs === undefined) await raceAbort(this.#link.observe(), signal);
+    // The time of Redis, by which deadlines are compared, and the demand in other processes.
+    this.#contact ??= this.#link.observe();
+    await raceAbort(this.#contact, signal);
     if (this.#isClosed) throw new ClosedError('key pool');
     return this.#acquire(request, signal);
   }

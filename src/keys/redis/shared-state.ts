@@ -9,6 +9,8 @@ import type { LedgerIds } from './ledger-ids.js';
 
 /** After a loss of data no call is granted for this long, so that every process can add what it knows. */
 const graceMs = 1_500;
+/** How often a process says that its calls still run. */
+const renewedMs = 900;
 
 /** A key or project in Redis. */
 interface SavedHealth {
@@ -110,9 +112,9 @@ export class SharedState {
       ? undefined
       : { gate: gate.save(), failingSince, graceUntil };
     this.#change(changes, document, modelField, saved);
-    const isJoined = this.#joinedCount !== registry.joined.size;
+    const isWhole = document.lost !== undefined || this.#joinedCount !== registry.joined.size;
     for (const quota of modelQueue.quotas) {
-      if (!touched.has(quota) && !isJoined && !document.isLost) continue;
+      if (!touched.has(quota) && !isWhole && !this.#isToRenew(quota, now)) continue;
       this.#change(changes, document, this.projectId(quota.project), this.#saveQuota(quota, now));
     }
     for (const from of registry.joined.keys()) {
@@ -125,8 +127,8 @@ export class SharedState {
   /** The changes are in Redis. */
   saved(modelQueue: ModelQueue): void {
     this.#joinedCount = this.#options.registry.joined.size;
-    this.keys.isLost = false;
-    this.modelDocument(modelQueue).isLost = false;
+    this.keys.lost = undefined;
+    this.modelDocument(modelQueue).lost = undefined;
   }
 
   projectId(project: KeyProject): string {
@@ -158,7 +160,17 @@ export class SharedState {
       ([other, [, until]]) => other !== process && until > now,
     );
     const own = quota.ownInFlight > 0 ? [[process, [quota.ownInFlight, now + leaseMs]] as const] : [];
-    return { ...quota.save(now), running: Object.fromEntries([...alive, ...own]) };
+    const running: Running = Object.fromEntries([...alive, ...own]);
+    this.#running.set(quota, running);
+    return { ...quota.save(now), running };
+  }
+
+  /** Whether the other processes would soon take this one for dead. */
+  #isToRenew(quota: ProjectModelQuota, now: number): boolean {
+    if (quota.ownInFlight === 0) return false;
+    const { leaseMs, process } = this.#options;
+    const until = this.#running.get(quota)?.[process]?.[1] ?? 0;
+    return until < now + leaseMs - Math.min(renewedMs, leaseMs / 2);
   }
 
   #loadKeys(now: number): void {
@@ -172,8 +184,7 @@ export class SharedState {
   }
 
   #loadHealth(part: PooledKey | KeyProject, id: string): SavedHealth | undefined {
-    const text = this.keys.fields.get(id);
-    if (text === undefined && this.keys.isLost) return undefined;
+    const text = textOf(this.keys, id);
     const saved = text === undefined ? undefined : (JSON.parse(text) as SavedHealth);
     part.gate.load(saved?.gate);
     part.strikes = saved?.strikes ?? 0;
@@ -183,12 +194,14 @@ export class SharedState {
   #loadModel(modelQueue: ModelQueue, now: number): void {
     const { registry } = this.#options;
     const document = this.modelDocument(modelQueue);
-    const text = document.fields.get(modelField);
+    const text = textOf(document, modelField);
     const saved = text === undefined ? undefined : (JSON.parse(text) as SavedModel);
     const { breaker } = modelQueue;
-    if (!document.isLost || saved !== undefined) breaker.gate.load(saved?.gate);
+    breaker.gate.load(saved?.gate);
     if (saved !== undefined) breaker.failingSince = saved.failingSince;
-    const graceUntil = saved?.graceUntil ?? (document.isLost ? now + graceMs : 0);
+    // The process that finds the loss first starts the time of grace, the others take it over.
+    const isFirst = document.lost !== undefined && document.version === '';
+    const graceUntil = isFirst ? now + graceMs : (saved?.graceUntil ?? 0);
     this.#graceUntil.set(modelQueue, graceUntil > now ? graceUntil : 0);
     for (const quota of modelQueue.quotas) this.#loadQuota(document, quota, now);
     for (const [from, into] of registry.joined) {
@@ -202,14 +215,21 @@ export class SharedState {
   }
 
   #loadQuota(document: LedgerDocument, quota: ProjectModelQuota, now: number): void {
-    const text = document.fields.get(this.projectId(quota.project));
-    if (text === undefined && document.isLost) return;
-    const lost = document.isLost ? copyOf(quota, now) : undefined;
+    const id = this.projectId(quota.project);
+    const [text, lost] = [textOf(document, id), document.lost?.get(id)];
     const saved = text === undefined ? undefined : (JSON.parse(text) as SavedQuota);
     quota.load(saved ?? newQuota(quota));
     this.#running.set(quota, saved?.running ?? {});
-    if (lost !== undefined) quota.absorb(lost, now, true);
+    if (lost === undefined || lost === text) return;
+    const copy = new ProjectModelQuota(quota.model, quota.project, {}, 1);
+    copy.load(JSON.parse(lost) as SavedQuota);
+    quota.absorb(copy, now, true);
   }
+}
+
+/** What Redis holds of a field, or what it held before it lost its data. */
+function textOf(document: LedgerDocument, name: string): string | undefined {
+  return document.fields.get(name) ?? document.lost?.get(name);
 }
 
 function saveHealth(part: PooledKey | KeyProject, consumer?: string): SavedHealth | undefined {
@@ -220,10 +240,4 @@ function saveHealth(part: PooledKey | KeyProject, consumer?: string): SavedHealt
 
 function newQuota({ model, project }: ProjectModelQuota): QuotaState {
   return new ProjectModelQuota(model, project, limitsFor([], project.name, model), 1).save(0);
-}
-
-function copyOf(quota: ProjectModelQuota, now: number): ProjectModelQuota {
-  const copy = new ProjectModelQuota(quota.model, quota.project, {}, 1);
-  copy.load(JSON.parse(JSON.stringify(quota.save(now))) as QuotaState);
-  return copy;
 }
