@@ -81,7 +81,7 @@ export class LedgerLink {
   }
 
   /** Reports this process to the others, and takes over what they wrote. */
-  async observe(): Promise<void> {
+  async observe(all = true): Promise<void> {
     const { clock, options, peers, registry, scheduler, store } = this.#deps;
     this.#deps.onHeartbeat();
     if (this.#isLocal || this.#isClosed) return;
@@ -93,7 +93,7 @@ export class LedgerLink {
         if (stale.length === 0) break;
       }
       peers.update(clock.now());
-      scheduler.wake(true);
+      scheduler.observe(all);
       await scheduler.idle;
     } catch (error) {
       this.onUnavailable(error as LedgerUnavailable);
@@ -120,6 +120,7 @@ export class LedgerLink {
       waiter.reject(new ClosedError('key pool'));
     this.#isClosed = true;
     this.#deps.clock.clearTimeout(this.#timer);
+    scheduler.wake();
     await this.#local?.close();
     await scheduler.idle;
     options.client.off('error', this.#onClientError);
@@ -132,7 +133,7 @@ export class LedgerLink {
     this.#timer = clock.setTimeout(
       () => {
         this.#beat();
-        void (this.#isLocal ? this.#reconnect() : this.observe());
+        void (this.#isLocal ? this.#reconnect() : this.observe(false));
       },
       heartbeatMs,
       { isBackground: true },

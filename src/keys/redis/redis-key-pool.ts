@@ -247,8 +247,15 @@ export class RedisKeyPool implements KeyPool {
     const observation = this.#settlement.observe(grant, outcome, this.#clock.now());
     this.#scheduler.change(grant.modelQueue, {
       quota: grant.quota,
+      isLazy: outcome.ok && this.#isHealthy(grant),
       run: (now) => this.#settlement.apply(grant, outcome, observation, now),
     });
+  }
+
+  /** Whether there is nothing that the other processes should know at once. */
+  #isHealthy({ key, modelQueue, quota }: Grant): boolean {
+    const { gate, project } = quota.current;
+    return [key.gate, gate, project.gate, modelQueue.breaker.gate].every(({ isHealthy }) => isHealthy);
   }
 
   /** Charges a call that the local share granted, once Redis answers again. */

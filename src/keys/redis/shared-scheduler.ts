@@ -25,6 +25,8 @@ const backgroundPatience = 10;
 export interface Change {
   readonly quota?: ProjectModelQuota | undefined;
   readonly run: (now: number) => readonly KeyEvent[];
+  /** Whether it can wait for the next request, at the latest that of the heartbeat. */
+  readonly isLazy?: boolean;
   /** Called once the change is in Redis. */
   readonly done?: (() => void) | undefined;
 }
@@ -67,6 +69,8 @@ export class SharedScheduler {
   readonly #deps: SharedSchedulerDeps;
   readonly #changes = new Map<ModelQueue, Change[]>();
   readonly #due = new Set<ModelQueue>();
+  /** Models for which nothing has happened in this process. */
+  readonly #quiet = new Set<ModelQueue>();
   readonly #timer: WakeTimer;
   #running: Promise<void> | undefined;
 
@@ -91,26 +95,43 @@ export class SharedScheduler {
     const changes = this.#changes.get(modelQueue);
     if (changes === undefined) this.#changes.set(modelQueue, [change]);
     else changes.push(change);
-    this.schedule(modelQueue);
+    if (change.isLazy !== true || modelQueue.waiters.size > 0) this.schedule(modelQueue);
   }
 
   /** Offers the waiting calls of a model. */
   schedule(modelQueue: ModelQueue): void {
+    this.#quiet.delete(modelQueue);
     this.#due.add(modelQueue);
-    if (!this.isActive) return;
+    this.#start();
+  }
+
+  /** Takes over what other processes wrote, and says that the calls of this one still run. */
+  observe(all: boolean): void {
+    for (const modelQueue of this.#deps.registry.modelQueues()) {
+      const isBusy = modelQueue.quotas.some(({ ownInFlight }) => ownInFlight > 0);
+      const isOfInterest = all || isBusy || modelQueue.waiters.size > 0 || this.#changes.has(modelQueue);
+      if (!isOfInterest || this.#due.has(modelQueue)) continue;
+      this.#quiet.add(modelQueue);
+      this.#due.add(modelQueue);
+    }
+    this.#start();
+  }
+
+  #start(): void {
+    if (!this.isActive || this.#due.size === 0) return;
     // Calls and outcomes of one moment share one request.
     this.#running ??= Promise.resolve()
       .then(() => this.#serve())
       .finally(() => {
         this.#running = undefined;
-        if (this.isActive && this.#due.size > 0) this.wake();
+        this.#start();
       });
   }
 
   /** Offers all waiting calls, and writes all changes. */
-  wake(all = false): void {
+  wake(): void {
     for (const modelQueue of this.#deps.registry.modelQueues())
-      if (all || modelQueue.waiters.size > 0 || this.#changes.has(modelQueue)) this.schedule(modelQueue);
+      if (modelQueue.waiters.size > 0 || this.#changes.has(modelQueue)) this.schedule(modelQueue);
     this.#arm();
   }
 
@@ -139,12 +160,13 @@ export class SharedScheduler {
 
   async #transact(modelQueue: ModelQueue): Promise<void> {
     const { clock, peers, process, state, store, timeoutMs } = this.#deps;
+    let isQuiet = this.#quiet.delete(modelQueue) && !this.#changes.has(modelQueue);
     for (;;) {
       const now = clock.now();
       state.refresh(modelQueue, now, peers.processes > 1 ? process : undefined);
       const changes = this.#changes.get(modelQueue) ?? [];
       const count = changes.length;
-      const step = this.#decide(modelQueue, changes, now);
+      const step = this.#decide(modelQueue, changes, isQuiet, now);
       const writes = new Map<LedgerDocument, ReadonlyMap<string, string>>([
         [state.keys, state.keyChanges()],
         [state.modelDocument(modelQueue), state.modelChanges(modelQueue, step.touched, now)],
@@ -163,23 +185,25 @@ export class SharedScheduler {
         }
       } catch (error) {
         undo(step);
-        state.load(modelQueue, clock.now());
+        state.load(modelQueue, step.touched, clock.now());
         inDoubt.push(...this.#take(modelQueue, count));
         throw error;
       }
       undo(step);
-      state.load(modelQueue, clock.now());
+      state.load(modelQueue, step.touched, clock.now());
+      isQuiet = false;
     }
   }
 
   /** Decides on the state at hand, as if nobody else had changed it. */
-  #decide(modelQueue: ModelQueue, changes: readonly Change[], now: number): Step {
+  #decide(modelQueue: ModelQueue, changes: readonly Change[], isQuiet: boolean, now: number): Step {
     const { maxWaitMs, peers, random, registry, spare, state } = this.#deps;
     const step: Step = { grants: [], refusals: [], events: [], touched: new Set() };
     for (const { quota, run } of changes) {
       step.events.push(...run(now));
       if (quota !== undefined) step.touched.add(quota.current);
     }
+    if (isQuiet) return step;
     const graceUntil = state.graceUntil(modelQueue);
     if (graceUntil > now) {
       modelQueue.wakeAt = graceUntil;
@@ -198,7 +222,8 @@ export class SharedScheduler {
         step.grants.push({ waiter, grant });
       },
       hold: (quota, at, paced) => {
-        if (at <= now) pollAt = now + pollMs;
+        const hasPeers = peers.processes > 1 || quota.othersInFlight > 0;
+        if (at <= now && hasPeers) pollAt = now + pollMs;
         if (peers.processes === 1 || at === Number.POSITIVE_INFINITY) return;
         quota.claim(at, paced, now);
         step.touched.add(quota);

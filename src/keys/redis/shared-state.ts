@@ -51,6 +51,8 @@ export class SharedState {
   readonly #models = new Map<ModelQueue, LedgerDocument>();
   readonly #projectIds = new WeakMap<KeyProject, string>();
   readonly #running = new WeakMap<ProjectModelQuota, Running>();
+  /** The text that a quota was read from or written to. */
+  readonly #loaded = new WeakMap<ProjectModelQuota, string | undefined>();
   readonly #graceUntil = new WeakMap<ModelQueue, number>();
   #joinedCount = 0;
 
@@ -85,8 +87,9 @@ export class SharedState {
   }
 
   /** Takes over the documents. What Redis has lost is kept, and is to be written again. */
-  load(modelQueue: ModelQueue, now: number): void {
+  load(modelQueue: ModelQueue, touched: ReadonlySet<ProjectModelQuota>, now: number): void {
     this.#loadKeys(now);
+    for (const quota of touched) this.#loaded.delete(quota);
     this.#loadModel(modelQueue, now);
   }
 
@@ -97,6 +100,8 @@ export class SharedState {
       this.#change(changes, this.keys, this.projectId(project), saveHealth(project, project.consumer));
       for (const key of project.keys) this.#change(changes, this.keys, this.#keyId(key), saveHealth(key));
     }
+    for (const from of this.#options.registry.joined.keys())
+      this.#change(changes, this.keys, this.projectId(from), saveHealth(from, from.consumer));
     return changes;
   }
 
@@ -126,6 +131,8 @@ export class SharedState {
 
   /** The changes are in Redis. */
   saved(modelQueue: ModelQueue): void {
+    const { fields } = this.modelDocument(modelQueue);
+    for (const quota of modelQueue.quotas) this.#loaded.set(quota, fields.get(this.projectId(quota.project)));
     this.#joinedCount = this.#options.registry.joined.size;
     this.keys.lost = undefined;
     this.modelDocument(modelQueue).lost = undefined;
@@ -217,6 +224,8 @@ export class SharedState {
   #loadQuota(document: LedgerDocument, quota: ProjectModelQuota, now: number): void {
     const id = this.projectId(quota.project);
     const [text, lost] = [textOf(document, id), document.lost?.get(id)];
+    if (lost === undefined && this.#loaded.has(quota) && this.#loaded.get(quota) === text) return;
+    this.#loaded.set(quota, text);
     const saved = text === undefined ? undefined : (JSON.parse(text) as SavedQuota);
     quota.load(saved ?? newQuota(quota));
     this.#running.set(quota, saved?.running ?? {});
