@@ -23,13 +23,13 @@ afterAll(async () => {
 
 const steps = Number(process.env.SAME_POLICY_STEPS ?? 10_000);
 const stepsPerRun = 500;
-const models = ['gemini-3.8-flash', 'gemini-3.5-flash-lite'];
+const model = 'gemini-3.8-flash';
 const keys = [
   { key: 'the-first-alpha-key-0001', project: 'alpha' },
   { key: 'the-other-alpha-key-0002', project: 'alpha' },
   { key: 'the-only-beta-key-000003', project: 'beta' },
-  'an-unlabelled-key-0000004',
-  'an-unlabelled-key-0000005',
+  { key: 'the-only-gamma-key-00004', project: 'gamma' },
+  { key: 'the-only-delta-key-00005', project: 'delta' },
 ];
 const limits = [
   { project: 'alpha', rpm: 20, tpm: 20_000 },
@@ -69,7 +69,7 @@ function makeSteps(seed: number): readonly Step[] {
     const choice = random();
     if (choice < 0.45) {
       const request = {
-        model: models[below(4) === 0 ? 1 : 0] ?? '',
+        model,
         estimatedTokens: 50 + below(1_500),
         priority: below(5) === 0 ? 'batch' : 'interactive',
         ...(below(3) === 0 ? { tenant: `tenant-${below(3)}` } : {}),

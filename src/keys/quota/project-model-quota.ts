@@ -249,11 +249,11 @@ export class ProjectModelQuota {
     this.#day.refund(booking.dayEnd, now);
   }
 
-  /** The call granted at `grantedAt` succeeded. */
-  succeed(grantedAt: number): void {
+  /** The call granted at `grantedAt` succeeded while `inFlight` others ran. */
+  succeed(grantedAt: number, inFlight: number): void {
     this.facts.answeredAt = Math.max(this.facts.answeredAt, grantedAt);
     this.#cooldownWithoutHint.reset();
-    this.#inFlightCap.succeed(this.inFlight);
+    this.#inFlightCap.succeed(inFlight);
   }
 
   /** Learns the limits that a refusal named. Returns whether any was new. */

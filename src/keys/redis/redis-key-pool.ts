@@ -105,10 +105,9 @@ export class RedisKeyPool implements KeyPool {
         this.#waits.add(this.#clock.now() - waiter.enqueuedAt);
         waiter.grant(this.#lease(grant, waiter.deadline));
       },
-      refuse: (modelQueue, waiter, at) => {
-        const { deadline, request, tokens } = waiter;
+      refusal: (modelQueue, { deadline, request, tokens }, at) => {
         const call = { modelQueue, request, project: this.#registry.projectName(request.project), tokens };
-        waiter.reject(refusal(call, deadline, parsed, this.#clock.now(), at));
+        return refusal(call, deadline, parsed, this.#clock.now(), at);
       },
       release: (grant) => this.#settle(grant, unused),
       onUnavailable: (error) => this.#link.onUnavailable(error),

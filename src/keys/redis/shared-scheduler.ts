@@ -33,7 +33,7 @@ export interface Change {
 
 interface Step {
   readonly grants: { readonly waiter: Waiter; readonly grant: Grant }[];
-  readonly refusals: { readonly waiter: Waiter; readonly at: number | undefined }[];
+  readonly refusals: { readonly waiter: Waiter; readonly error: Error }[];
   readonly events: KeyEvent[];
   readonly touched: Set<ProjectModelQuota>;
 }
@@ -53,7 +53,8 @@ export interface SharedSchedulerDeps {
   readonly spare: () => number;
   readonly emit: (event: KeyEvent) => void;
   readonly grant: (waiter: Waiter, grant: Grant) => void;
-  readonly refuse: (modelQueue: ModelQueue, waiter: Waiter, at: number | undefined) => void;
+  /** The error of a call that cannot be served before `at`. */
+  readonly refusal: (modelQueue: ModelQueue, waiter: Waiter, at: number | undefined) => Error;
   /** Gives back a grant whose caller has left. */
   readonly release: (grant: Grant) => void;
   readonly onUnavailable: (error: LedgerUnavailable) => void;
@@ -197,7 +198,7 @@ export class SharedScheduler {
 
   /** Decides on the state at hand, as if nobody else had changed it. */
   #decide(modelQueue: ModelQueue, changes: readonly Change[], isQuiet: boolean, now: number): Step {
-    const { maxWaitMs, peers, random, registry, spare, state } = this.#deps;
+    const { maxWaitMs, peers, random, refusal, registry, spare, state } = this.#deps;
     const step: Step = { grants: [], refusals: [], events: [], touched: new Set() };
     for (const { quota, run } of changes) {
       step.events.push(...run(now));
@@ -228,7 +229,7 @@ export class SharedScheduler {
         quota.claim(at, paced, now);
         step.touched.add(quota);
       },
-      refuse: (waiter, at) => step.refusals.push({ waiter, at }),
+      refuse: (waiter, at) => step.refusals.push({ waiter, error: refusal(modelQueue, waiter, at) }),
     };
     expireWaiters(modelQueue, now, actions);
     dispatch(modelQueue, now, actions);
@@ -239,15 +240,15 @@ export class SharedScheduler {
 
   /** The step is in Redis. */
   #finish(modelQueue: ModelQueue, { events, grants, refusals }: Step, changes: readonly Change[]): void {
-    const { emit, grant: grantTo, refuse, release } = this.#deps;
+    const { emit, grant: grantTo, release } = this.#deps;
     for (const { done } of changes) done?.();
     for (const event of events) emit(event);
     for (const { waiter, grant } of grants) {
       if (modelQueue.waiters.take(waiter)) grantTo(waiter, grant);
       else release(grant);
     }
-    for (const { waiter, at } of refusals) {
-      if (modelQueue.waiters.remove(waiter)) refuse(modelQueue, waiter, at);
+    for (const { waiter, error } of refusals) {
+      if (modelQueue.waiters.remove(waiter)) waiter.reject(error);
     }
     const isFull = grants.length > 0 || refusals.length > 0;
     if (isFull && modelQueue.waiters.size > 0 && this.#deps.spare() > 0) this.#due.add(modelQueue);

@@ -1,7 +1,7 @@
 import type { LeaseRequest } from '../key-pool.js';
 import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import type { ModelQueue } from './model-queue.js';
-import type { Waiter } from './wait-queue.js';
+import { defaultTenant, type Waiter } from './wait-queue.js';
 
 /** What the dispatcher does with a waiter. */
 export interface DispatchActions {
@@ -9,7 +9,7 @@ export interface DispatchActions {
   hasRoom(): boolean;
   /** The project that the call is bound to. */
   projectOf(request: LeaseRequest): string | undefined;
-  /** The call gets the free quota. */
+  /** The call gets the free quota. It stays in the queue until the dispatch is over. */
   grant(waiter: Waiter, quota: ProjectModelQuota, paced: boolean): void;
   /** The call waits for the quota, which is free at `at`. */
   hold?(quota: ProjectModelQuota, at: number, paced: boolean): void;
@@ -41,22 +41,28 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
   // A waiter held back only by pacing reserves its quota against other paced waiters alone.
   const reservedAgainstPaced = new Set<ProjectModelQuota>();
   const longBacklog = modelQueue.longBacklog(now);
+  // Waiters that are served or refused leave the queue when the dispatch is over.
+  const gone = new Map<string, number>();
   modelQueue.wakeAt = Number.POSITIVE_INFINITY;
   for (const waiter of modelQueue.waiters.inServiceOrder()) {
     if (!actions.hasRoom()) return;
     const { request, tokens } = waiter;
-    const paced = modelQueue.isPaced(request, longBacklog, now);
+    const line = request.priority === 'batch' ? 'batch' : `tenant ${request.tenant ?? defaultTenant}`;
+    const before = gone.get(line) ?? 0;
+    const paced = modelQueue.isPaced(request, longBacklog + before, now);
     const taken = paced ? reservedAgainstPaced : reserved;
     if (taken.size === modelQueue.quotas.length) continue;
     const project = actions.projectOf(request);
     const quota = modelQueue.choose(request, project, tokens, now, taken, paced);
     if (quota !== undefined) {
       actions.grant(waiter, quota, paced);
+      gone.set(line, before + 1);
       continue;
     }
     const earliest = modelQueue.couldStartAt(request, project, tokens, now);
     if (earliest > Math.min(waiter.deadline, now + actions.maxWaitMs)) {
       actions.refuse(waiter);
+      gone.set(line, before + 1);
       continue;
     }
     const slot = modelQueue.earliest(request, project, tokens, now, taken, paced);

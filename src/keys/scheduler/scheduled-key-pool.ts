@@ -24,7 +24,7 @@ import { describePool, QueueWaits } from './pool-stats.js';
 import { admit, type QueueLimits, refusal } from './queue-admission.js';
 import { type ScheduledKeyPoolOptions, scheduledKeyPoolOptionsSchema } from './scheduled-key-pool-options.js';
 import { type Grant, Settlement } from './settlement.js';
-import { waitForLease } from './wait-queue.js';
+import { type Waiter, waitForLease } from './wait-queue.js';
 import { WakeTimer } from './wake-timer.js';
 
 /**
@@ -233,24 +233,27 @@ export class ScheduledKeyPool implements KeyPool {
     const projectOf = (request: LeaseRequest) => this.#registry.projectName(request.project);
     for (const modelQueue of this.#registry.modelQueues()) {
       if (modelQueue.waiters.size === 0) continue;
+      const served: Waiter[] = [];
+      const refused: { readonly waiter: Waiter; readonly error: Error }[] = [];
       const actions: DispatchActions = {
         hasRoom: () => this.#leases.size < this.#maxInFlight,
         projectOf,
         grant: (waiter, quota) => {
-          modelQueue.waiters.take(waiter);
+          served.push(waiter);
           this.#waits.add(now - waiter.enqueuedAt);
           waiter.grant(this.#grant(modelQueue, quota, waiter.request, waiter.tokens, now));
         },
         maxWaitMs: this.#queueLimits.maxWaitMs,
         refuse: (waiter, at) => {
-          if (!modelQueue.waiters.remove(waiter)) return;
-          const { request, tokens, deadline, reject } = waiter;
+          const { request, tokens, deadline } = waiter;
           const call = { modelQueue, request, project: projectOf(request), tokens };
-          reject(refusal(call, deadline, this.#queueLimits, now, at));
+          refused.push({ waiter, error: refusal(call, deadline, this.#queueLimits, now, at) });
         },
       };
       expireWaiters(modelQueue, now, actions);
       dispatch(modelQueue, now, actions);
+      for (const waiter of served) modelQueue.waiters.take(waiter);
+      for (const { waiter, error } of refused) if (modelQueue.waiters.remove(waiter)) waiter.reject(error);
     }
     this.#arm();
   }

@@ -27,6 +27,8 @@ export interface Observation {
   readonly isTooLarge: boolean;
   /** All quotas of the model were refused without a hint, at about the same time. */
   readonly isOfModel: boolean;
+  /** Calls of the quota that still ran. */
+  readonly inFlight: number;
 }
 
 /**
@@ -46,7 +48,9 @@ export class Settlement {
 
   observe(grant: Grant, outcome: LeaseOutcome, now: number): Observation {
     const { key, modelQueue, request } = grant;
-    grant.quota.current.ownInFlight -= 1;
+    const quota = grant.quota.current;
+    quota.ownInFlight -= 1;
+    const { inFlight } = quota;
     key.inFlight -= 1;
     if (outcome.ok) {
       key.usageCount += 1;
@@ -54,7 +58,7 @@ export class Settlement {
       modelQueue.breaker.observe(now, false);
       modelQueue.latencies.add(now - grant.at);
       modelQueue.correct(request.estimatedTokens, outcome.usage?.inputTokens ?? 0);
-      return { isTooLarge: false, isOfModel: false };
+      return { isTooLarge: false, isOfModel: false, inFlight };
     }
     const { failure, sent } = outcome;
     const { blame, blockMs } = reactTo(failure);
@@ -70,13 +74,13 @@ export class Settlement {
       this.#registry.identify(grant.quota.current.project, failure.project, now);
     }
     if (blockMs === 'day' && blame !== 'model') key.rejections.rpd += 1;
-    if (blockMs !== 'rate' || blame === 'model') return { isTooLarge: false, isOfModel: false };
+    if (blockMs !== 'rate' || blame === 'model') return { isTooLarge: false, isOfModel: false, inFlight };
     const limit = failure.learned?.tpm;
     const metric = limit !== undefined ? 'tpm' : failure.learned?.rpm !== undefined ? 'rpm' : 'unknown';
     key.rejections[metric] += 1;
-    const quota = grant.quota.current;
     const isWithoutHint = failure.learned === undefined && failure.retryAfterMs === undefined;
     return {
+      inFlight,
       isTooLarge:
         limit !== undefined &&
         modelQueue.oversized.refused(request, quota, limit, grant.booking.usedTokens, now),
@@ -89,7 +93,7 @@ export class Settlement {
     const quota = grant.quota.current;
     const events: KeyEvent[] = [];
     if (outcome.ok) {
-      quota.succeed(grant.at);
+      quota.succeed(grant.at, observation.inFlight);
       const inputTokens = outcome.usage?.inputTokens ?? 0;
       if (inputTokens > 0) quota.amend(grant.booking, inputTokens, now);
       this.#recovered(grant, quota, ['key', 'project', 'project-model', 'model'], events);
