@@ -6,7 +6,6 @@ import type { QuotaLimits } from '../limit-rules.js';
 import { AdaptiveLimit, type LimitState } from './adaptive-limit.js';
 import { CooldownWithoutHint } from './cooldown-without-hint.js';
 import { DayCount } from './day-count.js';
-import { detectFixedWindow } from './detect-fixed-window.js';
 import { GcraPace } from './gcra-pace.js';
 import { InFlightCap } from './in-flight-cap.js';
 import { SlidingLog } from './sliding-log.js';
@@ -283,7 +282,6 @@ export class ProjectModelQuota {
         learned?.tpm !== undefined ? this.tpm.cut(used.tokens, now) : this.rpm.cut(used.requests, now);
       if (isCut) this.facts.distrustedUntil = now + distrustMs;
     }
-    if (detectFixedWindow(failure, this.log, this.inFlight, now)) this.log.clear();
     if (isNews) {
       this.#inFlightCap.cut(this.inFlight);
       if (retryAfterMs !== undefined && retryAfterMs < 1_000) {

@@ -121,14 +121,6 @@ export class SlidingLog {
     return (this.#entries[this.#first]?.at ?? now - this.windowMs) + this.windowMs;
   }
 
-  /** Drops all entries: the server has started a new window. */
-  clear(): void {
-    this.#entries = [];
-    this.#first = 0;
-    this.#requests = 0;
-    this.#tokens = 0;
-  }
-
   /** How many requests leave the window by `at`. */
   requestsLeavingBy(at: number): number {
     let requests = 0;
@@ -176,7 +168,10 @@ export class SlidingLog {
   }
 
   load(saved: readonly number[]): void {
-    this.clear();
+    this.#entries = [];
+    this.#first = 0;
+    this.#requests = 0;
+    this.#tokens = 0;
     for (let i = 0; i + 2 < saved.length; i += 3) {
       const [at = 0, requests = 0, tokens = 0] = saved.slice(i, i + 3);
       this.#entries.push({ at, requests, tokens });
