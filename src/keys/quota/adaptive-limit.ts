@@ -9,6 +9,19 @@ export const fullShare = 0.95;
 /** Share that stays usable after any number of cuts, so that a recovery is noticed. */
 export const smallestShare = 0.05;
 
+const unknown = Number.POSITIVE_INFINITY;
+
+/** What was learned of a limit, as plain data. */
+export interface LimitState {
+  /** Named by a refusal. */
+  learned?: number | undefined;
+  /** Concluded from refusals that named none. */
+  estimate?: number | undefined;
+  /** The share in use since the cut at `cutAt`. */
+  share: number;
+  cutAt: number;
+}
+
 export type LimitOrigin = 'configured' | 'learned' | 'estimated' | 'unknown';
 
 /**
@@ -19,44 +32,41 @@ export type LimitOrigin = 'configured' | 'learned' | 'estimated' | 'unknown';
  */
 export class AdaptiveLimit {
   readonly #configured: number;
-  #learned = Number.POSITIVE_INFINITY;
-  #estimate = Number.POSITIVE_INFINITY;
-  #share = 1;
-  #cutAt = 0;
+  state: LimitState = { share: 1, cutAt: 0 };
 
   constructor(configured: number | undefined) {
     this.#configured = configured ?? Number.POSITIVE_INFINITY;
   }
 
   get origin(): LimitOrigin {
-    if (this.#learned < this.#configured) return 'learned';
+    if ((this.state.learned ?? unknown) < this.#configured) return 'learned';
     if (this.#configured < Number.POSITIVE_INFINITY) return 'configured';
-    return this.#estimate < Number.POSITIVE_INFINITY ? 'estimated' : 'unknown';
+    return this.state.estimate !== undefined ? 'estimated' : 'unknown';
   }
 
   /** The limit itself; `Infinity` when unknown. */
   get nominal(): number {
-    return Math.min(this.#configured, this.#learned);
+    return Math.min(this.#configured, this.state.learned ?? unknown);
   }
 
   /** What may be used at `now`; `Infinity` when the limit is unknown. */
   usable(now: number): number {
     const nominal = this.nominal;
     if (nominal === 0) return 0;
-    const minutes = Math.max(0, now - this.#cutAt) / minuteMs;
+    const minutes = Math.max(0, now - this.state.cutAt) / minuteMs;
     if (nominal < Number.POSITIVE_INFINITY) {
-      if (this.#share >= 1) return nominal;
-      return Math.max(1, Math.floor(nominal * Math.min(1, this.#share + regained(minutes))));
+      if (this.state.share >= 1) return nominal;
+      return Math.max(1, Math.floor(nominal * Math.min(1, this.state.share + regained(minutes))));
     }
-    if (this.#estimate === Number.POSITIVE_INFINITY) return this.#estimate;
-    return Math.floor(this.#estimate * (1 + regained(minutes)) + minutes);
+    if (this.state.estimate === undefined) return unknown;
+    return Math.floor(this.state.estimate * (1 + regained(minutes)) + minutes);
   }
 
   /** The server named the limit. Returns whether it differs from the one known. */
   learn(limit: number): boolean {
-    if (limit === this.#learned) return false;
-    this.#learned = limit;
-    this.#estimate = Number.POSITIVE_INFINITY;
+    if (limit === this.state.learned) return false;
+    this.state.learned = limit;
+    this.state.estimate = undefined;
     return true;
   }
 
@@ -72,15 +82,15 @@ export class AdaptiveLimit {
   cut(used: number, now: number): boolean {
     const nominal = this.nominal;
     if (nominal === Number.POSITIVE_INFINITY) {
-      this.#estimate = Math.max(1, Math.floor(used * cutFactor));
+      this.state.estimate = Math.max(1, Math.floor(used * cutFactor));
     } else if (used < nominal * fullShare) {
       // One refusal takes at most half: the other applications may stop at any time.
       const share = this.usable(now) / nominal;
-      this.#share = Math.max(smallestShare, share / 2, Math.min(share, used / nominal) * cutFactor);
+      this.state.share = Math.max(smallestShare, share / 2, Math.min(share, used / nominal) * cutFactor);
     } else {
       return false;
     }
-    this.#cutAt = now;
+    this.state.cutAt = now;
     return true;
   }
 }

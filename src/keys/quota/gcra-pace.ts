@@ -7,23 +7,22 @@ export const leewayMs = 5_000;
  * once for tokens. A quota that is used in bursts comes back in bursts, and is empty in between.
  */
 export class GcraPace {
-  #requestsAt = 0;
-  #tokensAt = 0;
+  state = { requestsAt: 0, tokensAt: 0 };
 
   /** When a paced call may start; in the past when it may start now. */
   get allowsAt(): number {
-    return Math.max(this.#requestsAt, this.#tokensAt);
+    return Math.max(this.state.requestsAt, this.state.tokensAt);
   }
 
   /** A call started, paced or not. `requestMs` and `tokensMs` are how long its quota takes to come back. */
   add(requestMs: number, tokensMs: number, now: number): void {
-    this.#requestsAt = Math.max(this.#requestsAt, now - leewayMs) + requestMs;
-    this.#tokensAt = Math.max(this.#tokensAt, now - leewayMs) + tokensMs;
+    this.state.requestsAt = Math.max(this.state.requestsAt, now - leewayMs) + requestMs;
+    this.state.tokensAt = Math.max(this.state.tokensAt, now - leewayMs) + tokensMs;
   }
 
   /** A call turned out to cost less or more. */
   correct(requestMs: number, tokensMs: number): void {
-    this.#requestsAt += requestMs;
-    this.#tokensAt += tokensMs;
+    this.state.requestsAt += requestMs;
+    this.state.tokensAt += tokensMs;
   }
 }

@@ -7,26 +7,26 @@ export const inFlightDivisor = 4;
 /** How many calls may run at once against unknown limits: grows with successes, falls with refusals. */
 export class InFlightCap {
   readonly #most: number;
-  #cap = firstInFlight;
+  cap = firstInFlight;
 
   constructor(most: number) {
     this.#most = most;
   }
 
   get value(): number {
-    return Math.min(this.#cap, this.#most);
+    return Math.min(this.cap, this.#most);
   }
 
   /** A call succeeded while `inFlight` others ran. */
   succeed(inFlight: number): void {
     // A cap that is not used proves nothing and would only allow a burst later.
-    if ((inFlight + 1) * 2 <= this.#cap) return;
-    const step = this.#cap < slowStartEndsAt ? 1 : 1 / this.#cap;
-    this.#cap = Math.min(this.#most, this.#cap + step);
+    if ((inFlight + 1) * 2 <= this.cap) return;
+    const step = this.cap < slowStartEndsAt ? 1 : 1 / this.cap;
+    this.cap = Math.min(this.#most, this.cap + step);
   }
 
   /** A call was refused while `inFlight` others ran. */
   cut(inFlight: number): void {
-    this.#cap = Math.max(leastInFlight, Math.min(inFlight, this.#cap) / inFlightDivisor);
+    this.cap = Math.max(leastInFlight, Math.min(inFlight, this.cap) / inFlightDivisor);
   }
 }

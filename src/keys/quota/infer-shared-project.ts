@@ -25,8 +25,8 @@ export function inferSharedProject(
       other !== quota &&
       !other.project.labelled &&
       other.rpd.nominal === limit &&
-      other.blockedBy === 'daily-quota' &&
-      quota.answeredAt < other.dayRefusedAt &&
+      other.gate.why === 'daily-quota' &&
+      quota.facts.answeredAt < other.facts.dayRefusedAt &&
       isPartlyUsed(other),
   );
   const explains = (others: readonly ProjectModelQuota[]) => {

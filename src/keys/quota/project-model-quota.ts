@@ -1,15 +1,14 @@
-import type { Failure, FailureKind } from '../../core/failure.js';
+import type { Failure } from '../../core/failure.js';
 import { isRejection } from '../health/failure-reaction.js';
-import { HalfOpenGate } from '../health/half-open-gate.js';
+import { type GateState, HalfOpenGate } from '../health/half-open-gate.js';
 import type { KeyProject } from '../health/pooled-key.js';
 import type { QuotaLimits } from '../limit-rules.js';
-import { AdaptiveLimit } from './adaptive-limit.js';
+import { AdaptiveLimit, type LimitState } from './adaptive-limit.js';
 import { CooldownWithoutHint } from './cooldown-without-hint.js';
 import { DayCount } from './day-count.js';
-import { detectFixedWindow } from './detect-fixed-window.js';
 import { GcraPace } from './gcra-pace.js';
 import { InFlightCap } from './in-flight-cap.js';
-import { type LogEntry, SlidingLog } from './sliding-log.js';
+import { SlidingLog } from './sliding-log.js';
 
 const minuteMs = 60_000;
 /** Requests reach the server a little after they are booked here, and not all equally late. */
@@ -21,10 +20,54 @@ export const refusalUsuallyTakesMs = 250;
 /** For how long a refusal that the log cannot explain brings back the in-flight cap. */
 export const distrustMs = 120_000;
 
+/** A claim on the next slot of a quota, by the process that waits for it. */
+interface Claim {
+  readonly by: string;
+  readonly at: number;
+  readonly paced: boolean;
+}
+
+/** How long after a slot comes free the process that waits for it may still claim it. */
+const claimMs = 100;
+/** Claims are renewed at least this often, because a process may die. */
+const longestClaimMs = 1_000;
+
 /** What a call has charged to a quota. */
 export interface Booking {
-  readonly entry: LogEntry;
+  readonly at: number;
+  readonly tokens: number;
   readonly dayEnd: number;
+  /** Tokens of the minute that were used before. */
+  readonly usedTokens: number;
+}
+
+/** What is known of a quota besides its parts, as plain data. */
+interface QuotaFacts {
+  /** When the latest successful call had been granted. */
+  answeredAt: number;
+  /** When the service last refused a call for the daily quota. */
+  dayRefusedAt: number;
+  /** Until when the log is not trusted alone, because the service refused what it had admitted. */
+  distrustedUntil: number;
+  bookedAt: number;
+  /** When the first call was charged. */
+  openedAt?: number | undefined;
+  claim?: Claim | undefined;
+  /** The process that started the latest paced call. */
+  pacedBy?: string | undefined;
+}
+
+/** A quota as plain data, calls in flight left out. */
+export interface QuotaState {
+  readonly limits: { readonly rpm: LimitState; readonly tpm: LimitState; readonly rpd: LimitState };
+  readonly gate?: GateState | undefined;
+  readonly windowMs: number;
+  readonly log: readonly number[];
+  readonly pace: GcraPace['state'];
+  readonly day: DayCount['state'];
+  readonly cap: number;
+  readonly refusals: number;
+  readonly facts: QuotaFacts;
 }
 
 /** The quota of one model in one project, which is how Gemini counts. */
@@ -37,21 +80,16 @@ export class ProjectModelQuota {
   readonly gate = new HalfOpenGate(refusalArrivesWithinMs);
   readonly log = new SlidingLog(minuteMs + initialMarginMs);
   readonly #pace = new GcraPace();
-  inFlight = 0;
-  /** The kind of the failure that blocked the gate. */
-  blockedBy: FailureKind | undefined;
-  /** When the latest successful call had been granted. */
-  answeredAt = Number.NEGATIVE_INFINITY;
-  /** When the service last refused a call for the daily quota. */
-  dayRefusedAt = Number.NEGATIVE_INFINITY;
+  /** Calls of this process that run. */
+  ownInFlight = 0;
+  /** Calls of other processes that run. */
+  othersInFlight = 0;
+  facts: QuotaFacts = { answeredAt: 0, dayRefusedAt: 0, distrustedUntil: 0, bookedAt: 0 };
+  /** This process, if others use the quota too. */
+  process: string | undefined;
   readonly #day = new DayCount();
   readonly #inFlightCap: InFlightCap;
   readonly #cooldownWithoutHint = new CooldownWithoutHint();
-  /** Until when the log is not trusted alone, because the service refused what it had admitted. */
-  #distrustedUntil = 0;
-  #bookedAt = Number.NEGATIVE_INFINITY;
-  /** When the first call was charged. */
-  #openedAt: number | undefined;
   readonly #maxInFlight: number;
   /** The quota that this one was merged into. */
   #absorbedBy: ProjectModelQuota | undefined;
@@ -74,7 +112,12 @@ export class ProjectModelQuota {
   /** Calls that may run at once. Unknown limits are approached slowly; known ones need no cap. */
   inFlightCap(now: number): number {
     const isKnown = this.rpm.origin !== 'unknown' && this.tpm.origin !== 'unknown';
-    return isKnown && now >= this.#distrustedUntil ? this.#maxInFlight : this.#inFlightCap.value;
+    return isKnown && now >= this.facts.distrustedUntil ? this.#maxInFlight : this.#inFlightCap.value;
+  }
+
+  /** Calls that run, in all processes. */
+  get inFlight(): number {
+    return this.ownInFlight + this.othersInFlight;
   }
 
   isFull(now: number): boolean {
@@ -95,7 +138,7 @@ export class ProjectModelQuota {
    * once a probe has succeeded, and no call waits for that.
    */
   isRejected(now: number): boolean {
-    return this.project.allowsAt(now) > now || (isRejection(this.blockedBy) && this.gate.allowsAt(now) > now);
+    return this.project.allowsAt(now) > now || (isRejection(this.gate.why) && this.gate.allowsAt(now) > now);
   }
 
   /** When the quota day ends. */
@@ -105,7 +148,7 @@ export class ProjectModelQuota {
 
   /** Whether the daily quota is used up, by our own count or by a refusal. */
   isOverDay(now: number): boolean {
-    return this.#dayFreeAt(now) > now || (this.blockedBy === 'daily-quota' && this.gate.allowsAt(now) > now);
+    return this.#dayFreeAt(now) > now || (this.gate.why === 'daily-quota' && this.gate.allowsAt(now) > now);
   }
 
   /**
@@ -125,8 +168,20 @@ export class ProjectModelQuota {
    * pace.
    */
   paceAllowsAt(now: number): number {
-    const isKnown = this.rpm.origin !== 'estimated' && now >= this.#distrustedUntil;
-    return isKnown ? this.#pace.allowsAt : 0;
+    const isKnown = this.rpm.origin !== 'estimated' && now >= this.facts.distrustedUntil;
+    return Math.max(isKnown ? this.#pace.allowsAt : 0, this.#claimedUntil());
+  }
+
+  /**
+   * Claims the slot at `at`, so that this process has had time to ask again when it comes free. Claims of
+   * paced calls yield to unpaced calls of other processes, and alternate with their paced calls.
+   */
+  claim(at: number, paced: boolean, now: number): void {
+    const { claim: other, pacedBy } = this.facts;
+    if (this.process === undefined) return;
+    const isTaken = other !== undefined && other.at > now && other.by !== this.process;
+    if (isTaken && !(other.paced && (!paced || other.by === pacedBy))) return;
+    this.facts.claim = { by: this.process, at: Math.min(at, now + longestClaimMs) + claimMs, paced };
   }
 
   /** Calls a minute that the limits admit; `Infinity` when they are unknown. */
@@ -139,7 +194,7 @@ export class ProjectModelQuota {
     let slack = 1 - this.inFlight / this.inFlightCap(now);
     const isUnknown = this.rpm.origin === 'unknown' && this.tpm.origin === 'unknown';
     // Calls sent before the first refusal has arrived are refused too, so another quota is tried first.
-    if (isUnknown && now < this.#bookedAt + refusalUsuallyTakesMs) slack -= 1;
+    if (isUnknown && now < this.facts.bookedAt + refusalUsuallyTakesMs) slack -= 1;
     const rpm = this.rpm.usable(now);
     if (rpm < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.log.requests(now) / rpm);
     const tpm = this.tpm.usable(now);
@@ -162,34 +217,42 @@ export class ProjectModelQuota {
     return Math.max(0, Math.min(byRequests, byTokens));
   }
 
-  book(tokens: number, now: number): Booking {
+  book(tokens: number, now: number, paced = false): Booking {
     this.gate.enter(now);
-    this.#openedAt ??= now;
-    this.#bookedAt = now;
-    this.inFlight += 1;
+    this.facts.openedAt ??= now;
+    this.facts.bookedAt = now;
+    if (this.facts.claim?.by === this.process) this.facts.claim = undefined;
+    if (paced) this.facts.pacedBy = this.process;
     this.#day.add(now);
     this.#pace.add(this.#requestMs(now), this.#tokensMs(tokens, now), now);
-    return { entry: this.log.add(tokens, now), dayEnd: this.#day.end(now) };
+    const usedTokens = this.log.tokens(now);
+    return { at: this.log.add(tokens, now), tokens, dayEnd: this.#day.end(now), usedTokens };
+  }
+
+  /** Charges a call that was made while the quota was not at hand. */
+  bookEarlier({ at, tokens, dayEnd }: Booking, now: number): void {
+    this.log.insert(at, 1, tokens, now);
+    if (dayEnd === this.#day.end(now)) this.#day.add(now);
   }
 
   /** Replaces the estimate of a call by its real cost. */
   amend(booking: Booking, tokens: number, now: number): void {
-    this.#pace.correct(0, this.#tokensMs(tokens - booking.entry.tokens, now));
-    this.log.amend(booking.entry, tokens, now);
+    this.#pace.correct(0, this.#tokensMs(tokens - booking.tokens, now));
+    this.log.correct(booking.at, 0, tokens - booking.tokens, now);
   }
 
   /** Takes back the charge of a call that cost no quota. */
   refund(booking: Booking, now: number): void {
-    this.#pace.correct(-this.#requestMs(now), -this.#tokensMs(booking.entry.tokens, now));
-    this.log.refund(booking.entry, now);
+    this.#pace.correct(-this.#requestMs(now), -this.#tokensMs(booking.tokens, now));
+    this.log.correct(booking.at, -1, -booking.tokens, now);
     this.#day.refund(booking.dayEnd, now);
   }
 
-  /** The call granted at `grantedAt` succeeded. */
-  succeed(grantedAt: number): void {
-    this.answeredAt = Math.max(this.answeredAt, grantedAt);
+  /** The call granted at `grantedAt` succeeded while `inFlight` others ran. */
+  succeed(grantedAt: number, inFlight: number): void {
+    this.facts.answeredAt = Math.max(this.facts.answeredAt, grantedAt);
     this.#cooldownWithoutHint.reset();
-    this.#inFlightCap.succeed(this.inFlight);
+    this.#inFlightCap.succeed(inFlight);
   }
 
   /** Learns the limits that a refusal named. Returns whether any was new. */
@@ -211,15 +274,14 @@ export class ProjectModelQuota {
     const isNews = this.gate.isNews(bookedAt);
     const { learned, retryAfterMs } = failure;
     // A log younger than the window misses what was used before, for example by a former process.
-    const isComplete = this.#openedAt !== undefined && this.#openedAt + this.log.windowMs <= now;
+    const isComplete = this.facts.openedAt !== undefined && this.facts.openedAt + this.log.windowMs <= now;
     if (isNews && isComplete && !blamesCall) {
       // Only calls sent before the refused one show what the service had admitted by then.
       const used = this.log.before(bookedAt, now);
       const isCut =
         learned?.tpm !== undefined ? this.tpm.cut(used.tokens, now) : this.rpm.cut(used.requests, now);
-      if (isCut) this.#distrustedUntil = now + distrustMs;
+      if (isCut) this.facts.distrustedUntil = now + distrustMs;
     }
-    if (detectFixedWindow(failure, this.log, this.inFlight, now)) this.log.clear();
     if (isNews) {
       this.#inFlightCap.cut(this.inFlight);
       if (retryAfterMs !== undefined && retryAfterMs < 1_000) {
@@ -231,14 +293,54 @@ export class ProjectModelQuota {
     return this.#cooldownWithoutHint.next(isNews, this.log, now);
   }
 
-  /** Merges a quota that turned out to be this one. */
-  absorb(other: ProjectModelQuota): void {
-    other.#absorbedBy = this;
-    this.log.absorb(other.log);
-    this.inFlight += other.inFlight;
-    this.#day.absorb(other.#day);
+  /**
+   * Merges a quota that turned out to be this one.
+   *
+   * @param isSame Whether it is an older copy of this one, which counted the same calls.
+   */
+  absorb(other: ProjectModelQuota, now: number, isSame = false): void {
+    this.log.absorb(other.log, now, isSame);
+    this.#day.absorb(other.#day, isSame);
     for (const metric of ['rpm', 'tpm', 'rpd'] as const) this[metric].absorb(other[metric]);
-    if (!other.gate.isHealthy) this.gate.block(other.gate.blockedUntil, other.gate.reason ?? '');
+    const { blockedUntil, reason = '', why } = other.gate;
+    if (why !== undefined) this.gate.block(blockedUntil, { kind: why, message: reason });
+    if (isSame) return;
+    other.#absorbedBy = this;
+    this.ownInFlight += other.ownInFlight;
+    this.othersInFlight += other.othersInFlight;
+  }
+
+  save(now: number): QuotaState {
+    return {
+      limits: { rpm: this.rpm.state, tpm: this.tpm.state, rpd: this.rpd.state },
+      gate: this.gate.save(),
+      windowMs: this.log.windowMs,
+      log: this.log.save(now),
+      pace: this.#pace.state,
+      day: this.#day.state,
+      cap: this.#inFlightCap.cap,
+      refusals: this.#cooldownWithoutHint.refusals,
+      facts: this.facts,
+    };
+  }
+
+  /** Takes over a saved state, which then belongs to this quota. */
+  load(state: QuotaState): void {
+    for (const metric of ['rpm', 'tpm', 'rpd'] as const) this[metric].state = state.limits[metric];
+    this.gate.load(state.gate);
+    this.log.windowMs = state.windowMs;
+    this.log.load(state.log);
+    this.#pace.state = state.pace;
+    this.#day.state = state.day;
+    this.#inFlightCap.cap = state.cap;
+    this.#cooldownWithoutHint.refusals = state.refusals;
+    this.facts = state.facts;
+  }
+
+  #claimedUntil(): number {
+    const { claim, pacedBy } = this.facts;
+    if (claim === undefined || claim.by === this.process) return 0;
+    return claim.paced && pacedBy !== this.process ? 0 : claim.at;
   }
 
   /** How long the quota of one request takes to come back, in the mean. */

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type LogEntry, SlidingLog } from './sliding-log.js';
+import { SlidingLog } from './sliding-log.js';
 
 const windowMs = 60_000;
 
@@ -20,15 +20,17 @@ function play(
   maxTokens: number,
 ) {
   const log = new SlidingLog(windowMs);
-  const admitted: LogEntry[] = [];
+  const admitted: { at: number; requests: number; tokens: number }[] = [];
   let now = 0;
   for (const { waitMs, tokens, fate } of script) {
     now += waitMs;
     if (log.freeAt(tokens, maxRequests, maxTokens, now) > now) continue;
-    const entry = log.add(tokens, now);
+    const entry = { at: log.add(tokens, now), requests: 1, tokens };
     admitted.push(entry);
-    if (fate === 'refund') log.refund(entry, now);
-    if (fate === 'amend') log.amend(entry, Math.floor(tokens / 2), now);
+    const left = fate === 'refund' ? 0 : fate === 'amend' ? Math.floor(tokens / 2) : tokens;
+    if (fate === 'refund') entry.requests = 0;
+    log.correct(entry.at, entry.requests - 1, left - tokens, now);
+    entry.tokens = left;
   }
   return { log, admitted, now };
 }
@@ -83,11 +85,36 @@ describe('SlidingLog', () => {
     one.add(10, 0);
     const late = other.add(20, 5_000);
     one.add(40, 7_000);
-    one.absorb(other);
+    one.absorb(other, 7_000);
     expect([one.requests(7_000), one.tokens(7_000)]).toEqual([3, 70]);
-    one.refund(late, 8_000);
+    one.correct(late, -1, -20, 8_000);
     expect([one.requests(8_000), one.tokens(8_000)]).toEqual([2, 50]);
     expect(one.requests(66_000)).toBe(1);
+  });
+
+  it('counts the calls once that an older copy of the log holds too', () => {
+    const log = new SlidingLog(windowMs);
+    for (const at of [0, 10, 20]) log.add(5, at);
+    const copy = new SlidingLog(windowMs);
+    copy.load(log.save(20));
+    log.add(5, 30);
+    copy.absorb(log, 30, true);
+    expect([copy.requests(30), copy.tokens(30)]).toEqual([4, 20]);
+  });
+
+  it('admits nothing earlier after it was saved and loaded, however many calls it holds', () => {
+    const log = new SlidingLog(windowMs);
+    for (let at = 0; at < 3_000; at += 1) log.add(1, at);
+    const copy = new SlidingLog(windowMs);
+    const saved = log.save(3_000);
+    copy.load(saved);
+    expect(saved.length).toBeLessThanOrEqual(3 * 256);
+    expect([copy.requests(3_000), copy.tokens(3_000)]).toEqual([3_000, 3_000]);
+    for (let limit = 100; limit < 3_000; limit += 100) {
+      const exact = log.freeAt(1, limit, 1e9, 3_000);
+      expect(copy.freeAt(1, limit, 1e9, 3_000)).toBeGreaterThanOrEqual(exact);
+      expect(copy.freeAt(1, limit, 1e9, 3_000)).toBeLessThanOrEqual(exact + 12);
+    }
   });
 
   it('sums what was charged before a moment', () => {

@@ -1,10 +1,12 @@
-/** One request in the log. `tokens` changes once the real usage is known. */
-export interface LogEntry {
+/** Requests that were charged at one moment. */
+interface LogEntry {
   readonly at: number;
-  tokens: number;
-  /** Requests that the entry stands for: 1, or 0 once it was refunded. */
   requests: number;
+  tokens: number;
 }
+
+/** The moments of a saved log. More are merged with later ones, which is safe: they leave the window later. */
+const mostSaved = 256;
 
 /**
  * The requests and input tokens of the last `windowMs`. Admitting no more than a limit in any window
@@ -47,30 +49,50 @@ export class SlidingLog {
     return { requests, tokens };
   }
 
-  /** Charges one request. Time never runs backwards: an earlier `now` counts as the latest one. */
-  add(tokens: number, now: number): LogEntry {
+  /** Charges one request. Time never runs backwards: an earlier `now` counts as the latest one. Returns the time that it is charged to. */
+  add(tokens: number, now: number): number {
     this.#evict(now);
-    const entry = { at: Math.max(now, this.#entries.at(-1)?.at ?? now), tokens, requests: 1 };
-    this.#entries.push(entry);
+    const last = this.#entries.at(-1);
+    const at = Math.max(now, last?.at ?? now);
     this.#requests += 1;
     this.#tokens += tokens;
-    return entry;
-  }
-
-  /** Replaces the estimate of an entry by what it really cost. */
-  amend(entry: LogEntry, tokens: number, now: number): void {
-    if (this.#holds(entry, now)) this.#tokens += tokens - entry.tokens;
-    entry.tokens = tokens;
-  }
-
-  /** Takes back an entry that cost no quota. */
-  refund(entry: LogEntry, now: number): void {
-    if (this.#holds(entry, now)) {
-      this.#requests -= entry.requests;
-      this.#tokens -= entry.tokens;
+    if (last?.at === at && this.#entries.length > this.#first) {
+      last.requests += 1;
+      last.tokens += tokens;
+    } else {
+      this.#entries.push({ at, requests: 1, tokens });
     }
-    entry.requests = 0;
-    entry.tokens = 0;
+    return at;
+  }
+
+  /** Charges requests of an earlier moment. */
+  insert(at: number, requests: number, tokens: number, now: number): void {
+    this.#evict(now);
+    if (at + this.windowMs <= now) return;
+    const place = this.#placeOf(at);
+    const entry = this.#entries[place];
+    if (entry?.at === at) {
+      entry.requests += requests;
+      entry.tokens += tokens;
+    } else {
+      this.#entries.splice(place, 0, { at, requests, tokens });
+    }
+    this.#requests += requests;
+    this.#tokens += tokens;
+  }
+
+  /** Corrects what was charged at `at`, by one request and some tokens at most. */
+  correct(at: number, requests: number, tokens: number, now: number): void {
+    this.#evict(now);
+    const oldest = this.#entries[this.#first];
+    if (oldest === undefined || at + this.windowMs <= now) return;
+    const entry = this.#entries[this.#placeOf(at)];
+    if (entry === undefined || entry.requests + requests < 0) return;
+    const tokenChange = Math.max(-entry.tokens, tokens);
+    entry.requests += requests;
+    entry.tokens += tokenChange;
+    this.#requests += requests;
+    this.#tokens += tokenChange;
   }
 
   /**
@@ -99,42 +121,75 @@ export class SlidingLog {
     return (this.#entries[this.#first]?.at ?? now - this.windowMs) + this.windowMs;
   }
 
-  /** Drops all entries: the server has started a new window. */
-  clear(): void {
+  /** How many requests leave the window by `at`. */
+  requestsLeavingBy(at: number): number {
+    let requests = 0;
+    for (let i = this.#first; i < this.#entries.length; i += 1) {
+      const entry = this.#entries[i];
+      if (entry === undefined || entry.at + this.windowMs > at) break;
+      requests += entry.requests;
+    }
+    return requests;
+  }
+
+  /**
+   * Merges a log of the same quota.
+   *
+   * @param isSame Whether it counted the same calls, so that those of one moment count once.
+   */
+  absorb(other: SlidingLog, now: number, isSame = false): void {
+    this.windowMs = Math.max(this.windowMs, other.windowMs);
+    for (let i = other.#first; i < other.#entries.length; i += 1) {
+      const entry = other.#entries[i];
+      if (entry === undefined) continue;
+      const known = isSame ? this.#entries[this.#placeOf(entry.at)] : undefined;
+      const counted = known?.at === entry.at ? known : { requests: 0, tokens: 0 };
+      const requests = Math.max(0, entry.requests - counted.requests);
+      this.insert(entry.at, requests, Math.max(0, entry.tokens - counted.tokens), now);
+    }
+  }
+
+  /** Time, requests and tokens of each moment in turn, oldest first. */
+  save(now: number): number[] {
+    this.#evict(now);
+    const count = this.#entries.length - this.#first;
+    const step = Math.ceil(count / mostSaved);
+    const saved: number[] = [];
+    for (let end = this.#entries.length; end > this.#first; end -= step) {
+      let requests = 0;
+      let tokens = 0;
+      for (let i = Math.max(this.#first, end - step); i < end; i += 1) {
+        requests += this.#entries[i]?.requests ?? 0;
+        tokens += this.#entries[i]?.tokens ?? 0;
+      }
+      saved.unshift(this.#entries[end - 1]?.at ?? now, requests, tokens);
+    }
+    return saved;
+  }
+
+  load(saved: readonly number[]): void {
     this.#entries = [];
     this.#first = 0;
     this.#requests = 0;
     this.#tokens = 0;
+    for (let i = 0; i + 2 < saved.length; i += 3) {
+      const [at = 0, requests = 0, tokens = 0] = saved.slice(i, i + 3);
+      this.#entries.push({ at, requests, tokens });
+      this.#requests += requests;
+      this.#tokens += tokens;
+    }
   }
 
-  /** How many requests leave the window by `at`. */
-  requestsLeavingBy(at: number): number {
+  /** The place of the first entry that is not older than `at`. */
+  #placeOf(at: number): number {
     let low = this.#first;
     let high = this.#entries.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if ((this.#entries[middle]?.at ?? 0) + this.windowMs <= at) low = middle + 1;
+      if ((this.#entries[middle]?.at ?? 0) < at) low = middle + 1;
       else high = middle;
     }
-    return low - this.#first;
-  }
-
-  /** Merges a log that turned out to count against the same quota. */
-  absorb(other: SlidingLog): void {
-    this.windowMs = Math.max(this.windowMs, other.windowMs);
-    this.#entries = [...this.#entries.slice(this.#first), ...other.#entries.slice(other.#first)].sort(
-      (a, b) => a.at - b.at,
-    );
-    this.#first = 0;
-    this.#requests += other.#requests;
-    this.#tokens += other.#tokens;
-  }
-
-  #holds(entry: LogEntry, now: number): boolean {
-    this.#evict(now);
-    const oldest = this.#entries[this.#first];
-    // Entries of one instant leave together, so the time alone shows whether this one is still held.
-    return oldest !== undefined && entry.at >= oldest.at;
+    return low;
   }
 
   #evict(now: number): void {

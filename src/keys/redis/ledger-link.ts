@@ -1,218 +1,170 @@
+import type { Clock } from '../../core/clock.js';
 import { ClosedError, KeyPoolExhaustedError } from '../../core/errors.js';
 import type { KeyLease } from '../key-pool.js';
-import type { KeySpec } from '../key-spec.js';
-import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { KeyRegistry } from '../scheduler/key-registry.js';
 import type { ModelQueue } from '../scheduler/model-queue.js';
 import type { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
 import type { Waiter } from '../scheduler/wait-queue.js';
+import type { DocumentStore, LedgerUnavailable } from './document-store.js';
 import { FallbackQueue } from './fallback-queue.js';
-import { Heartbeat } from './heartbeat.js';
-import type { LedgerUnavailable } from './ledger.js';
-import type { SettleRequest } from './ledger-view.js';
 import { openLocalShare } from './local-share.js';
-import { recoverySnapshot } from './recovery-snapshot.js';
+import type { Peers } from './peers.js';
 import type { LedgerChange, ResolvedRedisKeyPoolOptions } from './redis-key-pool-options.js';
-import type { SharedQueue, SharedQueueDeps } from './shared-queue.js';
+import type { SharedScheduler } from './shared-scheduler.js';
 
-/** How often a process reports to the ledger and reads what the others reported. */
+/** How often a process reports to the others and reads their reports, or tries again to reach Redis. */
 const heartbeatMs = 1_000;
-/** How often to try again to reach Redis. */
-const retryMs = 1_000;
 /** An attempt without any answer blocks further ones no longer than this. */
 const abandonedMs = 30_000;
+const backgroundPatience = 10;
 
-type QueueDeps = Pick<SharedQueueDeps, 'ledger' | 'mirror' | 'peers' | 'backlog' | 'clock' | 'random'>;
-
-export interface LedgerLinkDeps extends QueueDeps {
+export interface LedgerLinkDeps {
   readonly options: ResolvedRedisKeyPoolOptions;
-  readonly queue: SharedQueue;
-  /** Reclaims the leases that have expired. */
-  readonly reclaim: () => void;
-  /** Another process may have found that a key is rejected. */
-  readonly armProbes: () => void;
+  /** Of the ledger. */
+  readonly clock: Clock;
+  readonly registry: KeyRegistry;
+  readonly store: DocumentStore;
+  readonly peers: Peers;
+  readonly scheduler: SharedScheduler;
+  /** With each heartbeat. */
+  readonly onHeartbeat: () => void;
   /** A call got a lease of the local share. */
   readonly adopt: (waiter: Waiter, lease: KeyLease) => void;
 }
 
 /**
  * Decides what serves the calls: the ledger while Redis answers, else the local share, or nothing with
- * `failClosed`. Joins the ledger on the first call, and again after an outage with the quota used meanwhile.
+ * `failClosed`.
  */
 export class LedgerLink {
   readonly #deps: LedgerLinkDeps;
-  #mode: 'new' | 'joining' | 'shared' | 'local' | 'closed' = 'new';
-  #reason = '';
-  #local: ScheduledKeyPool | undefined;
   readonly #fallback: FallbackQueue;
-  readonly #unreported = new Set<Promise<void>>();
-  readonly #heartbeat: Heartbeat;
-  #joiningSince: number | undefined;
-  #joining: Promise<void> = Promise.resolve();
+  #local: ScheduledKeyPool | undefined;
+  #isLocal = false;
+  #isClosed = false;
+  #reason = '';
+  #timer: unknown;
+  #attemptedAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: LedgerLinkDeps) {
     this.#deps = deps;
     this.#fallback = new FallbackQueue(deps.adopt);
-    this.#heartbeat = new Heartbeat(deps.clock);
-    this.#onClientError = (error) => {
-      this.#reason = error instanceof Error ? error.message : String(error);
-    };
     // Without a listener a broken connection would end the process.
     deps.options.client.on('error', this.#onClientError);
   }
 
-  readonly #onClientError: (error: unknown) => void;
+  readonly #onClientError = (error: unknown): void => {
+    this.#reason = error instanceof Error ? error.message : String(error);
+  };
 
-  get isShared(): boolean {
-    return this.#mode === 'shared';
-  }
-
-  /** Calls that wait for the local share. */
-  get fallbackSize(): number {
+  get localQueued(): number {
     return this.#fallback.size;
   }
 
+  get local(): ScheduledKeyPool | undefined {
+    return this.#local;
+  }
+
   push(modelQueue: ModelQueue, waiter: Waiter): void {
-    if (this.#mode === 'local') {
+    if (this.#isLocal) {
       this.#fallBack(modelQueue, waiter);
       return;
     }
-    this.#deps.queue.push(modelQueue, waiter);
-    if (this.#mode === 'new') this.#join();
+    modelQueue.waiters.push(waiter);
+    this.#deps.scheduler.schedule(modelQueue);
+    if (this.#timer === undefined) this.#beat();
   }
 
-  /** Drops a call that its caller has aborted. */
   drop(modelQueue: ModelQueue, waiter: Waiter): void {
     modelQueue.waiters.remove(waiter);
     this.#fallback.drop(waiter);
   }
 
-  /** Reports how a call ended. In local mode the next join reports it. */
-  report(quota: ProjectModelQuota, request: SettleRequest): void {
-    if (this.#mode !== 'local' && this.#mode !== 'new') this.reportAlways(quota, request);
-  }
-
-  /** Reports even in local mode: Redis holds the reservation although its answer came too late. */
-  reportAlways(quota: ProjectModelQuota, request: SettleRequest): void {
-    const isMerged = quota.current !== quota;
-    const reported = this.#deps.ledger.settle(quota, request).then(
-      () => {
-        if (isMerged && this.#mode === 'shared') this.#join();
-      },
-      (error: LedgerUnavailable) => this.onUnavailable(error),
-    );
-    this.#unreported.add(reported);
-    void reported.then(() => this.#unreported.delete(reported));
-  }
-
-  addKeys(keys: readonly KeySpec[]): void {
-    this.#local?.addKeys(keys);
-  }
-
-  /** The ledger did not answer, or has lost its data. */
-  onUnavailable(error: LedgerUnavailable): void {
-    if (this.#mode !== 'shared' && this.#mode !== 'joining') return;
-    if (!error.isLost) {
-      this.#goLocal(error.message);
-      return;
-    }
-    if (this.#mode === 'joining') return;
-    this.#deps.queue.isActive = false;
-    this.#mode = 'joining';
-    this.#join();
-  }
-
-  /** The heartbeat: reports this process to the ledger, and takes over what the others reported. */
-  async observe(): Promise<void> {
-    if (this.#mode === 'joining') await this.#joining;
-    if (this.#mode !== 'shared') return;
-    const { ledger, mirror, queue, peers, backlog, clock } = this.#deps;
-    this.#deps.reclaim();
-    mirror.calls.forget(ledger.now());
-    const quotas = mirror.quotas();
-    const { settled } = mirror;
-    const running = mirror.calls
-      .of(quotas)
-      .map((calls) => calls.filter((call) => call.isRunning).map(({ id }) => id));
-    const queued = quotas.length === 0 ? 0 : queue.size;
+  /** Reports this process to the others, and takes over what they wrote. */
+  async observe(all = true): Promise<void> {
+    const { clock, options, peers, registry, scheduler, store } = this.#deps;
+    this.#deps.onHeartbeat();
+    if (this.#isLocal || this.#isClosed) return;
     try {
-      const reply = await ledger.observe(quotas, { queued, backlogs: backlog.describe(), running });
-      mirror.hydrate(quotas, reply, clock.now(), settled);
-      this.#deps.armProbes();
-      peers.update(reply.processes, reply.queuedElsewhere, reply.backlogs);
-      // Other processes may have given back quota, or found that a model works again.
-      queue.pump();
-      if (mirror.identify(reply.consumers)) this.#join();
+      const timeoutMs = options.timeoutMs * backgroundPatience;
+      for (;;) {
+        const changes = peers.report(registry.modelQueues(), clock.now());
+        const stale = await store.swap(new Map([[peers.document, changes]]), { timeoutMs });
+        if (stale.length === 0) break;
+      }
+      peers.update(clock.now());
+      scheduler.observe(all);
+      await scheduler.idle;
     } catch (error) {
       this.onUnavailable(error as LedgerUnavailable);
     }
   }
 
+  onUnavailable(error: LedgerUnavailable): void {
+    if (this.#isLocal || this.#isClosed) return;
+    const { clock, options, peers, registry, scheduler } = this.#deps;
+    this.#reason = error.message;
+    this.#isLocal = true;
+    scheduler.isActive = false;
+    if (!options.failClosed) {
+      this.#local = openLocalShare({ registry, options, processes: peers.processes, clock });
+    }
+    for (const { modelQueue, waiter } of scheduler.drain()) this.#fallBack(modelQueue, waiter);
+    this.#beat();
+    this.#announce({ mode: 'local', reason: this.#reason });
+  }
+
   async close(): Promise<void> {
-    const { options, queue } = this.#deps;
-    for (const { waiter } of [...queue.drain(), ...this.#fallback.drain()])
+    const { options, scheduler } = this.#deps;
+    for (const { waiter } of [...scheduler.drain(), ...this.#fallback.drain()])
       waiter.reject(new ClosedError('key pool'));
-    this.#heartbeat.stop();
-    queue.isActive = false;
-    const wasShared = this.#mode === 'shared';
-    // The end of calls in flight is still reported while the client is open.
-    this.#mode = wasShared ? 'closed' : 'new';
+    this.#isClosed = true;
+    this.#deps.clock.clearTimeout(this.#timer);
+    scheduler.wake();
     await this.#local?.close();
-    await Promise.all(this.#unreported);
+    await scheduler.idle;
     options.client.off('error', this.#onClientError);
   }
 
-  #join(): void {
-    const { ledger, mirror, clock } = this.#deps;
-    if (this.#mode === 'new') this.#mode = 'joining';
-    const now = clock.now();
-    // A client queues what it cannot send, so attempts must not pile up.
-    if (this.#joiningSince !== undefined && this.#joiningSince + abandonedMs > now) return;
-    this.#joiningSince = now;
-    const quotas = mirror.quotas();
-    const known = recoverySnapshot(mirror, ledger.layout, quotas, ledger.dayEnd(), now);
-    const ended = () => {
-      this.#joiningSince = undefined;
-    };
-    this.#joining = ledger.join(quotas, known, ended).then(
-      () => this.#joined(),
-      (error: LedgerUnavailable) => {
-        if (this.#mode === 'joining' || this.#mode === 'shared') this.#goLocal(error.message);
+  #beat(): void {
+    const { clock } = this.#deps;
+    clock.clearTimeout(this.#timer);
+    if (this.#isClosed) return;
+    this.#timer = clock.setTimeout(
+      () => {
+        this.#beat();
+        void (this.#isLocal ? this.#reconnect() : this.observe(false));
       },
+      heartbeatMs,
+      { isBackground: true },
     );
   }
 
-  #joined(): void {
-    const { queue } = this.#deps;
-    if (this.#mode === 'closed' || this.#mode === 'new') return;
-    const wasLocal = this.#mode === 'local';
-    this.#mode = 'shared';
-    queue.isActive = true;
-    for (const { modelQueue, waiter } of this.#fallback.drain()) queue.push(modelQueue, waiter);
-    this.#local = undefined;
-    void this.observe();
-    this.#heartbeat.every(heartbeatMs, () => this.observe());
-    queue.pump();
-    if (wasLocal) this.#announce({ mode: 'shared' });
-  }
-
-  #goLocal(failure: string): void {
-    const { options, ledger, mirror, queue, peers, clock, random } = this.#deps;
-    this.#reason = failure;
-    this.#mode = 'local';
-    queue.isActive = false;
-    if (!options.failClosed) {
-      this.#local = openLocalShare({
-        mirror,
-        options,
-        processes: peers.processes,
-        clock,
-        random,
-        toLocal: (at) => ledger.toLocal(at),
+  async #reconnect(): Promise<void> {
+    const { clock, options, peers, scheduler, store } = this.#deps;
+    // A client queues what it cannot send, so attempts must not pile up.
+    if (this.#attemptedAt + abandonedMs > clock.now()) return;
+    this.#attemptedAt = clock.now();
+    let isLate = false;
+    const ended = () => {
+      this.#attemptedAt = Number.NEGATIVE_INFINITY;
+    };
+    try {
+      await store.swap(new Map([[peers.document, new Map()]]), {
+        timeoutMs: options.timeoutMs * backgroundPatience,
+        onLate: ended,
       });
+    } catch {
+      isLate = true;
     }
-    for (const { modelQueue, waiter } of queue.drain()) this.#fallBack(modelQueue, waiter);
-    this.#heartbeat.every(retryMs, () => this.#join());
-    this.#announce({ mode: 'local', reason: this.#reason });
+    if (!isLate) ended();
+    if (isLate || this.#isClosed || !this.#isLocal) return;
+    this.#isLocal = false;
+    this.#local = undefined;
+    scheduler.isActive = true;
+    for (const { modelQueue, waiter } of this.#fallback.drain()) this.push(modelQueue, waiter);
+    await this.observe();
+    if (!this.#isLocal) this.#announce({ mode: 'shared' });
   }
 
   #announce(change: LedgerChange): void {
@@ -224,16 +176,15 @@ export class LedgerLink {
   }
 
   #fallBack(modelQueue: ModelQueue, waiter: Waiter): void {
-    const local = this.#local;
-    if (local === undefined) {
+    if (this.#local === undefined) {
       waiter.reject(
         new KeyPoolExhaustedError(
           `The limits are kept in Redis, which cannot be used: ${this.#reason} Retry later, or create the pool with failClosed: false.`,
-          { retryAfterMs: retryMs },
+          { retryAfterMs: heartbeatMs },
         ),
       );
       return;
     }
-    this.#fallback.push(local, modelQueue, waiter);
+    this.#fallback.push(this.#local, modelQueue, waiter);
   }
 }

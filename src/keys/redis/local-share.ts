@@ -1,127 +1,109 @@
 import type { Clock } from '../../core/clock.js';
-import type { PooledKey } from '../health/pooled-key.js';
-import type { LimitRule, QuotaLimits } from '../limit-rules.js';
-import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { LimitRule } from '../limit-rules.js';
+import type { ProjectModelQuota, QuotaState } from '../quota/project-model-quota.js';
+import type { KeyRegistry } from '../scheduler/key-registry.js';
 import { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
-import type { KeyMirror } from './key-mirror.js';
-import { endless, type LimitView } from './ledger-view.js';
-import type { LocalCall } from './local-call-log.js';
 import type { ResolvedRedisKeyPoolOptions } from './redis-key-pool-options.js';
 
-const minuteMs = 60_000;
-
 export interface LocalShareOptions {
-  readonly mirror: KeyMirror;
+  readonly registry: KeyRegistry;
   readonly options: ResolvedRedisKeyPoolOptions;
   /** Processes that share the limits. */
   readonly processes: number;
   readonly clock: Clock;
-  readonly random: () => number;
-  /** The time of the local clock at a moment of the ledger's. */
-  readonly toLocal: (at: number) => number;
 }
 
 /**
  * A pool for the time without a ledger. It has this process's part of every limit, and its part of the
  * last minute's use is already charged, so that all processes together stay within the limits.
  */
-export function openLocalShare(share: LocalShareOptions): ScheduledKeyPool {
-  const { mirror, options, processes, clock, random } = share;
+export function openLocalShare({ registry, options, processes, clock }: LocalShareOptions): ScheduledKeyPool {
   const now = clock.now();
-  const quotas = mirror.quotas();
+  const quotas = [...registry.modelQueues()].flatMap((modelQueue) => modelQueue.quotas);
+  const { maxInFlight, maxInFlightPerProjectModel, maxLeaseMs, maxQueueLength, maxWaitMs, random } = options;
   const pool = new ScheduledKeyPool({
-    keys: usableKeys(mirror, now).map(({ key, project }) => ({ key: key.leased.value, project })),
+    keys: usableKeys(registry, now),
     limits: [
-      ...options.limits.map((rule) => divideRule(rule, processes)),
-      ...quotas.map((quota) => quotaRule(quota, share)),
+      ...options.limits.map((rule) => divide(rule, processes)),
+      ...quotas.map((quota) => divide(knownLimits(quota, now), processes)),
     ],
-    maxWaitMs: options.maxWaitMs,
-    maxQueueLength: options.maxQueueLength,
-    maxInFlight: options.maxInFlight,
-    maxInFlightPerProjectModel: part(options.maxInFlightPerProjectModel, processes),
+    maxInFlight,
+    maxInFlightPerProjectModel: part(maxInFlightPerProjectModel, processes),
+    maxLeaseMs,
+    maxQueueLength,
+    maxWaitMs,
     clock,
     random,
   });
-  const calls = mirror.calls.of(quotas);
-  quotas.forEach((quota, place) => {
-    const { blockedUntil, reason } = quota.gate;
-    pool.restore({
-      model: quota.model,
-      project: quota.project.name,
-      calls: ownPart(quota, calls[place] ?? [], share),
-      ...(blockedUntil > now ? { blockedUntil, reason } : {}),
+  for (const quota of quotas) {
+    const { gate, ...state } = quota.save(now);
+    const blocked = quota.gate.allowsAt(now) > now ? { gate } : {};
+    pool.restore(quota.model, quota.project.name, {
+      ...fresh(state),
+      ...blocked,
+      log: ownPart(state.log, processes),
     });
-  });
+  }
   return pool;
 }
 
 /** The keys that are not blocked; all of them if every key is. */
-function usableKeys(
-  mirror: KeyMirror,
-  now: number,
-): readonly { readonly key: PooledKey; readonly project: string }[] {
-  const all = [...mirror.registry.projects()].flatMap((project) =>
+function usableKeys(registry: KeyRegistry, now: number) {
+  const all = [...registry.projects()].flatMap((project) =>
     project.keys.map((key) => ({
-      key,
-      project: project.name,
+      spec: { key: key.leased.value, project: project.name },
       allowsAt: Math.max(key.gate.allowsAt(now), project.gate.allowsAt(now)),
     })),
   );
   const usable = all.filter(({ allowsAt }) => allowsAt <= now);
-  return usable.length > 0 ? usable : all;
+  return (usable.length > 0 ? usable : all).map(({ spec }) => spec);
 }
 
-function divideRule(rule: LimitRule, processes: number): LimitRule {
+/** The limits of one quota, and what is left of its day. */
+function knownLimits(quota: ProjectModelQuota, now: number): LimitRule {
+  const { model, project, rpd, rpm, tpm } = quota;
+  const left = Math.max(0, rpd.nominal - quota.requestsToday(now));
   return {
-    ...rule,
-    rpm: part(rule.rpm, processes),
-    tpm: part(rule.tpm, processes),
-    rpd: part(rule.rpd, processes),
+    project: project.name,
+    model,
+    rpm: finite(rpm.usable(now)),
+    tpm: finite(tpm.usable(now)),
+    rpd: finite(left),
   };
 }
 
-/** This process's part of the limits of one quota, and of what is left of its day. */
-function quotaRule(quota: ProjectModelQuota, { mirror, processes }: LocalShareOptions): LimitRule {
-  const view = mirror.seen(quota)?.view;
-  const limits: QuotaLimits = {
-    rpm: finite(quota.rpm.nominal),
-    tpm: finite(quota.tpm.nominal),
-    rpd: finite(quota.rpd.nominal),
-  };
-  return {
-    project: quota.project.name,
-    model: quota.model,
-    rpm: part(lower(limits.rpm, view?.rpm), processes),
-    tpm: part(lower(limits.tpm, view?.tpm), processes),
-    rpd:
-      limits.rpd === undefined
-        ? undefined
-        : Math.floor(Math.max(0, limits.rpd - (view?.day ?? 0)) / processes),
-  };
+function divide(rule: LimitRule, processes: number): LimitRule {
+  const rpd = rule.rpd === undefined ? undefined : Math.floor(rule.rpd / processes);
+  return { ...rule, rpm: part(rule.rpm, processes), tpm: part(rule.tpm, processes), rpd };
 }
 
-/** This process's part of the calls of the last minute, at the times of its own calls. */
-function ownPart(
-  quota: ProjectModelQuota,
-  own: readonly LocalCall[],
-  { mirror, processes, toLocal, clock }: LocalShareOptions,
-): readonly { at: number; tokens: number }[] {
-  const view = mirror.seen(quota)?.view;
-  if (view === undefined) return own.map(({ at, tokens }) => ({ at: toLocal(at), tokens }));
-  const count = Math.ceil(view.requests / processes);
-  const tokens = Math.ceil(view.tokens / Math.max(1, count) / processes);
-  return Array.from({ length: count }, (_, place) => {
-    const like = own[Math.floor((place * own.length) / count)];
-    return {
-      at: like === undefined ? clock.now() - minuteMs * (1 - (place + 1) / count) : toLocal(like.at),
-      tokens,
-    };
+/** The limits are in the rules, and the day counts from now. */
+function fresh(state: QuotaState): QuotaState {
+  const unknown = { share: 1, cutAt: 0 };
+  return structuredClone({
+    ...state,
+    limits: { rpm: { ...unknown }, tpm: { ...unknown }, rpd: { ...unknown } },
+    day: { end: 0, requests: 0 },
   });
 }
 
-function lower(limit: number | undefined, view: LimitView | undefined): number | undefined {
-  if (view === undefined || view.value === endless) return limit;
-  return Math.min(limit ?? view.value, view.value);
+/** This process's part of the calls of the last minute. */
+function ownPart(log: readonly number[], processes: number): number[] {
+  const own: number[] = [];
+  let requests = 0;
+  let tokens = 0;
+  const share = (total: number) => Math.ceil(total / processes);
+  for (let i = 0; i + 2 < log.length; i += 3) {
+    const [at = 0, moreRequests = 0, moreTokens = 0] = log.slice(i, i + 3);
+    own.push(
+      at,
+      share(requests + moreRequests) - share(requests),
+      share(tokens + moreTokens) - share(tokens),
+    );
+    requests += moreRequests;
+    tokens += moreTokens;
+  }
+  return own;
 }
 
 /** At least 1, so that a process notices when it may call again. */

@@ -1,29 +1,39 @@
 import type { AbortOptions } from '../../core/abort.js';
+import { raceAbort } from '../../core/abort.js';
 import { type Clock, systemClock } from '../../core/clock.js';
 import { ClosedError } from '../../core/errors.js';
 import { parseOptions } from '../../core/parse-options.js';
-import type { KeyEvent, KeyLease, KeyPool, KeyPoolStats, KeyProbe, LeaseRequest } from '../key-pool.js';
+import { KeyEvents } from '../key-events.js';
+import type {
+  KeyEvent,
+  KeyLease,
+  KeyPool,
+  KeyPoolStats,
+  KeyProbe,
+  LeaseOutcome,
+  LeaseRequest,
+} from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
+import { pacificDayEnd } from '../quota/pacific-day.js';
 import { KeyProber } from '../scheduler/key-prober.js';
+import { consumerNumber, KeyRegistry } from '../scheduler/key-registry.js';
+import { lostLease, OpenLeases } from '../scheduler/open-leases.js';
 import { describePool, QueueWaits } from '../scheduler/pool-stats.js';
+import { admitToQueue, refusal } from '../scheduler/queue-admission.js';
+import { type Grant, Settlement } from '../scheduler/settlement.js';
 import { type Waiter, waitForLease } from '../scheduler/wait-queue.js';
-import { Admission } from './admission.js';
-import { Backlog } from './backlog.js';
-import { describeView, withSharedWindows } from './hydrate.js';
-import { KeyMirror } from './key-mirror.js';
-import { Ledger } from './ledger.js';
+import { DocumentStore } from './document-store.js';
 import { LedgerIds } from './ledger-ids.js';
-import { LedgerLayout } from './ledger-layout.js';
 import { LedgerLink } from './ledger-link.js';
-import { PeerProcesses } from './peer-processes.js';
+import { Peers } from './peers.js';
 import { scriptRunner } from './redis-client.js';
 import {
   type RedisKeyPoolOptions,
   type ResolvedRedisKeyPoolOptions,
   redisKeyPoolOptionsSchema,
 } from './redis-key-pool-options.js';
-import { SharedLeases } from './shared-leases.js';
-import { type Reservation, releaseRequest, SharedQueue } from './shared-queue.js';
+import { SharedScheduler } from './shared-scheduler.js';
+import { SharedState } from './shared-state.js';
 
 /**
  * Schedules calls over keys like {@link index!ScheduledKeyPool | ScheduledKeyPool}, but keeps quotas,
@@ -47,139 +57,111 @@ import { type Reservation, releaseRequest, SharedQueue } from './shared-queue.js
  */
 export class RedisKeyPool implements KeyPool {
   readonly #options: ResolvedRedisKeyPoolOptions;
+  /** Tells the time of the ledger. */
   readonly #clock: Clock;
-  readonly #mirror: KeyMirror;
-  readonly #ledger: Ledger;
-  readonly #queue: SharedQueue;
+  readonly #registry: KeyRegistry;
+  readonly #settlement: Settlement;
+  readonly #ids: LedgerIds;
+  readonly #store: DocumentStore;
+  readonly #scheduler: SharedScheduler;
   readonly #link: LedgerLink;
-  readonly #waits = new QueueWaits();
-  readonly #leases: SharedLeases;
-  readonly #admission: Admission;
-  readonly #backlog: Backlog;
   readonly #prober: KeyProber;
+  readonly #events = new KeyEvents();
+  readonly #waits = new QueueWaits();
+  readonly #leases = new OpenLeases();
+  #current: Grant['key'] | undefined;
+  #contact: Promise<void> | undefined;
   #isClosed = false;
 
   /** @throws ConfigurationError that names every option that is wrong or unknown. */
   constructor(options: RedisKeyPoolOptions) {
     const parsed = parseOptions(redisKeyPoolOptionsSchema, options, 'RedisKeyPool');
-    const { limits, maxInFlightPerProjectModel, random } = parsed;
+    const { limits, maxInFlightPerProjectModel, maxWaitMs, prefix, random, timeoutMs } = parsed;
+    const clock = parsed.clock ?? systemClock;
+    const process = Math.random().toString(36).slice(2, 12);
     this.#options = parsed;
-    this.#clock = parsed.clock ?? systemClock;
-    const ids = new LedgerIds(parsed.secret);
-    const layout = new LedgerLayout(parsed.prefix, ids, limits, maxInFlightPerProjectModel);
-    this.#mirror = new KeyMirror(layout, limits, maxInFlightPerProjectModel, random);
-    this.#mirror.add(parsed.keys);
-    const peers = new PeerProcesses(parsed.expectedProcesses);
-    const deps = { mirror: this.#mirror, peers, clock: this.#clock };
-    this.#backlog = new Backlog(deps, ids);
-    this.#admission = new Admission(deps, parsed);
-    this.#leases = new SharedLeases(this.#mirror, this.#clock, parsed.maxLeaseMs, (grant, request) => {
-      this.#link.report(grant.quota, request);
-      this.#queue.pump();
-    });
-    this.#ledger = new Ledger({
-      run: scriptRunner(parsed.client),
-      layout,
-      clock: this.#clock,
-      isOwnTime: parsed.clock !== undefined,
-      timeoutMs: parsed.timeoutMs,
-      leaseMs: parsed.reservationTtlMs,
-      process: Math.random().toString(36).slice(2, 12),
-    });
-    const ledgerDeps = { ...deps, ledger: this.#ledger, backlog: this.#backlog, random };
-    this.#queue = new SharedQueue({
-      ...ledgerDeps,
+    this.#clock = {
+      now: () => clock.now() + (this.#store.offsetMs ?? 0),
+      setTimeout: (callback, delayMs, timer) => clock.setTimeout(callback, delayMs, timer),
+      clearTimeout: (handle) => clock.clearTimeout(handle),
+    };
+    this.#ids = new LedgerIds(parsed.secret);
+    const peers = new Peers(prefix, this.#ids, process, parsed.expectedProcesses);
+    this.#registry = new KeyRegistry(limits, maxInFlightPerProjectModel, peers);
+    this.#registry.add(parsed.keys);
+    this.#settlement = new Settlement(this.#registry, random);
+    this.#store = new DocumentStore(scriptRunner(parsed.client), clock, process, parsed.clock !== undefined);
+    const shared = { registry: this.#registry, store: this.#store, clock: this.#clock, peers, process };
+    const state = new SharedState({ ...shared, ids: this.#ids, prefix, leaseMs: parsed.reservationTtlMs });
+    this.#scheduler = new SharedScheduler({
+      ...shared,
+      state,
+      random,
+      timeoutMs,
+      maxWaitMs,
       spare: () => parsed.maxInFlight - this.#leases.size,
-      grant: (waiter, reservation) => this.#grant(waiter, reservation),
-      refuse: (modelQueue, waiter, at) => waiter.reject(this.#admission.refusal(modelQueue, waiter, at)),
-      release: (reservation) =>
-        this.#link.reportAlways(reservation.quota, releaseRequest(reservation, this.#mirror)),
+      emit: (event) => this.#events.emit('key', event),
+      grant: (waiter, grant) => {
+        this.#waits.add(this.#clock.now() - waiter.enqueuedAt);
+        waiter.grant(this.#lease(grant, waiter.deadline));
+      },
+      refusal: (modelQueue, { deadline, request, tokens }, at) => {
+        const call = { modelQueue, request, project: this.#registry.projectName(request.project), tokens };
+        return refusal(call, deadline, parsed, this.#clock.now(), at);
+      },
+      release: (grant) => this.#settle(grant, unused),
       onUnavailable: (error) => this.#link.onUnavailable(error),
-      maxWaitMs: parsed.maxWaitMs,
+    });
+    this.#prober = new KeyProber({
+      registry: this.#registry,
+      settlement: this.#settlement,
+      events: this.#events,
+      clock: this.#clock,
+      change: (model, run) =>
+        new Promise((done) => {
+          const name = model ?? [...this.#registry.modelQueues()][0]?.model ?? '';
+          this.#scheduler.change(this.#registry.modelQueue(name), { run, done });
+        }),
     });
     this.#link = new LedgerLink({
-      ...ledgerDeps,
+      ...shared,
       options: parsed,
-      queue: this.#queue,
-      reclaim: () => this.#leases.reclaim(),
-      adopt: (waiter, lease) => this.#adopt(waiter, lease),
-      armProbes: () => this.#prober.arm(),
-    });
-    const { events, registry, settlement } = this.#mirror;
-    this.#prober = new KeyProber({
-      clock: this.#clock,
-      registry,
-      settlement,
-      events,
-      onVerdict: (suspect, failure) => {
-        const verdict = this.#mirror.describeVerdict(
-          suspect,
-          failure,
-          this.#queue.nextId(),
-          this.#clock.now(),
-        );
-        if (verdict !== undefined) this.#link.report(verdict.quota, verdict.request);
-        this.#queue.pump();
+      scheduler: this.#scheduler,
+      onHeartbeat: () => {
+        this.#leases.reclaim(this.#clock.now());
+        this.#prober.arm();
       },
+      adopt: (waiter, lease) => this.#adopt(waiter, lease),
     });
   }
 
-  acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
+  async acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
     const signal = options?.signal;
-    if (signal?.aborted) return Promise.reject(signal.reason);
-    if (this.#isClosed) return Promise.reject(new ClosedError('key pool'));
-    const now = this.#clock.now();
-    this.#leases.reclaim();
-    const modelQueue = this.#mirror.registry.modelQueue(request.model);
-    const resized = modelQueue.oversized.resize(request);
-    const since = resized.since ?? now;
-    const deadline =
-      resized.deadline === undefined
-        ? now + this.#options.maxWaitMs
-        : this.#backlog.latestStart(modelQueue, resized, resized.deadline, since);
-    const tokens = modelQueue.tokensFor(resized.estimatedTokens);
-    modelQueue.noteDemand(resized, now);
-    const refusal = this.#admission.check(modelQueue, resized, tokens, since, deadline);
-    if (refusal !== undefined) return Promise.reject(refusal);
-    const call = { request: resized, tokens, since, enqueuedAt: now, deadline };
-    return waitForLease(call, signal, {
-      enqueue: (waiter) => this.#link.push(modelQueue, waiter),
-      leave: (waiter) => {
-        this.#link.drop(modelQueue, waiter);
-        this.#queue.pump();
-      },
-    });
+    signal?.throwIfAborted();
+    if (this.#isClosed) throw new ClosedError('key pool');
+    // The time of Redis, by which deadlines are compared, and the demand in other processes.
+    this.#contact ??= this.#link.observe();
+    await raceAbort(this.#contact, signal);
+    if (this.#isClosed) throw new ClosedError('key pool');
+    return this.#acquire(request, signal);
   }
 
   async stats(): Promise<KeyPoolStats> {
     await this.#link.observe();
-    const now = this.#clock.now();
-    const own = describePool(
-      this.#mirror.registry,
-      this.#waits,
-      this.#leases.current,
-      this.#leases.size,
-      now,
+    const { size } = this.#leases;
+    const stats = describePool(this.#registry, this.#waits, this.#current, size, this.#clock.now());
+    return inLocalTime(
+      { ...stats, queued: stats.queued + this.#link.localQueued },
+      this.#store.offsetMs ?? 0,
     );
-    const queued = own.queued + this.#link.fallbackSize;
-    if (!this.#link.isShared) return { ...own, queued };
-    const shared = new Map(
-      this.#mirror.quotas().flatMap((quota) => {
-        const view = this.#mirror.seen(quota)?.view;
-        return view === undefined
-          ? []
-          : [[`${quota.project.name} ${quota.model}`, describeView(quota.model, view, now)] as const];
-      }),
-    );
-    return { ...own, queued, keys: own.keys.map((key) => withSharedWindows(key, shared)) };
   }
 
   secrets(): readonly string[] {
-    return this.#mirror.registry.secrets();
+    return this.#registry.secrets();
   }
 
   onEvent(listener: (event: KeyEvent) => void): () => void {
-    return this.#mirror.events.subscribe(listener);
+    return this.#events.subscribe(listener);
   }
 
   useProbe(probe: KeyProbe): () => void {
@@ -193,15 +175,15 @@ export class RedisKeyPool implements KeyPool {
    */
   addKeys(keys: readonly KeySpec[]): void {
     const parsed = parseOptions(redisKeyPoolOptionsSchema.shape.keys, keys, 'addKeys');
-    this.#mirror.add(parsed);
-    this.#link.addKeys(parsed);
-    this.#queue.pump();
+    this.#registry.add(parsed);
+    this.#link.local?.addKeys(parsed);
+    this.#scheduler.wake();
   }
 
   /** Removes the key with this masked id in this process. Its calls in flight may finish. Returns whether the pool had it. */
   removeKey(id: string): boolean {
-    const removed = this.#mirror.remove(id);
-    this.#queue.pump();
+    const removed = this.#registry.remove(id);
+    this.#scheduler.wake();
     return removed;
   }
 
@@ -216,25 +198,118 @@ export class RedisKeyPool implements KeyPool {
     return this.close();
   }
 
-  #grant(waiter: Waiter, reservation: Reservation): void {
-    const { request, tokens } = waiter;
-    const grant = this.#mirror.book(reservation, request, tokens, reservation, this.#clock.now());
-    this.#waits.add(this.#clock.now() - waiter.enqueuedAt);
-    waiter.grant(this.#leases.lease(grant, waiter.deadline));
+  #acquire(request: LeaseRequest, signal: AbortSignal | undefined): Promise<KeyLease> {
+    const now = this.#clock.now();
+    const offsetMs = this.#store.offsetMs ?? 0;
+    this.#leases.reclaim(now);
+    const modelQueue = this.#registry.modelQueue(request.model);
+    const resized = modelQueue.oversized.resize(request);
+    const tokens = modelQueue.tokensFor(resized.estimatedTokens);
+    modelQueue.noteDemand(resized, now);
+    const since = (resized.since ?? now - offsetMs) + offsetMs;
+    const asked = resized.deadline === undefined ? undefined : resized.deadline + offsetMs;
+    const project = this.#registry.projectName(resized.project);
+    const call = { modelQueue, request: resized, project, tokens };
+    const place = admitToQueue(call, { since, deadline: asked }, this.#options, now);
+    if ('error' in place) return Promise.reject(place.error);
+    return waitForLease({ request: resized, tokens, ...place, enqueuedAt: now }, signal, {
+      enqueue: (waiter) => this.#link.push(modelQueue, waiter),
+      leave: (waiter) => {
+        this.#link.drop(modelQueue, waiter);
+        this.#scheduler.wake();
+      },
+    });
   }
 
-  /** Books a call in the mirror that the local share granted. */
+  /** @param local The lease of the local share behind this one, if there is one. */
+  #lease(grant: Grant, deadline: number, local?: KeyLease): KeyLease {
+    this.#current = grant.key;
+    const end = (outcome: LeaseOutcome) => {
+      local?.settle(outcome);
+      this.#settle(grant, outcome);
+    };
+    const open = {
+      expiresAt: Math.max(this.#clock.now(), deadline) + this.#options.maxLeaseMs,
+      reclaim: () => end(lostLease),
+    };
+    this.#leases.add(open);
+    return {
+      key: grant.key.leased,
+      settle: (outcome) => {
+        if (this.#leases.delete(open)) end(outcome);
+      },
+    };
+  }
+
+  #settle(grant: Grant, given: LeaseOutcome): void {
+    const outcome = this.#hideProject(given);
+    const observation = this.#settlement.observe(grant, outcome, this.#clock.now());
+    this.#scheduler.change(grant.modelQueue, {
+      quota: grant.quota,
+      isLazy: outcome.ok && this.#isHealthy(grant),
+      run: (now) => this.#settlement.apply(grant, outcome, observation, now),
+    });
+  }
+
+  /** Whether there is nothing that the other processes should know at once. */
+  #isHealthy({ key, modelQueue, quota }: Grant): boolean {
+    const { gate, project } = quota.current;
+    return [key.gate, gate, project.gate, modelQueue.breaker.gate].every(({ isHealthy }) => isHealthy);
+  }
+
+  /** Charges a call that the local share granted, once Redis answers again. */
   #adopt(waiter: Waiter, local: KeyLease): void {
     const { request, tokens } = waiter;
-    const place = this.#mirror.find(request.model, local.key.value);
-    if (place === undefined) {
+    const modelQueue = this.#registry.modelQueue(request.model);
+    const quota = modelQueue.quotas.find(({ project }) =>
+      project.keys.some((key) => key.is(local.key.value)),
+    );
+    const key = quota?.project.keys.find((candidate) => candidate.is(local.key.value));
+    if (quota === undefined || key === undefined) {
       waiter.grant(local);
       return;
     }
     const now = this.#clock.now();
-    const call = { id: this.#queue.nextId(), at: this.#ledger.now(), dayEnd: this.#ledger.dayEnd() };
-    const grant = this.#mirror.book(place, request, tokens, call, now);
+    const booking = { at: now, tokens, dayEnd: pacificDayEnd(now), usedTokens: quota.log.tokens(now) };
+    quota.ownInFlight += 1;
+    key.inFlight += 1;
+    this.#scheduler.change(modelQueue, {
+      quota,
+      run: (later) => {
+        quota.current.bookEarlier(booking, later);
+        return [];
+      },
+    });
     this.#waits.add(now - waiter.enqueuedAt);
-    waiter.grant(this.#leases.lease(grant, waiter.deadline, local));
+    waiter.grant(this.#lease({ modelQueue, quota, key, booking, request, at: now }, waiter.deadline, local));
   }
+
+  /** Processes compare projects by digests of their numbers, so that Redis holds no number. */
+  #hideProject(outcome: LeaseOutcome): LeaseOutcome {
+    if (outcome.ok || outcome.failure.project === undefined) return outcome;
+    const project = this.#ids.consumer(consumerNumber(outcome.failure.project));
+    return { ...outcome, failure: { ...outcome.failure, project } };
+  }
+}
+
+const unused: LeaseOutcome = {
+  ok: false,
+  sent: false,
+  failure: { kind: 'network', scope: 'call', message: 'The caller left before the call was made.' },
+};
+
+/** Times by the clock of this process. */
+function inLocalTime(stats: KeyPoolStats, offsetMs: number): KeyPoolStats {
+  const local = <T extends number | null | undefined>(at: T) =>
+    (typeof at === 'number' ? at - offsetMs : at) as T;
+  return {
+    ...stats,
+    keys: stats.keys.map((key) => ({
+      ...key,
+      lastErrorAt: local(key.lastErrorAt),
+      ...(key.until === undefined ? {} : { until: local(key.until) }),
+      windows: key.windows?.map((window) => ({ ...window, nextFreeAt: local(window.nextFreeAt) })),
+    })),
+    parkedModels: stats.parkedModels?.map((parked) => ({ ...parked, until: local(parked.until) })),
+  };
 }

@@ -1,7 +1,7 @@
 import type { LeaseRequest } from '../key-pool.js';
 import type { ProjectModelQuota } from '../quota/project-model-quota.js';
 import type { ModelQueue } from './model-queue.js';
-import type { Waiter } from './wait-queue.js';
+import { defaultTenant, type Waiter } from './wait-queue.js';
 
 /** What the dispatcher does with a waiter. */
 export interface DispatchActions {
@@ -9,7 +9,10 @@ export interface DispatchActions {
   hasRoom(): boolean;
   /** The project that the call is bound to. */
   projectOf(request: LeaseRequest): string | undefined;
-  grant(waiter: Waiter, quota: ProjectModelQuota): void;
+  /** The call gets the free quota. It stays in the queue until the dispatch is over. */
+  grant(waiter: Waiter, quota: ProjectModelQuota, paced: boolean): void;
+  /** The call waits for the quota, which is free at `at`. */
+  hold?(quota: ProjectModelQuota, at: number, paced: boolean): void;
   /** A call that cannot start within this is refused, in milliseconds. */
   readonly maxWaitMs: number;
   /** The call cannot start soon, or not before `at`. */
@@ -20,7 +23,6 @@ export interface DispatchActions {
 export function expireWaiters(modelQueue: ModelQueue, now: number, actions: DispatchActions): void {
   if (modelQueue.waiters.earliestDeadline > now) return;
   for (const waiter of modelQueue.waiters.expired(now)) {
-    modelQueue.waiters.remove(waiter);
     const { request, tokens } = waiter;
     const ahead = modelQueue.waiters.ahead(request, now);
     const project = actions.projectOf(request);
@@ -39,24 +41,28 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
   // A waiter held back only by pacing reserves its quota against other paced waiters alone.
   const reservedAgainstPaced = new Set<ProjectModelQuota>();
   const longBacklog = modelQueue.longBacklog(now);
+  // Waiters that are served or refused leave the queue when the dispatch is over.
+  const gone = new Map<string, number>();
   modelQueue.wakeAt = Number.POSITIVE_INFINITY;
   for (const waiter of modelQueue.waiters.inServiceOrder()) {
     if (!actions.hasRoom()) return;
     const { request, tokens } = waiter;
-    const paced = modelQueue.isPaced(request, longBacklog, now);
+    const line = request.priority === 'batch' ? 'batch' : `tenant ${request.tenant ?? defaultTenant}`;
+    const before = gone.get(line) ?? 0;
+    const paced = modelQueue.isPaced(request, longBacklog + before, now);
     const taken = paced ? reservedAgainstPaced : reserved;
     if (taken.size === modelQueue.quotas.length) continue;
     const project = actions.projectOf(request);
     const quota = modelQueue.choose(request, project, tokens, now, taken, paced);
     if (quota !== undefined) {
-      modelQueue.waiters.take(waiter);
-      actions.grant(waiter, quota);
+      actions.grant(waiter, quota, paced);
+      gone.set(line, before + 1);
       continue;
     }
     const earliest = modelQueue.couldStartAt(request, project, tokens, now);
     if (earliest > Math.min(waiter.deadline, now + actions.maxWaitMs)) {
-      modelQueue.waiters.remove(waiter);
       actions.refuse(waiter);
+      gone.set(line, before + 1);
       continue;
     }
     const slot = modelQueue.earliest(request, project, tokens, now, taken, paced);
@@ -64,6 +70,7 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
     reservedAgainstPaced.add(slot.quota);
     if (!paced || slot.quota.freeAt(tokens, now) > now) reserved.add(slot.quota);
     if (slot.at > now) modelQueue.wakeAt = Math.min(modelQueue.wakeAt, slot.at);
+    actions.hold?.(slot.quota, slot.at, paced);
     if (reserved.size === modelQueue.quotas.length) return;
   }
 }

@@ -3,7 +3,7 @@ import type { Failure } from '../../core/failure.js';
 import { reactTo, rejectedForMs } from '../health/failure-reaction.js';
 import type { KeyProject, PooledKey } from '../health/pooled-key.js';
 import type { KeyEvents } from '../key-events.js';
-import type { KeyProbe } from '../key-pool.js';
+import type { KeyEvent, KeyProbe } from '../key-pool.js';
 import type { KeyRegistry } from './key-registry.js';
 import { type Settlement, scopesProvenBy } from './settlement.js';
 import { WakeTimer } from './wake-timer.js';
@@ -14,7 +14,7 @@ const probeMs = 5_000;
 const inconclusiveMs = 30_000;
 
 /** A rejected key, or a key of a rejected project. */
-export interface Suspect {
+interface Suspect {
   readonly culprit: PooledKey | KeyProject;
   readonly project: KeyProject;
   readonly key: PooledKey;
@@ -25,8 +25,11 @@ export interface KeyProberDeps {
   readonly registry: KeyRegistry;
   readonly settlement: Settlement;
   readonly events: KeyEvents;
-  /** The suspect is usable again, or blocked again because of the failure. */
-  readonly onVerdict: (suspect: Suspect, failure?: Failure) => void;
+  /** Changes the state of keys, and emits the events that this returns. */
+  readonly change: (
+    model: string | undefined,
+    run: (now: number) => readonly KeyEvent[],
+  ) => Promise<void> | undefined;
 }
 
 /** Tries rejected keys and projects shortly before calls may use them again, so that no call has to. */
@@ -124,32 +127,28 @@ export class KeyProber {
     const failure = await Promise.race([tried, late]);
     clock.clearTimeout(timer);
     if (this.#running.get(culprit) !== controller) return;
+    if (!culprit.gate.isHealthy) await this.#judge(suspect, failure);
     this.#running.delete(culprit);
-    if (!culprit.gate.isHealthy) this.#judge(suspect, failure);
     this.arm();
   }
 
-  #judge(suspect: Suspect, failure: Failure | undefined): void {
-    const { clock, events, onVerdict } = this.#deps;
-    const { culprit, key, project } = suspect;
+  #judge({ culprit, key, project }: Suspect, failure: Failure | undefined): Promise<void> | undefined {
     const event = { keyId: key.id, project: project.name };
-    const now = clock.now();
     const scope = culprit === key ? 'key' : 'project';
-    if (failure === undefined || scopesProvenBy(failure, true).includes(scope)) {
-      // A probe does not prove everything: if the next call is rejected, the next probe comes later.
-      culprit.gate.unblock(Number.POSITIVE_INFINITY);
-      events.emit('key', { type: 'recovered', ...event });
-      onVerdict(suspect);
-      return;
-    }
-    const reaction = reactTo(failure);
-    const isRejected = reaction.blame === 'key' || reaction.blame === 'project';
-    if (isRejected) culprit.strikes += 1;
-    const until = now + (isRejected ? rejectedForMs(reaction, culprit.strikes, true) : inconclusiveMs);
-    const reason = isRejected ? failure.message : (culprit.gate.reason ?? failure.message);
-    culprit.gate.block(until, reason);
-    events.emit('key', { type: 'disabled', ...event, reason, until });
-    onVerdict(suspect, failure);
+    return this.#deps.change(culprit.rejectedFor, (now) => {
+      if (failure === undefined || scopesProvenBy(failure, true).includes(scope)) {
+        // A probe does not prove everything: if the next call is rejected, the next probe comes later.
+        culprit.gate.unblock(Number.POSITIVE_INFINITY);
+        return [{ type: 'recovered', ...event }];
+      }
+      const reaction = reactTo(failure);
+      const isRejected = reaction.blame === 'key' || reaction.blame === 'project';
+      if (isRejected) culprit.strikes += 1;
+      const until = now + (isRejected ? rejectedForMs(reaction, culprit.strikes, true) : inconclusiveMs);
+      const { reason = failure.message, why = failure.kind } = isRejected ? {} : culprit.gate;
+      culprit.gate.block(until, { kind: why, message: reason });
+      return [{ type: 'disabled', ...event, reason, until }];
+    });
   }
 }
 

@@ -2,7 +2,7 @@ import { KeyProject, PooledKey } from '../health/pooled-key.js';
 import { type KeySpec, maskKey } from '../key-spec.js';
 import { type LimitRule, limitsFor } from '../limit-rules.js';
 import { ProjectModelQuota } from '../quota/project-model-quota.js';
-import { ModelQueue } from './model-queue.js';
+import { ModelQueue, type PeerDemand } from './model-queue.js';
 
 /** The keys, their projects, and a queue for each model. */
 export class KeyRegistry {
@@ -10,11 +10,16 @@ export class KeyRegistry {
   readonly #modelQueues = new Map<string, ModelQueue>();
   /** Current names of projects that were joined to another one. */
   readonly #aliases = new Map<string, string>();
+  /** Projects that were merged into another one. */
+  readonly joined = new Map<KeyProject, KeyProject>();
   readonly #rules: readonly LimitRule[];
   readonly #maxInFlightPerProjectModel: number;
   #added = 0;
 
-  constructor(rules: readonly LimitRule[], maxInFlightPerProjectModel: number) {
+  readonly #peers: PeerDemand | undefined;
+
+  constructor(rules: readonly LimitRule[], maxInFlightPerProjectModel: number, peers?: PeerDemand) {
+    this.#peers = peers;
     this.#rules = rules;
     this.#maxInFlightPerProjectModel = maxInFlightPerProjectModel;
   }
@@ -30,7 +35,7 @@ export class KeyRegistry {
   modelQueue(model: string): ModelQueue {
     let modelQueue = this.#modelQueues.get(model);
     if (modelQueue === undefined) {
-      modelQueue = new ModelQueue(model);
+      modelQueue = new ModelQueue(model, this.#peers);
       this.#modelQueues.set(model, modelQueue);
       modelQueue.quotas = [...this.#projects.values()].map((project) => this.#quota(model, project));
     }
@@ -74,18 +79,19 @@ export class KeyRegistry {
   }
 
   /** A reply named the number of a project. Joins the projects that share it. */
-  identify(project: KeyProject, consumer: string): void {
+  identify(project: KeyProject, consumer: string, now: number): void {
     const number = consumerNumber(consumer);
     project.consumer ??= number;
     const same = [...this.#projects.values()].filter((other) => other.consumer === number);
     const target = same.find((other) => other.labelled) ?? same[0] ?? project;
     for (const other of same) {
-      if (other !== target && !other.labelled) this.join(other, target);
+      if (other !== target && !other.labelled) this.join(other, target, now);
     }
   }
 
   /** Merges `from` into `into`, because they are the same project. */
-  join(from: KeyProject, into: KeyProject): void {
+  join(from: KeyProject, into: KeyProject, now: number): void {
+    this.joined.set(from, into);
     this.#projects.delete(from.name);
     this.#aliases.set(from.name, into.name);
     for (const key of from.keys) key.moveTo(into.name);
@@ -94,7 +100,7 @@ export class KeyRegistry {
     for (const modelQueue of this.#modelQueues.values()) {
       const absorbed = modelQueue.quotas.find((quota) => quota.project === from);
       const target = modelQueue.quotas.find((quota) => quota.project === into);
-      if (absorbed !== undefined && target !== undefined) target.absorb(absorbed);
+      if (absorbed !== undefined && target !== undefined) target.absorb(absorbed, now);
       modelQueue.quotas = modelQueue.quotas.filter((quota) => quota !== absorbed);
     }
   }

@@ -18,34 +18,25 @@ const sharedRefusals = 3;
  */
 export class ModelBreaker {
   readonly gate = new HalfOpenGate(modelProbeMs);
-  /** Whether the service rejects the model itself, so that calls do not wait for it. */
-  isRejected = false;
   /** When the outage began. */
-  #failingSince = 0;
+  failingSince = 0;
   #outcomes: { readonly at: number; readonly failed: boolean }[] = [];
   #refusalsWithoutHint = new Map<ProjectModelQuota, number>();
 
   /** The call granted at `grantedAt` succeeded. */
-  succeed(grantedAt: number, now: number): void {
-    this.#observe(now, false);
+  succeed(grantedAt: number): void {
     if (this.gate.unblock(grantedAt)) this.#outcomes = [];
   }
 
-  /** A call failed because of the model. Returns for how long to pause it; `undefined` for not at all. */
+  /** A call that was observed failed because of the model. Returns for how long to pause it; `undefined` for not at all. */
   fail(grantedAt: number, now: number): number | undefined {
-    this.#observe(now, true);
     if (this.gate.isHealthy) {
       if (!this.#mostFail()) return undefined;
-      this.#failingSince = now;
+      this.failingSince = now;
     } else if (!this.gate.isProbe(grantedAt)) {
       return undefined;
     }
-    return Math.min(longestPauseMs, Math.max(firstPauseMs, pausePerOutage * (now - this.#failingSince)));
-  }
-
-  /** Another process has seen the outage begin at `at`: the next pause is as long as its own. */
-  follow(at: number): void {
-    this.#failingSince = at;
+    return Math.min(longestPauseMs, Math.max(firstPauseMs, pausePerOutage * (now - this.failingSince)));
   }
 
   /** A quota was refused without hint. Returns whether all `quotas` were at about the same time. */
@@ -57,7 +48,8 @@ export class ModelBreaker {
     return this.#refusalsWithoutHint.size >= Math.max(sharedRefusals, quotas);
   }
 
-  #observe(now: number, failed: boolean): void {
+  /** A call ended in this process. */
+  observe(now: number, failed: boolean): void {
     this.#outcomes.push({ at: now, failed });
     while ((this.#outcomes[0]?.at ?? now) + observedMs < now) this.#outcomes.shift();
   }

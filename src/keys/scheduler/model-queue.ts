@@ -1,3 +1,4 @@
+import { isRejection } from '../health/failure-reaction.js';
 import type { LeaseRequest } from '../key-pool.js';
 import { LatencyWindow } from '../quota/latency-window.js';
 import { OversizedCalls } from '../quota/oversized-calls.js';
@@ -17,6 +18,16 @@ export const pacedBacklog = 1 / 12;
 const interactiveForMs = 60_000;
 /** Largest share of the time to the deadline that is kept for the answer. */
 const largestAnswerShare = 0.25;
+
+/** The calls to the same model that other processes have. */
+export interface PeerDemand {
+  /** Calls in the backlog of this one. */
+  backlog(model: string, request: LeaseRequest): number;
+  /** Whether there are interactive calls, or calls of several tenants. */
+  demands(model: string, kind: 'people' | 'tenants'): boolean;
+  /** Calls that are served in all processes while `own` ones of this process are: the processes take turns. */
+  everywhere(own: number): number;
+}
 
 export interface Slot {
   readonly quota: ProjectModelQuota;
@@ -39,9 +50,11 @@ export class ModelQueue {
   #tokenVariance = 0;
   #interactiveUntil = 0;
   #hasTenants = false;
+  readonly #peers: PeerDemand | undefined;
 
-  constructor(model: string) {
+  constructor(model: string, peers?: PeerDemand) {
     this.model = model;
+    this.#peers = peers;
   }
 
   /** The tokens to charge for a call. */
@@ -64,9 +77,7 @@ export class ModelQueue {
    * aborted before its answer is whole, so there the deadline leaves time for the answer.
    */
   latestStart(request: LeaseRequest, deadline: number, since: number, now: number): number {
-    return this.waiters.backlog(request) > this.longBacklog(now)
-      ? this.startInTime(deadline, since)
-      : deadline;
+    return this.#backlog(request) > this.longBacklog(now) ? this.startInTime(deadline, since) : deadline;
   }
 
   /** The latest start of a call that is to be answered before its deadline. */
@@ -128,8 +139,8 @@ export class ModelQueue {
    * `Infinity` when it never could, or when the service rejects all keys or the model.
    */
   couldStartAt(request: LeaseRequest, project: string | undefined, tokens: number, now: number): number {
-    const { gate, isRejected } = this.breaker;
-    if (isRejected && gate.allowsAt(now) > now) return Number.POSITIVE_INFINITY;
+    const { gate } = this.breaker;
+    if (isRejection(gate.why) && gate.allowsAt(now) > now) return Number.POSITIVE_INFINITY;
     let earliest = Number.POSITIVE_INFINITY;
     for (const quota of this.quotas) {
       if (!isEligible(quota, request, project) || quota.isRejected(now)) continue;
@@ -144,14 +155,16 @@ export class ModelQueue {
     if ((request.tenant ?? defaultTenant) !== defaultTenant) this.#hasTenants = true;
   }
 
-  /** Whether calls name their tenants. */
-  get hasTenants(): boolean {
-    return this.#hasTenants;
+  /** What other processes have to know: an interactive call within the last minute, and calls of several tenants. */
+  ownDemand(now: number): readonly ('people' | 'tenants')[] {
+    const people = now < this.#interactiveUntil ? (['people'] as const) : [];
+    return this.#hasTenants ? [...people, 'tenants'] : people;
   }
 
-  /** Whether an interactive call came within the last minute, so that another one is likely. */
-  hasInteractiveDemand(now: number): boolean {
-    return now < this.#interactiveUntil;
+  /** How many calls are served before this one would be, in all processes. */
+  ahead(request: LeaseRequest, since: number): number {
+    const own = this.waiters.ahead(request, since);
+    return this.#peers?.everywhere(own) ?? own;
   }
 
   /**
@@ -160,8 +173,14 @@ export class ModelQueue {
    */
   isPaced(request: LeaseRequest, longBacklog: number, now: number): boolean {
     const isBatch = request.priority === 'batch';
-    if (isBatch && this.hasInteractiveDemand(now)) return true;
-    return (isBatch || this.#hasTenants) && this.waiters.backlog(request) > longBacklog;
+    const isInteractive = now < this.#interactiveUntil || this.#peers?.demands(this.model, 'people');
+    if (isBatch && isInteractive) return true;
+    const hasTenants = this.#hasTenants || this.#peers?.demands(this.model, 'tenants');
+    return (isBatch || hasTenants === true) && this.#backlog(request) > longBacklog;
+  }
+
+  #backlog(request: LeaseRequest): number {
+    return this.waiters.backlog(request) + (this.#peers?.backlog(this.model, request) ?? 0);
   }
 
   /** The size above which a backlog is long. */

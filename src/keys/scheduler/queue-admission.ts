@@ -10,7 +10,7 @@ export interface QueueLimits {
   readonly maxQueueLength: number;
 }
 
-export interface QueuedRequest {
+interface QueuedRequest {
   readonly modelQueue: ModelQueue;
   readonly request: LeaseRequest;
   /** The current name of the project that the call is bound to. */
@@ -30,24 +30,35 @@ export type Admission =
 export function admit(call: QueuedRequest, limits: QueueLimits, now: number): Admission {
   const { modelQueue, request, project, tokens } = call;
   const since = request.since ?? now;
-  const deadline =
-    request.deadline === undefined
-      ? now + limits.maxWaitMs
-      : modelQueue.latestStart(request, request.deadline, since, now);
+  const place = admitToQueue(call, { since, deadline: request.deadline }, limits, now);
+  if ('error' in place) return place;
   const earliest = modelQueue.couldStartAt(request, project, tokens, now);
-  const latest = Math.min(deadline, now + limits.maxWaitMs);
-  if (earliest > latest || deadline <= now || earliest === Number.POSITIVE_INFINITY) {
+  const isHopeless = earliest > Math.min(place.deadline, now + limits.maxWaitMs);
+  return isHopeless ? { error: refusal(call, place.deadline, limits, now) } : place;
+}
+
+/** Whether the queue has room for a call, and serves it before its deadline. */
+export function admitToQueue(
+  call: QueuedRequest,
+  { since, deadline: asked }: { readonly since: number; readonly deadline: number | undefined },
+  limits: QueueLimits,
+  now: number,
+): Admission {
+  const { modelQueue, request, project, tokens } = call;
+  const deadline =
+    asked === undefined ? now + limits.maxWaitMs : modelQueue.latestStart(request, asked, since, now);
+  if (deadline <= now || modelQueue.eligible(request, project).length === 0)
     return { error: refusal(call, deadline, limits, now) };
-  }
-  const ahead = modelQueue.waiters.ahead(request, since);
-  const startAt = Math.max(earliest, modelQueue.forecast(request, project, tokens, ahead, now));
+  if (modelQueue.waiters.size === 0) return { since, deadline };
+  const ahead = modelQueue.ahead(request, since);
+  const startAt = modelQueue.forecast(request, project, tokens, ahead, now);
   const expected = { ahead, startAt, deadline: latestTurn(request, deadline, now) };
   const error = makeRoom(modelQueue, request, expected, limits.maxQueueLength, now);
   return error === undefined ? { since, deadline } : { error };
 }
 
 /** Until when the turn of a call has to come. */
-export function latestTurn({ maxWaitMs }: LeaseRequest, deadline: number, now: number): number {
+function latestTurn({ maxWaitMs }: LeaseRequest, deadline: number, now: number): number {
   return Math.min(deadline, now + (maxWaitMs ?? Number.POSITIVE_INFINITY));
 }
 
@@ -55,7 +66,7 @@ export function latestTurn({ maxWaitMs }: LeaseRequest, deadline: number, now: n
  * Why a call that is expected to start at `startAt` may not wait; `undefined` if it may. In a full queue
  * a waiter of lesser claim is rejected in its place.
  */
-export function makeRoom(
+function makeRoom(
   { model, waiters }: ModelQueue,
   request: LeaseRequest,
   expected: { readonly ahead: number; readonly startAt: number; readonly deadline: number },

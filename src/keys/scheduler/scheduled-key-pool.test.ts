@@ -54,26 +54,6 @@ describe('ScheduledKeyPool', () => {
     expect((await acquire()).key.value).toBe(first.key.value);
   });
 
-  it('clears its log when a refusal proves that the service counts in fixed minutes', async () => {
-    const { clock, acquire } = open();
-    for (let i = 0; i < 30; i += 1) {
-      (await acquire()).settle({ ok: true });
-      await clock.advance(1_000);
-    }
-    const refusal = failed({
-      kind: 'rate-limit',
-      scope: 'project-model',
-      retryAfterMs: 20_000,
-      learned: { rpm: 15 },
-    });
-    (await acquire()).settle(refusal);
-    const retried = acquire();
-    await clock.runUntil(retried);
-    (await retried).settle({ ok: true });
-    for (let i = 0; i < 14; i += 1) (await acquire({ deadline: clock.now() })).settle({ ok: true });
-    expect(await rejection(acquire({ deadline: clock.now() }))).toBeDefined();
-  });
-
   it('holds back a call that would exceed the input tokens a minute', async () => {
     const { clock, acquire } = open({ limits: [{ tpm: 1_000 }] });
     const start = clock.now();

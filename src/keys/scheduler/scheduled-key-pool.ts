@@ -14,18 +14,17 @@ import type {
   LeaseRequest,
 } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
-import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { ProjectModelQuota, QuotaState } from '../quota/project-model-quota.js';
 import { type DispatchActions, dispatch, expireWaiters } from './dispatch.js';
 import { KeyProber } from './key-prober.js';
 import { KeyRegistry } from './key-registry.js';
-import type { KnownQuota } from './known-quota.js';
 import type { ModelQueue } from './model-queue.js';
 import { lostLease, OpenLeases } from './open-leases.js';
 import { describePool, QueueWaits } from './pool-stats.js';
 import { admit, type QueueLimits, refusal } from './queue-admission.js';
 import { type ScheduledKeyPoolOptions, scheduledKeyPoolOptionsSchema } from './scheduled-key-pool-options.js';
 import { type Grant, Settlement } from './settlement.js';
-import { waitForLease } from './wait-queue.js';
+import { type Waiter, waitForLease } from './wait-queue.js';
 import { WakeTimer } from './wake-timer.js';
 
 /**
@@ -67,14 +66,18 @@ export class ScheduledKeyPool implements KeyPool {
     this.#maxInFlight = parsed.maxInFlight;
     this.#maxLeaseMs = parsed.maxLeaseMs;
     this.#registry = new KeyRegistry(parsed.limits, parsed.maxInFlightPerProjectModel);
-    this.#settlement = new Settlement(this.#registry, this.#events, parsed.random, true);
+    this.#settlement = new Settlement(this.#registry, parsed.random);
     this.#registry.add(parsed.keys);
     this.#prober = new KeyProber({
       clock: this.#clock,
       registry: this.#registry,
       settlement: this.#settlement,
       events: this.#events,
-      onVerdict: () => this.#pump(),
+      change: (_, run) => {
+        for (const event of run(this.#clock.now())) this.#events.emit('key', event);
+        this.#pump();
+        return undefined;
+      },
     });
   }
 
@@ -134,19 +137,13 @@ export class ScheduledKeyPool implements KeyPool {
   }
 
   /**
-   * Takes over what another source knows about one project and model.
+   * Takes over what another pool knows about a project and model.
    *
    * @internal
    */
-  restore(known: KnownQuota): void {
-    const project = this.#registry.projectName(known.project);
-    const quota = this.#registry
-      .modelQueue(known.model)
-      .quotas.find((candidate) => candidate.project.name === project);
-    if (quota === undefined) return;
-    for (const call of known.calls) quota.log.add(call.tokens, call.at);
-    if (known.blockedUntil !== undefined) quota.gate.block(known.blockedUntil, known.reason ?? '');
-    this.#pump();
+  restore(model: string, project: string, state: QuotaState): void {
+    const { quotas } = this.#registry.modelQueue(model);
+    quotas.find((quota) => quota.project.name === project)?.load(state);
   }
 
   close(): Promise<void> {
@@ -203,30 +200,30 @@ export class ScheduledKeyPool implements KeyPool {
     key.gate.enter(now);
     quota.project.gate.enter(now);
     modelQueue.breaker.gate.enter(now);
+    quota.ownInFlight += 1;
     key.inFlight += 1;
     this.#current = key;
-    const grant: Grant = {
-      modelQueue,
-      quota,
-      key,
-      booking,
-      estimatedTokens: request.estimatedTokens,
-      at: now,
-      request,
-    };
+    const grant: Grant = { modelQueue, quota, key, booking, at: now, request };
     const open = {
       expiresAt: Math.max(now, request.deadline ?? now) + this.#maxLeaseMs,
-      reclaim: () => this.#settlement.settle(grant, lostLease, this.#clock.now()),
+      reclaim: () => this.#settle(grant, lostLease),
     };
     this.#leases.add(open);
     return {
       key: key.leased,
       settle: (outcome: LeaseOutcome) => {
         if (!this.#leases.delete(open)) return;
-        this.#settlement.settle(grant, outcome, this.#clock.now());
+        this.#settle(grant, outcome);
         this.#pump();
       },
     };
+  }
+
+  #settle(grant: Grant, outcome: LeaseOutcome): void {
+    const now = this.#clock.now();
+    const observation = this.#settlement.observe(grant, outcome, now);
+    for (const event of this.#settlement.apply(grant, outcome, observation, now))
+      this.#events.emit('key', event);
   }
 
   /** Grants what is free, and sets the timer for the next slot or deadline. */
@@ -236,21 +233,27 @@ export class ScheduledKeyPool implements KeyPool {
     const projectOf = (request: LeaseRequest) => this.#registry.projectName(request.project);
     for (const modelQueue of this.#registry.modelQueues()) {
       if (modelQueue.waiters.size === 0) continue;
+      const served: Waiter[] = [];
+      const refused: { readonly waiter: Waiter; readonly error: Error }[] = [];
       const actions: DispatchActions = {
         hasRoom: () => this.#leases.size < this.#maxInFlight,
         projectOf,
         grant: (waiter, quota) => {
+          served.push(waiter);
           this.#waits.add(now - waiter.enqueuedAt);
           waiter.grant(this.#grant(modelQueue, quota, waiter.request, waiter.tokens, now));
         },
         maxWaitMs: this.#queueLimits.maxWaitMs,
-        refuse: ({ request, tokens, deadline, reject }, at) => {
+        refuse: (waiter, at) => {
+          const { request, tokens, deadline } = waiter;
           const call = { modelQueue, request, project: projectOf(request), tokens };
-          reject(refusal(call, deadline, this.#queueLimits, now, at));
+          refused.push({ waiter, error: refusal(call, deadline, this.#queueLimits, now, at) });
         },
       };
       expireWaiters(modelQueue, now, actions);
       dispatch(modelQueue, now, actions);
+      for (const waiter of served) modelQueue.waiters.take(waiter);
+      for (const { waiter, error } of refused) if (modelQueue.waiters.remove(waiter)) waiter.reject(error);
     }
     this.#arm();
   }

@@ -1,8 +1,7 @@
 import type { Failure } from '../../core/failure.js';
-import { isRejection, type Reaction, reactTo, rejectedForMs } from '../health/failure-reaction.js';
+import { type Reaction, reactTo, rejectedForMs } from '../health/failure-reaction.js';
 import type { KeyProject, PooledKey } from '../health/pooled-key.js';
-import type { KeyEvents } from '../key-events.js';
-import type { LeaseOutcome, LeaseRequest } from '../key-pool.js';
+import type { KeyEvent, LeaseOutcome, LeaseRequest } from '../key-pool.js';
 import { inferSharedProject } from '../quota/infer-shared-project.js';
 import type { Booking, ProjectModelQuota } from '../quota/project-model-quota.js';
 import type { KeyRegistry } from './key-registry.js';
@@ -10,7 +9,7 @@ import type { ModelQueue } from './model-queue.js';
 
 const hourMs = 3_600_000;
 /** Spreads the calls that were all refused until the same moment. */
-export const coolingJitterMs = 1_000;
+const coolingJitterMs = 1_000;
 
 /** The call that a lease was granted to. */
 export interface Grant {
@@ -18,139 +17,149 @@ export interface Grant {
   readonly quota: ProjectModelQuota;
   readonly key: PooledKey;
   readonly booking: Booking;
-  readonly estimatedTokens: number;
+  readonly request: LeaseRequest;
   readonly at: number;
-  /** By which a retry of the same call is recognized. */
-  readonly request?: LeaseRequest | undefined;
-  /** Tokens of the minute that were used at the grant. Default: by the log of the quota. */
-  readonly usedTokens?: number | undefined;
 }
 
-/** Learns from how a call ended: charges its cost, and blocks what is to blame for a failure. */
+/** What this process alone learns from the end of a call. */
+export interface Observation {
+  /** The call was refused because of its own size. */
+  readonly isTooLarge: boolean;
+  /** All quotas of the model were refused without a hint, at about the same time. */
+  readonly isOfModel: boolean;
+  /** Calls of the quota that still ran. */
+  readonly inFlight: number;
+}
+
+/**
+ * Learns from how a call ended, in two steps: `observe` counts it in this process, `apply` changes the
+ * quotas and blocks, and may be repeated on another copy of their state.
+ */
 export class Settlement {
-  readonly #registry: KeyRegistry;
-  readonly #events: KeyEvents;
-  readonly #random: () => number;
-  readonly #keepsLedger: boolean;
   /** Whether the pool tries rejected keys by itself. */
   hasProbe = false;
+  readonly #registry: KeyRegistry;
+  readonly #random: () => number;
 
-  /** @param keepsLedger Whether the quotas of this process count all calls. On Redis they count only its own. */
-  constructor(registry: KeyRegistry, events: KeyEvents, random: () => number, keepsLedger = false) {
+  constructor(registry: KeyRegistry, random: () => number) {
     this.#registry = registry;
-    this.#events = events;
     this.#random = random;
-    this.#keepsLedger = keepsLedger;
   }
 
-  /** Returns whether the call was refused because of its own size. */
-  settle(grant: Grant, outcome: LeaseOutcome, now: number): boolean {
-    const { key, modelQueue } = grant;
+  observe(grant: Grant, outcome: LeaseOutcome, now: number): Observation {
+    const { key, modelQueue, request } = grant;
     const quota = grant.quota.current;
-    quota.inFlight -= 1;
+    quota.ownInFlight -= 1;
+    const { inFlight } = quota;
     key.inFlight -= 1;
     if (outcome.ok) {
       key.usageCount += 1;
       key.successCount += 1;
-      quota.succeed(grant.at);
+      modelQueue.breaker.observe(now, false);
       modelQueue.latencies.add(now - grant.at);
-      const inputTokens = outcome.usage?.inputTokens;
-      if (inputTokens !== undefined && inputTokens > 0) {
-        quota.amend(grant.booking, inputTokens, now);
-        modelQueue.correct(grant.estimatedTokens, inputTokens);
-      }
-      this.#recovered(grant, quota, ['key', 'project', 'project-model', 'model'], now);
-      return false;
+      modelQueue.correct(request.estimatedTokens, outcome.usage?.inputTokens ?? 0);
+      return { isTooLarge: false, isOfModel: false, inFlight };
     }
-    if (outcome.sent) key.usageCount += 1;
-    return this.#fail(grant, outcome.failure, outcome.sent, now);
-  }
-
-  #fail(grant: Grant, failure: Failure, sent: boolean, now: number): boolean {
-    const { key, modelQueue } = grant;
-    const reaction = reactTo(failure);
+    const { failure, sent } = outcome;
+    const { blame, blockMs } = reactTo(failure);
+    if (sent) key.usageCount += 1;
     key.failureCount += 1;
-    if (reaction.blame !== 'call' && reaction.blame !== 'model') {
+    if (blame !== 'call' && blame !== 'model') {
       key.lastErrorAt = now;
       key.lastError = failure.message;
     }
     if (failure.kind === 'overloaded' || failure.kind === 'internal') key.serverErrors += 1;
-    if (failure.project !== undefined) this.#registry.identify(grant.quota.current.project, failure.project);
+    if (blockMs === 'breaker') modelQueue.breaker.observe(now, true);
+    if (failure.project !== undefined) {
+      this.#registry.identify(grant.quota.current.project, failure.project, now);
+    }
+    if (blockMs === 'day' && blame !== 'model') key.rejections.rpd += 1;
+    if (blockMs !== 'rate' || blame === 'model') return { isTooLarge: false, isOfModel: false, inFlight };
+    const limit = failure.learned?.tpm;
+    const metric = limit !== undefined ? 'tpm' : failure.learned?.rpm !== undefined ? 'rpm' : 'unknown';
+    key.rejections[metric] += 1;
+    const isWithoutHint = failure.learned === undefined && failure.retryAfterMs === undefined;
+    return {
+      inFlight,
+      isTooLarge:
+        limit !== undefined &&
+        modelQueue.oversized.refused(request, quota, limit, grant.booking.usedTokens, now),
+      isOfModel: isWithoutHint && modelQueue.breaker.refusedWithoutHint(quota, now, modelQueue.quotas.length),
+    };
+  }
+
+  /** Returns the events that followed. */
+  apply(grant: Grant, outcome: LeaseOutcome, observation: Observation, now: number): readonly KeyEvent[] {
     const quota = grant.quota.current;
+    const events: KeyEvent[] = [];
+    if (outcome.ok) {
+      quota.succeed(grant.at, observation.inFlight);
+      const inputTokens = outcome.usage?.inputTokens ?? 0;
+      if (inputTokens > 0) quota.amend(grant.booking, inputTokens, now);
+      this.#recovered(grant, quota, ['key', 'project', 'project-model', 'model'], events);
+      return events;
+    }
+    const { failure, sent } = outcome;
+    const reaction = reactTo(failure);
     if (reaction.refund || !sent) quota.refund(grant.booking, now);
-    this.#learn(grant, quota, failure);
-    this.#recovered(grant, quota, scopesProvenBy(failure, sent), now);
-    let isTooLarge = false;
+    this.#learn(grant, quota, failure, events);
+    this.#recovered(grant, quota, scopesProvenBy(failure, sent), events);
+    const isForQuota = reaction.blockMs === 'rate' || reaction.blockMs === 'day';
     switch (reaction.blame) {
       case 'call':
         break;
       case 'key':
-        this.#disable(grant, key, reaction, failure, now);
+        this.#disable(grant, grant.key, reaction, failure, now, events);
         break;
       case 'project':
-        if (isForQuota(reaction)) isTooLarge = this.#cool(grant, quota, failure, now);
-        else this.#disable(grant, quota.project, reaction, failure, now);
+        if (isForQuota) this.#cool(grant, quota, failure, observation, now, events);
+        else this.#disable(grant, quota.project, reaction, failure, now, events);
         break;
       case 'project-model':
-        if (isForQuota(reaction)) isTooLarge = this.#cool(grant, quota, failure, now);
-        else this.#blockQuota(grant, quota, failure, reaction, now);
+        if (isForQuota) this.#cool(grant, quota, failure, observation, now, events);
+        else this.#blockQuota(grant, quota, failure, reaction, now, events);
         break;
       case 'model':
-        this.#pauseModel(modelQueue, grant, reaction, failure, now);
+        this.#pauseModel(grant, reaction, failure, now);
         break;
     }
-    for (const gate of [key.gate, quota.project.gate, quota.gate, modelQueue.breaker.gate])
+    for (const gate of [grant.key.gate, quota.project.gate, quota.gate, grant.modelQueue.breaker.gate])
       gate.releaseProbe(grant.at);
-    return isTooLarge;
+    return events;
   }
 
   /** Limit 0 stands for no quota at all, so it is not learned. */
-  #learn(grant: Grant, quota: ProjectModelQuota, failure: Failure): void {
-    if (failure.kind === 'no-quota' || !quota.learn(failure.learned)) return;
-    this.#events.emit('key', {
+  #learn(grant: Grant, quota: ProjectModelQuota, { kind, learned }: Failure, events: KeyEvent[]): void {
+    if (kind === 'no-quota' || !quota.learn(learned)) return;
+    events.push({
       type: 'limit-learned',
       keyId: grant.key.id,
       project: quota.project.name,
       model: quota.model,
-      learned: failure.learned,
+      learned,
     });
   }
 
-  #cool(grant: Grant, quota: ProjectModelQuota, failure: Failure, now: number): boolean {
-    const { rejections } = grant.key;
-    let isTooLarge = false;
+  #cool(
+    grant: Grant,
+    quota: ProjectModelQuota,
+    failure: Failure,
+    { isOfModel, isTooLarge }: Observation,
+    now: number,
+    events: KeyEvent[],
+  ): void {
     const isNews = quota.gate.isNews(grant.at);
     if (failure.kind === 'daily-quota') {
-      rejections.rpd += 1;
-      quota.dayRefusedAt = now;
-      if (this.#keepsLedger) {
-        for (const other of inferSharedProject(quota, grant.modelQueue.quotas, now))
-          this.#registry.join(other.project, quota.project);
-      }
-      quota.gate.block(Math.min(quota.dayEnd(now), now + hourMs), failure.message);
+      quota.facts.dayRefusedAt = now;
+      for (const other of inferSharedProject(quota, grant.modelQueue.quotas, now))
+        this.#registry.join(other.project, quota.project, now);
+      quota.gate.block(Math.min(quota.dayEnd(now), now + hourMs), failure);
     } else {
-      const metric =
-        failure.learned?.tpm !== undefined ? 'tpm' : failure.learned?.rpm !== undefined ? 'rpm' : 'unknown';
-      rejections[metric] += 1;
-      const limit = failure.learned?.tpm;
-      const usedTokens = grant.usedTokens ?? quota.log.before(grant.at, now).tokens;
-      isTooLarge =
-        limit !== undefined &&
-        grant.request !== undefined &&
-        grant.modelQueue.oversized.refused(grant.request, quota, limit, usedTokens, now);
       const coolingMs = quota.refused(failure, grant.at, now, isTooLarge) + this.#random() * coolingJitterMs;
-      quota.gate.block(now + coolingMs, failure.message);
-      const isWithoutHint = failure.learned === undefined && failure.retryAfterMs === undefined;
-      if (
-        isWithoutHint &&
-        grant.modelQueue.breaker.refusedWithoutHint(quota, now, grant.modelQueue.quotas.length)
-      ) {
-        grant.modelQueue.breaker.gate.block(now + coolingMs, failure.message);
-      }
+      quota.gate.block(now + coolingMs, failure);
+      if (isOfModel) grant.modelQueue.breaker.gate.block(now + coolingMs, failure);
     }
-    quota.blockedBy = failure.kind;
-    if (isNews) this.#emitBlocked('cooled', grant, quota, failure, quota.gate.blockedUntil);
-    return isTooLarge;
+    if (isNews) events.push(blocked('cooled', grant, failure, quota.gate.blockedUntil, quota.model));
   }
 
   #blockQuota(
@@ -159,11 +168,11 @@ export class Settlement {
     failure: Failure,
     reaction: Reaction,
     now: number,
+    events: KeyEvent[],
   ): void {
     const isNews = quota.gate.isNews(grant.at);
-    quota.gate.block(now + Number(reaction.blockMs), failure.message);
-    quota.blockedBy = failure.kind;
-    if (isNews) this.#emitBlocked('disabled', grant, quota, failure, quota.gate.blockedUntil);
+    quota.gate.block(now + Number(reaction.blockMs), failure);
+    if (isNews) events.push(blocked('disabled', grant, failure, quota.gate.blockedUntil, quota.model));
   }
 
   #disable(
@@ -172,26 +181,23 @@ export class Settlement {
     reaction: Reaction,
     failure: Failure,
     now: number,
+    events: KeyEvent[],
   ): void {
     if (!culprit.gate.isNews(grant.at)) return;
     culprit.strikes += 1;
     const until = now + rejectedForMs(reaction, culprit.strikes, this.hasProbe);
-    culprit.gate.block(until, failure.message);
+    culprit.gate.block(until, failure);
     culprit.rejectedFor = grant.modelQueue.model;
-    this.#emitBlocked('disabled', grant, undefined, failure, until);
+    events.push(blocked('disabled', grant, failure, until));
   }
 
-  #pauseModel(modelQueue: ModelQueue, grant: Grant, reaction: Reaction, failure: Failure, now: number): void {
+  #pauseModel({ modelQueue, at }: Grant, { blockMs }: Reaction, failure: Failure, now: number): void {
     const { breaker } = modelQueue;
-    let pauseMs: number | undefined;
-    if (reaction.blockMs === 'breaker') {
-      pauseMs = breaker.fail(grant.at, now);
-    } else {
-      pauseMs = typeof reaction.blockMs === 'number' ? reaction.blockMs : (failure.retryAfterMs ?? 0) + 1_000;
-    }
+    const isOutage = blockMs === 'breaker';
+    const longMs = typeof blockMs === 'number' ? blockMs : (failure.retryAfterMs ?? 0) + 1_000;
+    const pauseMs = isOutage ? breaker.fail(at, now) : longMs;
     if (pauseMs === undefined) return;
-    breaker.isRejected = isRejection(failure.kind);
-    breaker.gate.block(now + pauseMs * (0.75 + 0.25 * this.#random()), failure.message);
+    breaker.gate.block(now + pauseMs * (0.75 + 0.25 * this.#random()), failure);
   }
 
   /** Unblocks what the call proved healthy. */
@@ -199,51 +205,39 @@ export class Settlement {
     grant: Grant,
     quota: ProjectModelQuota,
     proven: readonly Reaction['blame'][],
-    now: number,
+    events: KeyEvent[],
   ): void {
     const { key, modelQueue } = grant;
-    if (proven.includes('model')) modelQueue.breaker.succeed(grant.at, now);
-    if (proven.includes('project-model') && quota.gate.unblock(grant.at)) {
-      quota.blockedBy = undefined;
-      this.#events.emit('key', {
-        type: 'recovered',
-        keyId: key.id,
-        project: quota.project.name,
-        model: quota.model,
-      });
-    }
+    const event = { type: 'recovered', keyId: key.id, project: quota.project.name } as const;
+    if (proven.includes('model')) modelQueue.breaker.succeed(grant.at);
+    if (proven.includes('project-model') && quota.gate.unblock(grant.at))
+      events.push({ ...event, model: quota.model });
     for (const [scope, culprit] of [
       ['key', key],
       ['project', quota.project],
     ] as const) {
       if (!proven.includes(scope)) continue;
-      const isUnblocked = culprit.gate.unblock(grant.at);
+      if (culprit.gate.unblock(grant.at)) events.push(event);
       if (culprit.gate.isHealthy) culprit.strikes = 0;
-      if (!isUnblocked) continue;
-      this.#events.emit('key', { type: 'recovered', keyId: key.id, project: quota.project.name });
     }
-  }
-
-  #emitBlocked(
-    type: 'cooled' | 'disabled',
-    grant: Grant,
-    quota: ProjectModelQuota | undefined,
-    failure: Failure,
-    until: number,
-  ): void {
-    this.#events.emit('key', {
-      type,
-      keyId: grant.key.id,
-      project: grant.quota.current.project.name,
-      ...(quota === undefined ? {} : { model: quota.model }),
-      reason: failure.message,
-      ...(until === Number.POSITIVE_INFINITY ? {} : { until }),
-    });
   }
 }
 
-function isForQuota({ blockMs: leaveMs }: Reaction): boolean {
-  return leaveMs === 'rate' || leaveMs === 'day';
+function blocked(
+  type: 'cooled' | 'disabled',
+  grant: Grant,
+  failure: Failure,
+  until: number,
+  model?: string,
+): KeyEvent {
+  return {
+    type,
+    keyId: grant.key.id,
+    project: grant.quota.current.project.name,
+    ...(model === undefined ? {} : { model }),
+    reason: failure.message,
+    ...(until === Number.POSITIVE_INFINITY ? {} : { until }),
+  };
 }
 
 /** Scopes that a failed call still proves healthy. A refusal for the rate proves that the key is valid. */

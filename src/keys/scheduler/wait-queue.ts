@@ -61,8 +61,8 @@ export class WaitQueue {
   readonly #lines: Record<Priority, Map<string, Waiter[]>> = { interactive: new Map(), batch: new Map() };
   #size = 0;
   #tokens = 0;
-  /** No waiter's deadline is earlier. */
-  #earliestDeadline = Number.POSITIVE_INFINITY;
+  /** Computed when it is asked for. */
+  #earliestDeadline: number | undefined;
 
   get size(): number {
     return this.#size;
@@ -74,7 +74,12 @@ export class WaitQueue {
   }
 
   get earliestDeadline(): number {
-    return this.#size === 0 ? Number.POSITIVE_INFINITY : this.#earliestDeadline;
+    if (this.#earliestDeadline === undefined) {
+      this.#earliestDeadline = Number.POSITIVE_INFINITY;
+      for (const { deadline } of this.#all())
+        this.#earliestDeadline = Math.min(this.#earliestDeadline, deadline);
+    }
+    return this.#earliestDeadline;
   }
 
   push(waiter: Waiter): void {
@@ -90,7 +95,8 @@ export class WaitQueue {
     line.splice(place, 0, waiter);
     this.#size += 1;
     this.#tokens += waiter.tokens;
-    this.#earliestDeadline = Math.min(this.#earliestDeadline, waiter.deadline);
+    if (this.#earliestDeadline !== undefined)
+      this.#earliestDeadline = Math.min(this.#earliestDeadline, waiter.deadline);
   }
 
   /** Removes a waiter that was not served. Returns whether it was queued. */
@@ -103,6 +109,7 @@ export class WaitQueue {
     if (line.length === 0) lines.delete(tenantOf(waiter));
     this.#size -= 1;
     this.#tokens -= waiter.tokens;
+    if (waiter.deadline === this.#earliestDeadline) this.#earliestDeadline = undefined;
     return true;
   }
 
@@ -197,16 +204,10 @@ export class WaitQueue {
 
   /** The waiters whose deadline has passed. */
   expired(now: number): readonly Waiter[] {
-    const expired: Waiter[] = [];
-    this.#earliestDeadline = Number.POSITIVE_INFINITY;
-    for (const priority of priorities) {
-      for (const line of this.#lines[priority].values()) {
-        for (const waiter of line) {
-          if (waiter.deadline <= now) expired.push(waiter);
-          else this.#earliestDeadline = Math.min(this.#earliestDeadline, waiter.deadline);
-        }
-      }
-    }
-    return expired;
+    return [...this.#all()].filter(({ deadline }) => deadline <= now);
+  }
+
+  *#all(): Generator<Waiter, void, void> {
+    for (const priority of priorities) for (const line of this.#lines[priority].values()) yield* line;
   }
 }

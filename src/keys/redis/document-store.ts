@@ -1,0 +1,183 @@
+import type { Clock } from '../../core/clock.js';
+import { RedisScript, type ScriptRunner } from './redis-client.js';
+
+/** What was learned of a quota outlives a weekend without calls. */
+const documentTtlMs = 3 * 24 * 3_600_000;
+
+/**
+ * Compares and sets several documents at once. KEYS: their hashes. ARGV: the new version, the time to live,
+ * and for each document the version that the caller knows, the number of fields to set, and their names and
+ * values; an empty value removes the field. Nothing is set if any version differs. The reply holds whether
+ * all was set, the time, and the documents whose version differs.
+ */
+const swap = new RedisScript(`
+local time = redis.call('TIME')
+local reply = { 1, time[1] * 1000 + math.floor(time[2] / 1000) }
+local place = 3
+local firsts = {}
+for i, key in ipairs(KEYS) do
+  firsts[i] = place
+  local known = ARGV[place]
+  if (redis.call('HGET', key, 'version') or '') == known then
+    reply[i + 2] = {}
+  else
+    reply[1] = 0
+    reply[i + 2] = redis.call('HGETALL', key)
+    if #reply[i + 2] == 0 then reply[i + 2] = { 'version', '' } end
+  end
+  place = place + 2 + 2 * ARGV[place + 1]
+end
+if reply[1] == 0 then return reply end
+for i, key in ipairs(KEYS) do
+  local first = firsts[i]
+  local count = tonumber(ARGV[first + 1])
+  for field = 1, count do
+    local name, value = ARGV[first + 2 * field], ARGV[first + 2 * field + 1]
+    if value == '' then redis.call('HDEL', key, name) else redis.call('HSET', key, name, value) end
+  end
+  if count > 0 then
+    redis.call('HSET', key, 'version', ARGV[1])
+    redis.call('PEXPIRE', key, ARGV[2])
+  end
+end
+return reply
+`);
+
+/** One hash in Redis, as this process last saw it. */
+export class LedgerDocument {
+  readonly name: string;
+  version = '';
+  fields: ReadonlyMap<string, string> = new Map();
+  /** Which creation of the hash this is. */
+  origin = '';
+  /** What was read before Redis lost it, until it is written again. */
+  lost: ReadonlyMap<string, string> | undefined;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+/** Fields to set; an empty value removes one. */
+export type Changes = ReadonlyMap<string, string>;
+
+export interface SwapOptions {
+  readonly timeoutMs: number;
+  /** Called with the result of a request that was given up after the timeout. */
+  readonly onLate?: (isSet: boolean) => void;
+}
+
+/** Redis does not answer, or answers too late. */
+export class LedgerUnavailable extends Error {}
+
+/** Reads and writes documents in Redis. The policy is elsewhere. */
+export class DocumentStore {
+  readonly #run: ScriptRunner;
+  readonly #clock: Clock;
+  readonly #process: string;
+  #writes = 0;
+  #offsetMs: number | undefined;
+
+  /** @param isOwnTime Whether `clock` is used instead of the time of Redis. */
+  constructor(run: ScriptRunner, clock: Clock, process: string, isOwnTime: boolean) {
+    this.#run = run;
+    this.#clock = clock;
+    this.#process = process;
+    if (isOwnTime) this.#offsetMs = 0;
+  }
+
+  /** By how much the time of Redis is ahead; `undefined` before the first answer. */
+  get offsetMs(): number | undefined {
+    return this.#offsetMs;
+  }
+
+  /**
+   * Sets the fields if nobody has changed the documents since they were read. If somebody has, sets nothing,
+   * updates the documents and returns those that were changed.
+   *
+   * @throws LedgerUnavailable
+   */
+  async swap(
+    writes: ReadonlyMap<LedgerDocument, Changes>,
+    { onLate, timeoutMs }: SwapOptions,
+  ): Promise<readonly LedgerDocument[]> {
+    this.#writes += 1;
+    const version = `${this.#process}.${this.#writes}`;
+    const parameters = [version, String(documentTtlMs)];
+    for (const [document, changes] of writes) {
+      const isNew = document.version === '' && changes.size > 0;
+      parameters.push(document.version, String(changes.size + (isNew ? 1 : 0)));
+      for (const change of changes) parameters.push(...change);
+      if (isNew) parameters.push('origin', version);
+    }
+    const names = [...writes.keys()].map(({ name }) => name);
+    const sentAt = this.#clock.now();
+    const reply = await this.#inTime(this.#run(swap, names, parameters), timeoutMs, onLate);
+    this.#offsetMs ??= Math.round(Number(reply[1]) - (sentAt + this.#clock.now()) / 2);
+    if (reply[0] === 1) {
+      for (const [document, changes] of writes) confirm(document, changes, version);
+      return [];
+    }
+    return [...writes.keys()].filter((document, place) => refresh(document, reply[place + 2] as string[]));
+  }
+
+  async #inTime(
+    answer: Promise<unknown>,
+    timeoutMs: number,
+    onLate: SwapOptions['onLate'],
+  ): Promise<unknown[]> {
+    let isLate = false;
+    let timer: unknown;
+    const late = new Promise<never>((_, reject) => {
+      timer = this.#clock.setTimeout(() => {
+        isLate = true;
+        reject(new LedgerUnavailable(`Redis did not answer within ${timeoutMs} ms.`));
+      }, timeoutMs);
+    });
+    const ended = answer.then(
+      (reply) => {
+        if (isLate) onLate?.((reply as unknown[])[0] === 1);
+        return reply as unknown[];
+      },
+      (error: unknown) => {
+        if (isLate) onLate?.(false);
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new LedgerUnavailable(`Redis failed: ${reason}`, { cause: error });
+      },
+    );
+    // A failure after the timeout was reported by `onLate`.
+    ended.catch(() => undefined);
+    try {
+      return await Promise.race([ended, late]);
+    } finally {
+      this.#clock.clearTimeout(timer);
+    }
+  }
+}
+
+function confirm(document: LedgerDocument, changes: Changes, version: string): void {
+  if (changes.size === 0) return;
+  if (document.version === '') document.origin = version;
+  document.version = version;
+  const fields = new Map(document.fields);
+  for (const [name, value] of changes) {
+    if (value === '') fields.delete(name);
+    else fields.set(name, value);
+  }
+  document.fields = fields;
+}
+
+/** Returns whether the reply holds the document. */
+function refresh(document: LedgerDocument, reply: readonly string[]): boolean {
+  if (reply.length === 0) return false;
+  const fields = new Map<string, string>();
+  for (let i = 0; i + 1 < reply.length; i += 2) fields.set(reply[i] ?? '', reply[i + 1] ?? '');
+  const origin = fields.get('origin') ?? '';
+  if (document.origin !== '' && origin !== document.origin) document.lost ??= document.fields;
+  document.origin = origin;
+  document.version = fields.get('version') ?? '';
+  fields.delete('version');
+  fields.delete('origin');
+  document.fields = fields;
+  return true;
+}
