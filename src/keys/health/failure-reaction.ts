@@ -90,7 +90,7 @@ export function rejectedForMs({ blockMs, probes }: Reaction, strikes: number, ha
 }
 
 /** Kinds of failures that last until somebody repairs their cause. */
-export const rejections: ReadonlySet<FailureKind> = new Set([
+const rejections: ReadonlySet<FailureKind> = new Set([
   'auth',
   'permission',
   'billing',

@@ -2,7 +2,7 @@ import type { KeyLease } from '../key-pool.js';
 import { HalfOpenGate } from './half-open-gate.js';
 
 /** How long a probe of a key or project keeps other calls out. */
-export const keyProbeMs = 30_000;
+const keyProbeMs = 30_000;
 
 /** The key of a lease. Its value is an accessor, so that no inspection or JSON prints it. */
 export class LeasedKey implements NonNullable<KeyLease['key']> {

@@ -1,13 +1,13 @@
 const minuteMs = 60_000;
 /** Share of the full limit regained in the first minute after a cut. Later minutes regain more. */
-export const regainedFirst = 0.01;
-export const regainedSquared = 0.002;
+const regainedFirst = 0.01;
+const regainedSquared = 0.002;
 /** Share kept of what had been admitted when the server refused more. */
-export const cutFactor = 0.98;
+const cutFactor = 0.98;
 /** A ledger fuller than this explains a refusal by itself: no other application uses the quota. */
 export const fullShare = 0.95;
 /** Share that stays usable after any number of cuts, so that a recovery is noticed. */
-export const smallestShare = 0.05;
+const smallestShare = 0.05;
 
 const unknown = Number.POSITIVE_INFINITY;
 

@@ -1,7 +1,7 @@
 import { exponentialDelayMs } from '../../core/backoff.js';
 import type { SlidingLog } from './sliding-log.js';
 
-export const cooldownWithoutHint = { initialMs: 5_000, maxMs: 60_000 } as const;
+const cooldownWithoutHint = { initialMs: 5_000, maxMs: 60_000 } as const;
 
 /** The cool-down after a refusal without `retryAfterMs`: longer with each refusal until a call succeeds. */
 export class CooldownWithoutHint {

@@ -1,5 +1,5 @@
 /** How far calls may fall behind the mean rate and still catch up. */
-export const leewayMs = 5_000;
+const leewayMs = 5_000;
 
 /**
  * When the next call may start if calls are spread evenly instead of starting as soon as the quota

@@ -1,8 +1,8 @@
-export const firstInFlight = 4;
-export const slowStartEndsAt = 64;
-export const leastInFlight = 2;
+const firstInFlight = 4;
+const slowStartEndsAt = 64;
+const leastInFlight = 2;
 /** A refusal divides the calls that ran by this. */
-export const inFlightDivisor = 4;
+const inFlightDivisor = 4;
 
 /** How many calls may run at once against unknown limits: grows with successes, falls with refusals. */
 export class InFlightCap {

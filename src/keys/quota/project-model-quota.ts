@@ -12,13 +12,13 @@ import { SlidingLog } from './sliding-log.js';
 
 const minuteMs = 60_000;
 /** Requests reach the server a little after they are booked here, and not all equally late. */
-export const initialMarginMs = 300;
-export const largestMarginMs = 3_000;
+const initialMarginMs = 300;
+const largestMarginMs = 3_000;
 /** A refusal comes within this time; a probe that is still running then was admitted. */
-export const refusalArrivesWithinMs = 3_000;
-export const refusalUsuallyTakesMs = 250;
+const refusalArrivesWithinMs = 3_000;
+const refusalUsuallyTakesMs = 250;
 /** For how long a refusal that the log cannot explain brings back the in-flight cap. */
-export const distrustMs = 120_000;
+const distrustMs = 120_000;
 
 /** A claim on the next slot of a quota, by the process that waits for it. */
 interface Claim {

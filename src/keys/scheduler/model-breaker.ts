@@ -8,7 +8,7 @@ const longestPauseMs = 30_000;
 /** Pauses grow with the outage, so its end is noticed late by at most a quarter of its length. */
 const pausePerOutage = 0.25;
 /** How long a probe keeps other calls out. */
-export const modelProbeMs = 5_000;
+const modelProbeMs = 5_000;
 /** Refusals without hint by all projects at once, and at least this many, are blamed on the model. */
 const sharedRefusals = 3;
 

@@ -13,7 +13,7 @@ const largestReserve = 0.5;
 const correctionRate = 0.05;
 const longestForecastMs = 3_600_000;
 /** A backlog above this share of the calls a minute that the quotas admit is long. */
-export const pacedBacklog = 1 / 12;
+const pacedBacklog = 1 / 12;
 /** For how long after an interactive call another one is expected. */
 const interactiveForMs = 60_000;
 /** Largest share of the time to the deadline that is kept for the answer. */
