@@ -38,6 +38,7 @@ export type {
   KeyLease,
   KeyPool,
   KeyPoolStats,
+  KeyProbe,
   KeyStats,
   LeaseOutcome,
   LeaseRequest,
@@ -75,6 +76,7 @@ export type {
 export type { OutboxOptions } from './memory/outbox/outbox-options.js';
 export { withOutbox } from './memory/outbox/with-outbox.js';
 export type {
+  AnswerEvent,
   BuiltInTools,
   ChatModel,
   DataPart,

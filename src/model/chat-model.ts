@@ -144,18 +144,22 @@ export interface GeneratedFile {
   readonly name: string;
 }
 
-/**
- * What a model streams. `finish` comes exactly once, as the last event. What the events before it say is
- * also in its `parts`.
- */
-export type ModelEvent =
+/** A piece of an answer, as it comes. */
+export type AnswerEvent =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'thought'; readonly text: string }
   | { readonly type: 'file'; readonly file: GeneratedFile }
   | { readonly type: 'code'; readonly code: CodePart }
   | { readonly type: 'code-result'; readonly result: CodeResultPart }
   | { readonly type: 'tool-call'; readonly call: ToolCallPart }
-  | { readonly type: 'source'; readonly source: SourcePart }
+  | { readonly type: 'source'; readonly source: SourcePart };
+
+/**
+ * What a model streams. `finish` comes exactly once, as the last event. What the events before it say is
+ * also in its `parts`.
+ */
+export type ModelEvent =
+  | AnswerEvent
   | {
       readonly type: 'finish';
       readonly finishReason: FinishReason;

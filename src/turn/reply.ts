@@ -3,7 +3,7 @@ import type { MediaProgress, PreparedMedia } from '../core/media.js';
 import type { AnswerInfo, CodePart, CodeResultPart, SourcePart, ToolCallPart } from '../core/message.js';
 import type { FinishReason, RecalledTurn, Usage } from '../core/turn.js';
 import type { TurnMedia } from '../core/turn-media.js';
-import type { GeneratedFile } from '../model/chat-model.js';
+import type { AnswerEvent, GeneratedFile } from '../model/chat-model.js';
 
 /** Where the time of one call went, in milliseconds. */
 export interface Timings {
@@ -75,13 +75,7 @@ export type ChatStreamEvent =
       /** Whether it is a second call beside one that is late (option `hedge`). */
       readonly isHedge?: boolean | undefined;
     }
-  | { readonly type: 'thought'; readonly text: string }
-  | { readonly type: 'text'; readonly text: string }
-  | { readonly type: 'file'; readonly file: GeneratedFile }
-  | { readonly type: 'code'; readonly code: CodePart }
-  | { readonly type: 'code-result'; readonly result: CodeResultPart }
-  | { readonly type: 'tool-call'; readonly call: ToolCallPart }
-  | { readonly type: 'source'; readonly source: SourcePart }
+  | AnswerEvent
   /** Discard everything received so far: another attempt starts the answer again. */
   | { readonly type: 'restart'; readonly failure: Failure }
   | { readonly type: 'done'; readonly reply: Reply };

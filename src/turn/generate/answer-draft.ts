@@ -1,9 +1,9 @@
 import type { Failure } from '../../core/failure.js';
 import type { AnswerInfo, MessagePart, SourcePart } from '../../core/message.js';
 import type { Usage } from '../../core/turn.js';
-import type { GeneratedFile } from '../../model/chat-model.js';
+import type { AnswerEvent, GeneratedFile } from '../../model/chat-model.js';
 import type { ChatStreamEvent } from '../reply.js';
-import type { AnswerEvent, Finish, ModelAttempt } from './model-attempt.js';
+import type { Finish, ModelAttempt } from './model-attempt.js';
 import { RepeatedPart, type Shown } from './repeated-part.js';
 
 /**

@@ -15,6 +15,8 @@ const unsentReasons: ReadonlySet<string> = new Set([
   'EHOSTUNREACH',
   'ENETUNREACH',
   'ENOTFOUND',
+  'PROXY_AUTHENTICATION',
+  'REQUEST_REFUSED',
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
@@ -33,7 +35,6 @@ const unfinished: Failure = {
 };
 
 export type Finish = Extract<ModelEvent, { type: 'finish' }>;
-export type AnswerEvent = Exclude<ModelEvent, Finish>;
 
 /** A lease, or nothing to settle for a model that needs no key. */
 export interface AttemptLease {

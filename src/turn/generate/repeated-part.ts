@@ -1,5 +1,5 @@
 import type { Failure } from '../../core/failure.js';
-import type { AnswerEvent } from './model-attempt.js';
+import type { AnswerEvent } from '../../model/chat-model.js';
 
 /** What to show. */
 export interface Shown {
