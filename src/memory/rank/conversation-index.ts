@@ -105,11 +105,7 @@ export class ConversationIndex {
     return vectors && this.#sequences.find((_, position) => !vectors.has(position));
   }
 
-  /**
-   * The best `limit` turns, best first; the later one first among equals.
-   *
-   * @param options.vector Of the query.
-   */
+  /** The best `limit` turns, best first; the later one first among equals. `vector` is that of the query. */
   search(
     query: string,
     limit: number,
