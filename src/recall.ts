@@ -8,6 +8,7 @@ export {
   type Ranked,
 } from './memory/rank/conversation-index.js';
 export { termsOf } from './memory/rank/terms.js';
+export type { Tuning } from './memory/rank/tuning.js';
 export { packVector } from './memory/rank/vector-table.js';
 export { AppendQueue } from './memory/shared/append-queue.js';
 export {

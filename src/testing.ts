@@ -60,7 +60,22 @@ export type {
 export type { GeminiEmulatorOptions } from './testing/gemini-emulator/options.js';
 export type { EmulatedLimits, EmulatedProject } from './testing/gemini-emulator/quota/emulated-project.js';
 export type { QuotaWindow } from './testing/gemini-emulator/quota/quota-window.js';
-export type { WireContent, WireErrorBody, WirePart } from './testing/gemini-emulator/wire/messages.js';
+export type {
+  WireCandidate,
+  WireContent,
+  WireErrorBody,
+  WireFunctionCall,
+  WirePart,
+  WireSafetyRating,
+  WireUsage,
+} from './testing/gemini-emulator/wire/messages.js';
+export type {
+  WireCitationMetadata,
+  WireGroundingChunk,
+  WireGroundingMetadata,
+  WireSegment,
+  WireUrlContextMetadata,
+} from './testing/gemini-emulator/wire/metadata.js';
 export { InMemoryStore } from './testing/in-memory-store.js';
 export { makeFailure } from './testing/make-failure.js';
 export { VirtualClock } from './testing/virtual-clock.js';

@@ -2,7 +2,7 @@ import type { WireCitationMetadata, WireGroundingMetadata, WireUrlContextMetadat
 
 /** The parts of Gemini's REST messages that the emulator reads or writes. */
 
-interface WireFunctionCall {
+export interface WireFunctionCall {
   readonly id?: string | undefined;
   readonly name: string;
   readonly args?: Readonly<Record<string, unknown>> | undefined;
