@@ -67,9 +67,11 @@ export type {
   WireFunctionCall,
   WirePart,
   WireSafetyRating,
+  WireTokenCount,
   WireUsage,
 } from './testing/gemini-emulator/wire/messages.js';
 export type {
+  WireCitation,
   WireCitationMetadata,
   WireGroundingChunk,
   WireGroundingMetadata,

@@ -83,7 +83,7 @@ export interface WireErrorBody {
   };
 }
 
-interface WireTokenCount {
+export interface WireTokenCount {
   readonly modality: string;
   readonly tokenCount: number;
 }

@@ -44,7 +44,7 @@ export interface WireGroundingMetadata {
   readonly googleMapsWidgetContextToken?: string | undefined;
 }
 
-interface WireCitation {
+export interface WireCitation {
   /** In bytes of UTF-8. */
   readonly startIndex?: number;
   readonly endIndex?: number;
