@@ -190,6 +190,13 @@ describe('ReplyReader', () => {
     expect(read([bytes(alike + alike + alike + answer('.'))]).text).toBe('0 0 0 .');
   });
 
+  it('reads a long piece once that was sent twice', () => {
+    const piece =
+      'Among the oldest bridges of the town is one that nobody crosses any more, though it still stands. ';
+    const sent = `data: ${JSON.stringify({ candidates: [{ content: { parts: [{ text: `${piece}1 ` }] } }] })}\n\n`;
+    expect(read([bytes(sent + sent + answer('.'))]).text).toBe(`${piece}1 .`);
+  });
+
   it.each([
     ['foreign JSON', '{"message":"quota of the day"}', 'quota of the day'],
     ['foreign events', 'data: {"detail":[{"msg":"no such tenant"}]}\n\n', 'no such tenant'],

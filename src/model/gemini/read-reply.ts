@@ -3,6 +3,7 @@ import type { Failure } from '../../core/failure.js';
 import type { Redactor } from '../../core/redact.js';
 import type { Usage } from '../../core/turn.js';
 import type { ModelEvent } from '../chat-model.js';
+import { objectsIn } from './answer-info.js';
 import { ReplyAssembler } from './assemble.js';
 import { classifyFailure } from './classify-failure.js';
 import { wordsOf } from './error-words.js';
@@ -14,6 +15,9 @@ import { findApiError } from './read-error-facts.js';
 const quietMs = 2_000;
 /** The same for models that repeat the finish reason in every chunk. */
 const repeatedQuietMs = 10_000;
+
+/** No model says this many characters twice in a row in the same pieces; it does repeat words and short lines. */
+const longPiece = 100;
 
 /** Half an object, or half a list of something. Other text that is no JSON is another protocol's. */
 const isHalfJson = (data: string) => /^\s*(?:\{|\[\s*[{["])/.test(data);
@@ -28,6 +32,8 @@ export class ReplyReader {
   readonly #redactor: Redactor;
   #failure: Failure | undefined;
   #isDone = false;
+  /** The data of the event before. */
+  #lastData: string | undefined;
   /** What came first that is not of Gemini. */
   #foreign: unknown;
 
@@ -118,7 +124,11 @@ export class ReplyReader {
       this.#isDone = true;
       return [];
     }
+    const isSame = data === this.#lastData;
+    this.#lastData = data;
     const parsed = parseJson(data);
+    // Sent twice by something in between.
+    if (isSame && longestText(parsed) >= longPiece) return [];
     if (name === 'error') {
       const body = findApiError(parsed) ? parsed : { error: { message: this.#wordsOf(parsed ?? data) } };
       this.#fail({ status: 200, body });
@@ -152,4 +162,11 @@ export class ReplyReader {
   #fail(evidence: Parameters<typeof classifyFailure>[0]): void {
     if (!this.isWhole) this.#failure ??= classifyFailure({ ...evidence, redactor: this.#redactor });
   }
+}
+
+/** Characters of the longest text in a chunk. */
+function longestText(chunk: unknown): number {
+  const [candidate] = isObject(chunk) ? objectsIn(chunk.candidates) : [];
+  const parts = isObject(candidate?.content) ? objectsIn(candidate.content.parts) : [];
+  return Math.max(0, ...parts.map(({ text }) => (typeof text === 'string' ? text.length : 0)));
 }
