@@ -12,7 +12,8 @@ const mostBytesPerPixel = 4;
 
 /**
  * A HEIC as TIFF with the same orientation and colors. sharp's own build has no HEVC, and
- * ffmpeg reads such files only from version 7 on; but every ffmpeg decodes the HEVC in them.
+ * ffmpeg reads such files only from version 7 on; but every ffmpeg decodes the HEVC in them. `libheif-js`
+ * would add 8.5 MB and take about a second of this thread for 12 megapixels.
  *
  * @param read gives the bytes of the file
  * @throws MediaError `corrupt`, `unsupported`, `too-large`, `unavailable`
