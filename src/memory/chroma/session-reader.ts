@@ -13,6 +13,8 @@ const turnsAtATime = 250;
 /** Vectors come as JSON, which is parsed in one go: few at a time, so as not to block the event loop. */
 const vectorsAtATime = 100;
 const refreshEveryMs = 5_000;
+/** Pauses before a failed look at the vectors of a conversation is repeated. */
+const retryAfterMs = [100, 500, 2_000];
 /** How often a recall looks for vectors that are being copied. */
 const pollMs = 10;
 
@@ -178,7 +180,7 @@ export class SessionReader implements SessionSource<ChromaSession> {
     if (!vectors || session.isCopying) return;
     session.isCopying = true;
     const copy = async () => {
-      const ids = await find(vectors);
+      const ids = await this.#insist(() => find(vectors));
       for (let at = 0; at < ids.length && !this.#isClosed; at += vectorsAtATime) {
         const found = await vectors.fetch(ids.slice(at, at + vectorsAtATime));
         for (const [id, vector] of found) session.setVector(id, vector);
@@ -186,10 +188,23 @@ export class SessionReader implements SessionSource<ChromaSession> {
       session.refreshedAt = this.#clock.now();
     };
     copy()
-      // Missing vectors stay missing until the conversation is read again; its words are found.
+      // Vectors that cannot be read stay missing until the session leaves the cache; its words are found.
       .catch(() => undefined)
       .finally(() => {
         session.isCopying = false;
       });
+  }
+
+  /** A conversation that is in the cache is not listed again, so that one failure would cost all its vectors. */
+  async #insist<Result>(task: () => Promise<Result>): Promise<Result> {
+    for (const pauseMs of retryAfterMs) {
+      try {
+        return await task();
+      } catch (error) {
+        if (this.#isClosed) throw error;
+        await sleep(this.#clock, pauseMs);
+      }
+    }
+    return task();
   }
 }
