@@ -112,21 +112,16 @@ const isNetwork = (text: string) => {
   );
 };
 
-const proxyTrust = z.union(
-  [
-    z
-      .string()
-      .regex(/^[1-9]$/)
-      .transform(Number),
-    z
-      .string()
-      .transform((value) => value.split(',').map((name) => name.trim()))
-      .refine((names) =>
-        names.every((name) => ['loopback', 'linklocal', 'uniquelocal'].includes(name) || isNetwork(name)),
-      ),
-  ],
-  'must be loopback, addresses or networks of proxies separated by commas, or how many proxies there are (1 to 9)',
-);
+const proxyTrust = z
+  .string()
+  .transform((value) => value.split(',').map((name) => name.trim()))
+  .refine(
+    (names) =>
+      /^[1-9]$/.test(names.join()) ||
+      names.every((name) => ['loopback', 'linklocal', 'uniquelocal'].includes(name) || isNetwork(name)),
+    'must be loopback, addresses or networks of proxies separated by commas, or how many proxies there are (1 to 9)',
+  )
+  .transform((names) => (/^[1-9]$/.test(names.join()) ? Number(names.join()) : names));
 
 const variables = z.object({
   GEMINI_MODEL: z

@@ -9,6 +9,7 @@ const allowed = {
       ' ',
     ),
   ALLOWED_ATTR: ['class', 'href', 'start'],
+  ADD_URI_SAFE_ATTR: ['start'],
   ALLOWED_URI_REGEXP: /^https?:\/\//i,
   ALLOW_ARIA_ATTR: false,
   ALLOW_DATA_ATTR: false,
