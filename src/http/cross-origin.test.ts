@@ -90,6 +90,7 @@ describe('the host name', () => {
     ['127.0.0.1:9000', 200],
     ['[::1]:9000', 200],
     ['192.168.1.7', 200],
+    ['chat:9000', 200],
     ['evil.example', 403],
     ['localhost.evil.example:9000', 403],
     ['127.0.0.1.evil.example', 403],

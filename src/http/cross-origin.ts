@@ -100,5 +100,5 @@ function hostnameOf(host: string): string | undefined {
   return new URL(url).hostname.replace(/^\[(.*)\]$|\.$/g, '$1');
 }
 
-/** Names that are not looked up in DNS, so nobody can point them elsewhere. */
-const isLocal = (name: string) => name === 'localhost' || name.endsWith('.localhost') || isIP(name) !== 0;
+/** Names that nobody outside can point here: addresses, `localhost`, and names without a dot, as of containers. */
+const isLocal = (name: string) => isIP(name) !== 0 || name.endsWith('.localhost') || !name.includes('.');

@@ -52,7 +52,7 @@ export interface HandlerOptions {
    */
   readonly allowedOrigins?: readonly string[] | undefined;
   /**
-   * Host names under which the service can be reached, besides `localhost` and addresses; `*` is any. Keeps web
+   * Host names under which the service can be reached, besides addresses and names without a dot; `*` is any. Keeps web
    * pages from reaching a local service by DNS rebinding. Default: any with `apiToken` or `authorize`, else none.
    */
   readonly allowedHosts?: readonly string[] | undefined;

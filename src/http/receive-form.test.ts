@@ -5,7 +5,6 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ByteBudget } from './byte-budget.js';
 import { receiveForm } from './receive-form.js';
-import { UploadDirectory } from './upload-directory.js';
 
 let directory: string;
 
@@ -40,11 +39,7 @@ const receive = (
   { contentType = 'multipart/form-data; boundary=x', signal = new AbortController().signal } = {},
 ) =>
   receiveForm(body.getReader(), contentType, {
-    directory: new UploadDirectory(
-      new ByteBudget(1e9).open(),
-      async () => directory,
-      async () => undefined,
-    ),
+    directory: { path: async () => directory, hold: () => undefined },
     limits,
     share: new ByteBudget(1e9).open(),
     signal,

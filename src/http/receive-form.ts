@@ -10,7 +10,6 @@ import type { ByteShare } from './byte-budget.js';
 import { HttpError } from './http-error.js';
 import type { BodyReader } from './http-messages.js';
 import { unknownField } from './unknown-field.js';
-import type { UploadDirectory } from './upload-directory.js';
 
 const fileField = 'video_file';
 const textFields: readonly string[] = ['prompt', 'session_id', 'stream'];
@@ -27,8 +26,14 @@ export interface FormLimits {
   readonly fields: readonly string[];
 }
 
+/** Where the files go, and the count of their bytes. */
+export interface FormDirectory {
+  path(): Promise<string>;
+  hold(bytes: number): void;
+}
+
 export interface FormDeps {
-  readonly directory: UploadDirectory;
+  readonly directory: FormDirectory;
   readonly limits: FormLimits;
   /** The share of the request in what all bodies in memory may take. */
   readonly share: ByteShare;
@@ -174,7 +179,7 @@ async function* chunksOf(
 
 async function storeFile(
   stream: BusboyFileStream,
-  directory: UploadDirectory,
+  directory: FormDirectory,
   index: number,
   count: (bytes: number) => void,
   signal: AbortSignal,
