@@ -178,8 +178,8 @@ describe('BackoffRetryPolicy', () => {
 
   it.each<[FailureKind, string, RetryDecision | undefined, RetryDecision | undefined, number]>([
     ['incomplete', 'MAX_TOKENS', never, never, 1],
-    ['incomplete', 'EMPTY_ANSWER', later, later, 1],
-    ['incomplete', 'EMPTY_ANSWER', never, next, 2],
+    ['incomplete', 'EMPTY_ANSWER', later, next, 1],
+    ['incomplete', 'EMPTY_ANSWER', never, never, 2],
     ['timeout', 'FIRST_TOKEN', never, next, 1],
     ['timeout', 'TOTAL', never, next, 1],
     ['timeout', 'BETWEEN_CHUNKS', later, later, 1],
@@ -187,6 +187,17 @@ describe('BackoffRetryPolicy', () => {
   ])('decides on %s of reason %s', (kind, reason, alone, withFallback, attempt) => {
     expect(decide(kind, 'call', { attempt, reason })).toEqual(alone);
     expect(decide(kind, 'call', { attempt, reason }, { fallbackModels: [fallback] })).toEqual(withFallback);
+  });
+
+  it('asks no model again after an empty answer of a fallback model, and no fallback twice that broke off', () => {
+    const triedModels = [model, fallback];
+    const options = { fallbackModels: [fallback, 'third-choice'] };
+    expect(decide('incomplete', 'call', { triedModels, reason: 'EMPTY_ANSWER' }, options)).toBeUndefined();
+    expect(decide('incomplete', 'call', { triedModels }, options)).toEqual({
+      delayMs: 0,
+      model: 'third-choice',
+    });
+    expect(decide('incomplete', 'call', { triedModels }, { fallbackModels: [fallback] })).toBeUndefined();
   });
 
   it.each<FailureKind>(['invalid-request', 'too-large'])(

@@ -65,7 +65,8 @@ export class BackoffRetryPolicy implements RetryPolicy {
       case 'model-unavailable':
         return this.#fallBack(context);
       case 'incomplete':
-        return failure.reason === 'MAX_TOKENS' ? undefined : this.#onceMore(context);
+        if (failure.reason === 'MAX_TOKENS') return undefined;
+        return failure.reason === 'EMPTY_ANSWER' ? this.#onceElsewhere(context) : this.#onceMore(context);
       case 'overloaded': {
         const fallback = attempt >= overloadedAttemptsBeforeFallback ? this.#fallBack(context) : undefined;
         return fallback ?? this.#retry(context, this.#patienceMs);
@@ -80,9 +81,17 @@ export class BackoffRetryPolicy implements RetryPolicy {
     }
   }
 
+  /** A fallback model that fails in the same way ends it. */
   #onceMore(context: RetryContext): RetryDecision | undefined {
     const isFirst = context.attempt < Math.min(maxRepeatedAttempts, this.#maxAttempts);
+    if (context.triedModels.length > 1) return this.#fallBack(context);
     return isFirst ? this.#backOff(context) : this.#fallBack(context);
+  }
+
+  /** A single further call, to another model if there is one: the same model may well have nothing to say again. */
+  #onceElsewhere(context: RetryContext): RetryDecision | undefined {
+    if (context.triedModels.length > 1 || context.attempt > 1) return undefined;
+    return this.#fallBack(context) ?? (this.#maxAttempts > 1 ? this.#backOff(context) : undefined);
   }
 
   #retry(context: RetryContext, patienceMs: number): RetryDecision | undefined {
