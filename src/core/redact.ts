@@ -20,16 +20,16 @@ const keyPatterns: readonly (readonly [RegExp, string])[] = [
 const keyHint = /AIza|AQ\.|key|:\/\//i;
 
 /** A pool has the same secrets at each call, and compiling them takes longer than using them. */
-let latest = { secrets: '', pattern: /(?!)/g };
+let latest = { secrets: '[]', pattern: /(?!)/g };
 
 /** A key that contains another must be tried first, or its tail would stay. */
 function patternOf(secrets: readonly string[]): RegExp {
   const known = [...new Set(secrets)]
     .filter((secret) => secret !== '')
     .sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
-  const all = known.join('\n');
+  const all = JSON.stringify(known);
   if (all !== latest.secrets) {
-    const source = all === '' ? '(?!)' : known.map(escapedForms).join('|');
+    const source = known.length === 0 ? '(?!)' : known.map(escapedForms).join('|');
     latest = { secrets: all, pattern: new RegExp(source, 'gi') };
   }
   return latest.pattern;

@@ -81,16 +81,15 @@ export class BackoffRetryPolicy implements RetryPolicy {
     }
   }
 
-  /** A fallback model that fails in the same way ends it. */
   #onceMore(context: RetryContext): RetryDecision | undefined {
     const isFirst = context.attempt < Math.min(maxRepeatedAttempts, this.#maxAttempts);
-    if (context.triedModels.length > 1) return this.#fallBack(context);
     return isFirst ? this.#backOff(context) : this.#fallBack(context);
   }
 
-  /** A single further call, to another model if there is one: the same model may well have nothing to say again. */
+  /** A single further call for this reason, to another model if there is one, which is likelier to answer. */
   #onceElsewhere(context: RetryContext): RetryDecision | undefined {
-    if (context.triedModels.length > 1 || context.attempt > 1) return undefined;
+    const { earlierFailures, failure } = context;
+    if (earlierFailures.some(({ reason }) => reason === failure.reason)) return undefined;
     return this.#fallBack(context) ?? (this.#maxAttempts > 1 ? this.#backOff(context) : undefined);
   }
 

@@ -38,6 +38,7 @@ export function readUsage(metadata: Json | undefined): Usage | undefined {
 }
 
 function readSafetyRatings(value: unknown): readonly SafetyRating[] | undefined {
+  if (!Array.isArray(value)) return undefined;
   const ratings = objectsIn(value).flatMap(({ blocked, category, probability }): SafetyRating[] => {
     if (typeof category !== 'string' || typeof probability !== 'string') return [];
     return [{ category, probability, ...(typeof blocked === 'boolean' && { blocked }) }];
@@ -51,8 +52,8 @@ export class AnswerInfoReader {
   #modelVersion: string | undefined;
   #rawFinishReason: string | undefined;
   #finishMessage: string | undefined;
-  #ratings: unknown;
-  #promptRatings: unknown;
+  #ratings: readonly SafetyRating[] | undefined;
+  #promptRatings: readonly SafetyRating[] | undefined;
   readonly #queries = new Set<string>();
   #html: string | undefined;
 
@@ -60,10 +61,11 @@ export class AnswerInfoReader {
     this.#responseId = nonEmptyText(chunk.responseId) ?? this.#responseId;
     this.#modelVersion = nonEmptyText(chunk.modelVersion) ?? this.#modelVersion;
     this.#rawFinishReason = finishReason ?? this.#rawFinishReason;
-    if (isObject(chunk.promptFeedback)) this.#promptRatings = chunk.promptFeedback.safetyRatings;
+    if (isObject(chunk.promptFeedback))
+      this.#promptRatings = readSafetyRatings(chunk.promptFeedback.safetyRatings) ?? this.#promptRatings;
     if (candidate === undefined) return;
     this.#finishMessage = nonEmptyText(candidate.finishMessage) ?? this.#finishMessage;
-    if (objectsIn(candidate.safetyRatings).length > 0) this.#ratings = candidate.safetyRatings;
+    this.#ratings = readSafetyRatings(candidate.safetyRatings) ?? this.#ratings;
     if (isObject(candidate.groundingMetadata)) this.#pushGrounding(candidate.groundingMetadata);
   }
 
@@ -77,7 +79,7 @@ export class AnswerInfoReader {
       rawFinishReason: this.#rawFinishReason,
       finishMessage: this.#finishMessage,
       // Ratings of the prompt only count if there are none of the answer.
-      safetyRatings: readSafetyRatings(this.#ratings) ?? readSafetyRatings(this.#promptRatings),
+      safetyRatings: this.#ratings ?? this.#promptRatings,
       searchSuggestions:
         queries.length > 0 || html !== undefined
           ? { queries, ...(html !== undefined && { html }) }

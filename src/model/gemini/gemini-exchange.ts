@@ -47,8 +47,9 @@ export class GeminiExchange {
    * @throws ModelCallError for any reply but a 2xx.
    */
   readonly fetch: Fetch = async (url, init) => {
-    // Throws what `fetch` would refuse before anything is sent. The URL was checked with the options.
-    new Headers(init?.headers);
+    // Throws what `fetch` would refuse before anything is sent: an URL with a password, a broken header.
+    const { body: _, ...head } = init ?? {};
+    new Request(url, { ...head, signal: null });
     this.#wasSent = true;
     // A redirect would carry the key to another host.
     const options = { ...init, signal: this.#signal, redirect: 'manual' } as const;
