@@ -19,7 +19,7 @@ describe('readSettings', () => {
       apiToken: undefined,
       allowedOrigins: [],
       allowedHosts: undefined,
-      trustProxy: [],
+      trustProxy: ['loopback'],
       clientRpm: undefined,
       maxUploadBytes: 200 * 1024 * 1024,
       warnings: [],

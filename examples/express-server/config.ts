@@ -158,7 +158,7 @@ const variables = z.object({
     .optional(),
   ALLOWED_ORIGINS: originList.default([]),
   ALLOWED_HOSTS: hostList.optional(),
-  TRUST_PROXY: proxyTrust.default([]),
+  TRUST_PROXY: proxyTrust.default(['loopback']),
   CLIENT_RPM: wholeNumber(1, 1_000_000, 'a whole number of requests a minute, 1 or more').optional(),
   MAX_UPLOAD_MB: wholeNumber(1, 2048, 'a whole number of megabytes from 1 to 2048').default(200),
   HTTP_PROXY: proxyUrl.optional(),

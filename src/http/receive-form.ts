@@ -18,7 +18,7 @@ const maxTextParts = 60;
 /** UTF-8 takes at most four bytes for a character. */
 const maxBytesPerChar = 4;
 
-export interface FormLimits {
+interface FormLimits {
   readonly maxUploadBytes: number;
   readonly maxFiles: number;
   readonly maxPromptChars: number;
@@ -27,7 +27,7 @@ export interface FormLimits {
 }
 
 /** Where the files go, and the count of their bytes. */
-export interface FormDirectory {
+interface FormDirectory {
   path(): Promise<string>;
   hold(bytes: number): void;
 }
