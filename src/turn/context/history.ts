@@ -3,7 +3,7 @@ import type { FilePart, Message, MessagePart, ProviderMetadata } from '../../cor
 import type { Turn } from '../../core/turn.js';
 import type { DataPart, ModelMessage, ModelPart } from '../../model/chat-model.js';
 import { mentionMedia, nameFile } from './describe.js';
-import { toPlain } from './plain.js';
+import { holdsMoreThanText, toPlain } from './plain.js';
 
 /** Tokens that a message costs in addition to its text: role and separators. */
 const tokensPerMessage = 4;
@@ -23,7 +23,8 @@ function selectMessages(turn: Turn, files: SentFiles): readonly ModelMessage[] {
   const { messages } = turn;
   let mention = mentionMedia(turn);
   return messages.flatMap((message, at): readonly ModelMessage[] => {
-    if (mention === '' && isPlainText(message)) return [message];
+    if (mention === '' && isText(message))
+      return [message.info === undefined ? message : toModelMessage(message, message.parts)];
     const finished = withoutOpenCalls(messages[at - 1], message, messages[at + 1]);
     const parts = finished.flatMap((part): readonly ModelPart[] => {
       switch (part.type) {
@@ -45,11 +46,19 @@ function selectMessages(turn: Turn, files: SentFiles): readonly ModelMessage[] {
           return [];
       }
     });
-    const { origin, providerMetadata, role } = message;
-    if (parts.length === 0) return [];
-    return [{ role, parts, ...(origin && { origin }), ...(providerMetadata && { providerMetadata }) }];
+    return parts.length === 0 ? [] : [toModelMessage(message, parts)];
   });
 }
+
+const toModelMessage = (
+  { origin, providerMetadata, role }: Message,
+  parts: readonly ModelPart[],
+): ModelMessage => ({
+  role,
+  parts,
+  ...(origin && { origin }),
+  ...(providerMetadata && { providerMetadata }),
+});
 
 /** The parts of a message without calls whose result is not in the next one, and without results of no call. */
 function withoutOpenCalls(
@@ -68,10 +77,8 @@ function withoutOpenCalls(
 }
 
 /** Nearly all messages of a long conversation are. */
-const isPlainText = (message: Message): message is Message & ModelMessage =>
-  message.info === undefined &&
-  message.parts.length > 0 &&
-  message.parts.every(({ type }) => type === 'text');
+const isText = (message: Message): message is Message & ModelMessage =>
+  message.parts.length > 0 && message.parts.every(({ type }) => type === 'text');
 
 /** Tokens of a message as it is sent. Media are counted where they are chosen. */
 export function estimateMessageTokens({ parts, providerMetadata }: ModelMessage): number {
@@ -141,14 +148,14 @@ export function fitHistory(
   for (const turn of [...recent].reverse()) {
     const isRefused = isPlain(turn);
     const full = selectMessages(turn, isRefused ? noFiles : files);
-    const plain = toPlain(full, { keepsCalls: !isRefused });
+    const plain = holdsMoreThanText(full) ? toPlain(full, { keepsCalls: !isRefused }) : full;
     const cost = estimateTokens(plain);
     if (cost > left && fitting.length > 0) break;
     left -= cost;
     fitting.push({ turn, full: isRefused ? plain : full, plain });
   }
   const sent = fitting.map(({ full, plain, turn }) => {
-    const more = estimateTokens(full) - estimateTokens(plain);
+    const more = full === plain ? 0 : estimateTokens(full) - estimateTokens(plain);
     if (more > left) return { turn, messages: plain };
     left -= more;
     return { turn, messages: full };
