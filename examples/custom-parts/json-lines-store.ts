@@ -150,6 +150,11 @@ export class JsonLinesStore implements MemoryStore {
 }
 
 function isMeant(turn: Turn, target: ForgetTarget): boolean {
-  if ('before' in target) return turn.createdAt < target.before.getTime();
-  return turn.tenant === target.tenant && (!('sessionId' in target) || turn.sessionId === target.sessionId);
+  const { before, sessionId, tenant, turnId } = target;
+  return (
+    (tenant === undefined || turn.tenant === tenant) &&
+    (sessionId === undefined || turn.sessionId === sessionId) &&
+    (turnId === undefined || turn.id === turnId) &&
+    (before === undefined || turn.createdAt < before.getTime())
+  );
 }

@@ -1,8 +1,24 @@
 import type { AbortOptions } from '../core/abort.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 
-/** Which turns to drop: one conversation, all of a tenant, or all that are older than a date. */
-export type ForgetTarget = Conversation | { readonly tenant: string } | { readonly before: Date };
+/**
+ * Which turns to drop: those to which every field applies that is present. `before` alone spans all tenants.
+ */
+export type ForgetTarget =
+  | (Conversation & { readonly turnId: string; readonly before?: never })
+  | (Conversation & { readonly turnId?: never; readonly before?: Date })
+  | {
+      readonly tenant: string;
+      readonly sessionId?: never;
+      readonly turnId?: never;
+      readonly before?: Date;
+    }
+  | {
+      readonly tenant?: never;
+      readonly sessionId?: never;
+      readonly turnId?: never;
+      readonly before: Date;
+    };
 
 export interface MemoryStats {
   /** Stored turns, if the store can count them cheaply. */
@@ -63,12 +79,41 @@ export interface ConversationSummaries {
   keep(conversation: Conversation, summary: ConversationSummary, options?: AbortOptions): Promise<boolean>;
 }
 
+/** A conversation as a list shows it. */
+export interface SessionInfo {
+  readonly sessionId: string;
+  /** The first line of the first prompt, shortened. */
+  readonly title: string;
+  readonly turns: number;
+  /** The times of the first and of the latest turn, in milliseconds since the epoch. */
+  readonly firstAt: number;
+  readonly lastAt: number;
+}
+
+export interface SessionPage {
+  /** The conversation with the latest turn first. */
+  readonly sessions: readonly SessionInfo[];
+  /** What `after` takes to go on; absent on the last page. */
+  readonly next?: string | undefined;
+}
+
+export interface SessionPageOptions extends AbortOptions {
+  readonly limit: number;
+  /** `next` of the page before. */
+  readonly after?: string | undefined;
+}
+
 export interface AppendOptions extends AbortOptions {
   /**
    * When the turn was accepted, in microseconds since the epoch, if it waited in an outbox. A store that
    * orders turns by time puts it in its place; others take turns as they come.
    */
   readonly acceptedAt?: number | undefined;
+  /**
+   * The turn replaces a stored one with its id, in its place in the conversation, together with everything
+   * derived from it. Default `false`: a known id changes nothing.
+   */
+  readonly replace?: boolean | undefined;
 }
 
 /**
@@ -76,11 +121,13 @@ export interface AppendOptions extends AbortOptions {
  *
  * An implementer owes:
  * - `append` resolves when the turn is durable: it survives a killed process. Turns of one
- *   conversation keep the order in which they were appended. A known id changes nothing.
+ *   conversation keep the order in which they were appended. A known id changes nothing, unless it is to be
+ *   replaced.
  * - a turn is found by `recent` as soon as `append` has resolved, and by the words of its text in
  *   `recall`; what is derived (an embedding) may lag or fail without losing anything.
  * - nothing is ever read across conversations or tenants, whatever the names contain.
- * - `forget` removes the turns and everything derived from them, and resolves with the number of turns.
+ * - `forget` removes the turns that its target names and everything derived from them, nothing else, and
+ *   resolves with their number. A turn whose `parentId` is removed follows the parent of the removed one.
  * - a turn comes back as it was appended, message parts of unknown types included: it is JSON to a store.
  * - any number of concurrent calls. Failures are `MemoryError`, calls after `close` a `ClosedError`.
  *
@@ -101,6 +148,8 @@ export interface MemoryStore {
     options: AbortOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]>;
   forget(target: ForgetTarget, options?: AbortOptions): Promise<number>;
+  /** The conversations of a tenant, page by page. Without it they cannot be listed. */
+  sessions?(tenant: string, options: SessionPageOptions): Promise<SessionPage>;
   stats(): Promise<MemoryStats>;
   /**
    * Embeds every turn that has no vector of the current embedder, as after a change of the embedder or

@@ -5,6 +5,7 @@ import { ClosedError } from '../../core/errors.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type {
+  AppendOptions,
   ConversationSummaries,
   ForgetTarget,
   MemoryStats,
@@ -14,10 +15,11 @@ import type {
 import { ConversationIndex } from '../rank/conversation-index.js';
 import { AppendQueue } from '../shared/append-queue.js';
 import { conversationKey } from '../shared/conversation-key.js';
-import { type SerializedTurn, serializeTurn, textOfTurn } from '../shared/turn-body.js';
+import { serializeTurn, textOfTurn } from '../shared/turn-body.js';
 import { Delivery } from './delivery.js';
 import { type OutboxOptions, outboxOptionsSchema } from './outbox-options.js';
-import { TurnOutbox } from './turn-outbox.js';
+import { parseForgetTarget } from '../shared/forget-target.js';
+import { type AcceptedTurn, TurnOutbox } from './turn-outbox.js';
 
 /**
  * Puts a file on the local disk in front of a store, for example one on a server. `append` resolves as soon
@@ -47,7 +49,8 @@ function rankTogether(
   waiting: readonly Turn[],
 ): RecalledTurn[] {
   const scores = new Map(found.map(({ score, turn }) => [turn.id, score]));
-  const stored = found.map(({ turn }) => turn).sort((a, b) => a.createdAt - b.createdAt);
+  const latest = new Map(waiting.map((turn) => [turn.id, turn]));
+  const stored = found.map(({ turn }) => latest.get(turn.id) ?? turn).sort((a, b) => a.createdAt - b.createdAt);
   const turns = [...stored, ...waiting.filter(({ id }) => !scores.has(id))];
   const index = new ConversationIndex();
   for (const [at, turn] of turns.entries()) index.add(at, textOfTurn(turn));
@@ -68,7 +71,7 @@ class OutboxStore implements MemoryStore {
   readonly #clock: Clock;
   readonly #outbox: TurnOutbox;
   readonly #delivery: Delivery;
-  readonly #queue = new AppendQueue<SerializedTurn>((batch) => this.#outbox.insert(batch), {
+  readonly #queue = new AppendQueue<AcceptedTurn>((batch) => this.#outbox.insert(batch), {
     largestBatch: 500,
   });
   #closing: Promise<void> | undefined;
@@ -89,10 +92,10 @@ class OutboxStore implements MemoryStore {
   }
 
   /** @throws MemoryError if the turn cannot be written to the disk, or too many turns wait. */
-  async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
+  async append(turn: Turn, { replace = false, signal }: AppendOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
-    await this.#queue.add(serializeTurn(turn), signal);
+    await this.#queue.add({ ...serializeTurn(turn), replace }, signal);
     this.#delivery.wake();
   }
 
@@ -108,7 +111,9 @@ class OutboxStore implements MemoryStore {
     const waiting = await this.#outbox.ofConversation(conversation, limit);
     const stored = await this.#store.recent(conversation, options);
     const known = new Set(stored.map(({ id }) => id));
-    return [...stored, ...waiting.filter(({ id }) => !known.has(id))].slice(-limit);
+    const latest = new Map(waiting.map((turn) => [turn.id, turn]));
+    const current = stored.map((turn) => latest.get(turn.id) ?? turn);
+    return [...current, ...waiting.filter(({ id }) => !known.has(id))].slice(-limit);
   }
 
   async recall(
@@ -129,6 +134,7 @@ class OutboxStore implements MemoryStore {
     this.#assertOpen();
     const { signal } = options;
     signal?.throwIfAborted();
+    parseForgetTarget(target);
     await this.#queue.idle();
     return this.#delivery.pausedDuring(async () => {
       const alsoStored = await this.#countStored(target, signal);
