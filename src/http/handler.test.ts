@@ -115,7 +115,7 @@ describe('the routes beside POST /infer', () => {
             },
           ],
         },
-        memory: { turns: 7, sessions: 2, cacheSize: 42, pending: 0, diskBytes: 4096 },
+        memory: { turns: 7, sessions: 2, cacheSize: 42, pending: 0, diskBytes: 4096, isDegraded: false, lastError: null },
         calls: { total: 20, inFlight: 2, succeeded: 16, failed: 1, cancelled: 1, hedged: 3 },
         summaries: { made: 4, failed: 1, postponed: 2, lastErrorAt: 1_700_000_000_500, lastError: 'No.' },
       },

@@ -1,7 +1,6 @@
 import type { AbortOptions } from '../core/abort.js';
 import { ClosedError } from '../core/errors.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
-import { followersOf, isForgotten, parseForgetTarget } from '../memory/shared/forget-target.js';
 import type {
   AppendOptions,
   ConversationSummaries,
@@ -10,6 +9,7 @@ import type {
   MemoryStats,
   MemoryStore,
 } from '../memory/memory-store.js';
+import { followersOf, isForgotten, parseForgetTarget } from '../memory/shared/forget-target.js';
 
 /**
  * A `MemoryStore` without a disk, for tests: it keeps the contract except for durability, and ranks by the
@@ -83,14 +83,15 @@ export class InMemoryStore implements MemoryStore {
     this.#check(options);
     parseForgetTarget(target);
     const { sessionId, tenant, turnId } = target;
-    const followers =
-      turnId === undefined ? [] : followersOf(this.#turnsOf({ tenant, sessionId }), turnId);
+    const followers = turnId === undefined ? [] : followersOf(this.#turnsOf({ tenant, sessionId }), turnId);
     const kept = this.#turns.filter((turn) => !isForgotten(target, turn));
     const forgotten = this.#turns.length - kept.length;
     const isChanged = ({ of }: { readonly of: Conversation }) =>
       this.#turns.some((turn) => isSame(turn, of) && isForgotten(target, turn));
     this.#summaries = this.#summaries.filter((each) => !isChanged(each));
-    this.#turns = kept.map((turn) => followers.find((each) => isSame(each, turn) && each.id === turn.id) ?? turn);
+    this.#turns = kept.map(
+      (turn) => followers.find((each) => isSame(each, turn) && each.id === turn.id) ?? turn,
+    );
     return forgotten;
   }
 

@@ -133,8 +133,12 @@ export class DiskMediaArchive implements MediaArchive {
 
   async stats(): Promise<MediaArchiveStats> {
     this.#assertOpen();
-    const files = await this.#files();
-    return { items: files.length, bytes: sumOf(files) };
+    try {
+      const files = await this.#files();
+      return { items: files.length, bytes: sumOf(files) };
+    } catch (cause) {
+      throw explain('counted', cause);
+    }
   }
 
   async close(): Promise<void> {
@@ -183,7 +187,7 @@ export class DiskMediaArchive implements MediaArchive {
 
 const sumOf = (files: readonly StoredFile[]) => files.reduce((sum, { bytes }) => sum + bytes, 0);
 
-const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
+const isMissing = (error: unknown) => /^(ENOENT|ENOTDIR)$/.test((error as NodeJS.ErrnoException).code ?? '');
 
 /** Sets the modification time; false if there is no such file. */
 async function setTime(path: string, at: Date): Promise<boolean> {

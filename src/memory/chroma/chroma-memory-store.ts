@@ -225,7 +225,10 @@ export class ChromaMemoryStore implements MemoryStore {
   }
 
   /** Turns that follow a turn that goes follow its parent from here on. */
-  async #relinkFollowers({ sessionId, tenant, turnId: id }: ForgetTarget, signal?: AbortSignal): Promise<void> {
+  async #relinkFollowers(
+    { sessionId, tenant, turnId: id }: ForgetTarget,
+    signal?: AbortSignal,
+  ): Promise<void> {
     if (id === undefined) return;
     const session = await this.#sessions.load({ tenant, sessionId }, signal);
     for (const turn of followersOf(session?.turns(0, session.bodies.length) ?? [], id)) {

@@ -76,7 +76,12 @@ export class ChromaTurns {
   }
 
   async #read(
-    range: { readonly where?: Where; readonly ids?: string[]; readonly limit: number; readonly offset: number },
+    range: {
+      readonly where?: Where;
+      readonly ids?: string[];
+      readonly limit: number;
+      readonly offset: number;
+    },
     signal: AbortSignal | undefined,
   ): Promise<TurnRecord[]> {
     const { documents, ids, metadatas } = await this.#connection.call(

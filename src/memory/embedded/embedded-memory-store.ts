@@ -218,7 +218,10 @@ export class EmbeddedMemoryStore implements MemoryStore {
       });
       backlog?.wake();
       if (!database.isGone()) return;
-      if (tries === 3) throw new MemoryError(`The memory file ${this.#path} is deleted while it is written to. Find out by what.`);
+      if (tries === 3)
+        throw new MemoryError(
+          `The memory file ${this.#path} is deleted while it is written to. Find out by what.`,
+        );
     }
   }
 

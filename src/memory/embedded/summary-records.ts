@@ -61,11 +61,7 @@ export function keepSummary(
 }
 
 function findSummary(database: MemoryDatabase, session: number): KeptSummary | undefined {
-  const row = database.first(
-    { last: 'integer', body: 'text' },
-    'FROM summaries WHERE session = ?',
-    session,
-  );
+  const row = database.first({ last: 'integer', body: 'text' }, 'FROM summaries WHERE session = ?', session);
   return row && { last: row.last, summary: JSON.parse(row.body) };
 }
 

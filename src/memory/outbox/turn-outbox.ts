@@ -93,7 +93,8 @@ export class TurnOutbox {
       for (const { turn, body, replace } of turns) {
         last = Math.max(now * 1000, last + 1);
         const id = turnId(turn);
-        const waits = replace && database.first({ order: 'integer:turn_order' }, 'FROM outbox WHERE id = ?', id);
+        const waits =
+          replace && database.first({ order: 'integer:turn_order' }, 'FROM outbox WHERE id = ?', id);
         // Under another position, since the former turn may be on its way.
         if (waits) database.run('DELETE FROM outbox WHERE id = ?', id);
         const order = waits ? waits.order : last;
@@ -106,7 +107,8 @@ export class TurnOutbox {
       }
       database.run('UPDATE orders SET last = ?', last);
     });
-    if (database.isGone()) throw new MemoryError(`The outbox ${this.#path} was deleted while it was written to.`);
+    if (database.isGone())
+      throw new MemoryError(`The outbox ${this.#path} was deleted while it was written to.`);
   }
 
   /** The last `limit` that wait of a conversation, oldest first. */
@@ -247,7 +249,8 @@ function toForget(target: ForgetTarget): readonly [condition: string, values: re
   const { before, sessionId, tenant, turnId: id } = target;
   const conditions: [string, string | number][] = [];
   if (id !== undefined) conditions.push(['id = ?', turnId({ tenant, sessionId, id })]);
-  else if (sessionId !== undefined) conditions.push(['conversation = ?', conversationKey({ tenant, sessionId })]);
+  else if (sessionId !== undefined)
+    conditions.push(['conversation = ?', conversationKey({ tenant, sessionId })]);
   else if (tenant !== undefined) conditions.push(['tenant = ?', namesKey(tenant)]);
   if (before !== undefined) conditions.push(['created_at < ?', before.getTime()]);
   return [conditions.map(([condition]) => condition).join(' AND '), conditions.map(([, value]) => value)];

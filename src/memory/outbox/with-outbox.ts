@@ -15,10 +15,10 @@ import type {
 import { ConversationIndex } from '../rank/conversation-index.js';
 import { AppendQueue } from '../shared/append-queue.js';
 import { conversationKey } from '../shared/conversation-key.js';
+import { parseForgetTarget } from '../shared/forget-target.js';
 import { serializeTurn, textOfTurn } from '../shared/turn-body.js';
 import { Delivery } from './delivery.js';
 import { type OutboxOptions, outboxOptionsSchema } from './outbox-options.js';
-import { parseForgetTarget } from '../shared/forget-target.js';
 import { type AcceptedTurn, TurnOutbox } from './turn-outbox.js';
 
 /**
@@ -50,7 +50,9 @@ function rankTogether(
 ): RecalledTurn[] {
   const scores = new Map(found.map(({ score, turn }) => [turn.id, score]));
   const latest = new Map(waiting.map((turn) => [turn.id, turn]));
-  const stored = found.map(({ turn }) => latest.get(turn.id) ?? turn).sort((a, b) => a.createdAt - b.createdAt);
+  const stored = found
+    .map(({ turn }) => latest.get(turn.id) ?? turn)
+    .sort((a, b) => a.createdAt - b.createdAt);
   const turns = [...stored, ...waiting.filter(({ id }) => !scores.has(id))];
   const index = new ConversationIndex();
   for (const [at, turn] of turns.entries()) index.add(at, textOfTurn(turn));

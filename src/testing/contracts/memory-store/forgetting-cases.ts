@@ -83,7 +83,9 @@ export const forgettingCases = (withStore: WithStore): readonly ContractCase[] =
       await store.recall(conversation, 'egret', { limit: 9 });
       assert.equal(await store.forget(target), gone.length);
       for (const of of [turns[0], turns[3], turns[5]] as Turn[]) {
-        const mine = turns.filter(({ tenant, sessionId }) => tenant === of.tenant && sessionId === of.sessionId);
+        const mine = turns.filter(
+          ({ tenant, sessionId }) => tenant === of.tenant && sessionId === of.sessionId,
+        );
         const kept = mine.filter(({ id }) => !(gone as readonly string[]).includes(id));
         assert.deepEqual(await store.recent(of, { limit: 9 }), kept);
       }
