@@ -1,10 +1,10 @@
 import { z } from 'zod';
 import { type ConversationName, withTenant } from '../core/conversation.js';
 import { InvalidInputError } from '../core/errors.js';
+import { parseForgetTarget, suggestName } from '../core/forget-target.js';
 import { count, describeIssues } from '../core/parse-options.js';
 import type { Conversation } from '../core/turn.js';
 import type { ForgetTarget } from '../memory/memory-store.js';
-import { parseForgetTarget, suggestName } from '../memory/shared/forget-target.js';
 
 /** What `forget` removes. The tenant of a conversation is optional, as everywhere. */
 export type ForgetRequest =

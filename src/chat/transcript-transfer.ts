@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { InvalidInputError, MemoryError } from '../core/errors.js';
 import type { MediaKind, PreparedMedia, PreparedPart } from '../core/media.js';
-import type { Message } from '../core/message.js';
+import type { Message, MessagePart, SourcePart } from '../core/message.js';
 import { type Conversation, type TurnRecord, toTurn, toTurnRecord } from '../core/turn.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
@@ -14,30 +14,105 @@ const everyTurn = Number.MAX_SAFE_INTEGER;
 /** Version 1 has the plain text of a turn and Gemini's parts in place of messages. */
 const headerSchema = z.object({ format: z.literal(format.format), version: z.literal([1, 2]) });
 
-const messageSchema = z.looseObject({
-  role: z.enum(['user', 'assistant', 'tool'] satisfies readonly Message['role'][]),
-  parts: z.array(z.looseObject({ type: z.string() })),
+/** More than a line of an attachment that the archive keeps by default. */
+const longestLine = 256 * 2 ** 20;
+const longestName = 1_000;
+/** Milliseconds since the epoch that a `Date` can hold. */
+const time = z.number().int().min(0).max(8.64e15);
+const name = z.string().min(1).max(longestName);
+
+/**
+ * What a provider understands of a part, such as a thought signature, would reach the model as its own words,
+ * so an import brings none of it; neither what only providers understand.
+ */
+const partSchema = z
+  .looseObject({ type: name })
+  .transform(({ providerMetadata: _, ...part }) => part)
+  .superRefine((part, context) => {
+    const known = partFields[part.type as keyof typeof partFields];
+    if (known === undefined) return;
+    const result = z.looseObject(known).safeParse(part);
+    for (const { message, path } of result.error?.issues ?? []) {
+      context.addIssue({ code: 'custom', path: [...path], message });
+    }
+  });
+
+const partFields = {
+  text: { text: z.string() },
+  reasoning: { text: z.string() },
+  media: { media: z.lazy(() => turnMediaSchema) },
+  'tool-call': { callId: name, name, input: z.json() },
+  'tool-result': { callId: name, name, output: z.json() },
+  file: { mimeType: name, fingerprint: name, bytes: z.number().int().min(0) },
+  source: { kind: z.enum(['web', 'map', 'file', 'media'] satisfies readonly SourcePart['kind'][]) },
+  code: { code: z.string() },
+  'code-result': { outcome: z.enum(['ok', 'failed', 'timeout']), output: z.string() },
+} satisfies Partial<Record<MessagePart['type'], z.ZodRawShape>>;
+
+const messageSchema = z
+  .looseObject({
+    role: z.enum(['user', 'assistant', 'tool'] satisfies readonly Message['role'][]),
+    parts: z.array(partSchema).transform((parts) => parts.filter(({ type }) => type !== 'provider')),
+    origin: z.looseObject({ provider: name, model: name }).optional(),
+  })
+  .transform(({ providerMetadata: _, ...message }) => message);
+
+const turnMediaSchema = z.looseObject({
+  kind: z.enum(['image', 'video', 'audio', 'document'] satisfies readonly MediaKind[]),
+  name: z.string().max(longestName),
+  fingerprint: name,
+  mimeType: name.optional(),
+  durationMs: z.number().min(0).optional(),
+  frameTimestampsMs: z.array(z.number().min(0)).optional(),
 });
+
+const tokens = z.number().int().min(0).optional();
 
 /** The required fields of a turn; other fields pass through unchanged. */
 const turnSchema = z.looseObject({
-  id: z.string().min(1),
-  createdAt: z.number().finite(),
+  id: name,
+  parentId: name.optional(),
+  createdAt: time,
   messages: z.array(messageSchema).optional(),
   prompt: z.string(),
   reply: z.string(),
-  media: z.array(z.looseObject({ kind: z.string(), name: z.string(), fingerprint: z.string() })).optional(),
-  replyParts: z.array(z.unknown()).optional(),
+  media: z.array(turnMediaSchema).optional(),
+  model: name.optional(),
+  usage: z
+    .looseObject({
+      inputTokens: tokens,
+      outputTokens: tokens,
+      thoughtTokens: tokens,
+      totalTokens: tokens,
+    })
+    .optional(),
+  replyParts: z
+    .array(z.unknown())
+    .transform(() => undefined)
+    .optional(),
 });
 
 const mediaSchema = z.looseObject({
-  attachedAt: z.number().finite(),
+  attachedAt: time,
   kind: z.enum(['image', 'video', 'audio', 'document'] satisfies readonly MediaKind[]),
-  name: z.string(),
-  fingerprint: z.string(),
-  estimatedTokens: z.number(),
-  source: z.looseObject({ mimeType: z.string(), bytes: z.number() }),
-  parts: z.array(z.looseObject({ mimeType: z.string(), data: z.base64() })),
+  name: z.string().max(longestName),
+  fingerprint: name,
+  estimatedTokens: z.number().min(0).max(1e9),
+  source: z.looseObject({
+    mimeType: name,
+    bytes: z.number().min(0),
+    durationMs: z.number().min(0).optional(),
+  }),
+  // A path would have a file of this machine read.
+  parts: z.array(
+    z.looseObject({
+      mimeType: name,
+      data: z.base64(),
+      timestampMs: z.number().min(0).optional(),
+      path: z.undefined().optional(),
+      uri: z.undefined().optional(),
+    }),
+  ),
 });
 
 const lineSchema = z.union([z.object({ turn: turnSchema }), z.object({ media: mediaSchema })]);
@@ -120,13 +195,31 @@ const toBase64 = (data: Uint8Array | undefined) => Buffer.from(data ?? []).toStr
 
 /** Lines from pieces of any size; the last one may lack its line break. Empty lines are skipped. */
 async function* splitLines(pieces: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string> {
-  let rest = '';
+  let begun: string[] = [];
+  let length = 0;
+  let number = 1;
   for await (const piece of pieces) {
-    const lines = `${rest}${piece}`.split('\n');
-    rest = lines.pop() ?? '';
-    for (const text of lines) if (text.trim() !== '') yield text;
+    if (typeof piece !== 'string') {
+      throw new InvalidInputError('An import takes text. Set the encoding of its stream to "utf8".');
+    }
+    const [first = '', ...others] = piece.split('\n');
+    begun.push(first);
+    length += first.length;
+    for (const next of others) {
+      const text = begun.join('');
+      if (text.trim() !== '') yield text;
+      begun = [next];
+      length = next.length;
+      number += 1;
+    }
+    if (length > longestLine) {
+      throw new InvalidInputError(
+        `Line ${number} of the import is longer than ${longestLine} characters. It is damaged or not an export.`,
+      );
+    }
   }
-  if (rest.trim() !== '') yield rest;
+  const text = begun.join('');
+  if (text.trim() !== '') yield text;
 }
 
 function parse<T>(schema: z.ZodType<T>, text: string, number: number): T {

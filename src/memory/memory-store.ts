@@ -1,24 +1,8 @@
 import type { AbortOptions } from '../core/abort.js';
+import type { ForgetTarget } from '../core/forget-target.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 
-/**
- * Which turns to drop: those to which every field applies that is present. `before` alone spans all tenants.
- */
-export type ForgetTarget =
-  | (Conversation & { readonly turnId: string; readonly before?: never })
-  | (Conversation & { readonly turnId?: never; readonly before?: Date })
-  | {
-      readonly tenant: string;
-      readonly sessionId?: never;
-      readonly turnId?: never;
-      readonly before?: Date;
-    }
-  | {
-      readonly tenant?: never;
-      readonly sessionId?: never;
-      readonly turnId?: never;
-      readonly before: Date;
-    };
+export type { ForgetTarget };
 
 export interface MemoryStats {
   /** Stored turns, if the store can count them cheaply. */

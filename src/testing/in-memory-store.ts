@@ -1,5 +1,6 @@
 import type { AbortOptions } from '../core/abort.js';
 import { ClosedError } from '../core/errors.js';
+import { followersOf, isForgotten, parseForgetTarget } from '../core/forget-target.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 import type {
   AppendOptions,
@@ -9,7 +10,6 @@ import type {
   MemoryStats,
   MemoryStore,
 } from '../memory/memory-store.js';
-import { followersOf, isForgotten, parseForgetTarget } from '../memory/shared/forget-target.js';
 
 /**
  * A `MemoryStore` without a disk, for tests: it keeps the contract except for durability, and ranks by the

@@ -39,7 +39,8 @@ async function turnsLeft(chat: MultimodalChat): Promise<string[]> {
   const left: string[] = [];
   for (const [tenant, sessions] of Object.entries(anyChat)) {
     for (const sessionId of sessions) {
-      for (const { id } of await chat.history({ tenant, sessionId })) left.push(`${tenant} ${sessionId} ${id}`);
+      for (const { id } of await chat.history({ tenant, sessionId }))
+        left.push(`${tenant} ${sessionId} ${id}`);
     }
   }
   return left;
@@ -146,7 +147,7 @@ describe('A question with the id of a stored turn', () => {
       ['two', 'two again'],
       ['three', 'three'],
     ]);
-    const shown = JSON.stringify(model.requests.at(-1));
+    const shown = JSON.stringify(model.calls.at(-1)?.request);
     expect(shown).toContain('"one"');
     expect(shown).not.toMatch(/"two"|"three"/);
   });
@@ -156,7 +157,8 @@ describe('Memory that fails', () => {
   it('is a process warning once, and in the statistics until it works again', async () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
     const chat = openChat({ dataDir: '/dev/null/here' });
-    for (let n = 0; n < 2; n++) expect((await chat.send({ sessionId: 's', prompt: 'Hi' })).stored).toBe(false);
+    for (let n = 0; n < 2; n++)
+      expect((await chat.send({ sessionId: 's', prompt: 'Hi' })).stored).toBe(false);
     expect(warn).toHaveBeenCalledTimes(1);
     expect(warn).toHaveBeenCalledWith(expect.stringMatching(/not remembered/), {
       code: 'MULTIMODAL_CHAT_MEMORY',

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClosedError, MemoryError } from '../../core/errors.js';
+import { parseForgetTarget } from '../../core/forget-target.js';
 import type { PreparedMedia } from '../../core/media.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation } from '../../core/turn.js';
@@ -12,7 +13,6 @@ import type {
   MediaArchiveStats,
 } from '../media-archive.js';
 import { nameKey } from '../shared/conversation-key.js';
-import { parseForgetTarget } from '../shared/forget-target.js';
 import {
   decodeParts,
   encodeArchived,

@@ -1,4 +1,5 @@
 import { ClosedError } from '../../core/errors.js';
+import { parseForgetTarget } from '../../core/forget-target.js';
 import type { PreparedMedia } from '../../core/media.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation } from '../../core/turn.js';
@@ -8,7 +9,6 @@ import type {
   MediaArchive,
   MediaArchiveStats,
 } from '../media-archive.js';
-import { parseForgetTarget } from '../shared/forget-target.js';
 import { idOf } from './archived-file.js';
 import {
   type InProcessMediaArchiveOptions,

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { ClosedError, MemoryError } from '../../core/errors.js';
+import { followersOf, parseForgetTarget } from '../../core/forget-target.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type { Embedder } from '../embedder.js';
 import type {
@@ -15,7 +16,6 @@ import type {
 import { AppendQueue } from '../shared/append-queue.js';
 import { conversationKey, turnId } from '../shared/conversation-key.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
-import { followersOf, parseForgetTarget } from '../shared/forget-target.js';
 import { RankedSessions } from '../shared/ranked-sessions.js';
 import { type SerializedTurn, serializeTurn } from '../shared/turn-body.js';
 import { ChromaConnection } from './chroma-connection.js';

@@ -1,6 +1,7 @@
 import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { ClosedError, MemoryError } from '../../core/errors.js';
+import { parseForgetTarget } from '../../core/forget-target.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type {
@@ -15,7 +16,6 @@ import { termsOf } from '../rank/terms.js';
 import { AppendQueue } from '../shared/append-queue.js';
 import { EmbeddingBacklog } from '../shared/embedding-backlog.js';
 import { EmbeddingCache } from '../shared/embedding-cache.js';
-import { parseForgetTarget } from '../shared/forget-target.js';
 import { RankedSessions } from '../shared/ranked-sessions.js';
 import { serializeTurn, textOfTurn } from '../shared/turn-body.js';
 import { backUp } from './back-up.js';

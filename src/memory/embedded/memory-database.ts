@@ -124,7 +124,7 @@ export class MemoryDatabase {
   /** Bytes of the file and its log; 0 in memory. */
   diskBytes(): number {
     const files = [this.path, `${this.path}-wal`];
-    return files.reduce((bytes, file) => bytes + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
+    return files.reduce((bytes, file) => bytes + bytesOf(file), 0);
   }
 
   /** Whether the file or its log was deleted or replaced since it was opened: what is written is lost then. */
@@ -182,9 +182,8 @@ export class MemoryDatabase {
     // No process writes while this one holds the lock.
     const lost = lostWrites(`${this.path}-wal`, (read) => this.#transact(read), frames);
     if (!lost) return;
-    process.emitWarning(
+    warnOf(
       `The end of the log of the memory file ${this.path} is damaged. The turns stored last may be lost; restore a backup if they matter.`,
-      { code: 'MULTIMODAL_CHAT_MEMORY' },
     );
   }
 
@@ -225,6 +224,10 @@ export class MemoryDatabase {
   }
 }
 
+const bytesOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+
+const warnOf = (message: string) => process.emitWarning(message, { code: 'MULTIMODAL_CHAT_MEMORY' });
+
 /** Only the user can read what is created. What exists keeps its permissions. */
 async function createFile(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -234,5 +237,7 @@ async function createFile(path: string): Promise<void> {
     await (await open(path, 'wx', 0o600)).close();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (bytesOf(path) > 0 || bytesOf(`${path}-wal`) > 0) return;
+    warnOf(`The memory file ${path} is empty. If it held turns, they are lost; restore a backup.`);
   }
 }

@@ -1,6 +1,6 @@
+import { followersOf } from '../../core/forget-target.js';
 import type { ForgetTarget } from '../memory-store.js';
 import { nameKey } from '../shared/conversation-key.js';
-import { followersOf } from '../shared/forget-target.js';
 import { parseTurn, serializeTurn } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey } from './schema.js';

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { ClosedError } from '../../core/errors.js';
+import { parseForgetTarget } from '../../core/forget-target.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type {
@@ -15,7 +16,6 @@ import type {
 import { ConversationIndex } from '../rank/conversation-index.js';
 import { AppendQueue } from '../shared/append-queue.js';
 import { conversationKey } from '../shared/conversation-key.js';
-import { parseForgetTarget } from '../shared/forget-target.js';
 import { serializeTurn, textOfTurn } from '../shared/turn-body.js';
 import { Delivery } from './delivery.js';
 import { type OutboxOptions, outboxOptionsSchema } from './outbox-options.js';

@@ -1,8 +1,26 @@
 import { z } from 'zod';
-import { InvalidInputError } from '../../core/errors.js';
-import { describeIssues } from '../../core/parse-options.js';
-import type { Turn } from '../../core/turn.js';
-import type { ForgetTarget } from '../memory-store.js';
+import { InvalidInputError } from './errors.js';
+import { describeIssues } from './parse-options.js';
+import type { Conversation, Turn } from './turn.js';
+
+/**
+ * Which turns to drop: those to which every field applies that is present. `before` alone spans all tenants.
+ */
+export type ForgetTarget =
+  | (Conversation & { readonly turnId: string; readonly before?: never })
+  | (Conversation & { readonly turnId?: never; readonly before?: Date })
+  | {
+      readonly tenant: string;
+      readonly sessionId?: never;
+      readonly turnId?: never;
+      readonly before?: Date;
+    }
+  | {
+      readonly tenant?: never;
+      readonly sessionId?: never;
+      readonly turnId?: never;
+      readonly before: Date;
+    };
 
 const name = z.string().min(1, 'must not be empty');
 const fields = { tenant: name, sessionId: name, turnId: name, before: z.date() };
