@@ -69,28 +69,28 @@ const turnMediaSchema = z.looseObject({
 const tokens = z.number().int().min(0).optional();
 
 /** The required fields of a turn; other fields pass through unchanged. */
-const turnSchema = z.looseObject({
-  id: name,
-  parentId: name.optional(),
-  createdAt: time,
-  messages: z.array(messageSchema).optional(),
-  prompt: z.string(),
-  reply: z.string(),
-  media: z.array(turnMediaSchema).optional(),
-  model: name.optional(),
-  usage: z
-    .looseObject({
-      inputTokens: tokens,
-      outputTokens: tokens,
-      thoughtTokens: tokens,
-      totalTokens: tokens,
-    })
-    .optional(),
-  replyParts: z
-    .array(z.unknown())
-    .transform(() => undefined)
-    .optional(),
-});
+const turnSchema = z
+  .looseObject({
+    id: name,
+    parentId: name.optional(),
+    createdAt: time,
+    messages: z.array(messageSchema).optional(),
+    prompt: z.string(),
+    reply: z.string(),
+    media: z.array(turnMediaSchema).optional(),
+    model: name.optional(),
+    usage: z
+      .looseObject({
+        inputTokens: tokens,
+        outputTokens: tokens,
+        thoughtTokens: tokens,
+        totalTokens: tokens,
+      })
+      .optional(),
+    // Gemini's own parts, of version 1.
+    replyParts: z.array(z.unknown()).optional(),
+  })
+  .transform(({ replyParts: _, ...turn }) => turn);
 
 const mediaSchema = z.looseObject({
   attachedAt: time,

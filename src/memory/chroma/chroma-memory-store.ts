@@ -125,7 +125,12 @@ export class ChromaMemoryStore implements MemoryStore {
     signal?.throwIfAborted();
     parseForgetTarget(target);
     await this.#appends.idle();
-    this.#dense?.vectors.forget();
+    if (target.turnId !== undefined) {
+      const known = await this.#turns.find(turnId({ ...target, id: target.turnId }));
+      // Chroma counts ids that it does not have as deleted.
+      if (known === undefined) return 0;
+    }
+    this.#dense?.vectors.forget(target);
     await this.#relinkFollowers(target, signal);
     // The turns last: if this breaks off, the turns that are left show what is still to be done.
     await this.#forgetDerived(target, signal);
@@ -216,7 +221,7 @@ export class ChromaMemoryStore implements MemoryStore {
     if (known === undefined) return false;
     const { sessionId, tenant } = turn;
     const record = { id, scope: scopeOf(turn, known.scope.order), body };
-    this.#dense?.vectors.forget();
+    this.#dense?.vectors.forget({ tenant, sessionId, turnId: turn.id });
     await this.#turns.write([record], { replace: true });
     this.#sessions.clear();
     await this.#forgetDerived({ tenant, sessionId, turnId: turn.id }, undefined);

@@ -2,11 +2,12 @@ import { createHash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '../../core/clock.js';
 import type { Embedder } from '../embedder.js';
+import type { ForgetTarget } from '../memory-store.js';
 import { packVector } from '../rank/vector-table.js';
 import type { EmbeddingSource } from '../shared/embedding-backlog.js';
 import type { ChromaConnection } from './chroma-connection.js';
 import { type ChromaTurns, type TurnRecord, textOf } from './chroma-turns.js';
-import type { RecordScope } from './scope.js';
+import { isForgotten, type RecordScope } from './scope.js';
 
 /** Turns that wait for a vector in this process; more are found when their session is next read. */
 const longestBacklog = 10_000;
@@ -126,9 +127,10 @@ export class ChromaVectors implements EmbeddingSource<string> {
     );
   }
 
-  /** Drops what was made or waits; turns that are still there are queued again when they are next read. */
-  forget(): void {
-    this.#waiting.clear();
+  forget(target: ForgetTarget): void {
+    for (const waiting of this.#waiting.values()) {
+      if (isForgotten(target, waiting)) this.#waiting.delete(waiting.id);
+    }
     this.#made.clear();
   }
 

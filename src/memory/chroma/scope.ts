@@ -37,3 +37,14 @@ export function toForget(target: ForgetTarget): { ids: string[] } | { where: Whe
   const [first, second] = conditions as [Where, Where?];
   return { where: second === undefined ? first : { $and: [first, second] } };
 }
+
+/** Whether a waiting record is of the target. */
+export function isForgotten(
+  { before, sessionId, tenant, turnId: turn }: ForgetTarget,
+  { id, scope }: { readonly id: string; readonly scope: RecordScope },
+): boolean {
+  if (turn !== undefined) return id === turnId({ tenant, sessionId, id: turn });
+  if (before !== undefined && scope.created_at >= before.getTime()) return false;
+  if (sessionId !== undefined) return scope.conversation === conversationKey({ tenant, sessionId });
+  return tenant === undefined || scope.tenant === namesKey(tenant);
+}

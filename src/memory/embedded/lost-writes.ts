@@ -20,6 +20,8 @@ export function lostWrites(
   const log = alone(() => readLog(path));
   if (log.length === 0) return false;
   const read = countFrames();
+  // SQLite could not tell, since another process is at work.
+  if (read < 0) return false;
   // Another process has begun the log anew, so what was read no longer tells.
   if (!readLog(path).subarray(0, headerBytes).equals(log.subarray(0, headerBytes))) return false;
   return hasUnreadWrites(log, read);

@@ -93,11 +93,10 @@ export class TurnOutbox {
       for (const { turn, body, replace } of turns) {
         last = Math.max(now * 1000, last + 1);
         const id = turnId(turn);
-        const waits =
-          replace && database.first({ order: 'integer:turn_order' }, 'FROM outbox WHERE id = ?', id);
+        const waits = replace && database.first({ turn_order: 'integer' }, 'FROM outbox WHERE id = ?', id);
         // Under another position, since the former turn may be on its way.
         if (waits) database.run('DELETE FROM outbox WHERE id = ?', id);
-        const order = waits ? waits.order : last;
+        const order = waits ? waits.turn_order : last;
         database.run(
           `INSERT INTO outbox (id, owner, added_at, tenant, conversation, turn_order, created_at, body, replaces)
            VALUES (?, '', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,

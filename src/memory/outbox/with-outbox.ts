@@ -2,7 +2,7 @@ import type { z } from 'zod';
 import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { ClosedError } from '../../core/errors.js';
-import { parseForgetTarget } from '../../core/forget-target.js';
+import { followersOf, parseForgetTarget } from '../../core/forget-target.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type {
@@ -140,6 +140,7 @@ class OutboxStore implements MemoryStore {
     await this.#queue.idle();
     return this.#delivery.pausedDuring(async () => {
       const alsoStored = await this.#countStored(target, signal);
+      await this.#relinkWaiting(target, signal);
       const dropped = await this.#outbox.forget(target, signal);
       return (await this.#store.forget(target, options)) + dropped - alsoStored;
     }, signal);
@@ -185,6 +186,17 @@ class OutboxStore implements MemoryStore {
   async #deliver(): Promise<void> {
     await this.#queue.idle();
     await this.#delivery.drain();
+  }
+
+  /** The store does the same for the turns that it has. */
+  async #relinkWaiting({ sessionId, tenant, turnId: id }: ForgetTarget, signal: AbortSignal | undefined) {
+    if (id === undefined) return;
+    const limit = Number.MAX_SAFE_INTEGER;
+    const waiting = await this.#outbox.ofConversation({ tenant, sessionId }, limit);
+    const ids = new Set(waiting.map((turn) => turn.id));
+    const all = await this.recent({ tenant, sessionId }, { limit, signal });
+    const followers = followersOf(all, id).filter((turn) => ids.has(turn.id));
+    await this.#outbox.insert(followers.map((turn) => ({ ...serializeTurn(turn), replace: true })));
   }
 
   /** Waiting turns that the store has too: a process was killed just after it had delivered them. */
