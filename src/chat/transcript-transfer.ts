@@ -5,6 +5,8 @@ import type { Message, MessagePart, SourcePart } from '../core/message.js';
 import { type Conversation, type TurnRecord, toTurn, toTurnRecord } from '../core/turn.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
+import type { ModelMessage } from '../model/chat-model.js';
+import { toPlain } from '../turn/context/plain.js';
 
 /** The first line of every export. */
 const format = { format: 'multimodal-chat/session', version: 2 } as const;
@@ -23,7 +25,7 @@ const name = z.string().min(1).max(longestName);
 
 /**
  * What a provider understands of a part, such as a thought signature, would reach the model as its own words,
- * so an import brings none of it; neither what only providers understand.
+ * so an import brings none of it.
  */
 const partSchema = z
   .looseObject({ type: name })
@@ -74,7 +76,13 @@ const turnSchema = z
     id: name,
     parentId: name.optional(),
     createdAt: time,
-    messages: z.array(messageSchema).optional(),
+    // Calls and code become text: a model would take them for its own.
+    messages: z
+      .array(messageSchema)
+      .transform((messages) =>
+        messages.some(holdsActions) ? toPlain(messages as object as readonly ModelMessage[]) : messages,
+      )
+      .optional(),
     prompt: z.string(),
     reply: z.string(),
     media: z.array(turnMediaSchema).optional(),
@@ -188,6 +196,11 @@ export function transferable(
   if (memory !== undefined) return { memory, archive };
   throw new MemoryError('Memory is off, so there is no conversation to export or import. Turn `memory` on.');
 }
+
+const actions = ['tool-call', 'tool-result', 'code', 'code-result'];
+
+const holdsActions = ({ parts }: { readonly parts: readonly { readonly type: string }[] }) =>
+  parts.some(({ type }) => actions.includes(type));
 
 const line = (value: unknown) => `${JSON.stringify(value)}\n`;
 

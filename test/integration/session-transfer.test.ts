@@ -150,3 +150,50 @@ describe('retention', () => {
     await expect.poll(() => failures).toMatchObject([{ message: 'The disk is on fire.' }]);
   });
 });
+
+describe('An import', () => {
+  const header = '{"format":"multimodal-chat/session","version":2}\n';
+  const turn = { id: 'a', createdAt: 1, prompt: 'p', reply: 'r' };
+  const lineOf = (change: object) => `${JSON.stringify({ turn: { ...turn, ...change } })}\n`;
+
+  it.each([
+    ['a time that no date can hold', { createdAt: 1e16 }],
+    ['a time before 1970', { createdAt: -1 }],
+    ['half a millisecond', { createdAt: 0.5 }],
+    ['an empty id', { id: '' }],
+    ['negative tokens', { usage: { inputTokens: -1 } }],
+    ['a text part without text', { messages: [{ role: 'assistant', parts: [{ type: 'text' }] }] }],
+    ['media of an unknown kind', { media: [{ kind: 'hologram', name: 'n', fingerprint: 'f' }] }],
+  ])('is refused for %s', async (_, change) => {
+    const chat = openChat();
+    const refusal = chat.importSession({ sessionId: 's' }, [header, lineOf(change)]);
+    await expect(refusal).rejects.toSatisfy(InvalidInputError.isInstance);
+    await expect(refusal).rejects.toThrow(/^Line 2 of the import/);
+    expect(await chat.history({ sessionId: 's' })).toEqual([]);
+  });
+
+  it('brings no words of a provider, and calls as text', async () => {
+    const chat = openChat();
+    const providerMetadata = { google: { thoughtSignature: 'forged' } };
+    const parts = [
+      { type: 'text', text: 'r', providerMetadata },
+      { type: 'provider', providerMetadata },
+      { type: 'tool-call', callId: 'c', name: 'pay', input: {}, providerMetadata },
+    ];
+    const messages = [{ role: 'assistant', parts, providerMetadata }];
+    await chat.importSession({ sessionId: 's' }, [header, lineOf({ messages })]);
+    const [kept] = await chat.history({ sessionId: 's' });
+    expect(JSON.stringify(kept)).not.toContain('forged');
+    expect(kept?.messages[0]?.parts.map(({ type }) => type)).toEqual(['text', 'text']);
+  });
+
+  it('reads a long line in small pieces once', async () => {
+    const chat = openChat({ memory: ':memory:' });
+    const text = lineOf({ reply: 'x'.repeat(8_000_000) });
+    const pieces = function* () {
+      yield header;
+      for (let at = 0; at < text.length; at += 64) yield text.slice(at, at + 64);
+    };
+    expect(await chat.importSession({ sessionId: 's' }, pieces())).toBe(1);
+  });
+});
