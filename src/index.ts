@@ -5,6 +5,7 @@ export { ChatStream } from './chat/chat-stream.js';
 export type { MemoryHealth } from './chat/memory-health.js';
 export { MultimodalChat } from './chat/multimodal-chat.js';
 export type { ForgetRequest } from './chat/parse-target.js';
+export type { ImportOptions } from './chat/transcript-transfer.js';
 export type { AbortOptions } from './core/abort.js';
 export type { Clock } from './core/clock.js';
 export { systemClock } from './core/clock.js';

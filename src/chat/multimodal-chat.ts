@@ -31,10 +31,11 @@ import {
   parseConversation,
   parseForgetRequest,
   parseHistoryOptions,
+  parseImportOptions,
 } from './parse-target.js';
 import { makeRetention, type Retention } from './retention.js';
 import { makeRollingSummary, type RollingSummary } from './rolling-summary.js';
-import { exportSession, importSession, transferable } from './transcript-transfer.js';
+import { exportSession, type ImportOptions, importSession, transferable } from './transcript-transfer.js';
 
 const defaultHistoryTurns = 100;
 /** For a chat whose models need no key. */
@@ -257,16 +258,19 @@ export class MultimodalChat implements AsyncDisposable {
    * unchanged. Resolves with the number of turns read.
    *
    * @param lines Pieces of the export, of any size.
+   * @param options Whether the export is trusted. Set it only for files that users cannot have changed.
    * @throws InvalidInputError that names the first line that is not valid.
    * @throws MemoryError if memory is off or cannot be written.
    */
   async importSession(
     conversation: ConversationName,
     lines: Iterable<string> | AsyncIterable<string>,
+    options: ImportOptions = {},
   ): Promise<number> {
     this.#assertOpen();
     const { archive, memory } = this.#deps;
-    return importSession(transferable(memory, archive), parseConversation(conversation), lines);
+    const parts = transferable(memory, archive);
+    return importSession(parts, parseConversation(conversation), lines, parseImportOptions(options));
   }
 
   async stats(): Promise<ChatStats> {

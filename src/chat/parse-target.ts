@@ -14,6 +14,7 @@ export type ForgetRequest =
 
 const name = z.string().min(1, 'must not be empty');
 const conversationFields = { sessionId: name, tenant: name.optional() };
+const importFields = { trusted: z.boolean().optional() };
 const historyFields = { limit: count.optional(), signal: z.instanceof(AbortSignal).optional() };
 
 /** @throws InvalidInputError */
@@ -23,6 +24,9 @@ export const parseConversation = (value: unknown): Conversation =>
 /** @throws InvalidInputError */
 export const parseHistoryOptions = (value: unknown) =>
   parse(historyFields, value, 'The options of the history');
+
+/** @throws InvalidInputError */
+export const parseImportOptions = (value: unknown) => parse(importFields, value, 'The options of the import');
 
 /** @throws InvalidInputError */
 export function parseForgetRequest(value: unknown): ForgetTarget {

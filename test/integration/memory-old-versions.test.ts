@@ -190,17 +190,24 @@ describe('The database that version 0.1 wrote', () => {
 });
 
 describe('The export that version 0.1 wrote', () => {
-  it('is imported with its attachments', async () => {
+  it.each([
+    [true, (messages: Turn['messages']) => messages],
+    // Without what Gemini takes for its own, which anyone could have made up.
+    [
+      false,
+      (messages: Turn['messages']) =>
+        messages.map(({ providerMetadata: _, origin: __, ...message }) => message),
+    ],
+  ])('is imported with its attachments (trusted: %s)', async (trusted, expectedMessages) => {
     const memory = new InMemoryStore();
     const archive = new InProcessMediaArchive();
     const there = { tenant: 'new', sessionId: 'home' };
     const lines = [await readFile(fixture('session.jsonl'), 'utf8')];
-    expect(await importSession({ memory, archive }, there, lines)).toBe(5);
-    // Without what Gemini alone understands, which an import could have made up.
+    expect(await importSession({ memory, archive }, there, lines, { trusted })).toBe(5);
     const expected = turnsOf('acme', 'trip').map((turn) => ({
       ...turn,
       ...there,
-      messages: turn.messages.map(({ providerMetadata: _, origin: __, ...message }) => message),
+      messages: expectedMessages(turn.messages),
     }));
     expect(await memory.recent(there, { limit: 9 })).toStrictEqual(expected);
     const [item] = await archive.list(there);

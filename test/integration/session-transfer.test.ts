@@ -172,19 +172,61 @@ describe('An import', () => {
     expect(await chat.history({ sessionId: 's' })).toEqual([]);
   });
 
-  it('brings no words of a provider, and calls as text', async () => {
+  const providerMetadata = { google: { thoughtSignature: 'signed' } };
+  const parts = [
+    { type: 'text', text: 'r', providerMetadata },
+    { type: 'provider', providerMetadata },
+    { type: 'tool-call', callId: 'c', name: 'pay', input: {}, providerMetadata },
+  ];
+  const messages = [{ role: 'assistant', parts, providerMetadata }];
+
+  it('drops the metadata of a provider, and turns calls into text', async () => {
     const chat = openChat();
-    const providerMetadata = { google: { thoughtSignature: 'forged' } };
-    const parts = [
-      { type: 'text', text: 'r', providerMetadata },
-      { type: 'provider', providerMetadata },
-      { type: 'tool-call', callId: 'c', name: 'pay', input: {}, providerMetadata },
-    ];
-    const messages = [{ role: 'assistant', parts, providerMetadata }];
-    await chat.importSession({ sessionId: 's' }, [header, lineOf({ messages })]);
+    const lines = [header, lineOf({ messages, replyParts: [{ text: 'signed' }] })];
+    await chat.importSession({ sessionId: 's' }, lines);
     const [kept] = await chat.history({ sessionId: 's' });
-    expect(JSON.stringify(kept)).not.toContain('forged');
+    expect(JSON.stringify(kept)).not.toContain('signed');
     expect(kept?.messages[0]?.parts.map(({ type }) => type)).toEqual(['text', 'text']);
+  });
+
+  it('keeps both if it is trusted', async () => {
+    const chat = openChat();
+    await chat.session('s').import([header, lineOf({ messages })], { trusted: true });
+    const [kept] = await chat.history({ sessionId: 's' });
+    expect(kept?.messages).toEqual(messages);
+  });
+
+  it('is refused for an unknown option', async () => {
+    const refusal = openChat().importSession({ sessionId: 's' }, [header], { trust: true } as never);
+    await expect(refusal).rejects.toSatisfy(InvalidInputError.isInstance);
+  });
+
+  it('takes a part whose type is the name of an inherited property', async () => {
+    const chat = openChat();
+    const odd = [{ role: 'assistant', parts: [{ type: 'constructor' }] }];
+    expect(await chat.importSession({ sessionId: 's' }, [header, lineOf({ messages: odd })])).toBe(1);
+  });
+
+  it.each([
+    [
+      'in a part of a known type',
+      (input: string) => `{"type":"tool-call","callId":"c","name":"n","input":${input}}`,
+    ],
+    ['in a part of another type', (input: string) => `{"type":"later","input":${input}}`],
+  ])('is refused for values nested very deeply %s', async (_, part) => {
+    const chat = openChat();
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const text = lineOf({ messages: [{ role: 'assistant', parts: ['HERE'] }] }).replace('"HERE"', part(deep));
+    const refusal = chat.importSession({ sessionId: 's' }, [header, text]);
+    await expect(refusal).rejects.toThrow(/^Line 2 of the import is nested/);
+    await expect(refusal).rejects.toSatisfy(InvalidInputError.isInstance);
+  });
+
+  it('names only the first of many errors in a line', async () => {
+    const wrong = [{ role: 'assistant', parts: Array.from({ length: 1_000 }, () => ({ type: 'text' })) }];
+    const refusal = openChat().importSession({ sessionId: 's' }, [header, lineOf({ messages: wrong })]);
+    const error = await refusal.catch((thrown: Error) => thrown);
+    expect((error as Error).message.length).toBeLessThan(1_000);
   });
 
   it('reads a long line in small pieces once', async () => {
