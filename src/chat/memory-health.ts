@@ -35,7 +35,9 @@ export class MemoryHealthRecord {
   async stats(memory: MemoryStore | undefined): Promise<(MemoryStats & MemoryHealth) | undefined> {
     if (memory === undefined) return undefined;
     const stats = (await this.noting(memory.stats())) ?? { cacheSize: 0, pending: 0 };
-    return { ...stats, isDegraded: this.#isDegraded, lastError: this.#lastError };
+    const errors = [this.#lastError, stats.lastError].flatMap((error) => error ?? []);
+    const lastError = errors.sort((a, b) => b.at - a.at)[0] ?? null;
+    return { ...stats, isDegraded: this.#isDegraded, lastError };
   }
 
   /** What the work gives; undefined, and noted, if it fails. */

@@ -14,6 +14,8 @@ export interface MemoryStats {
   readonly pending: number;
   /** Bytes on disk, if the store knows. */
   readonly diskBytes?: number | undefined;
+  /** What failed last in the background, and when, in milliseconds since the epoch. No turn is lost by it. */
+  readonly lastError?: { readonly message: string; readonly at: number } | null | undefined;
 }
 
 /** How far a `reindex` has come. */
@@ -63,30 +65,6 @@ export interface ConversationSummaries {
   keep(conversation: Conversation, summary: ConversationSummary, options?: AbortOptions): Promise<boolean>;
 }
 
-/** A conversation as a list shows it. */
-export interface SessionInfo {
-  readonly sessionId: string;
-  /** The first line of the first prompt, shortened. */
-  readonly title: string;
-  readonly turns: number;
-  /** The times of the first and of the latest turn, in milliseconds since the epoch. */
-  readonly firstAt: number;
-  readonly lastAt: number;
-}
-
-export interface SessionPage {
-  /** The conversation with the latest turn first. */
-  readonly sessions: readonly SessionInfo[];
-  /** What `after` takes to go on; absent on the last page. */
-  readonly next?: string | undefined;
-}
-
-export interface SessionPageOptions extends AbortOptions {
-  readonly limit: number;
-  /** `next` of the page before. */
-  readonly after?: string | undefined;
-}
-
 export interface AppendOptions extends AbortOptions {
   /**
    * When the turn was accepted, in microseconds since the epoch, if it waited in an outbox. A store that
@@ -111,7 +89,8 @@ export interface AppendOptions extends AbortOptions {
  *   `recall`; what is derived (an embedding) may lag or fail without losing anything.
  * - nothing is ever read across conversations or tenants, whatever the names contain.
  * - `forget` removes the turns that its target names and everything derived from them, nothing else, and
- *   resolves with their number. A turn whose `parentId` is removed follows the parent of the removed one.
+ *   resolves with their number. A turn whose parent is removed by its id follows the parent of the removed
+ *   one. A date removes the ancestors too, so turns after it keep their `parentId`.
  * - a turn comes back as it was appended, message parts of unknown types included: it is JSON to a store.
  * - any number of concurrent calls. Failures are `MemoryError`, calls after `close` a `ClosedError`.
  *
@@ -132,8 +111,6 @@ export interface MemoryStore {
     options: AbortOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]>;
   forget(target: ForgetTarget, options?: AbortOptions): Promise<number>;
-  /** The conversations of a tenant, page by page. Without it they cannot be listed. */
-  sessions?(tenant: string, options: SessionPageOptions): Promise<SessionPage>;
   stats(): Promise<MemoryStats>;
   /**
    * Embeds every turn that has no vector of the current embedder, as after a change of the embedder or

@@ -145,7 +145,8 @@ export class ChromaMemoryStore implements MemoryStore {
   async stats(): Promise<MemoryStats> {
     this.#assertOpen();
     const [turns, cacheSize] = await Promise.all([this.#turns.count(), this.#dense?.vectors.count() ?? 0]);
-    return { turns, cacheSize, pending: this.#dense?.vectors.pending ?? 0 };
+    const { lastError } = this.#reader;
+    return { turns, cacheSize, pending: this.#dense?.vectors.pending ?? 0, lastError };
   }
 
   async reindex({ signal, onProgress }: ReindexOptions = {}): Promise<void> {
