@@ -5,7 +5,7 @@ import type { Database, Statement } from 'libsql';
 import { type Clock, sleep, systemClock } from '../../core/clock.js';
 import { ClosedError } from '../../core/errors.js';
 import { type Columns, decodeRow, type RowOf, selectColumns } from './columns.js';
-import { DamagedFileError, explainDatabaseFailure, isBusy } from './explain-failure.js';
+import { explainDatabaseFailure, isBusy } from './explain-failure.js';
 import { lostWrites } from './lost-writes.js';
 import { prepareSchema } from './schema.js';
 
@@ -160,19 +160,7 @@ export class MemoryDatabase {
     // Deleted rows are overwritten in the file, not just unlinked.
     this.#database.pragma('secure_delete = ON');
     this.#warnOfLostWrites();
-    this.#transact(() => {
-      prepare(this.#database);
-      this.#checkTable('sessions');
-    });
-  }
-
-  /** A conversation whose row cannot be found would look as if it had never been. */
-  #checkTable(name: string): void {
-    const columns = { finding: 'text:integrity_check' } as const;
-    const exists = this.first({ count: 'integer:count(*)' }, 'FROM sqlite_schema WHERE name = ?', name);
-    if (exists?.count !== 1) return;
-    const [first] = this.all(columns, 'FROM pragma_integrity_check(?)', name);
-    if (first?.finding !== 'ok') throw new DamagedFileError(first?.finding ?? 'no finding');
+    this.#transact(() => prepare(this.#database));
   }
 
   #warnOfLostWrites(): void {

@@ -72,13 +72,13 @@ const migrations: readonly string[] = [
      line TEXT NOT NULL
    );`,
 
-  `-- The place and time of the latest turn: to list conversations, and to notice that their end is missing.
+  `-- The place of the latest turn, to notice that the end of a conversation is missing.
    ALTER TABLE sessions ADD COLUMN last_sequence INTEGER NOT NULL DEFAULT 0;
-   ALTER TABLE sessions ADD COLUMN last_at INTEGER NOT NULL DEFAULT 0;
-   UPDATE sessions SET last_sequence = latest.key % 16777216, last_at = latest.created_at
-     FROM (SELECT session, max(key) AS key, max(created_at) AS created_at FROM turns GROUP BY session) AS latest
+   UPDATE sessions SET last_sequence = latest.key % 16777216
+     FROM (SELECT session, max(key) AS key FROM turns GROUP BY session) AS latest
      WHERE latest.session = sessions.id;
-   CREATE INDEX sessions_by_activity ON sessions (tenant, last_at, id);`,
+   -- A second way to find a conversation, to notice that the first one is damaged.
+   CREATE INDEX sessions_by_name ON sessions (name, tenant);`,
 ];
 
 /** The tables of the memory. */

@@ -1,3 +1,4 @@
+import { MemoryError } from '../../core/errors.js';
 import { termsOf } from '../rank/terms.js';
 import { textOfBody } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
@@ -70,7 +71,8 @@ export async function storeTerms(database: MemoryDatabase, terms: readonly Store
         );
       }
     });
-  } catch {
+  } catch (error) {
     // The next write of a turn reports a file that cannot be written.
+    if (!MemoryError.isInstance(error)) throw error;
   }
 }

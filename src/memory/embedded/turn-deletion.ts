@@ -51,9 +51,8 @@ function deleteFrom(database: MemoryDatabase, session: number, { before, turnId 
 
 function updateSession(database: MemoryDatabase, session: number): void {
   database.run(
-    `UPDATE sessions SET epoch = epoch + 1, turns = left.turns, last_at = left.last_at, last_sequence = left.last_sequence
-     FROM (SELECT count(*) AS turns, coalesce(max(created_at), 0) AS last_at,
-             coalesce(max(key) - ?, 0) AS last_sequence
+    `UPDATE sessions SET epoch = epoch + 1, turns = left.turns, last_sequence = left.last_sequence
+     FROM (SELECT count(*) AS turns, coalesce(max(key) - ?, 0) AS last_sequence
            FROM turns WHERE key BETWEEN ? AND ?) AS left
      WHERE id = ?`,
     firstKey(session),

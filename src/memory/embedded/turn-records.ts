@@ -1,6 +1,7 @@
 import type { Conversation, Turn } from '../../core/turn.js';
 import { nameKey } from '../shared/conversation-key.js';
 import { parseTurn, type SerializedTurn } from '../shared/turn-body.js';
+import type { RowOf } from './columns.js';
 import { DamagedFileError } from './explain-failure.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey } from './schema.js';
@@ -24,9 +25,26 @@ const sessionColumns = {
   vector_version: 'integer',
 } as const;
 
+/** The numbers of a conversation by both indexes. */
+const indexedIds = {
+  id: 'integer:(SELECT id FROM sessions INDEXED BY sqlite_autoindex_sessions_1 WHERE tenant = ?1 AND name = ?2)',
+  same: 'integer:(SELECT id FROM sessions INDEXED BY sessions_by_name WHERE tenant = ?1 AND name = ?2)',
+} as const;
+
+/**
+ * In a damaged index a conversation may be missing, or be found as another one: both indexes and the row must
+ * agree.
+ *
+ * @throws DamagedFileError
+ */
 export function findSession(database: MemoryDatabase, of: Conversation): SessionState | undefined {
-  const rest = 'FROM sessions WHERE tenant = ? AND name = ?';
-  return database.first(sessionColumns, rest, nameKey(of.tenant), nameKey(of.sessionId));
+  const names = [nameKey(of.tenant), nameKey(of.sessionId)];
+  const { id, same } = database.first(indexedIds, '', ...names) as RowOf<typeof indexedIds>;
+  if (id === 0 && same === 0) return undefined;
+  const rest = 'FROM sessions NOT INDEXED WHERE id = ?3 AND tenant = ?1 AND name = ?2';
+  const session = id === same ? database.first(sessionColumns, rest, ...names, id) : undefined;
+  if (session === undefined) throw new DamagedFileError('the indexes of the conversations differ');
+  return session;
 }
 
 /** A known id changes nothing, unless it is to be replaced. */
@@ -53,9 +71,8 @@ export function insertTurn(database: MemoryDatabase, indexed: IndexedTurn): void
   }
   database.run('INSERT INTO terms (key, line) VALUES (?, ?)', key, terms);
   database.run(
-    `UPDATE sessions SET last_sequence = next_sequence, next_sequence = next_sequence + 1, turns = turns + 1,
-       last_at = max(last_at, ?) WHERE id = ?`,
-    turn.createdAt,
+    `UPDATE sessions SET last_sequence = next_sequence, next_sequence = next_sequence + 1, turns = turns + 1
+     WHERE id = ?`,
     session.id,
   );
 }
@@ -71,11 +88,7 @@ function replaceTurn(database: MemoryDatabase, session: number, { turn, body, te
   database.run('DELETE FROM vectors WHERE key = ?', key);
   database.run('INSERT OR REPLACE INTO terms (key, line) VALUES (?, ?)', key, terms);
   database.run('DELETE FROM summaries WHERE session = ? AND last >= ?', session, key);
-  database.run(
-    'UPDATE sessions SET epoch = epoch + 1, last_at = max(last_at, ?) WHERE id = ?',
-    turn.createdAt,
-    session,
-  );
+  database.run('UPDATE sessions SET epoch = epoch + 1 WHERE id = ?', session);
 }
 
 export function findKey(database: MemoryDatabase, session: number, id: string): number | undefined {

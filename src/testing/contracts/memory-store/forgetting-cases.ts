@@ -113,6 +113,14 @@ export const forgettingCases = (withStore: WithStore): readonly ContractCase[] =
     );
   }),
 
+  withStore('leaves the turns after a forgotten date as they are', async (store) => {
+    const kept = makeTurn({ id: 'kept', parentId: 'old', createdAt: 10 });
+    await store.append(makeTurn({ id: 'old', createdAt: 9 }));
+    await store.append(kept);
+    assert.equal(await store.forget({ ...conversation, before: new Date(10) }), 1);
+    assert.deepEqual(await store.recent(conversation, { limit: 9 }), [kept]);
+  }),
+
   withStore('replaces a turn in its place, and finds only the new one', async (store) => {
     const turns = ['first', 'second', 'third'].map((id) => makeTurn({ id, prompt: `${id} egret` }));
     for (const turn of turns) await store.append(turn);
