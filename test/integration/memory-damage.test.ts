@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { EmbeddedMemoryStore } from '../../src/memory/embedded/embedded-memory-store.js';
+import { nameKey } from '../../src/memory/shared/conversation-key.js';
 import { makeTurn } from '../../src/testing/contracts/memory-store-contract.js';
 
 const sessions = ['a', 'b', 'c'];
@@ -104,4 +105,25 @@ describe.each([
     );
     warn.mockRestore();
   });
+});
+
+it('A conversation is never missed or taken for another one, whichever copy of its name is damaged', async () => {
+  vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined);
+  const original = readFileSync(join(directory, 'closed', files[0]));
+  const name = nameKey('b');
+  const places: number[] = [];
+  for (let at = original.indexOf(name); at >= 0; at = original.indexOf(name, at + 1)) places.push(at);
+  expect(places.length).toBeGreaterThan(2);
+  for (const place of places) {
+    const path = join(directory, `name-${place}.db`);
+    const bytes = Buffer.from(original);
+    bytes[place] = (bytes[place] ?? 0) ^ 0x80;
+    writeFileSync(path, bytes);
+    const store = new EmbeddedMemoryStore({ path });
+    const ofB = { tenant: 'tenant', sessionId: 'b' };
+    await expect(store.recent(ofB, { limit: 9 })).rejects.toMatchObject({ name: 'MemoryError' });
+    await expect(store.append(makeTurn(ofB))).rejects.toMatchObject({ name: 'MemoryError' });
+    expect(await store.recent({ ...ofB, sessionId: 'a' }, { limit: 9 })).toHaveLength(9);
+    await store.close();
+  }
 });
