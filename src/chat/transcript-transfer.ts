@@ -7,6 +7,7 @@ import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
 import { format, headerSchema, lineSchema, withoutForgeable } from './transfer-schema.js';
 
+/** More than any conversation has. */
 const everyTurn = Number.MAX_SAFE_INTEGER;
 
 /** More than a line of an attachment that the archive keeps by default. */

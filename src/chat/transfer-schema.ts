@@ -6,8 +6,6 @@ import { toPlain } from '../turn/context/plain.js';
 
 /** The first line of every export. */
 export const format = { format: 'multimodal-chat/session', version: 2 } as const;
-/** More than any conversation has. */
-
 /** Version 1 has the plain text of a turn and Gemini's parts in place of messages. */
 export const headerSchema = z.object({ format: z.literal(format.format), version: z.literal([1, 2]) });
 
