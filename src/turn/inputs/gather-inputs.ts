@@ -90,7 +90,7 @@ async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Pro
   if (isWhole) return { recent, recalled: [], replaced };
 
   const recall = async () => {
-    if (recallTurns === 0) return [];
+    if (recallTurns === 0 || request.prompt.trim() === '') return [];
     // Recent turns are dropped from the result, so ask for that many more.
     const later = latest.length - earlier.length;
     const limit = recallTurns + recent.length + later + 1;
