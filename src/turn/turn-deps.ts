@@ -10,7 +10,7 @@ import type { PlainHistory } from './plain-history.js';
 import type { TurnSettings } from './turn-request.js';
 
 /** Is told whether turns can be stored. */
-export interface MemoryWatcher {
+interface MemoryWatcher {
   worked(): void;
   failed(error: Error): void;
 }
