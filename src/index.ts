@@ -2,7 +2,10 @@ export type { ChatRequest, MultimodalChatOptions, SummaryOptions } from './chat/
 export { ChatSession, type SessionRequest } from './chat/chat-session.js';
 export type { ChatStats, SummaryStats } from './chat/chat-stats.js';
 export { ChatStream } from './chat/chat-stream.js';
+export type { MemoryHealth } from './chat/memory-health.js';
 export { MultimodalChat } from './chat/multimodal-chat.js';
+export type { ForgetRequest } from './chat/parse-target.js';
+export type { ImportOptions } from './chat/transcript-transfer.js';
 export type { AbortOptions } from './core/abort.js';
 export type { Clock } from './core/clock.js';
 export { systemClock } from './core/clock.js';
@@ -62,7 +65,12 @@ export type {
 export { EmbeddedMemoryStore } from './memory/embedded/embedded-memory-store.js';
 export type { EmbeddedMemoryStoreOptions } from './memory/embedded/embedded-memory-store-options.js';
 export type { Embedder } from './memory/embedder.js';
-export type { ArchivedMedia, MediaArchive, MediaArchiveStats } from './memory/media-archive.js';
+export type {
+  ArchivedMedia,
+  ArchiveForgetTarget,
+  MediaArchive,
+  MediaArchiveStats,
+} from './memory/media-archive.js';
 export type {
   AppendOptions,
   ConversationSummaries,

@@ -3,6 +3,7 @@ import { mkdir, open, readFile, rename, truncate } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type {
   AbortOptions,
+  AppendOptions,
   Conversation,
   ForgetTarget,
   MemoryStats,
@@ -51,9 +52,16 @@ export class JsonLinesStore implements MemoryStore {
     }
   }
 
-  append(turn: Turn, options: AbortOptions = {}): Promise<void> {
+  append(turn: Turn, options: AppendOptions = {}): Promise<void> {
     return this.#write(options, async () => {
-      if (this.#turns.some((known) => known.id === turn.id && isMeant(known, turn))) return;
+      const at = this.#turns.findIndex((known) => known.id === turn.id && isIn(known, turn));
+      if (at >= 0) {
+        if (!options.replace) return;
+        const turns = this.#turns.map((known, place) => (place === at ? turn : known));
+        await this.#replace(turns);
+        this.#turns = turns;
+        return;
+      }
       const line = `${JSON.stringify(turn)}\n`;
       await this.#file.appendFile(line);
       // Only now does the turn survive a loss of power.
@@ -68,7 +76,7 @@ export class JsonLinesStore implements MemoryStore {
   ): Promise<readonly Turn[]> {
     this.#check(options);
     if (options.limit === 0) return [];
-    return this.#turns.filter((turn) => isMeant(turn, conversation)).slice(-options.limit);
+    return this.#turns.filter((turn) => isIn(turn, conversation)).slice(-options.limit);
   }
 
   /** Ranks by the share of the query's words that occur in the turn. */
@@ -80,7 +88,7 @@ export class JsonLinesStore implements MemoryStore {
     this.#check(options);
     const words = query.toLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
     return this.#turns
-      .filter((turn) => isMeant(turn, conversation))
+      .filter((turn) => isIn(turn, conversation))
       .map((turn) => {
         const text = `${turn.prompt}\n${turn.reply}`.toLowerCase();
         return { turn, score: words.filter((word) => text.includes(word)).length / words.length };
@@ -92,8 +100,11 @@ export class JsonLinesStore implements MemoryStore {
 
   async forget(target: ForgetTarget, options: AbortOptions = {}): Promise<number> {
     return this.#write(options, async () => {
-      const kept = this.#turns.filter((turn) => !isMeant(turn, target));
-      const forgotten = this.#turns.length - kept.length;
+      const gone = this.#turns.filter((turn) => isMeant(turn, target));
+      const forgotten = gone.length;
+      const kept = this.#turns
+        .filter((turn) => !gone.includes(turn))
+        .map((turn) => this.#relink(turn, target));
       if (forgotten > 0) await this.#replace(kept);
       this.#turns = kept;
       return forgotten;
@@ -115,6 +126,17 @@ export class JsonLinesStore implements MemoryStore {
     this.#isClosed = true;
     await this.#writing;
     await this.#file.close();
+  }
+
+  /** A turn that follows the forgotten one follows its parent from here on. */
+  #relink(turn: Turn, target: ForgetTarget): Turn {
+    const { turnId } = target;
+    if (turnId === undefined || !isIn(turn, target) || turn.parentId !== turnId) return turn;
+    const turns = this.#turns.filter((each) => isIn(each, target));
+    const at = turns.findIndex(({ id }) => id === turnId);
+    const parentId = turns[at]?.parentId ?? turns[at - 1]?.id;
+    const { parentId: _, ...rest } = turn;
+    return parentId === undefined ? rest : { ...rest, parentId };
   }
 
   /** Writes another file and renames it, so that a crash leaves either the old or the new one. */
@@ -149,7 +171,15 @@ export class JsonLinesStore implements MemoryStore {
   }
 }
 
+const isIn = (turn: Conversation, { sessionId, tenant }: Conversation) =>
+  turn.tenant === tenant && turn.sessionId === sessionId;
+
 function isMeant(turn: Turn, target: ForgetTarget): boolean {
-  if ('before' in target) return turn.createdAt < target.before.getTime();
-  return turn.tenant === target.tenant && (!('sessionId' in target) || turn.sessionId === target.sessionId);
+  const { before, sessionId, tenant, turnId } = target;
+  return (
+    (tenant === undefined || turn.tenant === tenant) &&
+    (sessionId === undefined || turn.sessionId === sessionId) &&
+    (turnId === undefined || turn.id === turnId) &&
+    (before === undefined || turn.createdAt < before.getTime())
+  );
 }

@@ -163,7 +163,10 @@ export interface ChatRequest {
   readonly sessionId?: string | undefined;
   /** The owner of the conversation. Nothing is read across tenants. Default `default`. */
   readonly tenant?: string | undefined;
-  /** Id of the turn. Sending the same id again does not store the turn twice. Default: a new one. */
+  /**
+   * Id of the turn. With the id of a stored turn, such as `reply.turnId`, the new question and answer replace
+   * it, in its place; the model is shown what came before it. Default: a new one.
+   */
   readonly turnId?: string | undefined;
   /** Pictures, clips, recordings and documents: paths, URLs, bytes, blobs or streams. */
   readonly media?: readonly MediaSource[] | undefined;

@@ -4,6 +4,7 @@ import type { GeneratedFile } from '../model/chat-model.js';
 import type { Reply } from '../turn/reply.js';
 import type { ChatRequest } from './chat-options.js';
 import type { ChatStream } from './chat-stream.js';
+import type { ImportOptions } from './transcript-transfer.js';
 
 /** A question without its conversation. */
 export type SessionRequest = Omit<ChatRequest, 'sessionId' | 'tenant'>;
@@ -19,7 +20,11 @@ export interface SessionChat {
   file(target: Conversation & { readonly fingerprint: string }): Promise<GeneratedFile | undefined>;
   forget(target: Conversation): Promise<number>;
   exportSession(conversation: Conversation): AsyncGenerator<string, void, undefined>;
-  importSession(conversation: Conversation, lines: Iterable<string> | AsyncIterable<string>): Promise<number>;
+  importSession(
+    conversation: Conversation,
+    lines: Iterable<string> | AsyncIterable<string>,
+    options?: ImportOptions,
+  ): Promise<number>;
 }
 
 /**
@@ -74,8 +79,8 @@ export class ChatSession implements Conversation {
   }
 
   /** As `chat.importSession`. */
-  import(lines: Iterable<string> | AsyncIterable<string>): Promise<number> {
-    return this.#chat.importSession(this.#name, lines);
+  import(lines: Iterable<string> | AsyncIterable<string>, options?: ImportOptions): Promise<number> {
+    return this.#chat.importSession(this.#name, lines, options);
   }
 
   get #name(): Conversation {

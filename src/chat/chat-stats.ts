@@ -1,6 +1,7 @@
 import type { KeyPoolStats } from '../keys/key-pool.js';
 import type { MediaArchiveStats } from '../memory/media-archive.js';
 import type { MemoryStats } from '../memory/memory-store.js';
+import type { MemoryHealth } from './memory-health.js';
 
 /** How the summaries of earlier turns come along (option `context.summary`). */
 export interface SummaryStats {
@@ -18,7 +19,7 @@ export interface SummaryStats {
 export interface ChatStats {
   readonly keys: KeyPoolStats;
   /** Absent with memory off. */
-  readonly memory?: MemoryStats | undefined;
+  readonly memory?: (MemoryStats & MemoryHealth) | undefined;
   /** Attachments that are kept for later prompts. Absent when none are. */
   readonly mediaArchive?: MediaArchiveStats | undefined;
   /** Absent when none are made. */

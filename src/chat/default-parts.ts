@@ -19,7 +19,7 @@ import type { TurnDeps } from '../turn/turn-deps.js';
 import type { ResolvedOptions } from './parse-options.js';
 
 /** The parts of one chat, and those of them that it made and so has to close. */
-export interface ChatDeps extends Omit<TurnDeps, 'events' | 'plainHistory' | 'settings'> {
+export interface ChatDeps extends Omit<TurnDeps, 'events' | 'memoryHealth' | 'plainHistory' | 'settings'> {
   readonly owned: readonly { close(): Promise<void> }[];
 }
 

@@ -1,12 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import type { AbortOptions } from '../core/abort.js';
 import { onAbort } from '../core/abort.js';
-import { type ConversationName, withTenant } from '../core/conversation.js';
+import type { ConversationName } from '../core/conversation.js';
 import { Emitter } from '../core/emitter.js';
-import { ClosedError, MultimodalChatError } from '../core/errors.js';
+import { ClosedError, MemoryError, MultimodalChatError } from '../core/errors.js';
 import type { Turn } from '../core/turn.js';
 import type { KeyPoolStats } from '../keys/key-pool.js';
-import type { ForgetTarget } from '../memory/memory-store.js';
 import type { GeneratedFile } from '../model/chat-model.js';
 import type { Call } from '../turn/call-scope.js';
 import { openCall } from '../turn/call-scope.js';
@@ -22,12 +21,21 @@ import type { ChatStats } from './chat-stats.js';
 import { ChatStream } from './chat-stream.js';
 import type { ChatDeps } from './default-parts.js';
 import { makeChatDeps } from './default-parts.js';
+import { forgetTurns } from './forget-turns.js';
 import { readGeneratedFile } from './generated-file.js';
+import { MemoryHealthRecord } from './memory-health.js';
 import type { ResolvedOptions } from './parse-options.js';
 import { resolveOptions, resolveRequest } from './parse-options.js';
+import {
+  type ForgetRequest,
+  parseConversation,
+  parseForgetRequest,
+  parseHistoryOptions,
+  parseImportOptions,
+} from './parse-target.js';
 import { makeRetention, type Retention } from './retention.js';
 import { makeRollingSummary, type RollingSummary } from './rolling-summary.js';
-import { exportSession, importSession, transferable } from './transcript-transfer.js';
+import { exportSession, type ImportOptions, importSession, transferable } from './transcript-transfer.js';
 
 const defaultHistoryTurns = 100;
 /** For a chat whose models need no key. */
@@ -58,6 +66,7 @@ export class MultimodalChat implements AsyncDisposable {
   readonly #unsubscribe: (() => void) | undefined;
   readonly #retention: Retention | undefined;
   readonly #summary: RollingSummary | undefined;
+  readonly #memoryHealth: MemoryHealthRecord;
   #total = 0;
   readonly #outcomes = { succeeded: 0, failed: 0, cancelled: 0 };
   #hedged = 0;
@@ -73,7 +82,9 @@ export class MultimodalChat implements AsyncDisposable {
     const { owned, ...parts } = makeChatDeps(this.#options);
     this.#owned = owned;
     const plainHistory = new PlainHistory();
-    this.#deps = { ...parts, plainHistory, events: this.#events, settings: this.#options };
+    const memoryHealth = new MemoryHealthRecord(() => this.#options.clock.now());
+    this.#memoryHealth = memoryHealth;
+    this.#deps = { ...parts, plainHistory, memoryHealth, events: this.#events, settings: this.#options };
     this.#startedAt = this.#options.clock.now();
     this.#retention = makeRetention(this.#options, this.#events, (before) => this.forget({ before }));
     this.#summary = makeRollingSummary(this.#deps);
@@ -132,7 +143,7 @@ export class MultimodalChat implements AsyncDisposable {
 
   /** A handle for one conversation. */
   session(sessionId: string, options: { readonly tenant?: string | undefined } = {}): ChatSession {
-    return new ChatSession(this, withTenant({ sessionId, ...options }));
+    return new ChatSession(this, parseConversation({ sessionId, ...options }));
   }
 
   async *#run(
@@ -164,6 +175,7 @@ export class MultimodalChat implements AsyncDisposable {
         outcome = 'failed';
         span.end('failed', { error });
       }
+      if (MemoryError.isInstance(error)) this.#memoryHealth.failed(error);
       if (MultimodalChatError.isInstance(error))
         this.#events.emit('failure', { ...conversation, turnId, error });
       throw error;
@@ -184,10 +196,9 @@ export class MultimodalChat implements AsyncDisposable {
     options: AbortOptions & { readonly limit?: number | undefined } = {},
   ): Promise<readonly Turn[]> {
     this.#assertOpen();
-    const { memory } = this.#deps;
-    if (memory === undefined) return [];
-    const { limit = defaultHistoryTurns, signal } = options;
-    return memory.recent(withTenant(conversation), { limit, signal });
+    const of = parseConversation(conversation);
+    const { limit = defaultHistoryTurns, signal } = parseHistoryOptions(options);
+    return (await this.#deps.memory?.recent(of, { limit, signal })) ?? [];
   }
 
   /**
@@ -201,25 +212,29 @@ export class MultimodalChat implements AsyncDisposable {
     ...conversation
   }: ConversationName & { readonly fingerprint: string }): Promise<GeneratedFile | undefined> {
     this.#assertOpen();
+    const of = parseConversation(conversation);
     const { archive, memory } = this.#deps;
     if (archive === undefined || memory === undefined) return undefined;
-    return readGeneratedFile(memory, archive, withTenant(conversation), fingerprint);
+    return readGeneratedFile(memory, archive, of, fingerprint);
   }
 
   /**
-   * Permanently removes a conversation, a tenant, or everything before a date. Resolves with the number of
-   * turns removed.
+   * Permanently removes turns, with their media and summaries: of a conversation or a tenant, all or those
+   * before a date; those of all tenants before a date; or one turn. Media of one turn stay if another turn
+   * of its conversation names them. Resolves with the number of turns removed.
+   *
+   * @throws InvalidInputError if a field is unknown or undefined. Nothing is removed then.
+   * @example
+   * ```ts
+   * await chat.forget({ tenant: 'acme', before: new Date('2026-01-01') });
+   * await chat.forget({ sessionId: 'trip', turnId: reply.turnId });
+   * ```
    */
-  async forget(
-    target: ConversationName | { readonly tenant: string } | { readonly before: Date },
-  ): Promise<number> {
+  async forget(target: ForgetRequest): Promise<number> {
     this.#assertOpen();
+    const resolved = parseForgetRequest(target);
     const { archive, memory } = this.#deps;
-    if (memory === undefined) return 0;
-    const resolved: ForgetTarget = 'sessionId' in target ? withTenant(target) : target;
-    // The archive goes first: after a failure in between, the turns still say what is left to remove.
-    await archive?.forget(resolved);
-    return memory.forget(resolved);
+    return memory === undefined ? 0 : forgetTurns(memory, archive, resolved);
   }
 
   /**
@@ -235,7 +250,7 @@ export class MultimodalChat implements AsyncDisposable {
   exportSession(conversation: ConversationName): AsyncGenerator<string, void, undefined> {
     this.#assertOpen();
     const { archive, memory } = this.#deps;
-    return exportSession(transferable(memory, archive), withTenant(conversation));
+    return exportSession(transferable(memory, archive), parseConversation(conversation));
   }
 
   /**
@@ -243,23 +258,26 @@ export class MultimodalChat implements AsyncDisposable {
    * unchanged. Resolves with the number of turns read.
    *
    * @param lines Pieces of the export, of any size.
+   * @param options Whether the export is trusted. Set it only for files that users cannot have changed.
    * @throws InvalidInputError that names the first line that is not valid.
    * @throws MemoryError if memory is off or cannot be written.
    */
   async importSession(
     conversation: ConversationName,
     lines: Iterable<string> | AsyncIterable<string>,
+    options: ImportOptions = {},
   ): Promise<number> {
     this.#assertOpen();
     const { archive, memory } = this.#deps;
-    return importSession(transferable(memory, archive), withTenant(conversation), lines);
+    const parts = transferable(memory, archive);
+    return importSession(parts, parseConversation(conversation), lines, parseImportOptions(options));
   }
 
   async stats(): Promise<ChatStats> {
     const [keys, memory, mediaArchive] = await Promise.all([
       this.#deps.keyPool?.stats() ?? noKeys,
-      this.#deps.memory?.stats(),
-      this.#deps.archive?.stats(),
+      this.#memoryHealth.stats(this.#deps.memory),
+      this.#memoryHealth.noting(this.#deps.archive?.stats()),
     ]);
     const calls = {
       total: this.#total,

@@ -1,46 +1,17 @@
 import { z } from 'zod';
 import { InvalidInputError, MemoryError } from '../core/errors.js';
-import type { MediaKind, PreparedMedia, PreparedPart } from '../core/media.js';
-import type { Message } from '../core/message.js';
+import type { PreparedMedia, PreparedPart } from '../core/media.js';
+import { describeIssues } from '../core/parse-options.js';
 import { type Conversation, type TurnRecord, toTurn, toTurnRecord } from '../core/turn.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
+import { format, headerSchema, lineSchema, withoutForgeable } from './transfer-schema.js';
 
-/** The first line of every export. */
-const format = { format: 'multimodal-chat/session', version: 2 } as const;
 /** More than any conversation has. */
 const everyTurn = Number.MAX_SAFE_INTEGER;
 
-/** Version 1 has the plain text of a turn and Gemini's parts in place of messages. */
-const headerSchema = z.object({ format: z.literal(format.format), version: z.literal([1, 2]) });
-
-const messageSchema = z.looseObject({
-  role: z.enum(['user', 'assistant', 'tool'] satisfies readonly Message['role'][]),
-  parts: z.array(z.looseObject({ type: z.string() })),
-});
-
-/** The required fields of a turn; other fields pass through unchanged. */
-const turnSchema = z.looseObject({
-  id: z.string().min(1),
-  createdAt: z.number().finite(),
-  messages: z.array(messageSchema).optional(),
-  prompt: z.string(),
-  reply: z.string(),
-  media: z.array(z.looseObject({ kind: z.string(), name: z.string(), fingerprint: z.string() })).optional(),
-  replyParts: z.array(z.unknown()).optional(),
-});
-
-const mediaSchema = z.looseObject({
-  attachedAt: z.number().finite(),
-  kind: z.enum(['image', 'video', 'audio', 'document'] satisfies readonly MediaKind[]),
-  name: z.string(),
-  fingerprint: z.string(),
-  estimatedTokens: z.number(),
-  source: z.looseObject({ mimeType: z.string(), bytes: z.number() }),
-  parts: z.array(z.looseObject({ mimeType: z.string(), data: z.base64() })),
-});
-
-const lineSchema = z.union([z.object({ turn: turnSchema }), z.object({ media: mediaSchema })]);
+/** More than a line of an attachment that the archive keeps by default. */
+const longestLine = 256 * 2 ** 20;
 
 export interface TransferParts {
   readonly memory: MemoryStore;
@@ -69,6 +40,15 @@ export async function* exportSession(
   }
 }
 
+export interface ImportOptions {
+  /**
+   * Whether the export is known to come from this application unchanged. Its turns then keep what a model takes
+   * for its own: tool calls, code and metadata of the provider, such as thought signatures. Default `false`:
+   * calls and code become text, the metadata are dropped.
+   */
+  readonly trusted?: boolean | undefined;
+}
+
 /**
  * Appends an export to a conversation. Turns that it already has stay unchanged, so an interrupted import
  * can simply be repeated.
@@ -80,6 +60,7 @@ export async function importSession(
   { archive, memory }: TransferParts,
   conversation: Conversation,
   lines: Iterable<string> | AsyncIterable<string>,
+  { trusted = false }: ImportOptions = {},
 ): Promise<number> {
   let number = 0;
   let turns = 0;
@@ -91,7 +72,8 @@ export async function importSession(
     }
     const entry = parse(lineSchema, text, number);
     if ('turn' in entry) {
-      await memory.append(toTurn({ ...entry.turn, ...conversation } as TurnRecord));
+      const turn = trusted ? entry.turn : withoutForgeable(entry.turn);
+      await memory.append(toTurn({ ...turn, ...conversation } as TurnRecord));
       turns += 1;
     } else {
       const { attachedAt, parts, ...media } = entry.media;
@@ -120,13 +102,31 @@ const toBase64 = (data: Uint8Array | undefined) => Buffer.from(data ?? []).toStr
 
 /** Lines from pieces of any size; the last one may lack its line break. Empty lines are skipped. */
 async function* splitLines(pieces: Iterable<string> | AsyncIterable<string>): AsyncGenerator<string> {
-  let rest = '';
+  let begun: string[] = [];
+  let length = 0;
+  let number = 1;
   for await (const piece of pieces) {
-    const lines = `${rest}${piece}`.split('\n');
-    rest = lines.pop() ?? '';
-    for (const text of lines) if (text.trim() !== '') yield text;
+    if (typeof piece !== 'string') {
+      throw new InvalidInputError('An import takes text. Set the encoding of its stream to "utf8".');
+    }
+    const [first = '', ...others] = piece.split('\n');
+    begun.push(first);
+    length += first.length;
+    for (const next of others) {
+      const text = begun.join('');
+      if (text.trim() !== '') yield text;
+      begun = [next];
+      length = next.length;
+      number += 1;
+    }
+    if (length > longestLine) {
+      throw new InvalidInputError(
+        `Line ${number} of the import is longer than ${longestLine} characters. It is damaged or not an export.`,
+      );
+    }
   }
-  if (rest.trim() !== '') yield rest;
+  const text = begun.join('');
+  if (text.trim() !== '') yield text;
 }
 
 function parse<T>(schema: z.ZodType<T>, text: string, number: number): T {
@@ -138,7 +138,28 @@ function parse<T>(schema: z.ZodType<T>, text: string, number: number): T {
       cause,
     });
   }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new InvalidInputError(`Line ${number} of the import is not valid: ${z.prettifyError(result.error)}.`);
+  if (isTooDeep(value)) {
+    throw new InvalidInputError(
+      `Line ${number} of the import is nested more than ${deepest} levels deep. It is not an export.`,
+    );
+  }
+  const { data, error } = schema.safeParse(value);
+  if (error === undefined) return data;
+  const issues = error.issues.slice(0, mostIssues);
+  throw new InvalidInputError(
+    `Line ${number} of the import is not valid: ${describeIssues(new z.ZodError(issues))}.`,
+  );
+}
+
+/** Nesting levels of a line. Reading and writing many more would overflow the stack. */
+const deepest = 200;
+const mostIssues = 5;
+
+function isTooDeep(value: unknown): boolean {
+  let level = [value];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > deepest) return true;
+    level = level.flatMap((each) => (typeof each === 'object' && each !== null ? Object.values(each) : []));
+  }
+  return false;
 }

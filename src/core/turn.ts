@@ -28,7 +28,7 @@ export interface Conversation {
 export interface Turn extends Conversation {
   /** Unique within the conversation; appending a known id again changes nothing. */
   readonly id: string;
-  /** The turn that this one follows. Absent: the one stored before it. */
+  /** The turn that this one follows; the conversation begins here if it is not stored. Absent: the one stored before it. */
   readonly parentId?: string | undefined;
   /** Milliseconds since the epoch. */
   readonly createdAt: number;

@@ -146,12 +146,13 @@ describe('fields of the app', () => {
 
 describe('GET /health', () => {
   const key = { state: 'disabled' } as const;
+  const lastError = { message: 'SQLITE_FULL /srv/data', at: 1 };
   it.each([
     ['all is well', { keys: [{ state: 'ready' }, key] }, {}, 200],
     ['no model needs a key', { keys: [] }, {}, 200],
     ['every key is rejected', { keys: [key, key] }, {}, 503],
-    ['memory fails', { keys: [] }, { lastError: 'SQLITE_FULL /srv/data' }, 503],
-    ['memory failed once', { keys: [] }, { lastError: null }, 200],
+    ['memory fails', { keys: [] }, { isDegraded: true, lastError }, 503],
+    ['memory failed once', { keys: [] }, { isDegraded: false, lastError }, 200],
   ])('tells the truth if %s', async (_what, keys, memory, status) => {
     const stats = { keys, memory } as never;
     const response = await createHandler(fakeChat({ stats }))(new Request(url('/health')));

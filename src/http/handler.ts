@@ -3,6 +3,7 @@ import { InvalidInputError } from '../index.js';
 import { Admission, ClientRateLimit, clientOf } from './admit.js';
 import { ByteBudget } from './byte-budget.js';
 import { CrossOriginPolicy } from './cross-origin.js';
+import { rangeOf } from './deletion-range.js';
 import { describeError } from './describe-error.js';
 import type { Connection, HandlerOptions, ResolvedHandlerOptions } from './handler-options.js';
 import { handlerOptionsSchema } from './handler-options.js';
@@ -30,7 +31,8 @@ export type Handler = (request: Request, connection?: Connection) => Promise<Res
 
 /**
  * Serves a chat over HTTP, on any server with Web-standard requests: `POST /infer`, `GET /`,
- * `GET /stats`, `GET /health`, `GET` and `DELETE /sessions/{id}`, `GET /sessions/{id}/files/{fingerprint}`.
+ * `GET /stats`, `GET /health`, `GET` and `DELETE /sessions/{id}` (with `?before=` a date, the turns before it),
+ * `DELETE /sessions/{id}/turns/{turnId}`, `GET /sessions/{id}/files/{fingerprint}`.
  *
  * `POST /infer` answers with what a `Reply` holds: as `text/plain` its text, with the headers
  * `X-Finish-Reason` and, if the model generated files, `X-Files`; as `application/json` all of it; as
@@ -167,10 +169,19 @@ async function answerRoute(
       const { tenant } = await enter();
       const conversation = { tenant, sessionId: checkSessionId(route.sessionId) };
       if (request.method === 'DELETE') {
-        return respondWithJson({ session_id: route.sessionId, deleted: await chat.forget(conversation) });
+        const deleted = await chat.forget({ ...conversation, ...rangeOf(request) });
+        return respondWithJson({ session_id: route.sessionId, deleted });
       }
       const turns = await chat.history(conversation, { limit: limitOf(request), signal: request.signal });
       return respondWithJson({ session_id: route.sessionId, turns: turns.map(wireTurn) });
+    }
+    case 'turn': {
+      const { tenant } = await enter();
+      const { turnId } = route;
+      rangeOf(request, []);
+      const sessionId = checkSessionId(route.sessionId);
+      const deleted = await chat.forget({ tenant, sessionId, turnId });
+      return respondWithJson({ session_id: sessionId, turn_id: turnId, deleted });
     }
     case 'file': {
       const { tenant } = await enter();

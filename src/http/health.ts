@@ -44,8 +44,7 @@ async function findReasons(chat: ServedChat, report: (error: unknown) => void): 
     const { keys } = stats.keys;
     if (keys.length > 0 && keys.every(({ state }) => state === 'disabled'))
       reasons.push('No API key can be used at present; /stats says why.');
-    const memory: object = stats.memory ?? {};
-    if ('lastError' in memory && memory.lastError !== undefined && memory.lastError !== null)
+    if (stats.memory?.isDegraded)
       reasons.push('The memory cannot be read or written; the log of the service says why.');
     return reasons;
   } catch (error) {

@@ -3,6 +3,7 @@ import { InvalidInputError } from '../index.js';
 export type Route =
   | { readonly name: 'home' | 'health' | 'stats' | 'infer' }
   | { readonly name: 'session'; readonly sessionId: string }
+  | { readonly name: 'turn'; readonly sessionId: string; readonly turnId: string }
   | { readonly name: 'file'; readonly sessionId: string; readonly fingerprint: string };
 
 const fixedRoutes: Readonly<Record<string, Route>> = {
@@ -18,6 +19,7 @@ const methods: Readonly<Record<Route['name'], readonly string[]>> = {
   stats: ['GET', 'HEAD'],
   infer: ['POST'],
   session: ['GET', 'HEAD', 'DELETE'],
+  turn: ['DELETE'],
   file: ['GET', 'HEAD'],
 };
 
@@ -29,9 +31,11 @@ const methods: Readonly<Record<Route['name'], readonly string[]>> = {
 export function matchRoute(path: string): Route | undefined {
   const trimmed = path.length > 1 ? path.replace(/\/$/, '') : path;
   if (Object.hasOwn(fixedRoutes, trimmed)) return fixedRoutes[trimmed];
-  const [, session, fingerprint] = /^\/sessions\/([^/]+)(?:\/files\/([^/]+))?$/.exec(trimmed) ?? [];
+  const [, session, turn, fingerprint] =
+    /^\/sessions\/([^/]+)(?:\/turns\/([^/]+)|\/files\/([^/]+))?$/.exec(trimmed) ?? [];
   if (session === undefined) return undefined;
   const sessionId = decode(session);
+  if (turn !== undefined) return { name: 'turn', sessionId, turnId: decode(turn) };
   return fingerprint === undefined
     ? { name: 'session', sessionId }
     : { name: 'file', sessionId, fingerprint };
@@ -46,6 +50,6 @@ function decode(segment: string): string {
   try {
     return decodeURIComponent(segment);
   } catch (cause) {
-    throw new InvalidInputError("The session's name in the path is not validly percent-encoded.", { cause });
+    throw new InvalidInputError('A name in the path is not validly percent-encoded.', { cause });
   }
 }

@@ -2,6 +2,11 @@ import type { MediaKind, MediaSourceInfo, PreparedMedia, PreparedPart } from '..
 import type { Conversation } from '../core/turn.js';
 import type { ForgetTarget } from './memory-store.js';
 
+/** Which attachments to drop: by conversation, tenant and date, or those of one conversation by their fingerprints. */
+export type ArchiveForgetTarget =
+  | Extract<ForgetTarget, { readonly turnId?: never }>
+  | (Conversation & { readonly fingerprints: readonly string[]; readonly before?: never });
+
 /** An attachment of an earlier turn, without its bytes. */
 export interface ArchivedMedia {
   /** Unique within its conversation. */
@@ -34,7 +39,8 @@ export interface MediaArchiveStats {
  * - nothing is ever read across conversations or tenants, whatever the names contain.
  * - an attachment shown the same way again is kept once, with a new `lastAt`. One whose parts name a
  *   `path` is not kept: the file belongs to the caller.
- * - `forget` removes its target for good; `before` a date means last attached before it.
+ * - `forget` removes what its target names for good, and nothing else; `before` a date means last attached
+ *   before it.
  * - it is bounded: the attachments that were attached longest ago go first.
  * - any number of concurrent calls. Failures are `MemoryError`, calls after `close` a `ClosedError`; a
  *   missing or damaged attachment is as if it had never been kept.
@@ -49,7 +55,7 @@ export interface MediaArchive {
   list(conversation: Conversation): Promise<readonly ArchivedMedia[]>;
   /** The bytes of the parts, in order; undefined if it is gone. */
   load(conversation: Conversation, id: string): Promise<readonly Uint8Array[] | undefined>;
-  forget(target: ForgetTarget): Promise<void>;
+  forget(target: ArchiveForgetTarget): Promise<void>;
   stats(): Promise<MediaArchiveStats>;
   close(): Promise<void>;
 }

@@ -1,8 +1,8 @@
 import type { AbortOptions } from '../core/abort.js';
+import type { ForgetTarget } from '../core/forget-target.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 
-/** Which turns to drop: one conversation, all of a tenant, or all that are older than a date. */
-export type ForgetTarget = Conversation | { readonly tenant: string } | { readonly before: Date };
+export type { ForgetTarget };
 
 export interface MemoryStats {
   /** Stored turns, if the store can count them cheaply. */
@@ -14,6 +14,8 @@ export interface MemoryStats {
   readonly pending: number;
   /** Bytes on disk, if the store knows. */
   readonly diskBytes?: number | undefined;
+  /** What failed last in the background, and when, in milliseconds since the epoch. No turn is lost by it. */
+  readonly lastError?: { readonly message: string; readonly at: number } | null | undefined;
 }
 
 /** How far a `reindex` has come. */
@@ -69,6 +71,11 @@ export interface AppendOptions extends AbortOptions {
    * orders turns by time puts it in its place; others take turns as they come.
    */
   readonly acceptedAt?: number | undefined;
+  /**
+   * The turn replaces a stored one with its id, in its place in the conversation, together with everything
+   * derived from it. Default `false`: a known id changes nothing.
+   */
+  readonly replace?: boolean | undefined;
 }
 
 /**
@@ -76,11 +83,14 @@ export interface AppendOptions extends AbortOptions {
  *
  * An implementer owes:
  * - `append` resolves when the turn is durable: it survives a killed process. Turns of one
- *   conversation keep the order in which they were appended. A known id changes nothing.
+ *   conversation keep the order in which they were appended. A known id changes nothing, unless it is to be
+ *   replaced.
  * - a turn is found by `recent` as soon as `append` has resolved, and by the words of its text in
  *   `recall`; what is derived (an embedding) may lag or fail without losing anything.
  * - nothing is ever read across conversations or tenants, whatever the names contain.
- * - `forget` removes the turns and everything derived from them, and resolves with the number of turns.
+ * - `forget` removes the turns that its target names and everything derived from them, nothing else, and
+ *   resolves with their number. A turn whose parent is removed by its id follows the parent of the removed
+ *   one. A date removes the ancestors too, so turns after it keep their `parentId`.
  * - a turn comes back as it was appended, message parts of unknown types included: it is JSON to a store.
  * - any number of concurrent calls. Failures are `MemoryError`, calls after `close` a `ClosedError`.
  *

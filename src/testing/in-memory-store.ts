@@ -1,7 +1,9 @@
 import type { AbortOptions } from '../core/abort.js';
 import { ClosedError } from '../core/errors.js';
+import { followersOf, isForgotten, parseForgetTarget } from '../core/forget-target.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 import type {
+  AppendOptions,
   ConversationSummaries,
   ConversationSummary,
   ForgetTarget,
@@ -42,9 +44,14 @@ export class InMemoryStore implements MemoryStore {
     return this.#turns;
   }
 
-  async append(turn: Turn, options: AbortOptions = {}): Promise<void> {
+  async append(turn: Turn, options: AppendOptions = {}): Promise<void> {
     this.#check(options);
-    if (!this.#turnsOf(turn).some(({ id }) => id === turn.id)) this.#turns.push(structuredClone(turn));
+    const known = this.#turns.findIndex((each) => isSame(each, turn) && each.id === turn.id);
+    if (known < 0) this.#turns.push(structuredClone(turn));
+    else if (options.replace) {
+      this.#summaries = this.#summaries.filter(({ of }) => !isSame(of, turn));
+      this.#turns[known] = structuredClone(turn);
+    }
   }
 
   async recent(
@@ -74,12 +81,17 @@ export class InMemoryStore implements MemoryStore {
 
   async forget(target: ForgetTarget, options: AbortOptions = {}): Promise<number> {
     this.#check(options);
-    const kept = this.#turns.filter((turn) => !isMeant(turn, target));
+    parseForgetTarget(target);
+    const { sessionId, tenant, turnId } = target;
+    const followers = turnId === undefined ? [] : followersOf(this.#turnsOf({ tenant, sessionId }), turnId);
+    const kept = this.#turns.filter((turn) => !isForgotten(target, turn));
     const forgotten = this.#turns.length - kept.length;
     const isChanged = ({ of }: { readonly of: Conversation }) =>
-      this.#turns.some((turn) => isMeant(turn, of) && isMeant(turn, target));
+      this.#turns.some((turn) => isSame(turn, of) && isForgotten(target, turn));
     this.#summaries = this.#summaries.filter((each) => !isChanged(each));
-    this.#turns = kept;
+    this.#turns = kept.map(
+      (turn) => followers.find((each) => isSame(each, turn) && each.id === turn.id) ?? turn,
+    );
     return forgotten;
   }
 
@@ -102,7 +114,7 @@ export class InMemoryStore implements MemoryStore {
   }
 
   #turnsOf(conversation: Conversation): Turn[] {
-    return this.#turns.filter((turn) => isMeant(turn, conversation));
+    return this.#turns.filter((turn) => isSame(turn, conversation));
   }
 
   #check({ signal }: AbortOptions = {}): void {
@@ -112,8 +124,3 @@ export class InMemoryStore implements MemoryStore {
 }
 
 const isSame = (a: Conversation, b: Conversation) => a.tenant === b.tenant && a.sessionId === b.sessionId;
-
-function isMeant(turn: Turn, target: ForgetTarget): boolean {
-  if ('before' in target) return turn.createdAt < target.before.getTime();
-  return turn.tenant === target.tenant && (!('sessionId' in target) || turn.sessionId === target.sessionId);
-}

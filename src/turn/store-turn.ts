@@ -1,8 +1,9 @@
 import { MemoryError } from '../core/errors.js';
 import type { PreparedMedia } from '../core/media.js';
 import type { Message, MessagePart } from '../core/message.js';
-import { toTurn } from '../core/turn.js';
+import { type Turn, toTurn } from '../core/turn.js';
 import type { TurnMedia } from '../core/turn-media.js';
+import { bestEffort } from './best-effort.js';
 import type { Call } from './call-scope.js';
 import type { ComposedContext } from './context/compose.js';
 import type { Answer } from './generate/generate.js';
@@ -10,6 +11,7 @@ import { keepMedia, toArchivable } from './inputs/earlier-media.js';
 import type { GatheredInputs } from './inputs/gather-inputs.js';
 import type { ExecutedCode, Reply } from './reply.js';
 import type { TurnDeps } from './turn-deps.js';
+import { forgetMediaOf } from './unnamed-media.js';
 
 /** Everything that a turn came to. */
 export interface FinishedTurn {
@@ -41,7 +43,7 @@ export async function storeTurn(deps: TurnDeps, call: Call, finished: FinishedTu
     },
   ];
   const turn = { ...conversation, id: turnId, createdAt: startedAt, messages, model, usage: finish.usage };
-  const stored = await append(deps, call, toTurn({ ...turn, reply: text }));
+  const stored = await append(deps, call, toTurn({ ...turn, reply: text }), inputs.replaced);
   await kept;
   const reply: Reply = {
     ...finish.info,
@@ -103,15 +105,21 @@ function describeTurnMedia(media: PreparedMedia): TurnMedia {
  * Appends the turn and says whether it is durable. A failure is an event beside the answer, which the
  * user has already seen.
  */
-async function append(
-  { events, memory }: TurnDeps,
-  call: Call,
-  turn: ReturnType<typeof toTurn>,
-): Promise<boolean> {
+async function append(deps: TurnDeps, call: Call, turn: Turn, replaced: Turn | undefined): Promise<boolean> {
+  const { archive, events, memory, memoryHealth } = deps;
   if (memory === undefined) return false;
   const { conversation, signal, spans, turnId } = call;
   try {
-    await spans.during({ kind: 'store' }, signal, () => memory.append(turn));
+    // Only a turn with an id of the caller can be known.
+    const replace = call.request.turnId !== undefined;
+    await spans.during({ kind: 'store' }, signal, () => memory.append(turn, { replace }));
+    memoryHealth.worked();
+    if (replaced !== undefined && archive !== undefined) {
+      await bestEffort(deps, call, async () => {
+        const turns = await memory.recent(conversation, { limit: Number.MAX_SAFE_INTEGER });
+        await forgetMediaOf(archive, conversation, replaced, turns);
+      });
+    }
     return true;
   } catch (cause) {
     const error = MemoryError.isInstance(cause)
@@ -119,6 +127,7 @@ async function append(
       : new MemoryError(`The turn could not be stored: ${cause instanceof Error ? cause.message : cause}`, {
           cause,
         });
+    memoryHealth.failed(error);
     events.emit('failure', { ...conversation, turnId, error });
     return false;
   }

@@ -9,6 +9,12 @@ import type { ModelRoutes } from './model-routes.js';
 import type { PlainHistory } from './plain-history.js';
 import type { TurnSettings } from './turn-request.js';
 
+/** Is told whether turns can be stored. */
+interface MemoryWatcher {
+  worked(): void;
+  failed(error: Error): void;
+}
+
 /** What a turn works with. */
 export interface TurnDeps {
   /** Absent if no model needs a key. */
@@ -19,6 +25,7 @@ export interface TurnDeps {
   readonly retry: RetryPolicy;
   readonly models: ModelRoutes;
   readonly plainHistory: PlainHistory;
+  readonly memoryHealth: MemoryWatcher;
   readonly events: Emitter<ChatEvents>;
   readonly settings: TurnSettings;
 }

@@ -5,6 +5,8 @@ import type { BuiltInTools, GenerationOptions, ProviderOptions } from '../model/
 /** One question, validated. */
 export interface TurnRequest {
   readonly prompt: string;
+  /** Of the caller; a stored turn with this id is replaced. */
+  readonly turnId?: string | undefined;
   readonly media: readonly MediaSource[];
   readonly model?: string | undefined;
   readonly systemInstruction?: string | undefined;

@@ -75,6 +75,28 @@ describe('Requests to Chroma', () => {
   });
 });
 
+describe('Vectors that cannot be read', () => {
+  it('are named in the statistics, and turns are found by their words', { timeout: 20_000 }, async () => {
+    let stored = {};
+    await using stub = await startChromaStub(({ body, path }) => {
+      if (path.endsWith('/count')) return { status: 200, body: 1 as unknown as object };
+      if (path.endsWith('/add') && body.includes('"documents":["')) stored = JSON.parse(body);
+      if (!path.endsWith('/get')) return undefined;
+      // Turns are read by their conversation, vectors by their ids.
+      if (body.includes('"ids":["')) return { status: 400, body: { message: 'no such segment' } };
+      return { status: 200, body: { ...stored, include: ['documents', 'metadatas'] } };
+    });
+    await using store = new ChromaMemoryStore({ url: stub.url, embedder: new WordEmbedder() });
+    expect((await store.stats()).lastError).toBeNull();
+    await store.append(makeTurn({ prompt: 'a walrus' }));
+    const [found] = await store.recall(conversation, 'walrus', { limit: 1 });
+    expect(found?.turn.prompt).toBe('a walrus');
+    await expect
+      .poll(async () => (await store.stats()).lastError, { timeout: 15_000 })
+      .toMatchObject({ message: expect.stringContaining('no such segment'), at: expect.any(Number) });
+  });
+});
+
 describe.skipIf(!server)('ChromaMemoryStore, if its server', () => {
   it('is restarted, finds it again by itself', async () => {
     if (!server) return;

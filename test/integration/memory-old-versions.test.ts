@@ -184,19 +184,63 @@ describe('The database that version 0.1 wrote', () => {
     await store.recent(trip, { limit: 1 });
     const { default: Database } = await import('libsql');
     const database = new Database(join(directory, 'memory.db'));
-    expect(database.pragma('user_version')).toEqual([{ user_version: 6 }]);
+    expect(database.pragma('user_version')).toEqual([{ user_version: 7 }]);
     database.close();
   });
 });
 
+describe.each([5, 6])('The database that schema %i wrote', (schema) => {
+  it('opens, and its turns are found, replaced, forgotten and followed by others', async () => {
+    const path = join(directory, 'memory.db');
+    const name = `../fixtures/earlier-schemas/schema-${schema}.db`;
+    await copyFile(fileURLToPath(new URL(name, import.meta.url)), path);
+    const of = (sessionId: string) => ({ tenant: 'acme', sessionId });
+    const idsOf = async (store: MemoryStore, sessionId: string) =>
+      (await store.recent(of(sessionId), { limit: 99 })).map(({ id }) => id);
+    const make = (sessionId: string, id: string, prompt: string) =>
+      toTurn({ ...of(sessionId), id, createdAt: 3_000, prompt, reply: 'r' });
+    {
+      await using store = asDisposable(new EmbeddedMemoryStore({ path }));
+      expect(await idsOf(store, 'long')).toEqual(Array.from({ length: 70 }, (_, n) => `${n}`));
+      expect(await idsOf(store, 'late')).toEqual(['6']);
+      const [call] = await store.recent({ tenant: 'globex', sessionId: 'short' }, { limit: 9 });
+      expect(call?.messages[1]?.parts[0]).toMatchObject({ type: 'tool-call', input: { a: 1 } });
+      for (const n of [3, 68]) {
+        const [found] = await store.recall(of('long'), `number${n}`, { limit: 1 });
+        expect(found?.turn.id).toBe(`${n}`);
+      }
+      await store.append(make('late', '8', 'heron'));
+      await store.append(make('short', '1', 'heron'), { replace: true });
+      expect(await store.forget({ ...of('short'), turnId: '2' })).toBe(1);
+    }
+    await using store = asDisposable(new EmbeddedMemoryStore({ path }));
+    expect(await idsOf(store, 'late')).toEqual(['6', '8']);
+    expect(await idsOf(store, 'short')).toEqual(['0', '1']);
+    expect((await store.recall(of('short'), 'heron', { limit: 1 }))[0]?.turn.id).toBe('1');
+    expect(await store.stats()).toMatchObject({ turns: 75, sessions: 4 });
+  });
+});
+
 describe('The export that version 0.1 wrote', () => {
-  it('is imported with its attachments', async () => {
+  it.each([
+    [true, (messages: Turn['messages']) => messages],
+    // Without what Gemini takes for its own, which anyone could have made up.
+    [
+      false,
+      (messages: Turn['messages']) =>
+        messages.map(({ providerMetadata: _, origin: __, ...message }) => message),
+    ],
+  ])('is imported with its attachments (trusted: %s)', async (trusted, expectedMessages) => {
     const memory = new InMemoryStore();
     const archive = new InProcessMediaArchive();
     const there = { tenant: 'new', sessionId: 'home' };
     const lines = [await readFile(fixture('session.jsonl'), 'utf8')];
-    expect(await importSession({ memory, archive }, there, lines)).toBe(5);
-    const expected = turnsOf('acme', 'trip').map((turn) => ({ ...turn, ...there }));
+    expect(await importSession({ memory, archive }, there, lines, { trusted })).toBe(5);
+    const expected = turnsOf('acme', 'trip').map((turn) => ({
+      ...turn,
+      ...there,
+      messages: expectedMessages(turn.messages),
+    }));
     expect(await memory.recent(there, { limit: 9 })).toStrictEqual(expected);
     const [item] = await archive.list(there);
     expect(item).toMatchObject({ name: 'harbour.mp4', firstAt: records[0]?.createdAt });

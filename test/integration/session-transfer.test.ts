@@ -150,3 +150,92 @@ describe('retention', () => {
     await expect.poll(() => failures).toMatchObject([{ message: 'The disk is on fire.' }]);
   });
 });
+
+describe('An import', () => {
+  const header = '{"format":"multimodal-chat/session","version":2}\n';
+  const turn = { id: 'a', createdAt: 1, prompt: 'p', reply: 'r' };
+  const lineOf = (change: object) => `${JSON.stringify({ turn: { ...turn, ...change } })}\n`;
+
+  it.each([
+    ['a time that no date can hold', { createdAt: 1e16 }],
+    ['a time before 1970', { createdAt: -1 }],
+    ['half a millisecond', { createdAt: 0.5 }],
+    ['an empty id', { id: '' }],
+    ['negative tokens', { usage: { inputTokens: -1 } }],
+    ['a text part without text', { messages: [{ role: 'assistant', parts: [{ type: 'text' }] }] }],
+    ['media of an unknown kind', { media: [{ kind: 'hologram', name: 'n', fingerprint: 'f' }] }],
+  ])('is refused for %s', async (_, change) => {
+    const chat = openChat();
+    const refusal = chat.importSession({ sessionId: 's' }, [header, lineOf(change)]);
+    await expect(refusal).rejects.toSatisfy(InvalidInputError.isInstance);
+    await expect(refusal).rejects.toThrow(/^Line 2 of the import/);
+    expect(await chat.history({ sessionId: 's' })).toEqual([]);
+  });
+
+  const providerMetadata = { google: { thoughtSignature: 'signed' } };
+  const parts = [
+    { type: 'text', text: 'r', providerMetadata },
+    { type: 'provider', providerMetadata },
+    { type: 'tool-call', callId: 'c', name: 'pay', input: {}, providerMetadata },
+  ];
+  const messages = [{ role: 'assistant', parts, providerMetadata }];
+
+  it('drops the metadata of a provider, and turns calls into text', async () => {
+    const chat = openChat();
+    const lines = [header, lineOf({ messages, replyParts: [{ text: 'signed' }] })];
+    await chat.importSession({ sessionId: 's' }, lines);
+    const [kept] = await chat.history({ sessionId: 's' });
+    expect(JSON.stringify(kept)).not.toContain('signed');
+    expect(kept?.messages[0]?.parts.map(({ type }) => type)).toEqual(['text', 'text']);
+  });
+
+  it('keeps both if it is trusted', async () => {
+    const chat = openChat();
+    await chat.session('s').import([header, lineOf({ messages })], { trusted: true });
+    const [kept] = await chat.history({ sessionId: 's' });
+    expect(kept?.messages).toEqual(messages);
+  });
+
+  it('is refused for an unknown option', async () => {
+    const refusal = openChat().importSession({ sessionId: 's' }, [header], { trust: true } as never);
+    await expect(refusal).rejects.toSatisfy(InvalidInputError.isInstance);
+  });
+
+  it('takes a part whose type is the name of an inherited property', async () => {
+    const chat = openChat();
+    const odd = [{ role: 'assistant', parts: [{ type: 'constructor' }] }];
+    expect(await chat.importSession({ sessionId: 's' }, [header, lineOf({ messages: odd })])).toBe(1);
+  });
+
+  it.each([
+    [
+      'in a part of a known type',
+      (input: string) => `{"type":"tool-call","callId":"c","name":"n","input":${input}}`,
+    ],
+    ['in a part of another type', (input: string) => `{"type":"later","input":${input}}`],
+  ])('is refused for values nested very deeply %s', async (_, part) => {
+    const chat = openChat();
+    const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+    const text = lineOf({ messages: [{ role: 'assistant', parts: ['HERE'] }] }).replace('"HERE"', part(deep));
+    const refusal = chat.importSession({ sessionId: 's' }, [header, text]);
+    await expect(refusal).rejects.toThrow(/^Line 2 of the import is nested/);
+    await expect(refusal).rejects.toSatisfy(InvalidInputError.isInstance);
+  });
+
+  it('names only the first of many errors in a line', async () => {
+    const wrong = [{ role: 'assistant', parts: Array.from({ length: 1_000 }, () => ({ type: 'text' })) }];
+    const refusal = openChat().importSession({ sessionId: 's' }, [header, lineOf({ messages: wrong })]);
+    const error = await refusal.catch((thrown: Error) => thrown);
+    expect((error as Error).message.length).toBeLessThan(1_000);
+  });
+
+  it('reads a long line in small pieces once', async () => {
+    const chat = openChat({ memory: ':memory:' });
+    const text = lineOf({ reply: 'x'.repeat(8_000_000) });
+    const pieces = function* () {
+      yield header;
+      for (let at = 0; at < text.length; at += 64) yield text.slice(at, at + 64);
+    };
+    expect(await chat.importSession({ sessionId: 's' }, pieces())).toBe(1);
+  });
+});

@@ -2,11 +2,16 @@ import { randomUUID } from 'node:crypto';
 import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClosedError, MemoryError } from '../../core/errors.js';
+import { parseForgetTarget } from '../../core/forget-target.js';
 import type { PreparedMedia } from '../../core/media.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation } from '../../core/turn.js';
-import type { ArchivedMedia, MediaArchive, MediaArchiveStats } from '../media-archive.js';
-import type { ForgetTarget } from '../memory-store.js';
+import type {
+  ArchivedMedia,
+  ArchiveForgetTarget,
+  MediaArchive,
+  MediaArchiveStats,
+} from '../media-archive.js';
 import { nameKey } from '../shared/conversation-key.js';
 import {
   decodeParts,
@@ -100,17 +105,25 @@ export class DiskMediaArchive implements MediaArchive {
     }
   }
 
-  async forget(target: ForgetTarget): Promise<void> {
+  async forget(target: ArchiveForgetTarget): Promise<void> {
     this.#assertOpen();
+    if (!('fingerprints' in target)) parseForgetTarget(target);
     try {
-      if ('before' in target) {
-        const before = target.before.getTime();
-        const files = await this.#files();
-        await removeAll(files.filter(({ lastAt }) => lastAt < before));
+      if ('fingerprints' in target) {
+        const items = await this.list(target);
+        const gone = items.filter(({ fingerprint }) => target.fingerprints.includes(fingerprint));
+        const directory = this.#directoryOf(target);
+        await Promise.all(gone.map(({ id }) => rm(join(directory, `${id}${extension}`), { force: true })));
       } else {
-        const directory =
-          'sessionId' in target ? this.#directoryOf(target) : this.#tenantDirectory(target.tenant);
-        await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+        const { before, sessionId, tenant } = target;
+        let directory = this.#directory;
+        if (sessionId !== undefined) directory = this.#directoryOf({ tenant, sessionId });
+        else if (tenant !== undefined) directory = this.#tenantDirectory(tenant);
+        if (before === undefined) await rm(directory, { recursive: true, force: true, maxRetries: 3 });
+        else {
+          const files = await this.#files(directory);
+          await removeAll(files.filter(({ lastAt }) => lastAt < before.getTime()));
+        }
       }
       this.#bytes = undefined;
     } catch (cause) {
@@ -120,8 +133,12 @@ export class DiskMediaArchive implements MediaArchive {
 
   async stats(): Promise<MediaArchiveStats> {
     this.#assertOpen();
-    const files = await this.#files();
-    return { items: files.length, bytes: sumOf(files) };
+    try {
+      const files = await this.#files();
+      return { items: files.length, bytes: sumOf(files) };
+    } catch (cause) {
+      throw explain('counted', cause);
+    }
   }
 
   async close(): Promise<void> {
@@ -150,9 +167,9 @@ export class DiskMediaArchive implements MediaArchive {
   }
 
   /** Every kept file. Also removes what killed processes left unfinished. */
-  async #files(): Promise<readonly StoredFile[]> {
-    const names = await namesIn(this.#directory, true);
-    const found = await Promise.all(names.map((name) => describeFile(join(this.#directory, name))));
+  async #files(directory = this.#directory): Promise<readonly StoredFile[]> {
+    const names = await namesIn(directory, true);
+    const found = await Promise.all(names.map((name) => describeFile(join(directory, name))));
     const files = found.filter((file) => file !== undefined);
     const stale = Date.now() - longestWriteMs;
     await removeAll(files.filter(({ lastAt, path }) => path.endsWith('.part') && lastAt < stale));
@@ -170,7 +187,7 @@ export class DiskMediaArchive implements MediaArchive {
 
 const sumOf = (files: readonly StoredFile[]) => files.reduce((sum, { bytes }) => sum + bytes, 0);
 
-const isMissing = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';
+const isMissing = (error: unknown) => /^(ENOENT|ENOTDIR)$/.test((error as NodeJS.ErrnoException).code ?? '');
 
 /** Sets the modification time; false if there is no such file. */
 async function setTime(path: string, at: Date): Promise<boolean> {

@@ -1,9 +1,14 @@
 import { ClosedError } from '../../core/errors.js';
+import { parseForgetTarget } from '../../core/forget-target.js';
 import type { PreparedMedia } from '../../core/media.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation } from '../../core/turn.js';
-import type { ArchivedMedia, MediaArchive, MediaArchiveStats } from '../media-archive.js';
-import type { ForgetTarget } from '../memory-store.js';
+import type {
+  ArchivedMedia,
+  ArchiveForgetTarget,
+  MediaArchive,
+  MediaArchiveStats,
+} from '../media-archive.js';
 import { idOf } from './archived-file.js';
 import {
   type InProcessMediaArchiveOptions,
@@ -65,11 +70,11 @@ export class InProcessMediaArchive implements MediaArchive {
     return this.#entries.get(keyOf(conversation, id))?.data;
   }
 
-  async forget(target: ForgetTarget): Promise<void> {
+  async forget(target: ArchiveForgetTarget): Promise<void> {
     this.#assertOpen();
+    if (!('fingerprints' in target)) parseForgetTarget(target);
     for (const [key, entry] of this.#entries) {
-      const isMeant = 'before' in target ? entry.item.lastAt < target.before.getTime() : isIn(entry, target);
-      if (isMeant) this.#remove(key);
+      if (isMeant(entry, target)) this.#remove(key);
     }
   }
 
@@ -96,6 +101,15 @@ export class InProcessMediaArchive implements MediaArchive {
 
 const keyOf = ({ sessionId, tenant }: Conversation, id: string) => JSON.stringify([tenant, sessionId, id]);
 
-const isIn = ({ conversation }: Entry, { tenant, ...rest }: { tenant: string; sessionId?: string }) =>
-  conversation.tenant === tenant &&
-  (rest.sessionId === undefined || conversation.sessionId === rest.sessionId);
+const isIn = ({ conversation }: Entry, { sessionId, tenant }: Conversation) =>
+  conversation.tenant === tenant && conversation.sessionId === sessionId;
+
+function isMeant({ conversation, item }: Entry, target: ArchiveForgetTarget): boolean {
+  if ('fingerprints' in target && !target.fingerprints.includes(item.fingerprint)) return false;
+  const { before, sessionId, tenant } = target;
+  return (
+    (tenant === undefined || conversation.tenant === tenant) &&
+    (sessionId === undefined || conversation.sessionId === sessionId) &&
+    (before === undefined || item.lastAt < before.getTime())
+  );
+}

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache';
 import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { ClosedError, MemoryError } from '../../core/errors.js';
+import { followersOf, parseForgetTarget } from '../../core/forget-target.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type { Embedder } from '../embedder.js';
 import type {
@@ -32,6 +33,7 @@ const reindexedAtATime = 500;
 
 interface Appended extends SerializedTurn {
   readonly acceptedAt: number | undefined;
+  readonly replace: boolean;
 }
 
 /** The vectors of an embedder, and what makes them. */
@@ -90,10 +92,10 @@ export class ChromaMemoryStore implements MemoryStore {
     this.summaries = this.#summaries;
   }
 
-  async append(turn: Turn, { acceptedAt, signal }: AppendOptions = {}): Promise<void> {
+  async append(turn: Turn, { acceptedAt, replace = false, signal }: AppendOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
-    await this.#appends.add({ ...serializeTurn(turn), acceptedAt }, signal);
+    await this.#appends.add({ ...serializeTurn(turn), acceptedAt, replace }, signal);
   }
 
   async recent(
@@ -121,8 +123,15 @@ export class ChromaMemoryStore implements MemoryStore {
   async forget(target: ForgetTarget, { signal }: AbortOptions = {}): Promise<number> {
     this.#assertOpen();
     signal?.throwIfAborted();
+    parseForgetTarget(target);
     await this.#appends.idle();
+    if (target.turnId !== undefined) {
+      const known = await this.#turns.find(turnId({ ...target, id: target.turnId }));
+      // Chroma counts ids that it does not have as deleted.
+      if (known === undefined) return 0;
+    }
     this.#dense?.vectors.forget(target);
+    await this.#relinkFollowers(target, signal);
     // The turns last: if this breaks off, the turns that are left show what is still to be done.
     await this.#forgetDerived(target, signal);
     const deleted = await this.#turns.forget(target, signal);
@@ -136,7 +145,8 @@ export class ChromaMemoryStore implements MemoryStore {
   async stats(): Promise<MemoryStats> {
     this.#assertOpen();
     const [turns, cacheSize] = await Promise.all([this.#turns.count(), this.#dense?.vectors.count() ?? 0]);
-    return { turns, cacheSize, pending: this.#dense?.vectors.pending ?? 0 };
+    const { lastError } = this.#reader;
+    return { turns, cacheSize, pending: this.#dense?.vectors.pending ?? 0, lastError };
   }
 
   async reindex({ signal, onProgress }: ReindexOptions = {}): Promise<void> {
@@ -192,12 +202,45 @@ export class ChromaMemoryStore implements MemoryStore {
 
   async #write(batch: readonly Appended[]): Promise<void> {
     const records: TurnRecord[] = [];
-    for (const { acceptedAt, body, turn } of batch) {
+    for (const { acceptedAt, body, replace, turn } of batch) {
+      if (replace && (await this.#replace(turn, body))) continue;
       const order = await this.#orderOf(conversationKey(turn), acceptedAt);
       records.push({ id: turnId(turn), scope: scopeOf(turn, order), body });
     }
+    if (records.length === 0) return;
     await this.#turns.write(records);
     this.#dense?.vectors.add(records);
+  }
+
+  /**
+   * In its place, so that the turn is never missing. Other processes notice at once if it is the latest;
+   * otherwise when they next read the conversation from the server.
+   */
+  async #replace(turn: Turn, body: string): Promise<boolean> {
+    const id = turnId(turn);
+    const known = await this.#turns.find(id);
+    if (known === undefined) return false;
+    const { sessionId, tenant } = turn;
+    const record = { id, scope: scopeOf(turn, known.scope.order), body };
+    this.#dense?.vectors.forget({ tenant, sessionId, turnId: turn.id });
+    await this.#turns.write([record], { replace: true });
+    this.#sessions.clear();
+    await this.#forgetDerived({ tenant, sessionId, turnId: turn.id }, undefined);
+    this.#dense?.vectors.add([record]);
+    return true;
+  }
+
+  /** Turns that follow a turn that goes follow its parent from here on. */
+  async #relinkFollowers(
+    { sessionId, tenant, turnId: id }: ForgetTarget,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if (id === undefined) return;
+    const session = await this.#sessions.load({ tenant, sessionId }, signal);
+    for (const turn of followersOf(session?.turns(0, session.bodies.length) ?? [], id)) {
+      const known = await this.#turns.find(turnId(turn));
+      if (known) await this.#turns.write([{ ...known, ...serializeTurn(turn) }], { replace: true });
+    }
   }
 
   /** Microseconds since the epoch, but always above the conversation's orders, should the clock go back. */
@@ -212,10 +255,10 @@ export class ChromaMemoryStore implements MemoryStore {
   }
 
   async #forgetDerived(target: ForgetTarget, signal: AbortSignal | undefined): Promise<void> {
-    const where = toForget(target);
+    const meant = toForget(target);
     await this.#summaries.forget(target, signal);
     for (const name of await this.#connection.collections(this.#vectorsPrefix, signal)) {
-      await this.#connection.callExisting(name, (collection) => collection.delete({ where }), signal);
+      await this.#connection.callExisting(name, (collection) => collection.delete(meant), signal);
     }
   }
 

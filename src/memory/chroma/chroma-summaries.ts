@@ -93,8 +93,9 @@ export class ChromaSummaries implements ConversationSummaries {
   }
 
   async forget(target: ForgetTarget, signal?: AbortSignal): Promise<void> {
-    const where = toForget(target);
-    const deletion = (collection: Collection) => collection.delete({ where });
+    const { sessionId, tenant, turnId: id } = target;
+    const meant = id === undefined ? toForget(target) : { ids: [conversationKey({ tenant, sessionId })] };
+    const deletion = (collection: Collection) => collection.delete(meant);
     await this.#connection.callExisting(this.#collection, deletion, signal);
   }
 

@@ -36,12 +36,12 @@ export class ChromaTurns {
    * Resolves when the server has accepted all of them. `add`, not `upsert`: Chroma ignores a known id,
    * which is what an append owes, repeated or not.
    */
-  async write(batch: readonly TurnRecord[]): Promise<void> {
+  async write(batch: readonly TurnRecord[], { replace = false } = {}): Promise<void> {
     // Chroma refuses a batch that names an id twice; the first one counts.
     const byId = new Map([...batch].reverse().map((record) => [record.id, record]));
     const records = [...byId.values()].reverse();
     await this.#connection.call(this.#collection, (collection) =>
-      collection.add({
+      collection[replace ? 'upsert' : 'add']({
         ids: records.map(({ id }) => id),
         embeddings: records.map(({ id }) => placeholderVector(id)),
         documents: records.map(({ body }) => body),
@@ -76,7 +76,12 @@ export class ChromaTurns {
   }
 
   async #read(
-    range: { readonly where?: Where; readonly limit: number; readonly offset: number },
+    range: {
+      readonly where?: Where;
+      readonly ids?: string[];
+      readonly limit: number;
+      readonly offset: number;
+    },
     signal: AbortSignal | undefined,
   ): Promise<TurnRecord[]> {
     const { documents, ids, metadatas } = await this.#connection.call(
@@ -97,6 +102,10 @@ export class ChromaTurns {
     return metadatas.reduce((highest, scope) => Math.max(highest, Number(scope?.order ?? 0)), 0);
   }
 
+  async find(id: string): Promise<TurnRecord | undefined> {
+    return (await this.#read({ ids: [id], limit: 1, offset: 0 }, undefined))[0];
+  }
+
   /** Those of the ids that are on the server. */
   known(ids: readonly string[], signal?: AbortSignal): Promise<Set<string>> {
     return this.#connection.known(this.#collection, ids, signal);
@@ -106,7 +115,7 @@ export class ChromaTurns {
   async forget(target: ForgetTarget, signal?: AbortSignal): Promise<number> {
     const { deleted } = await this.#connection.call(
       this.#collection,
-      (collection) => collection.delete({ where: toForget(target) }),
+      (collection) => collection.delete(toForget(target)),
       signal,
     );
     return deleted ?? 0;

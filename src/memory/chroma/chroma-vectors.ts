@@ -128,8 +128,8 @@ export class ChromaVectors implements EmbeddingSource<string> {
   }
 
   forget(target: ForgetTarget): void {
-    for (const { id, scope } of this.#waiting.values()) {
-      if (isForgotten(target, scope)) this.#waiting.delete(id);
+    for (const waiting of this.#waiting.values()) {
+      if (isForgotten(target, waiting)) this.#waiting.delete(waiting.id);
     }
     this.#made.clear();
   }

@@ -1,7 +1,7 @@
 import type { Where } from 'chromadb';
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ForgetTarget } from '../memory-store.js';
-import { conversationKey, namesKey } from '../shared/conversation-key.js';
+import { conversationKey, namesKey, turnId } from '../shared/conversation-key.js';
 
 /** The metadata of every record; every filter is made of it. */
 export interface RecordScope {
@@ -26,14 +26,25 @@ export const inConversationFrom = (key: string, order: number): Where => ({
   $and: [{ conversation: key }, { order: { $gte: order } }],
 });
 
-export function toForget(target: ForgetTarget): Where {
-  if ('before' in target) return { created_at: { $lt: target.before.getTime() } };
-  if ('sessionId' in target) return inConversation(conversationKey(target));
-  return { tenant: namesKey(target.tenant) };
+/** What a collection of turns or their vectors is to delete. */
+export function toForget(target: ForgetTarget): { ids: string[] } | { where: Where } {
+  const { before, sessionId, tenant, turnId: id } = target;
+  if (id !== undefined) return { ids: [turnId({ tenant, sessionId, id })] };
+  const conditions: Where[] = [];
+  if (sessionId !== undefined) conditions.push(inConversation(conversationKey({ tenant, sessionId })));
+  else if (tenant !== undefined) conditions.push({ tenant: namesKey(tenant) });
+  if (before !== undefined) conditions.push({ created_at: { $lt: before.getTime() } });
+  const [first, second] = conditions as [Where, Where?];
+  return { where: second === undefined ? first : { $and: [first, second] } };
 }
 
-export function isForgotten(target: ForgetTarget, scope: RecordScope): boolean {
-  if ('before' in target) return scope.created_at < target.before.getTime();
-  if ('sessionId' in target) return scope.conversation === conversationKey(target);
-  return scope.tenant === namesKey(target.tenant);
+/** Whether a waiting record is of the target. */
+export function isForgotten(
+  { before, sessionId, tenant, turnId: turn }: ForgetTarget,
+  { id, scope }: { readonly id: string; readonly scope: RecordScope },
+): boolean {
+  if (turn !== undefined) return id === turnId({ tenant, sessionId, id: turn });
+  if (before !== undefined && scope.created_at >= before.getTime()) return false;
+  if (sessionId !== undefined) return scope.conversation === conversationKey({ tenant, sessionId });
+  return tenant === undefined || scope.tenant === namesKey(tenant);
 }

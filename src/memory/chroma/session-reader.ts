@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.js';
 import { sleep } from '../../core/clock.js';
 import type { Conversation, Turn } from '../../core/turn.js';
+import type { MemoryStats } from '../memory-store.js';
 import { ConversationIndex } from '../rank/conversation-index.js';
 import { conversationKey } from '../shared/conversation-key.js';
 import type { RankedSession, SessionSource } from '../shared/ranked-sessions.js';
@@ -17,6 +18,8 @@ const refreshEveryMs = 5_000;
 const retryAfterMs = [100, 500, 2_000];
 /** How often a recall looks for vectors that are being copied. */
 const pollMs = 10;
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /** By place in the conversation. */
 const byOrder = (a: TurnRecord, b: TurnRecord): number =>
@@ -90,6 +93,8 @@ export class SessionReader implements SessionSource<ChromaSession> {
   readonly #vectors: ChromaVectors | undefined;
   readonly #clock: Clock;
   readonly #timeoutMs: number;
+  /** Why vectors could not be read last. */
+  lastError: MemoryStats['lastError'] = null;
   #isClosed = false;
 
   constructor(options: {
@@ -189,7 +194,9 @@ export class SessionReader implements SessionSource<ChromaSession> {
     };
     copy()
       // Vectors that cannot be read stay missing until the session leaves the cache; its words are found.
-      .catch(() => undefined)
+      .catch((error: unknown) => {
+        if (!this.#isClosed) this.lastError = { message: messageOf(error), at: this.#clock.now() };
+      })
       .finally(() => {
         session.isCopying = false;
       });

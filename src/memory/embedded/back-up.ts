@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { link, mkdir, open, rm } from 'node:fs/promises';
+import { link, mkdir, open, rm, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { MemoryError } from '../../core/errors.js';
 import { explainDatabaseFailure } from './explain-failure.js';
@@ -11,8 +11,9 @@ export async function backUp(database: MemoryDatabase, path: string): Promise<vo
   const unfinished = `${target}.${process.pid}.partial`;
   try {
     if (existsSync(target)) throw existsAlready(target);
-    await mkdir(dirname(target), { recursive: true });
+    await mkdir(dirname(target), { recursive: true, mode: 0o700 });
     await rm(unfinished, { force: true });
+    await writeFile(unfinished, '', { mode: 0o600 });
     await database.vacuumInto(unfinished);
     await flushFile(unfinished);
     // Unlike a rename, a link does not replace what another process has put there meanwhile.

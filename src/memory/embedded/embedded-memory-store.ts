@@ -1,9 +1,11 @@
 import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { ClosedError, MemoryError } from '../../core/errors.js';
+import { parseForgetTarget } from '../../core/forget-target.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type {
+  AppendOptions,
   ConversationSummaries,
   ForgetTarget,
   MemoryStats,
@@ -24,7 +26,8 @@ import {
 import { EmbeddedSummaries } from './embedded-summaries.js';
 import { MemoryDatabase } from './memory-database.js';
 import { type EmbeddedSession, type IndexedDatabase, SessionReader } from './session-reader.js';
-import { deleteTurns, type IndexedTurn, insertTurn, lastTurns } from './turn-records.js';
+import { deleteTurns } from './turn-deletion.js';
+import { type IndexedTurn, insertTurn, lastTurns } from './turn-records.js';
 import { countTurns, dropOtherModels, registerModel, unembeddedTurns } from './vector-records.js';
 
 /** Enough for five thousand texts and queries of 768 dimensions. */
@@ -70,10 +73,10 @@ export class EmbeddedMemoryStore implements MemoryStore {
     });
   }
 
-  async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
+  async append(turn: Turn, { replace = false, signal }: AppendOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
-    await this.#appends.add({ ...serializeTurn(turn), terms: termsOf(textOfTurn(turn)) }, signal);
+    await this.#appends.add({ ...serializeTurn(turn), terms: termsOf(textOfTurn(turn)), replace }, signal);
   }
 
   async recent(
@@ -94,9 +97,11 @@ export class EmbeddedMemoryStore implements MemoryStore {
   }
 
   async forget(target: ForgetTarget, { signal }: AbortOptions = {}): Promise<number> {
+    this.#assertOpen();
+    const meant = parseForgetTarget(target);
     const database = await this.#existing(signal);
     if (!database) return 0;
-    const count = await database.write(() => deleteTurns(database, target), signal);
+    const count = await database.write(() => deleteTurns(database, meant), signal);
     this.#sessions.clear();
     this.#embedder?.clear();
     await database.emptyLog();
@@ -179,6 +184,8 @@ export class EmbeddedMemoryStore implements MemoryStore {
     this.#assertOpen();
     signal?.throwIfAborted();
     if (!this.#opening && !MemoryDatabase.exists(this.#path)) return undefined;
+    await this.#reopenIfGone();
+    if (!this.#opening && !MemoryDatabase.exists(this.#path)) return undefined;
     const { database } = await this.#open();
     this.#assertOpen();
     return database;
@@ -203,11 +210,34 @@ export class EmbeddedMemoryStore implements MemoryStore {
   }
 
   async #write(batch: readonly IndexedTurn[]): Promise<void> {
-    const { database, backlog } = await this.#open();
-    await database.write(() => {
-      for (const turn of batch) insertTurn(database, turn);
-    });
-    backlog?.wake();
+    for (let tries = 1; ; tries++) {
+      await this.#reopenIfGone();
+      const { database, backlog } = await this.#open();
+      await database.write(() => {
+        for (const turn of batch) insertTurn(database, turn);
+      });
+      backlog?.wake();
+      if (!database.isGone()) return;
+      if (tries === 3)
+        throw new MemoryError(
+          `The memory file ${this.#path} is deleted while it is written to. Find out by what.`,
+        );
+    }
+  }
+
+  /** A file that was deleted while it was open takes writes, and loses them at the end of the process. */
+  async #reopenIfGone(): Promise<void> {
+    const opening = this.#opening;
+    const open = await opening?.catch(() => undefined);
+    if (!open?.database.isGone() || this.#opening !== opening) return;
+    this.#opening = undefined;
+    this.#sessions.clear();
+    process.emitWarning(
+      `The memory file ${this.#path} was deleted or replaced while it was in use. It is opened anew; what was only in the deleted file is lost.`,
+      { code: 'MULTIMODAL_CHAT_MEMORY' },
+    );
+    await open.backlog?.close();
+    open.database.close();
   }
 
   #assertOpen(): void {

@@ -3,6 +3,12 @@ import { MemoryError, MultimodalChatError } from '../../core/errors.js';
 interface CodedError {
   readonly code?: string;
   readonly message?: string;
+  readonly name?: string;
+}
+
+/** Something in the file contradicts something else in it. */
+export class DamagedFileError extends Error {
+  readonly code = 'SQLITE_CORRUPT';
 }
 
 export function isBusy(error: unknown): boolean {
@@ -12,7 +18,7 @@ export function isBusy(error: unknown): boolean {
 /** Causes by the code of SQLite or Node, or by the text if libsql has no code. First match wins. */
 const explanations: readonly (readonly [RegExp, string])[] = [
   [
-    /SQLITE_(NOTADB|CORRUPT)/,
+    /SQLITE_(NOTADB|CORRUPT)|ERR_ENCODING_INVALID_ENCODED_DATA|SyntaxError|no such (table|column)|malformed/,
     'it is damaged or not a memory database. Move it away to start afresh, put a backup in its place, or save what is readable with "sqlite3 FILE .recover".',
   ],
   [/SQLITE_FULL|ENOSPC/, 'the disk is full. Free some space; nothing that was acknowledged is lost.'],
@@ -46,8 +52,8 @@ export function explainDatabaseFailure(
   cause: unknown,
 ): MultimodalChatError {
   if (MultimodalChatError.isInstance(cause)) return cause;
-  const { code = '', message = String(cause) } = (cause ?? {}) as CodedError;
-  const known = explanations.find(([pattern]) => pattern.test(code) || pattern.test(message));
+  const { code = '', message = String(cause), name = '' } = (cause ?? {}) as CodedError;
+  const known = explanations.find(([pattern]) => [code, name, message].some((text) => pattern.test(text)));
   return new MemoryError(`The memory file ${path} could not be ${done}: ${known?.[1] ?? `${message}.`}`, {
     cause,
   });

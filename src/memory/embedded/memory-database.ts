@@ -1,17 +1,17 @@
 import { existsSync, statSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Database, Statement } from 'libsql';
 import { type Clock, sleep, systemClock } from '../../core/clock.js';
 import { ClosedError } from '../../core/errors.js';
+import { type Columns, decodeRow, type RowOf, selectColumns } from './columns.js';
 import { explainDatabaseFailure, isBusy } from './explain-failure.js';
+import { lostWrites } from './lost-writes.js';
 import { prepareSchema } from './schema.js';
 
 /** SQLite waits this long with the event loop blocked; longer waits sleep between tries. */
 const blockingWaitMs = 20;
 const longestWaitMs = 15_000;
-
-type Row = Readonly<Record<string, unknown>>;
 
 /** One SQLite file: opening, transactions, waiting for other processes, errors as sentences. */
 export class MemoryDatabase {
@@ -19,6 +19,7 @@ export class MemoryDatabase {
   readonly #clock: Clock;
   readonly #statements = new Map<string, Statement<unknown[]>>();
   readonly #database: Database;
+  #files: readonly string[] = [];
   #isClosed = false;
 
   private constructor(path: string, database: Database, clock: Clock) {
@@ -39,10 +40,11 @@ export class MemoryDatabase {
   ): Promise<MemoryDatabase> {
     const file = path === ':memory:' ? path : resolve(path);
     try {
-      if (file !== ':memory:') await mkdir(dirname(file), { recursive: true });
+      if (file !== ':memory:') await createFile(file);
       const { default: Libsql } = await import('libsql');
       const database = new MemoryDatabase(file, new Libsql(file), clock);
       await database.#retryWhileBusy(() => database.#configure(prepare));
+      database.#files = database.#identities();
       return database;
     } catch (cause) {
       throw explainDatabaseFailure('opened', file, cause);
@@ -56,12 +58,16 @@ export class MemoryDatabase {
     return this.#statement(sql).run(parameters).changes;
   }
 
-  first(sql: string, ...parameters: unknown[]): Row | undefined {
-    return this.#statement(sql).get(parameters) as Row | undefined;
+  /** The first row of `SELECT columns rest`. */
+  first<C extends Columns>(columns: C, rest: string, ...parameters: unknown[]): RowOf<C> | undefined {
+    const row = this.#statement(selectColumns(columns, rest)).get(parameters);
+    return row === undefined ? undefined : decodeRow(columns, row as object);
   }
 
-  all(sql: string, ...parameters: unknown[]): Row[] {
-    return this.#statement(sql).all(parameters) as Row[];
+  /** All rows of `SELECT columns rest`. */
+  all<C extends Columns>(columns: C, rest: string, ...parameters: unknown[]): RowOf<C>[] {
+    const rows = this.#statement(selectColumns(columns, rest)).all(parameters) as object[];
+    return rows.map((row) => decodeRow(columns, row));
   }
 
   read<T>(work: () => T): T {
@@ -118,7 +124,21 @@ export class MemoryDatabase {
   /** Bytes of the file and its log; 0 in memory. */
   diskBytes(): number {
     const files = [this.path, `${this.path}-wal`];
-    return files.reduce((bytes, file) => bytes + (statSync(file, { throwIfNoEntry: false })?.size ?? 0), 0);
+    return files.reduce((bytes, file) => bytes + bytesOf(file), 0);
+  }
+
+  /** Whether the file or its log was deleted or replaced since it was opened: what is written is lost then. */
+  isGone(): boolean {
+    const now = this.#identities();
+    return this.#files.some((identity, at) => identity !== now[at]);
+  }
+
+  #identities(): readonly string[] {
+    if (this.path === ':memory:') return [];
+    return [this.path, `${this.path}-wal`].map((file) => {
+      const stats = statSync(file, { throwIfNoEntry: false });
+      return stats ? `${stats.dev} ${stats.ino}` : '';
+    });
   }
 
   /** Statements of calls that are still waiting throw a ClosedError. */
@@ -139,7 +159,20 @@ export class MemoryDatabase {
     this.#database.pragma('synchronous = FULL');
     // Deleted rows are overwritten in the file, not just unlinked.
     this.#database.pragma('secure_delete = ON');
+    this.#warnOfLostWrites();
     this.#transact(() => prepare(this.#database));
+  }
+
+  #warnOfLostWrites(): void {
+    if (this.path === ':memory:') return;
+    const frames = () =>
+      (this.#database.pragma('wal_checkpoint(PASSIVE)') as readonly { readonly log: number }[])[0]?.log ?? 0;
+    // No process writes while this one holds the lock.
+    const lost = lostWrites(`${this.path}-wal`, (read) => this.#transact(read), frames);
+    if (!lost) return;
+    warnOf(
+      `The end of the log of the memory file ${this.path} is damaged. The turns stored last may be lost; restore a backup if they matter.`,
+    );
   }
 
   #transact<T>(work: () => T): T {
@@ -176,5 +209,23 @@ export class MemoryDatabase {
       this.#statements.set(sql, statement);
     }
     return statement;
+  }
+}
+
+const bytesOf = (file: string) => statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+
+const warnOf = (message: string) => process.emitWarning(message, { code: 'MULTIMODAL_CHAT_MEMORY' });
+
+/** Only the user can read what is created. What exists keeps its permissions. */
+async function createFile(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  try {
+    // SQLite gives its log the permissions of the file. An existing file is not opened: closing it would
+    // release the locks that SQLite holds on it.
+    await (await open(path, 'wx', 0o600)).close();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if (bytesOf(path) > 0 || bytesOf(`${path}-wal`) > 0) return;
+    warnOf(`The memory file ${path} is empty. If it held turns, they are lost; restore a backup.`);
   }
 }

@@ -71,6 +71,14 @@ const migrations: readonly string[] = [
      -- What the ranking reads of the turn, by \`termsOf\`.
      line TEXT NOT NULL
    );`,
+
+  `-- The place of the latest turn, to notice that the end of a conversation is missing.
+   ALTER TABLE sessions ADD COLUMN last_sequence INTEGER NOT NULL DEFAULT 0;
+   UPDATE sessions SET last_sequence = latest.key % 16777216
+     FROM (SELECT session, max(key) AS key FROM turns GROUP BY session) AS latest
+     WHERE latest.session = sessions.id;
+   -- A second way to find a conversation, to notice that the first one is damaged.
+   CREATE INDEX sessions_by_name ON sessions (name, tenant);`,
 ];
 
 /** The tables of the memory. */

@@ -1,6 +1,7 @@
 import type { Conversation, Turn } from '../../core/turn.js';
 import { ConversationIndex } from '../rank/conversation-index.js';
 import type { RankedSession, SessionSource } from '../shared/ranked-sessions.js';
+import { DamagedFileError, explainDatabaseFailure } from './explain-failure.js';
 import type { MemoryDatabase } from './memory-database.js';
 import type { SessionState } from './session-state.js';
 import { readTerms, storeTerms } from './term-records.js';
@@ -60,6 +61,7 @@ export class SessionReader implements SessionSource<EmbeddedSession> {
       if (session.nextSequence < now.next_sequence) await addTurns(session, now);
       else if (model > 0 && session.vectorVersion !== now.vector_version)
         await addVectors(session, now, model);
+      else if (session.index.size !== now.turns) throw missingTurns(database.path);
       else return session;
       signal?.throwIfAborted();
     }
@@ -69,6 +71,9 @@ export class SessionReader implements SessionSource<EmbeddedSession> {
     return database.read(() => turnsAt(database, id, sequences));
   }
 }
+
+const missingTurns = (path: string) =>
+  explainDatabaseFailure('read', path, new DamagedFileError('turns of the conversation are missing'));
 
 /** Long sessions are read in portions, so as not to block the event loop. */
 const pause = () => new Promise((resolve) => setImmediate(resolve));

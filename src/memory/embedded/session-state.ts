@@ -2,6 +2,9 @@
 export interface SessionState {
   readonly id: number;
   readonly next_sequence: number;
+  /** Of the latest turn. */
+  readonly last_sequence: number;
+  readonly turns: number;
   readonly epoch: number;
   readonly vector_version: number;
 }

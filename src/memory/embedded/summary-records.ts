@@ -1,10 +1,9 @@
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { ConversationSummary } from '../memory-store.js';
-import { nameKey } from '../shared/conversation-key.js';
 import { parseTurn } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey } from './schema.js';
-import { findSession } from './turn-records.js';
+import { findKey, findSession } from './turn-records.js';
 
 /** The statements on summaries. Each function runs inside a transaction of its caller. */
 
@@ -24,12 +23,13 @@ export function turnsAfterSummary(database: MemoryDatabase, of: Conversation, li
   const session = findSession(database, of);
   if (!session) return [];
   const rows = database.all(
-    'SELECT body FROM turns WHERE key > ? AND key <= ? ORDER BY key LIMIT ?',
+    { body: 'text' },
+    'FROM turns WHERE key > ? AND key <= ? ORDER BY key LIMIT ?',
     lastCovered(session.id, findSummary(database, session.id)),
     lastKey(session.id),
     Math.max(0, limit),
   );
-  return rows.map(({ body }) => parseTurn(body as string));
+  return rows.map(({ body }) => parseTurn(body));
 }
 
 /** Returns whether it was kept: not if it counts forgotten turns or covers no more than the stored one. */
@@ -40,20 +40,17 @@ export function keepSummary(
 ): boolean {
   const session = findSession(database, of);
   if (!session) return false;
-  const last = database.first(
-    'SELECT key FROM turns WHERE session = ? AND id = ?',
-    session.id,
-    nameKey(summary.lastTurn),
-  )?.key;
+  const last = findKey(database, session.id, summary.lastTurn);
   const known = findSummary(database, session.id);
   const knownTurns = known?.summary.turns ?? 0;
   if (last === undefined || summary.turns <= knownTurns) return false;
   const added = database.first(
-    'SELECT count(*) AS turns FROM turns WHERE key > ? AND key <= ?',
+    { turns: 'integer:count(*)' },
+    'FROM turns WHERE key > ? AND key <= ?',
     lastCovered(session.id, known),
     last,
   );
-  if (knownTurns + (added?.turns as number) !== summary.turns) return false;
+  if (knownTurns + (added?.turns ?? 0) !== summary.turns) return false;
   database.run(
     'INSERT OR REPLACE INTO summaries (session, last, body) VALUES (?, ?, ?)',
     session.id,
@@ -64,8 +61,8 @@ export function keepSummary(
 }
 
 function findSummary(database: MemoryDatabase, session: number): KeptSummary | undefined {
-  const row = database.first('SELECT last, body FROM summaries WHERE session = ?', session);
-  return row && { last: row.last as number, summary: JSON.parse(row.body as string) };
+  const row = database.first({ last: 'integer', body: 'text' }, 'FROM summaries WHERE session = ?', session);
+  return row && { last: row.last, summary: JSON.parse(row.body) };
 }
 
 const lastCovered = (session: number, known: KeptSummary | undefined): number =>

@@ -1,3 +1,4 @@
+import { MemoryError } from '../../core/errors.js';
 import { termsOf } from '../rank/terms.js';
 import { textOfBody } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
@@ -26,18 +27,22 @@ const turnsAtATime = 512;
 /** At most 512 turns of a session, from one sequence to before another. One row takes a fifth of the time of many. */
 export function readTerms(database: MemoryDatabase, session: number, from: number, to: number): TermPortion {
   const row = database.first(
-    `SELECT json_group_array(key) AS keys, group_concat(line, char(10)) AS lines, sum(line = '') AS missing
-     FROM (SELECT turns.key AS key, coalesce(terms.line, '') AS line
+    {
+      keys: 'text:json_group_array(key)',
+      lines: "text:coalesce(group_concat(line, char(10)), '')",
+      missing: "integer:coalesce(sum(line = ''), 0)",
+    },
+    `FROM (SELECT turns.key AS key, coalesce(terms.line, '') AS line
            FROM turns LEFT JOIN terms ON terms.key = turns.key
            WHERE turns.key BETWEEN ? AND ? ORDER BY turns.key LIMIT ?)`,
     turnKey(session, from),
     turnKey(session, to - 1),
     turnsAtATime,
   );
-  const keys = JSON.parse(row?.keys as string) as readonly number[];
+  const keys = JSON.parse(row?.keys ?? '[]') as readonly number[];
   const sequences = keys.map((key) => key - firstKey(session));
   const next = keys.length < turnsAtATime ? undefined : (sequences.at(-1) as number) + 1;
-  const stored = { sequences, lines: (row?.lines as string | null) ?? '', next, missing: [] };
+  const stored = { sequences, lines: row?.lines ?? '', next, missing: [] };
   return row?.missing ? withMissing(database, keys, stored) : stored;
 }
 
@@ -46,7 +51,7 @@ function withMissing(database: MemoryDatabase, keys: readonly number[], stored: 
   const lines = stored.lines.split('\n').map((line, at) => {
     if (line !== '') return line;
     const key = keys[at] as number;
-    const body = database.first('SELECT body FROM turns WHERE key = ?', key)?.body as string | undefined;
+    const body = database.first({ body: 'text' }, 'FROM turns WHERE key = ?', key)?.body;
     const made = termsOf(body === undefined ? '' : textOfBody(body));
     missing.push({ key, line: made });
     return made;
@@ -66,7 +71,8 @@ export async function storeTerms(database: MemoryDatabase, terms: readonly Store
         );
       }
     });
-  } catch {
+  } catch (error) {
     // The next write of a turn reports a file that cannot be written.
+    if (!MemoryError.isInstance(error)) throw error;
   }
 }

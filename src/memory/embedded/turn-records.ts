@@ -1,7 +1,8 @@
 import type { Conversation, Turn } from '../../core/turn.js';
-import type { ForgetTarget } from '../memory-store.js';
 import { nameKey } from '../shared/conversation-key.js';
 import { parseTurn, type SerializedTurn } from '../shared/turn-body.js';
+import type { RowOf } from './columns.js';
+import { DamagedFileError } from './explain-failure.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey, sequenceOf, turnKey } from './schema.js';
 import type { SessionState } from './session-state.js';
@@ -9,20 +10,46 @@ import type { SessionState } from './session-state.js';
 /** A turn as it is stored: as JSON, and as the ranking reads it. */
 export interface IndexedTurn extends SerializedTurn {
   readonly terms: string;
+  /** Whether it replaces a stored turn with its id. */
+  readonly replace: boolean;
 }
 
 /** The statements on sessions and turns. Each function runs inside a transaction of its caller. */
 
+const sessionColumns = {
+  id: 'integer',
+  next_sequence: 'integer',
+  last_sequence: 'integer',
+  turns: 'integer',
+  epoch: 'integer',
+  vector_version: 'integer',
+} as const;
+
+/** The numbers of a conversation by both indexes. */
+const indexedIds = {
+  id: 'integer:(SELECT id FROM sessions INDEXED BY sqlite_autoindex_sessions_1 WHERE tenant = ?1 AND name = ?2)',
+  same: 'integer:(SELECT id FROM sessions INDEXED BY sessions_by_name WHERE tenant = ?1 AND name = ?2)',
+} as const;
+
+/**
+ * In a damaged index a conversation may be missing, or be found as another one: both indexes and the row must
+ * agree.
+ *
+ * @throws DamagedFileError
+ */
 export function findSession(database: MemoryDatabase, of: Conversation): SessionState | undefined {
-  return database.first(
-    'SELECT id, next_sequence, epoch, vector_version FROM sessions WHERE tenant = ? AND name = ?',
-    nameKey(of.tenant),
-    nameKey(of.sessionId),
-  ) as SessionState | undefined;
+  const names = [nameKey(of.tenant), nameKey(of.sessionId)];
+  const { id, same } = database.first(indexedIds, '', ...names) as RowOf<typeof indexedIds>;
+  if (id === 0 && same === 0) return undefined;
+  const rest = 'FROM sessions NOT INDEXED WHERE id = ?3 AND tenant = ?1 AND name = ?2';
+  const session = id === same ? database.first(sessionColumns, rest, ...names, id) : undefined;
+  if (session === undefined) throw new DamagedFileError('the indexes of the conversations differ');
+  return session;
 }
 
-/** A known id changes nothing. */
-export function insertTurn(database: MemoryDatabase, { turn, body, terms }: IndexedTurn): void {
+/** A known id changes nothing, unless it is to be replaced. */
+export function insertTurn(database: MemoryDatabase, indexed: IndexedTurn): void {
+  const { turn, body, terms } = indexed;
   let session = findSession(database, turn);
   if (!session) {
     const { tenant, sessionId } = turn;
@@ -38,25 +65,57 @@ export function insertTurn(database: MemoryDatabase, { turn, body, terms }: Inde
     turn.createdAt,
     body,
   );
-  if (added === 0) return;
+  if (added === 0) {
+    if (indexed.replace) replaceTurn(database, session.id, indexed);
+    return;
+  }
   database.run('INSERT INTO terms (key, line) VALUES (?, ?)', key, terms);
   database.run(
-    'UPDATE sessions SET next_sequence = next_sequence + 1, turns = turns + 1 WHERE id = ?',
+    `UPDATE sessions SET last_sequence = next_sequence, next_sequence = next_sequence + 1, turns = turns + 1
+     WHERE id = ?`,
     session.id,
   );
 }
 
-/** The last `limit` turns, oldest first. */
+function replaceTurn(database: MemoryDatabase, session: number, { turn, body, terms }: IndexedTurn): void {
+  const key = findKey(database, session, turn.id);
+  database.run(
+    'UPDATE turns SET created_at = ?, model = 0, body = ? WHERE key = ?',
+    turn.createdAt,
+    body,
+    key,
+  );
+  database.run('DELETE FROM vectors WHERE key = ?', key);
+  database.run('INSERT OR REPLACE INTO terms (key, line) VALUES (?, ?)', key, terms);
+  database.run('DELETE FROM summaries WHERE session = ? AND last >= ?', session, key);
+  database.run('UPDATE sessions SET epoch = epoch + 1 WHERE id = ?', session);
+}
+
+export function findKey(database: MemoryDatabase, session: number, id: string): number | undefined {
+  const rest = 'FROM turns WHERE session = ? AND id = ?';
+  return database.first({ key: 'integer' }, rest, session, nameKey(id))?.key;
+}
+
+/**
+ * The last `limit` turns, oldest first.
+ *
+ * @throws DamagedFileError if the latest are missing.
+ */
 export function lastTurns(database: MemoryDatabase, of: Conversation, limit: number): Turn[] {
   const session = findSession(database, of);
-  if (!session) return [];
+  if (!session || limit <= 0) return [];
   const rows = database.all(
-    'SELECT body FROM turns WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?',
+    { key: 'integer', body: 'text' },
+    'FROM turns WHERE key BETWEEN ? AND ? ORDER BY turns.key DESC LIMIT ?',
     firstKey(session.id),
     lastKey(session.id),
-    Math.max(0, limit),
+    limit,
   );
-  return rows.reverse().map(({ body }) => parseTurn(body as string));
+  const isWhole = rows.length >= Math.min(limit, session.turns);
+  if (!isWhole || rows[0]?.key !== turnKey(session.id, session.last_sequence)) {
+    throw new DamagedFileError('turns of the conversation are missing');
+  }
+  return rows.reverse().map(({ body }) => parseTurn(body));
 }
 
 /** The turns that still exist, by sequence. */
@@ -66,45 +125,9 @@ export function turnsAt(
   sequences: readonly number[],
 ): ReadonlyMap<number, Turn> {
   const rows = database.all(
-    'SELECT key, body FROM turns WHERE key IN (SELECT value FROM json_each(?))',
+    { key: 'integer', body: 'text' },
+    'FROM turns WHERE turns.key IN (SELECT value FROM json_each(?))',
     JSON.stringify(sequences.map((sequence) => turnKey(session, sequence))),
   );
-  return new Map(rows.map(({ key, body }) => [sequenceOf(key as number), parseTurn(body as string)]));
-}
-
-/** Deletes the turns and what was derived from them; returns the number of turns. */
-export function deleteTurns(database: MemoryDatabase, target: ForgetTarget): number {
-  if ('before' in target) return deleteBefore(database, target.before.getTime());
-  const parameters = [nameKey(target.tenant)];
-  if ('sessionId' in target) parameters.push(nameKey(target.sessionId));
-  const byName = 'sessionId' in target ? 'tenant = ? AND name = ?' : 'tenant = ?';
-  const sessions = database.all(`SELECT id FROM sessions WHERE ${byName}`, ...parameters);
-  let count = 0;
-  for (const { id } of sessions) {
-    const keys = [firstKey(id as number), lastKey(id as number)];
-    database.run('DELETE FROM vectors WHERE key BETWEEN ? AND ?', ...keys);
-    database.run('DELETE FROM terms WHERE key BETWEEN ? AND ?', ...keys);
-    count += database.run('DELETE FROM turns WHERE key BETWEEN ? AND ?', ...keys);
-    database.run('DELETE FROM summaries WHERE session = ?', id);
-    database.run('DELETE FROM sessions WHERE id = ?', id);
-  }
-  return count;
-}
-
-function deleteBefore(database: MemoryDatabase, time: number): number {
-  const sessions = database.all(
-    'SELECT session, count(*) AS count FROM turns WHERE created_at < ? GROUP BY session',
-    time,
-  );
-  database.run('DELETE FROM vectors WHERE key IN (SELECT key FROM turns WHERE created_at < ?)', time);
-  database.run('DELETE FROM terms WHERE key IN (SELECT key FROM turns WHERE created_at < ?)', time);
-  database.run('DELETE FROM turns WHERE created_at < ?', time);
-  let total = 0;
-  for (const { session, count } of sessions) {
-    total += count as number;
-    database.run('DELETE FROM summaries WHERE session = ?', session);
-    database.run('UPDATE sessions SET turns = turns - ?, epoch = epoch + 1 WHERE id = ?', count, session);
-    database.run('DELETE FROM sessions WHERE id = ? AND turns = 0', session);
-  }
-  return total;
+  return new Map(rows.map(({ key, body }) => [sequenceOf(key), parseTurn(body)]));
 }

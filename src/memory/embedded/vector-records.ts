@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Embedder } from '../embedder.js';
 import type { ConversationIndex } from '../rank/conversation-index.js';
 import { packVector } from '../rank/vector-table.js';
@@ -10,10 +11,11 @@ import { firstKey, lastKey, sessionOf } from './schema.js';
 export async function registerModel(database: MemoryDatabase, embedder: Embedder): Promise<number> {
   const find = () =>
     database.first(
-      'SELECT id FROM models WHERE name = ? AND dimensions = ?',
+      { id: 'integer' },
+      'FROM models WHERE name = ? AND dimensions = ?',
       embedder.model,
       embedder.dimensions,
-    )?.id as number | undefined;
+    )?.id;
   const known = database.read(find);
   if (known !== undefined) return known;
   return database.write(() => {
@@ -29,10 +31,11 @@ export async function registerModel(database: MemoryDatabase, embedder: Embedder
 /** Counts the turns, the sessions, and the turns without a vector of this model (0 for no model). */
 export function countTurns(database: MemoryDatabase, model: number) {
   return database.read(() => {
-    const row = database.first('SELECT count(*) AS sessions, sum(turns) AS turns FROM sessions');
+    const columns = { sessions: 'integer:count(*)', turns: 'integer:coalesce(sum(turns), 0)' } as const;
+    const row = database.first(columns, 'FROM sessions');
     return {
-      turns: (row?.turns as number | null) ?? 0,
-      sessions: (row?.sessions as number) ?? 0,
+      turns: row?.turns ?? 0,
+      sessions: row?.sessions ?? 0,
       pending: model === 0 ? 0 : countUnembedded(database, model),
     };
   });
@@ -40,11 +43,12 @@ export function countTurns(database: MemoryDatabase, model: number) {
 
 function countUnembedded(database: MemoryDatabase, model: number): number {
   const row = database.first(
-    'SELECT count(*) AS count FROM turns WHERE model < ? OR model > ?',
+    { count: 'integer:count(*)' },
+    'FROM turns WHERE model < ? OR model > ?',
     model,
     model,
   );
-  return (row?.count as number | undefined) ?? 0;
+  return row?.count ?? 0;
 }
 
 /** Drops the vectors of other models, including those of turns that this model refused. */
@@ -55,22 +59,26 @@ export function dropOtherModels(database: MemoryDatabase, model: number): void {
 
 /** The file's turns whose vector is missing or of another model, as work for the backlog. */
 export function unembeddedTurns(database: MemoryDatabase, model: number): EmbeddingSource<number> {
+  /** Of the turns as they were read: one that was replaced meanwhile needs another vector. */
+  const times = new LRUCache<number, number>({ max: 10_000 });
   return {
     async next(limit) {
-      const rows = database.read(() =>
-        database.all('SELECT key, body FROM turns WHERE model < ? OR model > ? LIMIT ?', model, model, limit),
+      const columns = { key: 'integer', created_at: 'integer', body: 'text' } as const;
+      const rest = 'FROM turns WHERE model < ? OR model > ? LIMIT ?';
+      return database.read(() =>
+        database.all(columns, rest, model, model, limit).map(({ body, created_at, key }) => {
+          times.set(key, created_at);
+          return { key, text: textOfBody(body) };
+        }),
       );
-      return rows.map(({ key, body }) => ({
-        key: key as number,
-        text: textOfBody(body as string),
-      }));
     },
 
     async store(vectors) {
       await database.write(() => {
         const sessions = new Set<number>();
         for (const { key, vector } of vectors) {
-          if (database.run('UPDATE turns SET model = ? WHERE key = ?', model, key) === 0) continue;
+          const update = 'UPDATE turns SET model = ? WHERE key = ? AND created_at = ?';
+          if (database.run(update, model, key, times.get(key)) === 0) continue;
           database.run(
             'INSERT INTO vectors (key, model, vector) VALUES (?, ?, ?) ON CONFLICT (key) DO UPDATE SET model = excluded.model, vector = excluded.vector',
             key,
@@ -100,15 +108,15 @@ export function readVectors(
 ): number | undefined {
   const first = firstKey(of.session);
   const row = database.first(
-    `SELECT json_group_array(key - ?) AS sequences, CAST(group_concat(vector, '') AS BLOB) AS vectors
-     FROM (SELECT key, vector FROM vectors WHERE key BETWEEN ? AND ? AND model = ? ORDER BY key LIMIT ?)`,
-    first,
+    { keys: 'text:json_group_array(key)', vectors: "blob:coalesce(group_concat(vector, ''), '')" },
+    `FROM (SELECT key, vector FROM vectors WHERE key BETWEEN ? AND ? AND model = ? ORDER BY key LIMIT ?)`,
     first + of.from,
     lastKey(of.session),
     of.model,
     vectorsAtATime,
   );
-  const sequences = JSON.parse(row?.sequences as string) as readonly number[];
-  if (sequences.length > 0) index.setVectors(sequences, row?.vectors as Uint8Array);
+  const keys = JSON.parse(row?.keys ?? '[]') as readonly number[];
+  const sequences = keys.map((key) => key - first);
+  if (row && sequences.length > 0) index.setVectors(sequences, row.vectors);
   return sequences.length < vectorsAtATime ? undefined : (sequences.at(-1) as number) + 1;
 }

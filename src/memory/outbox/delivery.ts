@@ -178,7 +178,10 @@ export class Delivery {
 
   async #append(waiting: WaitingTurn): Promise<Failure | undefined> {
     try {
-      await this.#store.append(waiting.turn, { acceptedAt: waiting.acceptedAt });
+      await this.#store.append(waiting.turn, {
+        acceptedAt: waiting.acceptedAt,
+        replace: waiting.replace,
+      });
       return undefined;
     } catch (reason) {
       return { waiting, reason };

@@ -3,6 +3,7 @@ import type { Database } from 'libsql';
 import type { Clock } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import type { Conversation, Turn } from '../../core/turn.js';
+import type { RowOf } from '../embedded/columns.js';
 import { MemoryDatabase } from '../embedded/memory-database.js';
 import { migrate } from '../embedded/schema.js';
 import type { ForgetTarget } from '../memory-store.js';
@@ -14,7 +15,12 @@ export interface WaitingTurn {
   readonly position: number;
   /** Microseconds since the epoch; rises with every turn. */
   readonly acceptedAt: number;
+  readonly replace: boolean;
   readonly turn: Turn;
+}
+
+export interface AcceptedTurn extends SerializedTurn {
+  readonly replace: boolean;
 }
 
 /** "MMCO": marks the file as ours. */
@@ -51,6 +57,9 @@ const migrations: readonly string[] = [
    INSERT INTO lease VALUES ('', 0, '', 0);
    DROP TABLE forgotten;
    DROP INDEX outbox_by_owner;`,
+
+  `-- Whether the turn replaces one with its id.
+   ALTER TABLE outbox ADD COLUMN replaces INTEGER NOT NULL DEFAULT 0;`,
 ];
 const prepare = (database: Database): void => migrate(database, applicationId, migrations);
 
@@ -73,44 +82,55 @@ export class TurnOutbox {
   }
 
   /** Resolves when all of them are on the disk. A known id changes nothing. */
-  async insert(turns: readonly SerializedTurn[]): Promise<void> {
+  async insert(turns: readonly AcceptedTurn[]): Promise<void> {
+    await this.#reopenIfGone();
     const database = await this.#open();
     await database.write(() => {
-      const waiting = database.first('SELECT count(*) AS count FROM outbox')?.count as number;
+      const waiting = database.first({ count: 'integer:count(*)' }, 'FROM outbox')?.count ?? 0;
       if (waiting + turns.length > this.#maxPending) throw this.#full(waiting);
       const now = this.#clock.now();
-      let last = database.first('SELECT last FROM orders')?.last as number;
-      for (const { turn, body } of turns) {
+      let last = database.first({ last: 'integer' }, 'FROM orders')?.last ?? 0;
+      for (const { turn, body, replace } of turns) {
         last = Math.max(now * 1000, last + 1);
+        const id = turnId(turn);
+        const waits = replace && database.first({ turn_order: 'integer' }, 'FROM outbox WHERE id = ?', id);
+        // Under another position, since the former turn may be on its way.
+        if (waits) database.run('DELETE FROM outbox WHERE id = ?', id);
+        const order = waits ? waits.turn_order : last;
         database.run(
-          `INSERT INTO outbox (id, owner, added_at, tenant, conversation, turn_order, created_at, body)
-           VALUES (?, '', ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
-          ...[turnId(turn), now, namesKey(turn.tenant), conversationKey(turn), last, turn.createdAt, body],
+          `INSERT INTO outbox (id, owner, added_at, tenant, conversation, turn_order, created_at, body, replaces)
+           VALUES (?, '', ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+          ...[id, now, namesKey(turn.tenant), conversationKey(turn), order, turn.createdAt, body],
+          replace ? 1 : 0,
         );
       }
       database.run('UPDATE orders SET last = ?', last);
     });
+    if (database.isGone())
+      throw new MemoryError(`The outbox ${this.#path} was deleted while it was written to.`);
   }
 
   /** The last `limit` that wait of a conversation, oldest first. */
   async ofConversation(conversation: Conversation, limit: number): Promise<readonly Turn[]> {
     const database = await this.#existing();
-    const sql = 'SELECT * FROM outbox WHERE conversation = ? ORDER BY turn_order DESC LIMIT ?';
-    const rows = database?.read(() => database.all(sql, conversationKey(conversation), limit)) ?? [];
-    return rows.reverse().map((row) => toWaiting(row).turn);
+    const rest = 'FROM outbox WHERE conversation = ? ORDER BY turn_order DESC LIMIT ?';
+    const rows = database?.read(() =>
+      database.all(waitingColumns, rest, conversationKey(conversation), limit).map(toWaiting),
+    );
+    return (rows ?? []).reverse().map(({ turn }) => turn);
   }
 
   async count(): Promise<number> {
     const database = await this.#existing();
-    const row = database?.read(() => database.first('SELECT count(*) AS count FROM outbox'));
-    return (row?.count as number | undefined) ?? 0;
+    const row = database?.read(() => database.first({ count: 'integer:count(*)' }, 'FROM outbox'));
+    return row?.count ?? 0;
   }
 
   /** The oldest turns. */
   async next(limit: number): Promise<readonly WaitingTurn[]> {
     const database = await this.#existing();
-    const sql = 'SELECT * FROM outbox ORDER BY position LIMIT ?';
-    return database?.read(() => database.all(sql, limit).map(toWaiting)) ?? [];
+    const rest = 'FROM outbox ORDER BY position LIMIT ?';
+    return database?.read(() => database.all(waitingColumns, rest, limit).map(toWaiting)) ?? [];
   }
 
   async remove(delivered: readonly WaitingTurn[]): Promise<void> {
@@ -122,18 +142,18 @@ export class TurnOutbox {
 
   async matching(target: ForgetTarget): Promise<readonly WaitingTurn[]> {
     const database = await this.#existing();
-    const [condition, value] = toForget(target);
-    const sql = `SELECT * FROM outbox WHERE ${condition}`;
-    return database?.read(() => database.all(sql, value).map(toWaiting)) ?? [];
+    const [condition, values] = toForget(target);
+    const rest = `FROM outbox WHERE ${condition}`;
+    return database?.read(() => database.all(waitingColumns, rest, ...values).map(toWaiting)) ?? [];
   }
 
   /** Leaves nothing of the turns in the file. */
   async forget(target: ForgetTarget, signal?: AbortSignal): Promise<number> {
     const database = await this.#existing();
     if (!database) return 0;
-    const [condition, value] = toForget(target);
+    const [condition, values] = toForget(target);
     const count = await database.write(
-      () => database.run(`DELETE FROM outbox WHERE ${condition}`, value),
+      () => database.run(`DELETE FROM outbox WHERE ${condition}`, ...values),
       signal,
     );
     await database.emptyLog();
@@ -149,7 +169,7 @@ export class TurnOutbox {
     if (!database) return true;
     return database.write(() => {
       const now = this.#clock.now();
-      const { heir, heir_until, holder, until } = database.first('SELECT * FROM lease') as object as LeaseRow;
+      const { heir, heir_until, holder, until } = database.first(leaseColumns, 'FROM lease') as LeaseRow;
       const isMine = holder === this.#holder;
       const isFree = isMine || until < now || !isRunning(holder);
       const isPromised = heir !== this.#holder && heir_until >= now && isRunning(heir);
@@ -191,8 +211,18 @@ export class TurnOutbox {
 
   /** Reading creates no file. */
   async #existing(): Promise<MemoryDatabase | undefined> {
+    await this.#reopenIfGone();
     if (!this.#opening && !MemoryDatabase.exists(this.#path)) return undefined;
     return this.#open();
+  }
+
+  /** A file that was deleted while it was open takes writes, and loses them at the end of the process. */
+  async #reopenIfGone(): Promise<void> {
+    const opening = this.#opening;
+    const database = await opening?.catch(() => undefined);
+    if (!database?.isGone() || this.#opening !== opening) return;
+    this.#opening = undefined;
+    database.close();
   }
 
   #open(): Promise<MemoryDatabase> {
@@ -204,23 +234,32 @@ export class TurnOutbox {
   }
 }
 
-interface LeaseRow {
-  readonly holder: string;
-  readonly until: number;
-  readonly heir: string;
-  readonly heir_until: number;
+const leaseColumns = { holder: 'text', until: 'integer', heir: 'text', heir_until: 'integer' } as const;
+type LeaseRow = RowOf<typeof leaseColumns>;
+
+const waitingColumns = {
+  position: 'integer',
+  turn_order: 'integer',
+  body: 'text',
+  replaces: 'integer',
+} as const;
+
+function toForget(target: ForgetTarget): readonly [condition: string, values: readonly (string | number)[]] {
+  const { before, sessionId, tenant, turnId: id } = target;
+  const conditions: [string, string | number][] = [];
+  if (id !== undefined) conditions.push(['id = ?', turnId({ tenant, sessionId, id })]);
+  else if (sessionId !== undefined)
+    conditions.push(['conversation = ?', conversationKey({ tenant, sessionId })]);
+  else if (tenant !== undefined) conditions.push(['tenant = ?', namesKey(tenant)]);
+  if (before !== undefined) conditions.push(['created_at < ?', before.getTime()]);
+  return [conditions.map(([condition]) => condition).join(' AND '), conditions.map(([, value]) => value)];
 }
 
-function toForget(target: ForgetTarget): readonly [condition: string, value: string | number] {
-  if ('before' in target) return ['created_at < ?', target.before.getTime()];
-  if ('sessionId' in target) return ['conversation = ?', conversationKey(target)];
-  return ['tenant = ?', namesKey(target.tenant)];
-}
-
-const toWaiting = (row: Readonly<Record<string, unknown>>): WaitingTurn => ({
-  position: row.position as number,
-  acceptedAt: row.turn_order as number,
-  turn: parseTurn(row.body as string),
+const toWaiting = (row: RowOf<typeof waitingColumns>): WaitingTurn => ({
+  position: row.position,
+  acceptedAt: row.turn_order,
+  replace: row.replaces === 1,
+  turn: parseTurn(row.body),
 });
 
 /** @param holder A process, by its pid and a UUID. */

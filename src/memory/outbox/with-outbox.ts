@@ -2,9 +2,11 @@ import type { z } from 'zod';
 import type { AbortOptions } from '../../core/abort.js';
 import type { Clock } from '../../core/clock.js';
 import { ClosedError } from '../../core/errors.js';
+import { followersOf, parseForgetTarget } from '../../core/forget-target.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
 import type {
+  AppendOptions,
   ConversationSummaries,
   ForgetTarget,
   MemoryStats,
@@ -14,10 +16,10 @@ import type {
 import { ConversationIndex } from '../rank/conversation-index.js';
 import { AppendQueue } from '../shared/append-queue.js';
 import { conversationKey } from '../shared/conversation-key.js';
-import { type SerializedTurn, serializeTurn, textOfTurn } from '../shared/turn-body.js';
+import { serializeTurn, textOfTurn } from '../shared/turn-body.js';
 import { Delivery } from './delivery.js';
 import { type OutboxOptions, outboxOptionsSchema } from './outbox-options.js';
-import { TurnOutbox } from './turn-outbox.js';
+import { type AcceptedTurn, TurnOutbox } from './turn-outbox.js';
 
 /**
  * Puts a file on the local disk in front of a store, for example one on a server. `append` resolves as soon
@@ -47,7 +49,10 @@ function rankTogether(
   waiting: readonly Turn[],
 ): RecalledTurn[] {
   const scores = new Map(found.map(({ score, turn }) => [turn.id, score]));
-  const stored = found.map(({ turn }) => turn).sort((a, b) => a.createdAt - b.createdAt);
+  const latest = new Map(waiting.map((turn) => [turn.id, turn]));
+  const stored = found
+    .map(({ turn }) => latest.get(turn.id) ?? turn)
+    .sort((a, b) => a.createdAt - b.createdAt);
   const turns = [...stored, ...waiting.filter(({ id }) => !scores.has(id))];
   const index = new ConversationIndex();
   for (const [at, turn] of turns.entries()) index.add(at, textOfTurn(turn));
@@ -68,7 +73,7 @@ class OutboxStore implements MemoryStore {
   readonly #clock: Clock;
   readonly #outbox: TurnOutbox;
   readonly #delivery: Delivery;
-  readonly #queue = new AppendQueue<SerializedTurn>((batch) => this.#outbox.insert(batch), {
+  readonly #queue = new AppendQueue<AcceptedTurn>((batch) => this.#outbox.insert(batch), {
     largestBatch: 500,
   });
   #closing: Promise<void> | undefined;
@@ -89,10 +94,10 @@ class OutboxStore implements MemoryStore {
   }
 
   /** @throws MemoryError if the turn cannot be written to the disk, or too many turns wait. */
-  async append(turn: Turn, { signal }: AbortOptions = {}): Promise<void> {
+  async append(turn: Turn, { replace = false, signal }: AppendOptions = {}): Promise<void> {
     this.#assertOpen();
     signal?.throwIfAborted();
-    await this.#queue.add(serializeTurn(turn), signal);
+    await this.#queue.add({ ...serializeTurn(turn), replace }, signal);
     this.#delivery.wake();
   }
 
@@ -108,7 +113,9 @@ class OutboxStore implements MemoryStore {
     const waiting = await this.#outbox.ofConversation(conversation, limit);
     const stored = await this.#store.recent(conversation, options);
     const known = new Set(stored.map(({ id }) => id));
-    return [...stored, ...waiting.filter(({ id }) => !known.has(id))].slice(-limit);
+    const latest = new Map(waiting.map((turn) => [turn.id, turn]));
+    const current = stored.map((turn) => latest.get(turn.id) ?? turn);
+    return [...current, ...waiting.filter(({ id }) => !known.has(id))].slice(-limit);
   }
 
   async recall(
@@ -129,9 +136,11 @@ class OutboxStore implements MemoryStore {
     this.#assertOpen();
     const { signal } = options;
     signal?.throwIfAborted();
+    parseForgetTarget(target);
     await this.#queue.idle();
     return this.#delivery.pausedDuring(async () => {
       const alsoStored = await this.#countStored(target, signal);
+      await this.#relinkWaiting(target, signal);
       const dropped = await this.#outbox.forget(target, signal);
       return (await this.#store.forget(target, options)) + dropped - alsoStored;
     }, signal);
@@ -177,6 +186,17 @@ class OutboxStore implements MemoryStore {
   async #deliver(): Promise<void> {
     await this.#queue.idle();
     await this.#delivery.drain();
+  }
+
+  /** The store does the same for the turns that it has. */
+  async #relinkWaiting({ sessionId, tenant, turnId: id }: ForgetTarget, signal: AbortSignal | undefined) {
+    if (id === undefined) return;
+    const limit = Number.MAX_SAFE_INTEGER;
+    const waiting = await this.#outbox.ofConversation({ tenant, sessionId }, limit);
+    const ids = new Set(waiting.map((turn) => turn.id));
+    const all = await this.recent({ tenant, sessionId }, { limit, signal });
+    const followers = followersOf(all, id).filter((turn) => ids.has(turn.id));
+    await this.#outbox.insert(followers.map((turn) => ({ ...serializeTurn(turn), replace: true })));
   }
 
   /** Waiting turns that the store has too: a process was killed just after it had delivered them. */

@@ -18,7 +18,11 @@ export function serializeTurn(turn: Turn): SerializedTurn {
 
 /** Also completes the records of versions before 0.2, which have no messages. */
 export function parseTurn(body: string): Turn {
-  return toTurn(JSON.parse(body) as TurnRecord);
+  const record = JSON.parse(body) as TurnRecord | null;
+  if (typeof record?.id !== 'string' || typeof record.prompt !== 'string') {
+    throw new SyntaxError('The record is not a turn');
+  }
+  return toTurn(record);
 }
 
 /** The text of a turn that is indexed and embedded: prompt, reply and the names of the attachments. */

@@ -30,6 +30,8 @@ export interface GatheredInputs {
   readonly recalled: readonly RecalledTurn[];
   /** Summary of the turns before `recent`, if any were left out. */
   readonly summary?: ConversationSummary | undefined;
+  /** The stored turn that this one replaces, if it is one of the latest. */
+  readonly replaced?: Turn | undefined;
   readonly mediaMs: number;
   readonly memoryMs: number;
 }
@@ -72,24 +74,30 @@ async function prepareMedia(deps: InputDeps, call: Call, push: Push): Promise<re
   );
 }
 
-type Remembered = Pick<GatheredInputs, 'recent' | 'recalled' | 'summary'>;
+type Remembered = Pick<GatheredInputs, 'recent' | 'recalled' | 'replaced' | 'summary'>;
 
 /** Reads the latest turns, and recalls older ones if the latest are not the whole conversation. */
 async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Promise<Remembered> {
   const { recallTurns, recentTokens, recentTurns, summary } = deps.settings.context;
   const { conversation, request, signal } = call;
   const latest = await memory.recent(conversation, { limit: recentTurns, signal });
-  const recent = fitRecent(latest, recentTokens, { isPlain: (turn) => deps.plainHistory.has(turn) });
-  const isWhole = latest.length < recentTurns && recent.length === latest.length;
-  if (isWhole) return { recent, recalled: [] };
+  // The answer is made anew from what came before it.
+  const replacedAt = latest.findIndex(({ id }) => id === call.turnId);
+  const replaced = latest[replacedAt];
+  const earlier = replaced === undefined ? latest : latest.slice(0, replacedAt);
+  const recent = fitRecent(earlier, recentTokens, { isPlain: (turn) => deps.plainHistory.has(turn) });
+  const isWhole = latest.length < recentTurns && recent.length === earlier.length;
+  if (isWhole) return { recent, recalled: [], replaced };
 
   const recall = async () => {
     if (recallTurns === 0 || request.prompt.trim() === '') return [];
     // Recent turns are dropped from the result, so ask for that many more.
-    const limit = recallTurns + recent.length;
+    const later = latest.length - earlier.length;
+    const limit = recallTurns + recent.length + later + 1;
     const found = await memory.recall(conversation, request.prompt, { limit, signal });
-    const shown = new Set(recent.map((turn) => turn.id));
-    return found.filter(({ turn }) => !shown.has(turn.id)).slice(0, recallTurns);
+    const left = new Set([...recent, ...latest.slice(earlier.length)].map((turn) => turn.id));
+    left.add(call.turnId);
+    return found.filter(({ turn }) => !left.has(turn.id)).slice(0, recallTurns);
   };
   const readSummary = async () => (summary ? memory.summaries?.read(conversation, { signal }) : undefined);
   // Both are optional: an answer needs only the recent turns.
@@ -97,7 +105,8 @@ async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Pro
     bestEffort(deps, call, recall),
     bestEffort(deps, call, readSummary),
   ]);
-  return { recent, recalled: recalled ?? [], summary: notes };
+  const tellsOfReplaced = replaced !== undefined && notes !== undefined && notes.until >= replaced.createdAt;
+  return { recent, recalled: recalled ?? [], summary: tellsOfReplaced ? undefined : notes, replaced };
 }
 
 /** Prepares the media and reads memory at the same time; yields the progress of the media. */

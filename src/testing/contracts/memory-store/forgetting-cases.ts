@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Turn } from '../../../core/turn.js';
+import type { ForgetTarget } from '../../../memory/memory-store.js';
 import type { ContractCase } from '../contract-case.js';
 import { conversation, makeTurn, type WithStore } from './fixture.js';
 
@@ -59,5 +60,83 @@ export const forgettingCases = (withStore: WithStore): readonly ContractCase[] =
       kept.map(({ prompt }) => prompt),
       ['new newt', 'next newt'],
     );
+  }),
+
+  ...(
+    [
+      ['the old turns of a tenant', { tenant: 'tenant', before: new Date(10) }, ['old', 'other old']],
+      ['the old turns of a conversation', { ...conversation, before: new Date(10) }, ['old']],
+      ['one turn', { ...conversation, turnId: 'new' }, ['new']],
+      ['no turn for an id of another conversation', { ...conversation, turnId: 'other new' }, []],
+    ] satisfies readonly [string, ForgetTarget, readonly string[]][]
+  ).map(([what, target, gone]) =>
+    withStore(`forgets ${what} and nothing else`, async (store) => {
+      const turns = [
+        makeTurn({ id: 'old', createdAt: 9, prompt: 'egret' }),
+        makeTurn({ id: 'new', createdAt: 10, prompt: 'egret' }),
+        makeTurn({ id: 'newest', createdAt: 11, prompt: 'egret' }),
+        makeTurn({ sessionId: 'other', id: 'other old', createdAt: 9 }),
+        makeTurn({ sessionId: 'other', id: 'other new', createdAt: 10 }),
+        makeTurn({ tenant: 'stranger', id: 'strange', createdAt: 9 }),
+      ];
+      for (const turn of turns) await store.append(turn);
+      await store.recall(conversation, 'egret', { limit: 9 });
+      assert.equal(await store.forget(target), gone.length);
+      for (const of of [turns[0], turns[3], turns[5]] as Turn[]) {
+        const mine = turns.filter(
+          ({ tenant, sessionId }) => tenant === of.tenant && sessionId === of.sessionId,
+        );
+        const kept = mine.filter(({ id }) => !(gone as readonly string[]).includes(id));
+        assert.deepEqual(await store.recent(of, { limit: 9 }), kept);
+      }
+      const found = await store.recall(conversation, 'egret', { limit: 9 });
+      const expected = ['new', 'newest', 'old'].filter((id) => !(gone as readonly string[]).includes(id));
+      assert.deepEqual(found.map(({ turn }) => turn.id).sort(), expected);
+    }),
+  ),
+
+  withStore('lets the followers of a forgotten turn follow its parent', async (store) => {
+    const links = [['a'], ['b', 'a'], ['c', 'b'], ['d', 'b'], ['e', 'd']];
+    for (const [id, parentId] of links) {
+      await store.append(makeTurn({ id: id as string, ...(parentId && { parentId }) }));
+    }
+    await store.forget({ ...conversation, turnId: 'b' });
+    const kept = await store.recent(conversation, { limit: 9 });
+    assert.deepEqual(
+      kept.map(({ id, parentId }) => [id, parentId]),
+      [
+        ['a', undefined],
+        ['c', 'a'],
+        ['d', 'a'],
+        ['e', 'd'],
+      ],
+    );
+  }),
+
+  withStore('leaves the turns after a forgotten date as they are', async (store) => {
+    const kept = makeTurn({ id: 'kept', parentId: 'old', createdAt: 10 });
+    await store.append(makeTurn({ id: 'old', createdAt: 9 }));
+    await store.append(kept);
+    assert.equal(await store.forget({ ...conversation, before: new Date(10) }), 1);
+    assert.deepEqual(await store.recent(conversation, { limit: 9 }), [kept]);
+  }),
+
+  withStore('replaces a turn in its place, and finds only the new one', async (store) => {
+    const turns = ['first', 'second', 'third'].map((id) => makeTurn({ id, prompt: `${id} egret` }));
+    for (const turn of turns) await store.append(turn);
+    await store.recall(conversation, 'egret', { limit: 9 });
+    const stranger = makeTurn({ tenant: 'stranger', id: 'second', prompt: 'strange' });
+    await store.append(stranger);
+    const replacement = makeTurn({ id: 'second', prompt: 'a heron instead', createdAt: 7 });
+    await store.append(replacement, { replace: true });
+    assert.deepEqual(await store.recent(conversation, { limit: 9 }), [turns[0], replacement, turns[2]]);
+    assert.deepEqual(await store.recent(stranger, { limit: 9 }), [stranger]);
+    const found = await store.recall(conversation, 'second', { limit: 9 });
+    assert.ok(found.every(({ turn }) => turn.prompt !== 'second egret'));
+    const [heron] = await store.recall(conversation, 'heron', { limit: 1 });
+    assert.deepEqual(heron?.turn, replacement);
+    const added = makeTurn({ id: 'new' });
+    await store.append(added, { replace: true });
+    assert.deepEqual((await store.recent(conversation, { limit: 1 }))[0], added);
   }),
 ];
