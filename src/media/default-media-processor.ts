@@ -155,7 +155,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
       const binary = await locateFfmpeg(settings.ffmpegPath);
       return prepareWholeClip(source, format, { binary, settings, signal });
     }, signal);
-    const fingerprint = parts && (await source.fingerprint());
+    // An upload is shared by its fingerprint, so samples of the bytes are not enough.
+    const fingerprint = parts && (await source.digest());
     deadline.pause();
     return parts && fingerprint !== undefined ? { kind, fingerprint, ...parts } : undefined;
   }

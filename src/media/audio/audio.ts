@@ -87,7 +87,7 @@ async function transcode(
       consume: (output) => buffer(output),
       onLog: (line) => {
         // "t: 3.1  M: -23.4 S: -23.5  I: -23.4 LUFS": the last 400 ms, the last 3 s, and all so far.
-        const [, short, all] = /\bS:\s*(-?[\d.]+)\s+I:\s*(-?[\d.]+) LUFS/.exec(line) ?? [];
+        const [, short, all] = /^\[Parsed_ebur128.*\bS:\s*(-?[\d.]+)\s+I:\s*(-?[\d.]+) LUFS/.exec(line) ?? [];
         if (short === undefined) return;
         loudestSeconds = Math.max(loudestSeconds, Number(short));
         integrated = Number(all);

@@ -45,6 +45,7 @@ export async function openFile(
     return {
       bytes,
       identity: identity ?? (await hashFile(path, signal)),
+      digest: () => hashFile(path, signal),
       fingerprint: () => (bytes <= inMemoryBytes ? hashFile(path, signal) : sampleFile(path, bytes)),
       head: await readStart(file, sniffBytes, name),
       data: undefined,

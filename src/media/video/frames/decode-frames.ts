@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { type FfmpegLimits, runFfmpeg } from '../../ffmpeg/ffmpeg.js';
-import type { FfmpegBinary } from '../../ffmpeg/ffmpeg-location.js';
+import { type FfmpegBinary, timesFilter } from '../../ffmpeg/ffmpeg-location.js';
 import type { ColorHint } from '../../frame/colors.js';
 import { encodeFrame, type FrameShape } from '../../frame/encode-frame.js';
 import type { MediaSettings } from '../../media-options.js';
@@ -20,6 +20,12 @@ export interface VideoFrame {
 export function areInOrder(frames: readonly VideoFrame[]): boolean {
   return frames.every(({ timestampMs }, i) => timestampMs > (frames[i - 1]?.timestampMs ?? -1));
 }
+
+/**
+ * The size of the frames changes within the clip. One run of ffmpeg then chooses wrong frames, and squeezes
+ * them into the first shape.
+ */
+export class FrameSizeChange extends Error {}
 
 /** What every way of getting frames needs. */
 export interface FrameContext {
@@ -93,6 +99,7 @@ async function decode<T>(
 ): Promise<readonly { readonly value: T; readonly timestampMs: number }[]> {
   const times: number[] = [];
   const values: T[] = [];
+  let hasChanged = false;
   await runFfmpeg(
     binary,
     {
@@ -108,13 +115,17 @@ async function decode<T>(
         ...output.options,
       ],
       onLog: (line) => {
+        if (!line.includes(`@${timesFilter} `)) return;
         // "n: 0 pts: 12800 pts_time:1 " or "frame:0    pts:12800   pts_time:1", as the filter has it.
-        const seconds = /^\[Parsed_.*\bpts_time:\s*(-?[\d.]+)/.exec(line)?.[1];
+        const [, number, seconds] = /\b(?:n|frame): *(\d+) .*\bpts_time: *(-?[\d.]+)/.exec(line) ?? [];
+        // ffmpeg makes new filters for another size of frames, and those count anew.
+        if (Number(number) === 0 && times.length > 0) hasChanged = true;
         if (seconds && times.length < request.limit) times.push(Number(seconds) * 1000 + request.offsetMs);
       },
       consume: async (stream) => {
         for await (const value of output.read(stream)) {
           signal.throwIfAborted();
+          if (hasChanged) throw new FrameSizeChange();
           if (values.length >= request.limit) continue;
           values.push(value);
           onFrame(values.length);
@@ -124,6 +135,7 @@ async function decode<T>(
     settings,
     signal,
   );
+  if (hasChanged) throw new FrameSizeChange();
   return values
     .slice(0, times.length)
     .map((value, i) => ({ value, timestampMs: Math.max(0, Math.round(times[i] ?? 0)) }));
