@@ -1,4 +1,4 @@
-/** The bytes of an attachment, or where to read them. A plain string is a file path. */
+/** The bytes of an attachment, or where to read them. A string is a file path, an http(s) URL or a `data:` URL. */
 export type MediaData =
   | string
   | URL

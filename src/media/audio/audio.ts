@@ -19,6 +19,8 @@ import { encodingsFor, withLengths } from './sound-encodings.js';
 const speechLoudness = -50;
 /** Inaudible, in LUFS: the absolute gate of ITU-R BS.1770. */
 const audibleLoudness = -70;
+/** One block of ITU-R BS.1770: shorter sound has no loudness. */
+const shortestMeasuredMs = 400;
 
 export interface Sound {
   readonly mimeType: string;
@@ -103,7 +105,8 @@ async function transcode(
   // A recording of up to three seconds has only the loudness of the whole.
   const loudness = Math.max(loudestSeconds, integrated);
   // ffmpeg reports nothing below the gate, so silence is at it.
-  const quiet = loudness <= (isRecording ? audibleLoudness : speechLoudness);
+  const isMeasured = durationMs >= shortestMeasuredMs;
+  const quiet = isMeasured && loudness <= (isRecording ? audibleLoudness : speechLoudness);
   return { data: withLengths(value), quiet, durationMs, log };
 }
 

@@ -76,16 +76,22 @@ function checkSize({ bytes, name }: LocalSource, maxInlineBytes: number): void {
 /** The number of pages, at least 1: page objects inside compressed streams are not seen. */
 function countPages(data: Uint8Array, name: string): number {
   const content = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1');
-  // The trailer is what a download that broke off lacks.
-  if (!content.includes('%%EOF')) {
+  // The trailer is what a download that broke off lacks. Programs open a file whose last line alone is missing.
+  if (!content.includes('%%EOF') && !content.includes('startxref')) {
     throw new MediaError('corrupt', `"${name}" is an incomplete PDF. Download or save it again.`);
   }
   if (/\/Encrypt\s+\d+\s+\d+\s+R/.test(content)) {
     throw new MediaError('unsupported', `"${name}" is an encrypted PDF. Save it without a password first.`);
   }
-  const objects = content.match(/\/Type\s*\/Page(?![a-zA-Z])/g)?.length ?? 0;
-  const counts = [...content.matchAll(/\/Count\s+(\d{1,6})\b/g)].map((match) => Number(match[1]));
-  return Math.max(1, objects, ...counts.filter((count) => count <= plausiblePages));
+  let [pages, counted] = [0, 1];
+  for (const object of content.split('endobj')) {
+    if (/\/Type\s*\/Page(?![a-zA-Z])/.test(object)) pages += 1;
+    // Bookmarks have counts as well.
+    if (!/\/Type\s*\/Pages(?![a-zA-Z])/.test(object)) continue;
+    const count = Number(/\/Count\s+(\d{1,6})\b/.exec(object)?.[1] ?? 0);
+    if (count <= plausiblePages) counted = Math.max(counted, count);
+  }
+  return Math.max(pages, counted);
 }
 
 function decodeText(data: Uint8Array, name: string): string {

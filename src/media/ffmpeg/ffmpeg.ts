@@ -35,6 +35,11 @@ export interface FfmpegLimits {
 
 const keptLogLines = 60;
 const maxAllocationBytes = 2 ** 30;
+/** Address space of one process: an 8K clip in 10 bits fits, with the libraries themselves. */
+const maxMemoryBytes = 2 ** 31;
+/** Sets limits where the shell knows them, then becomes ffmpeg, so that a signal reaches ffmpeg itself. */
+const limitedStart = `ulimit -c 0; ulimit -v ${maxMemoryBytes / 1024} 2>/dev/null; exec "$0" "$@"`;
+const hasShell = process.platform !== 'win32';
 
 /** Processes that are running, so that none outlives this one. */
 const running = new Set<ChildProcess>();
@@ -64,7 +69,8 @@ type EndCallback = (error?: Error | null, stdout?: LineRing, stderr?: LineRing) 
  * Runs ffmpeg so that it reads nothing but its input: one demuxer, only local protocols, bounded
  * pixels, allocations and processor time. Settles after the process is gone.
  *
- * @throws MediaError `unavailable` when it cannot be started; `signal.reason` on abort.
+ * @throws MediaError `unavailable` when it cannot be started; `too-large` when it needs more memory than it
+ * may have; `signal.reason` on abort.
  */
 export async function runFfmpeg<T>(
   binary: FfmpegBinary,
@@ -86,6 +92,7 @@ export async function runFfmpeg<T>(
   command.output(output).outputOptions(...job.outputOptions, '-threads', '1');
 
   let killed = false;
+  let lackedMemory = false;
   const kill = () => {
     killed = true;
     internals.ffmpegProc?.kill('SIGKILL');
@@ -93,6 +100,7 @@ export async function runFfmpeg<T>(
   const log: string[] = [];
   command.on('stderr', (line: string) => {
     log.push(line);
+    lackedMemory ||= refusedMemory.test(line);
     if (log.length > keptLogLines) log.shift();
     job.onLog?.(line);
   });
@@ -135,6 +143,7 @@ export async function runFfmpeg<T>(
         cause: failure,
       });
     }
+    if (lackedMemory || isCrash(failure)) throw tooMuchMemory();
     return { value: outcome.value, ok: !failure, log: log.join('\n') };
   } finally {
     unsubscribe();
@@ -172,11 +181,12 @@ function adjust(command: CommandInternals, path: string): void {
   const spawn = command._spawnFfmpeg;
   command._checkCapabilities = (done) => done();
   command.availableEncoders = (done) => done(null, {});
-  command._getFfmpegPath = (done) => done(null, path);
+  command._getFfmpegPath = (done) => done(null, hasShell ? '/bin/sh' : path);
   command._spawnFfmpeg = (args, options, onProcess, onEnd) => {
     const end: EndCallback = (error, stdout = empty, stderr = empty) => onEnd(error, stdout, stderr);
     try {
-      spawn.call(command, args, options, onProcess, end);
+      const limited = hasShell ? ['-c', limitedStart, path, ...args] : args;
+      spawn.call(command, limited, options, onProcess, end);
     } catch (error) {
       end(error as Error);
     }
@@ -184,5 +194,21 @@ function adjust(command: CommandInternals, path: string): void {
 }
 
 function isSpawnFailure(error: Error): boolean {
-  return !/^ffmpeg (exited|was killed)/.test(error.message);
+  // 126 and 127: the shell could not become ffmpeg.
+  return !/^ffmpeg (exited|was killed)/.test(error.message) || /exited with code 12[67]/.test(error.message);
+}
+
+/** How ffmpeg and its decoders say that they were given no memory. Titles of a file are indented. */
+const refusedMemory = /^(?!\s).*(Cannot allocate memory|get_buffer\(\) failed|[Mm]alloc.* failed)/;
+
+/** Some decoders do not check whether they were given memory. */
+function isCrash(failure: Error | undefined): boolean {
+  return /killed with signal (SIGSEGV|SIGABRT|SIGBUS)/.test(failure?.message ?? '');
+}
+
+function tooMuchMemory(): MediaError {
+  return new MediaError(
+    'too-large',
+    `An attachment needs more than ${maxMemoryBytes / 2 ** 30} GiB of memory to decode. Send it with fewer pixels or frames, or export it again.`,
+  );
 }

@@ -1,4 +1,3 @@
-import { unescapeBuffer } from 'node:querystring';
 import { InvalidInputError } from '../../core/errors.js';
 import type { MediaData } from '../../core/media.js';
 import { isDataUrl } from './named-media.js';
@@ -25,7 +24,7 @@ export function readDataUrl(
   if (comma < 0 || !URL.canParse(given)) throw notReadable();
   // Parsing escapes what is not ASCII and drops line breaks; a fragment is not data.
   const { hash, href } = new URL(given);
-  const body = unescapeBuffer(href.slice(href.indexOf(',') + 1, href.length - hash.length));
+  const body = unescapeBytes(href.slice(href.indexOf(',') + 1, href.length - hash.length));
   const [mimeType] = header.split(';', 1);
   return {
     data: isBase64 ? decodeBase64(body.toString('latin1'), name, maxBytes) : body,
@@ -34,6 +33,13 @@ export function readDataUrl(
 }
 
 const paddingLength = 4;
+
+function unescapeBytes(text: string): Buffer {
+  const unescaped = text.replace(/%([\da-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  );
+  return Buffer.from(unescaped, 'latin1');
+}
 
 function decodeBase64(text: string, name: string, maxBytes: number): Uint8Array {
   if (text.length > Math.ceil(maxBytes / 3) * 4 + paddingLength) throw tooLarge(name, maxBytes);

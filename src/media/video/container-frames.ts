@@ -7,7 +7,7 @@ import {
   FrameSizeChange,
   type VideoFrame,
 } from './frames/decode-frames.js';
-import { afterKeyframe, isAt, isReachedAt, toleranceSeconds } from './frames/select-filter.js';
+import { afterKeyframe, isAt, isReachedAt, selectAny, toleranceSeconds } from './frames/select-filter.js';
 import { readTimeline } from './frames/timeline.js';
 import { chooseFrames, isSinglePassCheaper, planTargets } from './plan.js';
 import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scenes/scene-frames.js';
@@ -88,7 +88,7 @@ function decodeInOnePass(
       demuxer: context.demuxer,
       inputOptions: [],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', String(conditions.length)],
-      select: [`select='${conditions.join('+')}'`],
+      select: [selectAny(conditions)],
       colors: stream.colors,
       offsetMs: 0,
       limit: conditions.length,
@@ -167,7 +167,7 @@ function decodeFrom(
       demuxer: context.demuxer,
       inputOptions: ['-ss', seconds.toFixed(6)],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', '1'],
-      select: leadMs > 0 ? [`select='${condition(isReachedAt(leadMs))}'`] : [],
+      select: leadMs > 0 ? [selectAny([condition(isReachedAt(leadMs))])] : [],
       colors: stream.colors,
       offsetMs: seconds * 1000,
       limit: 1,

@@ -91,6 +91,9 @@ export async function decodeThumbnails(
   return frames.map(({ value }) => value);
 }
 
+/** Frames leave with times of their own: ffmpeg rounds to the frame rate, and stops if two become one. */
+const farApart = 'settb=1,setpts=N*3600';
+
 async function decode<T>(
   request: DecodeRequest,
   output: FrameOutput<T>,
@@ -110,7 +113,7 @@ async function decode<T>(
         ...request.outputOptions,
         ...['-an', '-sn', '-dn'],
         '-filter:v',
-        [...request.select, ...output.filters, binary.logTimes].join(','),
+        [...request.select, ...output.filters, binary.logTimes, farApart].join(','),
         ...binary.passthrough,
         ...output.options,
       ],
