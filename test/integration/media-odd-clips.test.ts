@@ -19,6 +19,12 @@ afterAll(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
+/** An ID3 tag of so many empty bytes. */
+function tagOf(bytes: number): Buffer {
+  const size = [21, 14, 7, 0].map((shift) => (bytes >> shift) & 0x7f);
+  return Buffer.concat([Buffer.from('ID3\x04\0\0'), Buffer.from(size), Buffer.alloc(bytes)]);
+}
+
 const tenSeconds = ['-f', 'lavfi', '-i', 'testsrc=s=160x120:r=25:d=10', '-f', 'lavfi', '-i', 'sine=d=10'];
 
 async function timesOf(path: string) {
@@ -58,6 +64,36 @@ describe('a clip that is made oddly is seen over its whole length', () => {
     ffmpeg(...tenSeconds, '-c:v', 'mpeg4', '-metadata', 'title=Duration: 00:00:01.00', path);
     expectWhole(await timesOf(path), 10);
   });
+
+  it('in fragments that state 39 hours', async () => {
+    const path = join(directory, 'fragments.mp4');
+    const fragmented = ['-movflags', 'frag_keyframe+empty_moov', '-c:v', 'libx264', '-g', '25'];
+    ffmpeg(...tenSeconds, ...fragmented, path);
+    const clip = await readFile(path);
+    for (const [box, timescaleAt, durationAt] of [
+      ['mvhd', 16, 20],
+      ['mdhd', 16, 20],
+      ['tkhd', undefined, 24],
+    ] as const) {
+      for (let at = clip.indexOf(box); at >= 0; at = clip.indexOf(box, at + 1)) {
+        const timescale = timescaleAt ? clip.readUInt32BE(at + timescaleAt) : 1000;
+        clip.writeUInt32BE(Math.min(39 * 3600 * timescale, 2 ** 32 - 1), at + durationAt);
+      }
+    }
+    await writeFile(path, clip);
+    expectWhole(await timesOf(path), 10);
+  });
+});
+
+describe('a clip that needs more memory than ffmpeg may have', () => {
+  it('is refused with the limit, and shows no half of itself', async () => {
+    const source = oddFile('h264-of-16-large-references.mp4');
+    await expect(processor.prepare(source)).rejects.toMatchObject({
+      name: 'MediaError',
+      reason: 'too-large',
+      message: expect.stringContaining('2 GiB'),
+    });
+  }, 180_000);
 });
 
 describe('a recording', () => {
@@ -65,6 +101,27 @@ describe('a recording', () => {
     const path = join(directory, `late.${extension}`);
     ffmpeg('-f', 'lavfi', '-i', 'sine=d=10', '-output_ts_offset', '50400', path);
     expect((await timesOf(path)).seconds).toBe(10);
+  });
+
+  it.each([
+    [
+      'MP3 cut within a frame',
+      'mp3',
+      (sound: Buffer) => sound.subarray(sound.indexOf('\xff\xfb', 2000, 'latin1') + 57),
+    ],
+    ['MP3 behind zeros', 'mp3', (sound: Buffer) => Buffer.concat([Buffer.alloc(9000), sound.subarray(1500)])],
+    ['AAC cut within a frame', 'aac', (sound: Buffer) => sound.subarray(1001)],
+    ['AAC behind a tag', 'aac', (sound: Buffer) => Buffer.concat([tagOf(300), sound])],
+    ['AAC behind a tag with a large picture', 'aac', (sound: Buffer) => Buffer.concat([tagOf(5e6), sound])],
+    ['FLAC behind two tags', 'flac', (sound: Buffer) => Buffer.concat([tagOf(300), tagOf(90_000), sound])],
+  ])('is read: %s', async (name, extension, change) => {
+    const path = join(directory, `whole.${extension}`);
+    ffmpeg('-f', 'lavfi', '-i', 'sine=d=8', path);
+    const changed = join(directory, `${name}.${extension}`);
+    await writeFile(changed, change(await readFile(path)));
+    const { source, parts } = await processor.prepare(changed);
+    expect([source.mimeType, parts.length]).toEqual([`audio/${extension}`, 1]);
+    expect(Math.round((source.durationMs ?? 0) / 1000)).toBe(8);
   });
 
   it('is not silent because it is short', async () => {

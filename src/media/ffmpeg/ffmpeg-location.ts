@@ -13,8 +13,8 @@ export interface FfmpegBinary {
   readonly passthrough: readonly string[];
   /**
    * The filter that logs the time of each frame, in lines that begin with its name, which no file can know.
-   * showinfo also computes checksums, which takes as long as
-   * encoding; before 5.1 there may be no other, because `metadata` skipped frames without any.
+   * showinfo also computes checksums, which takes as long as encoding; before 5.1 there may be no other,
+   * because `metadata` skipped frames without any.
    */
   readonly logTimes: string;
 }

@@ -103,7 +103,7 @@ async function decode<T>(
   const times: number[] = [];
   const values: T[] = [];
   let hasChanged = false;
-  await runFfmpeg(
+  const { refused } = await runFfmpeg(
     binary,
     {
       input: request.input,
@@ -122,8 +122,9 @@ async function decode<T>(
         // "n: 0 pts: 12800 pts_time:1 " or "frame:0    pts:12800   pts_time:1", as the filter has it.
         const [, number, seconds] = /\b(?:n|frame): *(\d+) .*\bpts_time: *(-?[\d.]+)/.exec(line) ?? [];
         // ffmpeg makes new filters for another size of frames, and those count anew.
+        if (times.length >= request.limit) return;
         if (Number(number) === 0 && times.length > 0) hasChanged = true;
-        if (seconds && times.length < request.limit) times.push(Number(seconds) * 1000 + request.offsetMs);
+        if (seconds) times.push(Number(seconds) * 1000 + request.offsetMs);
       },
       consume: async (stream) => {
         for await (const value of output.read(stream)) {
@@ -139,6 +140,7 @@ async function decode<T>(
     signal,
   );
   if (hasChanged) throw new FrameSizeChange();
+  if (refused && values.length < request.limit) throw refused;
   return values
     .slice(0, times.length)
     .map((value, i) => ({ value, timestampMs: Math.max(0, Math.round(times[i] ?? 0)) }));
