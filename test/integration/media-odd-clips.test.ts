@@ -130,25 +130,3 @@ describe('a recording', () => {
     expect((await processor.prepare(path)).parts).toHaveLength(1);
   });
 });
-
-describe('pages of a PDF', () => {
-  const pagesOf = async (data: Buffer) => (await processor.prepare(data)).estimatedTokens;
-
-  it('are not bookmarks', async () => {
-    const pdf = await readFile(oddFile('ten-pages-1200-bookmarks.pdf'));
-    const [all, one] = [await pagesOf(pdf), await pagesOf(Buffer.from('%PDF-1.4\n%%EOF'))];
-    expect(all / one).toBe(10);
-  });
-
-  it('are counted in a file that lacks only its last line', async () => {
-    const pdf = await readFile(oddFile('ten-pages-1200-bookmarks.pdf'));
-    const path = join(directory, 'no-end.pdf');
-    await writeFile(path, pdf.toString('latin1').replaceAll('%%EOF', ''), 'latin1');
-    expect((await processor.prepare(path)).kind).toBe('document');
-  });
-
-  it('are counted among any number of counts', async () => {
-    const counts = '<< /Count 3 >>\n'.repeat(200_000);
-    expect((await processor.prepare(Buffer.from(`%PDF-1.4\n${counts}\n%%EOF`))).kind).toBe('document');
-  });
-});
