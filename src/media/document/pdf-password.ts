@@ -48,7 +48,7 @@ export function opensWithoutPassword(content: string): boolean {
 const maxDictionaryChars = 10_000;
 
 /** The hash of revision 6 (ISO 32000-2, 7.6.4.3.4), for the password of a user. */
-export function hardenedHash(password: Uint8Array, salt: Uint8Array): Buffer {
+function hardenedHash(password: Uint8Array, salt: Uint8Array): Buffer {
   let key = sha(256, password, salt);
   for (let round = 0, last = 0; round < 64 || last > round - 32; round += 1) {
     const repeated = Buffer.concat(new Array<Uint8Array[]>(64).fill([password, key]).flat());
