@@ -1,4 +1,4 @@
-/** The bytes of an attachment, or where to read them. A plain string is a file path. */
+/** The bytes of an attachment, or where to read them. A string is a file path, an http(s) URL or a `data:` URL. */
 export type MediaData =
   | string
   | URL
@@ -75,8 +75,8 @@ export interface PreparedMedia {
   readonly kind: MediaKind;
   readonly name: string;
   /**
-   * Hex SHA-256 of the source bytes; for sources over 32 MiB, of their length and 64 samples of 64 KiB
-   * spread over them.
+   * Hex SHA-256 of the source bytes. For sources over 32 MiB that are not uploaded whole, of their length and
+   * 64 samples of 64 KiB spread over them: it finds duplicates, but does not prove them.
    */
   readonly fingerprint: string;
   /** In the order in which the model should see them. */

@@ -12,9 +12,9 @@ import {
 import type { MediaProcessor, PrepareOptions } from './media-processor.js';
 import { acceptsKey } from './model-accepts.js';
 import { prepareSource } from './prepare-source.js';
+import { formatOf } from './source/format-of.js';
 import { isContainer, type MediaFormat } from './source/formats.js';
 import { openSource } from './source/open-source.js';
-import { sniffFormat } from './source/sniff.js';
 import type { LocalSource } from './source/source.js';
 import { removeAbandonedWorkspaces, Workspace } from './source/workspace.js';
 import { prepareWholeClip } from './video/whole-clip.js';
@@ -101,8 +101,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
       try {
         deadline.start(timeoutMs, 'The attachment');
         const local = await openSource(source, workspace, this.#options, deadline.signal);
+        const format = await formatOf(local);
         deadline.pause();
-        const format = sniffFormat(local.head, local);
         const settings = settingsFor(this.#options, format.kind, { accepts, maxTokens });
         const report = trackProgress(local.name, onProgress);
         report('reading', 1);
@@ -155,7 +155,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
       const binary = await locateFfmpeg(settings.ffmpegPath);
       return prepareWholeClip(source, format, { binary, settings, signal });
     }, signal);
-    const fingerprint = parts && (await source.fingerprint());
+    // An upload is shared by its fingerprint, so samples of the bytes are not enough.
+    const fingerprint = parts && (await source.digest());
     deadline.pause();
     return parts && fingerprint !== undefined ? { kind, fingerprint, ...parts } : undefined;
   }

@@ -19,6 +19,8 @@ import { encodingsFor, withLengths } from './sound-encodings.js';
 const speechLoudness = -50;
 /** Inaudible, in LUFS: the absolute gate of ITU-R BS.1770. */
 const audibleLoudness = -70;
+/** One block of ITU-R BS.1770: shorter sound has no loudness. */
+const shortestMeasuredMs = 400;
 
 export interface Sound {
   readonly mimeType: string;
@@ -87,7 +89,7 @@ async function transcode(
       consume: (output) => buffer(output),
       onLog: (line) => {
         // "t: 3.1  M: -23.4 S: -23.5  I: -23.4 LUFS": the last 400 ms, the last 3 s, and all so far.
-        const [, short, all] = /\bS:\s*(-?[\d.]+)\s+I:\s*(-?[\d.]+) LUFS/.exec(line) ?? [];
+        const [, short, all] = /^\[Parsed_ebur128.*\bS:\s*(-?[\d.]+)\s+I:\s*(-?[\d.]+) LUFS/.exec(line) ?? [];
         if (short === undefined) return;
         loudestSeconds = Math.max(loudestSeconds, Number(short));
         integrated = Number(all);
@@ -103,7 +105,8 @@ async function transcode(
   // A recording of up to three seconds has only the loudness of the whole.
   const loudness = Math.max(loudestSeconds, integrated);
   // ffmpeg reports nothing below the gate, so silence is at it.
-  const quiet = loudness <= (isRecording ? audibleLoudness : speechLoudness);
+  const isMeasured = durationMs >= shortestMeasuredMs;
+  const quiet = isMeasured && loudness <= (isRecording ? audibleLoudness : speechLoudness);
   return { data: withLengths(value), quiet, durationMs, log };
 }
 

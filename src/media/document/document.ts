@@ -5,9 +5,8 @@ import type { MediaSettings } from '../media-options.js';
 import { acceptedAs } from '../model-accepts.js';
 import type { LocalSource } from '../source/source.js';
 import type { PreparedContent } from '../work/prepared-content.js';
-
-/** A larger `/Count` belongs to something else than pages. */
-const plausiblePages = 10_000;
+import { countPages } from './pdf-pages.js';
+import { opensWithoutPassword } from './pdf-password.js';
 
 type Settings = Pick<MediaSettings, 'accepts' | 'maxInlineBytes'>;
 
@@ -30,7 +29,9 @@ export async function preparePdf(
   }
   checkSize(source, maxInlineBytes);
   const data = await source.read();
-  const pages = countPages(data, name);
+  const content = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1');
+  checkPdf(content, name);
+  const pages = countPages(content);
   const mostPages = accepts?.maxPdfPages ?? Number.POSITIVE_INFINITY;
   if (pages > mostPages) {
     throw new MediaError(
@@ -73,19 +74,15 @@ function checkSize({ bytes, name }: LocalSource, maxInlineBytes: number): void {
   );
 }
 
-/** The number of pages, at least 1: page objects inside compressed streams are not seen. */
-function countPages(data: Uint8Array, name: string): number {
-  const content = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1');
-  // The trailer is what a download that broke off lacks.
-  if (!content.includes('%%EOF')) {
+/** @throws MediaError `corrupt`, `unsupported` */
+function checkPdf(content: string, name: string): void {
+  // The trailer is what a download that broke off lacks. Programs open a file whose last line alone is missing.
+  if (!content.includes('%%EOF') && !content.includes('startxref')) {
     throw new MediaError('corrupt', `"${name}" is an incomplete PDF. Download or save it again.`);
   }
-  if (/\/Encrypt\s+\d+\s+\d+\s+R/.test(content)) {
+  if (!opensWithoutPassword(content)) {
     throw new MediaError('unsupported', `"${name}" is an encrypted PDF. Save it without a password first.`);
   }
-  const objects = content.match(/\/Type\s*\/Page(?![a-zA-Z])/g)?.length ?? 0;
-  const counts = [...content.matchAll(/\/Count\s+(\d{1,6})\b/g)].map((match) => Number(match[1]));
-  return Math.max(1, objects, ...counts.filter((count) => count <= plausiblePages));
 }
 
 function decodeText(data: Uint8Array, name: string): string {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
@@ -11,11 +12,15 @@ export interface FfmpegBinary {
   /** Output options that pass every frame on once, at its own time; their name changed in 5.1. */
   readonly passthrough: readonly string[];
   /**
-   * The filter that logs the time of each frame. showinfo also computes checksums, which takes as long as
-   * encoding; before 5.1 there may be no other, because `metadata` skipped frames without any.
+   * The filter that logs the time of each frame, in lines that begin with its name, which no file can know.
+   * showinfo also computes checksums, which takes as long as encoding; before 5.1 there may be no other,
+   * because `metadata` skipped frames without any.
    */
   readonly logTimes: string;
 }
+
+/** The name that the logging filter gets, unknown to files, whose titles are logged as well. */
+export const timesFilter = `times${randomBytes(8).toString('hex')}`;
 
 const known = new Map<string, Promise<FfmpegBinary>>();
 
@@ -48,9 +53,9 @@ async function check(path: string): Promise<FfmpegBinary> {
       ? {
           path,
           passthrough: ['-fps_mode', 'passthrough'],
-          logTimes: 'metadata=mode=add:key=shown:value=1,metadata=mode=print',
+          logTimes: `metadata=mode=add:key=shown:value=1,metadata@${timesFilter}=mode=print`,
         }
-      : { path, passthrough: ['-vsync', '0'], logTimes: 'showinfo' };
+      : { path, passthrough: ['-vsync', '0'], logTimes: `showinfo@${timesFilter}` };
   } catch (cause) {
     throw new MediaError(
       'unavailable',

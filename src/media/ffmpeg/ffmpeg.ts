@@ -1,5 +1,6 @@
 import type { ChildProcess } from 'node:child_process';
-import { PassThrough, type Readable } from 'node:stream';
+import { existsSync } from 'node:fs';
+import { type Readable, Transform } from 'node:stream';
 import { onAbort } from '../../core/abort.js';
 import { MediaError } from '../../core/errors.js';
 import { demuxerAlias } from '../source/formats.js';
@@ -26,6 +27,11 @@ export interface FfmpegResult<T> {
   readonly ok: boolean;
   /** The last lines of the log. */
   readonly log: string;
+  /**
+   * To be thrown if the output is not all that was asked for: memory was refused. A damaged file may ask for
+   * any amount in one place, and is good in the others.
+   */
+  readonly refused: MediaError | undefined;
 }
 
 export interface FfmpegLimits {
@@ -34,7 +40,15 @@ export interface FfmpegLimits {
 }
 
 const keptLogLines = 60;
-const maxAllocationBytes = 2 ** 30;
+/** Three times a picture of the largest common size. The index of a clip that lies about its length is larger. */
+const maxAllocationBytes = 2 ** 29;
+/** Address space of one process: an 8K clip in 10 bits fits, with the libraries themselves. */
+const maxMemoryBytes = 2 ** 31;
+/** Sets limits where the shell knows them, then becomes ffmpeg, so that a signal reaches ffmpeg itself. */
+const limitedStart = `ulimit -c 0; ulimit -v ${maxMemoryBytes / 1024} 2>/dev/null; exec "$0" "$@"`;
+const shell = '/bin/sh';
+/** Windows has none, and neither have some containers: only the limits that ffmpeg knows hold there. */
+const hasShell = process.platform !== 'win32' && existsSync(shell);
 
 /** Processes that are running, so that none outlives this one. */
 const running = new Set<ChildProcess>();
@@ -64,7 +78,8 @@ type EndCallback = (error?: Error | null, stdout?: LineRing, stderr?: LineRing) 
  * Runs ffmpeg so that it reads nothing but its input: one demuxer, only local protocols, bounded
  * pixels, allocations and processor time. Settles after the process is gone.
  *
- * @throws MediaError `unavailable` when it cannot be started; `signal.reason` on abort.
+ * @throws MediaError `unavailable` when it cannot be started; `too-large` when it needs more memory than it
+ * may have; `signal.reason` on abort.
  */
 export async function runFfmpeg<T>(
   binary: FfmpegBinary,
@@ -82,10 +97,18 @@ export async function runFfmpeg<T>(
   command.input('path' in job.input ? `file:${job.input.path}` : job.input.stream);
   command.inputOptions(...safeInputOptions(job.demuxer, isFile, limits), ...(job.inputOptions ?? []));
   // fluent-ffmpeg reports a closed output as a failure, so this one stays open after its end.
-  const output = new PassThrough({ autoDestroy: false, emitClose: false, highWaterMark: 2 ** 20 });
+  let hasOutput = false;
+  const output = new Transform({
+    ...{ autoDestroy: false, emitClose: false, highWaterMark: 2 ** 20 },
+    transform: (chunk, _, done) => {
+      hasOutput = true;
+      done(null, chunk);
+    },
+  });
   command.output(output).outputOptions(...job.outputOptions, '-threads', '1');
 
   let killed = false;
+  let lackedMemory = false;
   const kill = () => {
     killed = true;
     internals.ffmpegProc?.kill('SIGKILL');
@@ -93,6 +116,7 @@ export async function runFfmpeg<T>(
   const log: string[] = [];
   command.on('stderr', (line: string) => {
     log.push(line);
+    lackedMemory ||= refusedMemory.test(line);
     if (log.length > keptLogLines) log.shift();
     job.onLog?.(line);
   });
@@ -135,7 +159,9 @@ export async function runFfmpeg<T>(
         cause: failure,
       });
     }
-    return { value: outcome.value, ok: !failure, log: log.join('\n') };
+    const refused = lackedMemory || isCrash(failure) ? tooMuchMemory() : undefined;
+    if (refused && !hasOutput) throw refused;
+    return { value: outcome.value, ok: !failure, log: log.join('\n'), refused };
   } finally {
     unsubscribe();
     if ('stream' in job.input) job.input.stream.destroy();
@@ -172,11 +198,12 @@ function adjust(command: CommandInternals, path: string): void {
   const spawn = command._spawnFfmpeg;
   command._checkCapabilities = (done) => done();
   command.availableEncoders = (done) => done(null, {});
-  command._getFfmpegPath = (done) => done(null, path);
+  command._getFfmpegPath = (done) => done(null, hasShell ? shell : path);
   command._spawnFfmpeg = (args, options, onProcess, onEnd) => {
     const end: EndCallback = (error, stdout = empty, stderr = empty) => onEnd(error, stdout, stderr);
     try {
-      spawn.call(command, args, options, onProcess, end);
+      const limited = hasShell ? ['-c', limitedStart, path, ...args] : args;
+      spawn.call(command, limited, options, onProcess, end);
     } catch (error) {
       end(error as Error);
     }
@@ -184,5 +211,21 @@ function adjust(command: CommandInternals, path: string): void {
 }
 
 function isSpawnFailure(error: Error): boolean {
-  return !/^ffmpeg (exited|was killed)/.test(error.message);
+  // 126 and 127: the shell could not become ffmpeg.
+  return !/^ffmpeg (exited|was killed)/.test(error.message) || /exited with code 12[67]/.test(error.message);
+}
+
+/** How ffmpeg and its decoders say that they were given no memory. Titles of a file are indented. */
+const refusedMemory = /^(?!\s).*(Cannot allocate memory|get_buffer\(\) failed|[Mm]alloc.* failed)/;
+
+/** Some decoders do not check whether they were given memory. */
+function isCrash(failure: Error | undefined): boolean {
+  return /killed with signal (SIGSEGV|SIGABRT|SIGBUS)/.test(failure?.message ?? '');
+}
+
+function tooMuchMemory(): MediaError {
+  return new MediaError(
+    'too-large',
+    `An attachment needs more than ${maxMemoryBytes / 2 ** 30} GiB of memory to decode. Send it with fewer pixels or frames, or export it again.`,
+  );
 }

@@ -1,6 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import { parseProbe } from './probe.js';
 
+const separator = ' <f00d> ';
+
+/** The description with the separator that ffmpeg was told to use between the fields of a stream. */
+const parse = (log: string, demuxer?: string) =>
+  parseProbe(
+    log.replace(/^( {2,4}Stream #0:\d+(?:\[\w+\])?(?:\(und\))?: [^\n]*?), /gm, `$1${separator}`),
+    separator,
+    demuxer,
+  );
+
 /** As FFmpeg 5.1 writes it. */
 const phone = `Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'file:clip.mov':
   Metadata:
@@ -13,8 +23,6 @@ const phone = `Input #0, mov,mp4,m4a,3gp,3g2,mj2, from 'file:clip.mov':
       handler_name    : Core Media Video
     Side data:
       displaymatrix: rotation of -90.00 degrees
-Output #0, null, to 'pipe:':
-  Stream #0:0: Video: wrapped_avframe, 64x64
 `;
 
 /** As the build of 2018 writes it. */
@@ -31,7 +39,7 @@ const song = `Input #0, mp3, from 'file:song.mp3':
 
 describe('parseProbe', () => {
   it('reads the streams of a rotated clip', () => {
-    expect(parseProbe(phone)).toEqual({
+    expect(parse(phone)).toEqual({
       durationMs: 3_723_500,
       audio: { index: 0, codec: 'aac' },
       video: {
@@ -48,7 +56,7 @@ describe('parseProbe', () => {
   });
 
   it('reads pixels that are not square, and leaves missing fields undefined', () => {
-    const { durationMs, audio, video } = parseProbe(disc);
+    const { durationMs, audio, video } = parse(disc);
     expect([durationMs, audio]).toEqual([undefined, undefined]);
     expect(video).toMatchObject({
       codec: 'mpeg2video',
@@ -77,11 +85,11 @@ describe('parseProbe', () => {
     ['yuv420p', { matrix: 'bt709' }],
   ])('reads the colors of %s', (format, colors) => {
     const line = `Stream #0:0(und): Video: hevc (Main 10) (hev1 / 0x31766568), ${format}, 1920x1080, 25 fps`;
-    expect(parseProbe(`Input #0\n  ${line}\n`).video?.colors).toEqual(colors);
+    expect(parse(`Input #0\n  ${line}\n`).video?.colors).toEqual(colors);
   });
 
   it('does not count cover art as video', () => {
-    expect(parseProbe(song)).toEqual({
+    expect(parse(song)).toEqual({
       durationMs: 200_040,
       audio: { index: 0, codec: 'mp3' },
       video: undefined,
@@ -89,10 +97,43 @@ describe('parseProbe', () => {
   });
 
   it('finds nothing in an error', () => {
-    expect(parseProbe('file:x.mp4: Invalid data found when processing input')).toEqual({
+    expect(parse('file:x.mp4: Invalid data found when processing input')).toEqual({
       durationMs: undefined,
       audio: undefined,
       video: undefined,
     });
+  });
+
+  it.each([
+    ['a title', '    title           : Duration: 00:00:01.00'],
+    ['a title like a stream', '    title           : Stream #0:0: Video: h264, 64x64'],
+    ['a tag with a line break in its name', '    x\n  Stream #0:0: Video: h264 <0000> 64x64 : y'],
+    ['a tag like the end of the description', '    x\nStream mapping:\nOutput #0, null : y'],
+  ])('does not take %s for a fact', (_, line) => {
+    const text = phone.replace('  Metadata:\n', `  Metadata:\n${line}\n`);
+    expect(parse(text)).toEqual(parse(phone));
+  });
+
+  it('believes no duration if a tag pretends to be one', () => {
+    const tag = '    x\n  Duration: 00:00:01.00, start: 0.000000 : y\n';
+    expect(parse(phone.replace('  Metadata:\n', `  Metadata:\n${tag}`)).durationMs).toBeUndefined();
+    expect(parse(`${phone}  Chapters:\n${tag}`).durationMs).toBeUndefined();
+  });
+
+  it('takes no language for a stream', () => {
+    const fields = phone.replace('(mp4a / 0x6134706D), ', `(mp4a / 0x6134706D)${separator}`);
+    const text = fields.replace('[0x1](und)', '[0x1](a): Video: b)');
+    expect(parseProbe(text, separator).audio).toEqual({
+      index: 0,
+      codec: 'aac',
+    });
+  });
+
+  it.each([
+    ['matroska,webm', undefined],
+    ['mov,mp4,m4a,3gp,3g2,mj2', undefined],
+    ['mpegts', 3_723_500],
+  ])('knows whether the duration of late %s may count from zero', (demuxer, durationMs) => {
+    expect(parse(phone.replace('start: 0.000000', 'start: 50400.0'), demuxer).durationMs).toBe(durationMs);
   });
 });

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { MediaError } from '../../core/errors.js';
 import { type ColorHint, colorsOfFormat } from '../frame/colors.js';
 import { type FfmpegLimits, runFfmpeg } from './ffmpeg.js';
@@ -39,11 +40,13 @@ export async function probeFile(
   signal: AbortSignal,
 ): Promise<MediaProbe> {
   const lines: string[] = [];
+  const separator = ` <${randomBytes(8).toString('hex')}> `;
   const { log } = await runFfmpeg(
     binary,
     {
       input: { path },
       demuxer,
+      inputOptions: ['-dump_separator', separator],
       // No output: only the log of opening the input is wanted.
       outputOptions: ['-map', '0:v:0?', '-map', '0:a:0?', '-c', 'copy', '-t', '0', '-f', 'null'],
       consume: async (output) => {
@@ -54,7 +57,7 @@ export async function probeFile(
     limits,
     signal,
   );
-  const probe = parseProbe(lines.join('\n'));
+  const probe = parseProbe(lines.join('\n'), separator, demuxer);
   if (probe.video || probe.audio) return probe;
   throw new MediaError(
     'corrupt',
@@ -65,46 +68,75 @@ export async function probeFile(
 
 const maxProbeLines = 2000;
 
-/** Reads ffmpeg's description of its first input. */
-export function parseProbe(log: string): MediaProbe {
-  const input = log.split(/^(?:Output #|Stream mapping:)/m, 1)[0] ?? '';
-  const [, hours, minutes, seconds] = /Duration: (\d+):(\d+):(\d+(?:\.\d+)?)/.exec(input) ?? [];
-  const durationMs = hours && (Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1000;
-  const streams = input.split(/^\s*(?=Stream #0:)/m).filter((text) => text.startsWith('Stream #0:'));
+/**
+ * Reads ffmpeg's description of its first input. Titles, names and languages of a file are printed in
+ * between, line breaks included, so a stream is only a line with the separator that was chosen for this
+ * run, and a duration is only believed if there is one.
+ */
+export function parseProbe(log: string, separator: string, demuxer = ''): MediaProbe {
+  const lines = log.split('\n');
+  const durations = lines.filter((line) => line.startsWith('  Duration: '));
+  const starts = lines.flatMap((line, at) =>
+    /^ {2,4}Stream #0:/.test(line) && line.includes(separator) ? [at] : [],
+  );
+  const streams = starts.map((at, i) => describeStream(lines.slice(at, starts[i + 1]), separator));
   return {
-    durationMs: durationMs ? Math.round(durationMs) : undefined,
-    video: streams.map(parseVideoStream).find((stream) => stream !== undefined),
-    audio: streams.map(parseAudioStream).find((stream) => stream !== undefined),
+    durationMs: durations.length === 1 ? readDuration(durations[0] ?? '', demuxer) : undefined,
+    video: streams.map(readVideo).find((stream) => stream !== undefined),
+    audio: streams.map(readAudio).find((stream) => stream !== undefined),
   };
 }
 
-const streamPattern = /^Stream #0:(\d+)[^:]*: (Video|Audio): (\w+)/;
+/** Containers whose stated duration may count from zero though they begin later. */
+const countsFromZero = /matroska|mov/;
+const lateStartSeconds = 0.5;
 
-function parseAudioStream(text: string): MediaProbe['audio'] {
-  const [, index, kind, codec] = streamPattern.exec(text) ?? [];
-  return kind === 'Audio' && codec && codec !== 'none' ? { index: Number(index), codec } : undefined;
+function readDuration(line: string, demuxer: string): number | undefined {
+  const [, hours, minutes, seconds, start] =
+    /^ {2}Duration: (\d+):(\d+):(\d+(?:\.\d+)?)(?:, start: (-?[\d.]+))?/.exec(line) ?? [];
+  if (Number(start) > lateStartSeconds && countsFromZero.test(demuxer)) return undefined;
+  return Math.round((Number(hours) * 3600 + Number(minutes) * 60 + Number(seconds)) * 1000) || undefined;
 }
 
-function parseVideoStream(text: string): VideoStream | undefined {
-  const [, index, kind, codec] = streamPattern.exec(text) ?? [];
-  const [line = ''] = text.split('\n', 1);
+interface StreamText {
+  readonly index: number;
+  readonly kind: string;
+  readonly codec: string;
+  /** The fields of the stream, each after ", ". */
+  readonly fields: string;
+  /** Lines of metadata and side data. */
+  readonly more: readonly string[];
+}
+
+function describeStream([line = '', ...more]: readonly string[], separator: string): StreamText {
+  const [head = '', ...fields] = line.split(separator);
+  // The last such word: a language may look like one.
+  const [, index, kind = '', codec = ''] = /Stream #0:(\d+).*: (Video|Audio): (\w+)/.exec(head) ?? [];
+  return { index: Number(index), kind, codec, fields: ['', ...fields].join(', '), more };
+}
+
+function readAudio({ codec, index, kind }: StreamText): MediaProbe['audio'] {
+  return kind === 'Audio' && codec !== 'none' ? { index, codec } : undefined;
+}
+
+function readVideo({ codec, fields, index, kind, more }: StreamText): VideoStream | undefined {
   // Cover art is a stream as well, but no clip.
-  if (kind !== 'Video' || !codec || codec === 'none' || line.includes('(attached pic)')) return undefined;
-  const [, width, height] = /, (\d{1,5})x(\d{1,5})(?=[ ,]|$)/.exec(line) ?? [];
+  if (kind !== 'Video' || codec === 'none' || fields.includes('(attached pic)')) return undefined;
+  const [, width, height] = /, (\d{1,5})x(\d{1,5})(?=[ ,]|$)/.exec(fields) ?? [];
   if (!Number(width) || !Number(height)) return undefined;
-  const [, fps, thousands] = /, ([\d.]+)(k?) fps/.exec(line) ?? [];
-  const [, numerator, denominator] = /\bSAR (\d+):(\d+)/.exec(line) ?? [];
-  const degrees = Number(
-    /rotation of (-?[\d.]+) degrees/.exec(text)?.[1] ?? /rotate\s*: (-?\d+)/.exec(text)?.[1] ?? 0,
+  const [, fps, thousands] = /, ([\d.]+)(k?) fps/.exec(fields) ?? [];
+  const [, numerator, denominator] = /\bSAR (\d+):(\d+)/.exec(fields) ?? [];
+  const turns = more.flatMap(
+    (line) => /^ {6}(?:displaymatrix: rotation of|rotate +:) (-?[\d.]+)/.exec(line)?.slice(1) ?? [],
   );
   return {
-    index: Number(index),
+    index,
     codec,
     width: Number(width),
     height: Number(height),
     fps: fps ? Number(fps) * (thousands ? 1000 : 1) : undefined,
-    colors: colorsOfFormat(/, [a-z]\w*\(([^()]*)\)/.exec(line)?.[1] ?? '', Number(height)),
+    colors: colorsOfFormat(/, [a-z]\w*\(([^()]*)\)/.exec(fields)?.[1] ?? '', Number(height)),
     sampleAspectRatio: Number(numerator) / Number(denominator) || 1,
-    turned: Math.abs(Math.round(degrees / 90)) % 2 === 1,
+    turned: Math.abs(Math.round(Number(turns.at(-1) ?? 0) / 90)) % 2 === 1,
   };
 }

@@ -13,12 +13,23 @@ export function asNamed(source: MediaSource): NamedMedia {
   return isData ? { data: source as MediaData } : (source as NamedMedia);
 }
 
+const unnamed = 'attachment';
+
+export const isDataUrl = (text: string) => /^data:/i.test(text);
+export const isRemoteUrl = (text: string) => /^https?:\/\//i.test(text);
+
 /** A name for messages, if none was given. */
 export function nameOf(data: MediaData): string {
-  if (typeof data === 'string') return basename(data.split(/[?#]/, 1)[0] ?? data) || data;
-  if (data instanceof URL) return basename(readablePath(data)) || data.hostname || 'attachment';
+  if (typeof data === 'string') {
+    if (isDataUrl(data)) return unnamed;
+    // Only an address has a query and a fragment: a file may be called `notes #2.md`.
+    return basename(isRemoteUrl(data) ? (data.split(/[?#]/, 1)[0] ?? data) : data) || data;
+  }
+  if (data instanceof URL) {
+    return isDataUrl(data.protocol) ? unnamed : basename(readablePath(data)) || data.hostname || unnamed;
+  }
   if (typeof File !== 'undefined' && data instanceof File && data.name) return data.name;
-  return 'attachment';
+  return unnamed;
 }
 
 function readablePath({ pathname }: URL): string {

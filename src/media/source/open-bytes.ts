@@ -25,6 +25,7 @@ export function describeBytes(data: Uint8Array, path: () => Promise<string>): Op
     bytes: data.byteLength,
     identity: fingerprint,
     fingerprint: async () => fingerprint,
+    digest: async () => fingerprint,
     head: data.subarray(0, sniffBytes),
     data,
     read: async () => data,

@@ -36,7 +36,7 @@ export async function openFile(
     if (stats.size > maxBytes) throw tooLarge(name, maxBytes);
     const bytes = Number(stats.size);
     if (bytes <= (pathRoot === undefined ? readAtOnceBytes : inMemoryBytes)) {
-      const data = await readStart(file, bytes, name);
+      const data = await readFrom(file, 0, bytes, name);
       signal.throwIfAborted();
       // The bytes that were checked are used: the name could lead to another file later.
       return pathRoot === undefined ? describeBytes(data, async () => path) : openBytes(data, workspace);
@@ -45,8 +45,9 @@ export async function openFile(
     return {
       bytes,
       identity: identity ?? (await hashFile(path, signal)),
+      digest: () => hashFile(path, signal),
       fingerprint: () => (bytes <= inMemoryBytes ? hashFile(path, signal) : sampleFile(path, bytes)),
-      head: await readStart(file, sniffBytes, name),
+      head: await readFrom(file, 0, sniffBytes, name),
       data: undefined,
       read: () => readWhole(path),
       path: async () => path,
@@ -57,15 +58,15 @@ export async function openFile(
 }
 
 /**
- * The first bytes, as far as there are any. Never more than the size that the file reports: files of
- * `/proc` report none, and hold secrets or have no end.
+ * Bytes as far as there are any. Never more than the size that the file reports: files of `/proc` report
+ * none, and hold secrets or have no end.
  */
-async function readStart(file: FileHandle, bytes: number, name: string): Promise<Uint8Array> {
+async function readFrom(file: FileHandle, start: number, bytes: number, name: string): Promise<Uint8Array> {
   const data = Buffer.allocUnsafeSlow(bytes);
   let filled = 0;
   try {
     while (filled < bytes) {
-      const { bytesRead } = await file.read(data, filled, bytes - filled, filled);
+      const { bytesRead } = await file.read(data, filled, bytes - filled, start + filled);
       if (bytesRead === 0) break;
       filled += bytesRead;
     }
@@ -77,10 +78,18 @@ async function readStart(file: FileHandle, bytes: number, name: string): Promise
   return data.subarray(0, filled);
 }
 
-export async function readHead(path: string, name: string): Promise<Uint8Array> {
+export const readHead = (path: string, name: string) => readPart(path, name, 0, sniffBytes);
+
+/** Some bytes of a file, as far as there are any. */
+export async function readPart(
+  path: string,
+  name: string,
+  start: number,
+  bytes: number,
+): Promise<Uint8Array> {
   const file = await open(path, 'r');
   try {
-    return await readStart(file, sniffBytes, name);
+    return await readFrom(file, start, bytes, name);
   } finally {
     await file.close();
   }

@@ -4,8 +4,9 @@ import { fileURLToPath } from 'node:url';
 import { InvalidInputError, MediaError } from '../../core/errors.js';
 import type { MediaData, MediaSource } from '../../core/media.js';
 import type { MediaSettings } from '../media-options.js';
+import { readDataUrl } from './data-url.js';
 import { checkExcerpt } from './excerpt.js';
-import { asNamed, nameOf } from './named-media.js';
+import { asNamed, isRemoteUrl, nameOf } from './named-media.js';
 import { openBytes } from './open-bytes.js';
 import { openFile } from './open-file.js';
 import { openStream } from './open-stream.js';
@@ -31,9 +32,10 @@ export async function openSource(
   settings: Settings,
   signal: AbortSignal,
 ): Promise<LocalSource> {
-  const { data, mimeType, ...given } = asNamed(source);
+  const { data: givenData, ...given } = asNamed(source);
   const excerpt = checkExcerpt(given.startMs, given.endMs);
-  const name = given.name || nameOf(data);
+  const name = given.name || nameOf(givenData);
+  const { data, mimeType = given.mimeType } = readDataUrl(givenData, name, settings.maxBytes);
   const location = asLocation(data);
   let opened: OpenedSource;
   if (location instanceof URL) {
@@ -66,14 +68,30 @@ export async function openSource(
 
 /** A file path, a remote URL, or `undefined` if the data itself is given. */
 function asLocation(data: MediaData): string | URL | undefined {
-  if (typeof data === 'string') return /^https?:\/\//i.test(data) ? new URL(data) : resolve(data);
+  if (typeof data === 'string') return isRemoteUrl(data) ? asUrl(data) : resolve(data);
   if (!(data instanceof URL)) return undefined;
-  if (data.protocol === 'file:') return fileURLToPath(data);
+  if (data.protocol === 'file:') return asPath(data);
   if (data.protocol === 'http:' || data.protocol === 'https:') return data;
   throw new MediaError(
     'not-allowed',
     `Addresses that begin with ${data.protocol} are not read. Send the bytes.`,
   );
+}
+
+function asUrl(text: string): URL {
+  if (URL.canParse(text)) return new URL(text);
+  throw new InvalidInputError('The address of an attachment is not a valid URL. Correct it.');
+}
+
+function asPath(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new InvalidInputError(
+      'A file: URL of an attachment names no file of this machine. Give its path instead.',
+      { cause },
+    );
+  }
 }
 
 function asIterable(data: MediaData): AsyncIterable<Uint8Array> {

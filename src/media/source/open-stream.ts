@@ -42,9 +42,11 @@ export async function openStream(
   }
   if (!spool) return openBytes(Buffer.concat(held), workspace);
   const { path } = spool;
+  const digest = hash.digest('hex');
   return {
     bytes,
-    identity: hash.digest('hex'),
+    identity: digest,
+    digest: async () => digest,
     fingerprint: () => sampleFile(path, bytes),
     head: await readHead(path, name),
     data: undefined,

@@ -104,6 +104,9 @@ async function* body(response: IncomingMessage, url: URL): AsyncGenerator<Uint8A
 }
 
 function followed(location: string, from: URL): URL {
+  if (!URL.canParse(location, from.href)) {
+    throw new MediaError('not-found', `${from.hostname} redirects to an address that is not a valid URL.`);
+  }
   const target = new URL(location, from);
   if (target.protocol === 'http:' || target.protocol === 'https:') return target;
   throw new MediaError('not-allowed', `${from.hostname} redirects to ${target.protocol}, which is not read.`);

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { MediaError } from '../../core/errors.js';
 import { sniffFormat } from './sniff.js';
@@ -95,6 +96,28 @@ describe('sniffFormat', () => {
       kind: 'document',
       mimeType: 'text/plain',
     });
+  });
+
+  it.each(['Hello', 'Name,Age', '# Title'])('reads a document in UTF-16: %s', (text) => {
+    const utf16 = Buffer.from(`\ufeff${text}`, 'utf16le');
+    expect(sniff(utf16, 'notes.txt').kind).toBe('document');
+    expect(sniff(utf16.swap16(), 'notes.txt').kind).toBe('document');
+  });
+
+  it('finds MP3 frames behind anything, and none in noise', () => {
+    const frame = Buffer.alloc(417);
+    frame.set([0xff, 0xfb, 0x90, 0x64]);
+    const junk = fc.uint8Array({ maxLength: 3000 });
+    const isMp3 = (...bytes: Uint8Array[]) => {
+      const head = Buffer.concat([Buffer.from('\0\x01'), ...bytes]);
+      return reasonOf(head, 'thing.bin') === 'read as audio/mp3';
+    };
+    fc.assert(
+      fc.property(junk, (bytes) => {
+        expect(isMp3(bytes, frame, frame, frame, frame)).toBe(true);
+        expect(isMp3(bytes)).toBe(false);
+      }),
+    );
   });
 
   it('reads text without a name as a document if its sender claims so', () => {

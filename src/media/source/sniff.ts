@@ -1,8 +1,9 @@
 import { MediaError } from '../../core/errors.js';
 import { formats, type MediaFormat } from './formats.js';
+import { findMpegFrames } from './mpeg-frames.js';
 
 /** How many leading bytes `sniffFormat` wants to see. Fewer are fine for a shorter source. */
-export const sniffBytes = 4100;
+export const sniffBytes = 2 ** 14;
 
 /**
  * Detects the format of a source by its bytes alone; the name only tells a text document from other text.
@@ -20,6 +21,12 @@ export function sniffFormat(
     'unsupported',
     `"${claim.name}" is in no format that is read here. Send a picture (JPEG, PNG, GIF, BMP, TIFF, WebP, HEIC, AVIF), a clip (MP4, MOV, MKV, WebM, AVI, WMV, FLV, MPEG), a recording (MP3, WAV, AAC, FLAC, OGG, M4A) or a PDF.`,
   );
+}
+
+/** The format of sound that follows an ID3 tag. */
+export function sniffTagged(head: Uint8Array): MediaFormat {
+  const format = sniffAudio(head);
+  return format === formats.aac || format === formats.flac ? format : formats.mp3;
 }
 
 function sniffBinary(head: Uint8Array): MediaFormat | undefined {
@@ -57,8 +64,11 @@ function sniffAudio(head: Uint8Array): MediaFormat | undefined {
   if (first === 0xff && (second & 0xf6) === 0xf0) return formats.aac;
   const isMpegAudio =
     first === 0xff && (second & 0xe0) === 0xe0 && (second & 0x06) !== 0 && (second & 0x18) !== 0x08;
-  if (isMpegAudio && (third & 0xf0) !== 0xf0 && (third & 0x0c) !== 0x0c) return formats.mp3;
-  return undefined;
+  // 0xfffe begins a text in UTF-16, or a layer that nobody uses.
+  const isText = second === 0xfe;
+  if (isMpegAudio && !isText && (third & 0xf0) !== 0xf0 && (third & 0x0c) !== 0x0c) return formats.mp3;
+  const kind = findMpegFrames(head);
+  return kind && formats[kind];
 }
 
 function sniffRiff(form: string): MediaFormat | undefined {

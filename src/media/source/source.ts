@@ -12,6 +12,8 @@ export interface LocalSource {
   readonly identity: string;
   /** Hex SHA-256 of all bytes; of large sources of their length and of samples. */
   fingerprint(): Promise<string>;
+  /** Hex SHA-256 of all bytes, however large: proves that two sources are the same. */
+  digest(): Promise<string>;
   /** The first bytes, enough to tell the format. */
   readonly head: Uint8Array;
   /** All bytes, if they are in memory anyway. */

@@ -1,7 +1,13 @@
 import type { VideoStream } from '../ffmpeg/probe.js';
 import { cutSpan } from '../source/excerpt.js';
-import { areInOrder, decodeFrames, type FrameContext, type VideoFrame } from './frames/decode-frames.js';
-import { afterKeyframe, isAt, isReachedAt, toleranceSeconds } from './frames/select-filter.js';
+import {
+  areInOrder,
+  decodeFrames,
+  type FrameContext,
+  FrameSizeChange,
+  type VideoFrame,
+} from './frames/decode-frames.js';
+import { afterKeyframe, isAt, isReachedAt, selectAny, toleranceSeconds } from './frames/select-filter.js';
 import { readTimeline } from './frames/timeline.js';
 import { chooseFrames, isSinglePassCheaper, planTargets } from './plan.js';
 import { chooseAmong, comparedPerFrame, middlesOf, type ShownFrames } from './scenes/scene-frames.js';
@@ -28,13 +34,23 @@ export async function framesFromContainer(
   const { excerpt, name, settings } = context;
   const { frames: wanted } = settings;
   const compare = settings.sampling === 'scenes';
+  let sizeChanges = false;
+  const decodeAll = async (conditions: readonly string[]) => {
+    try {
+      return await decodeInOnePass(path, stream, conditions, context);
+    } catch (error) {
+      if (!(error instanceof FrameSizeChange)) throw error;
+      sizeChanges = true;
+      return [];
+    }
+  };
   if (durationMs) {
     const span = cutSpan({ startMs: 0, endMs: durationMs }, excerpt, name);
     const inOnePass = isSinglePassCheaper(span.endMs, stream.fps, wanted);
     const each = compare && inOnePass ? comparedPerFrame(wanted) : 1;
     const targets = planTargets(span, wanted * each);
     const frames = inOnePass
-      ? await decodeInOnePass(path, stream, targets.map(isReachedAt), context)
+      ? await decodeAll(targets.map(isReachedAt))
       : await seekEach(path, stream, targets, context);
     if (frames.length >= targets.length && areInOrder(frames)) {
       return compare ? chooseAmong(frames, middlesOf(wanted, each), wanted) : { frames };
@@ -47,12 +63,11 @@ export async function framesFromContainer(
   const span = cutSpan({ startMs: first, endMs: last + 1 }, excerpt, name);
   const within = times.filter((time) => time >= span.startMs && time <= span.endMs);
   const chosen = chooseFrames(within, span, wanted);
-  const found = isSinglePassCheaper(span.endMs - first, stream.fps, wanted)
-    ? await decodeInOnePass(path, stream, chosen.map(isAt), context)
-    : await seekEach(path, stream, chosen, context);
+  const inOnePass = !sizeChanges && isSinglePassCheaper(span.endMs - first, stream.fps, wanted);
+  let found = inOnePass ? await decodeAll(chosen.map(isAt)) : [];
+  if (!inOnePass || sizeChanges) found = await seekEach(path, stream, chosen, context);
   // Some decoders skip a frame that repeats the one before: then the first stands for all.
-  const usable =
-    found.length > 0 ? found : await decodeInOnePass(path, stream, [isReachedAt(first)], context);
+  const usable = found.length > 0 ? found : await decodeAll([isReachedAt(first)]);
   // A damaged clip may have several frames in one millisecond.
   const frames = usable.filter(({ timestampMs }, i) =>
     usable.slice(0, i).every((earlier) => earlier.timestampMs < timestampMs),
@@ -73,7 +88,7 @@ function decodeInOnePass(
       demuxer: context.demuxer,
       inputOptions: [],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', String(conditions.length)],
-      select: [`select='${conditions.join('+')}'`],
+      select: [selectAny(conditions)],
       colors: stream.colors,
       offsetMs: 0,
       limit: conditions.length,
@@ -152,7 +167,7 @@ function decodeFrom(
       demuxer: context.demuxer,
       inputOptions: ['-ss', seconds.toFixed(6)],
       outputOptions: ['-map', `0:${stream.index}`, '-frames:v', '1'],
-      select: leadMs > 0 ? [`select='${condition(isReachedAt(leadMs))}'`] : [],
+      select: leadMs > 0 ? [selectAny([condition(isReachedAt(leadMs))])] : [],
       colors: stream.colors,
       offsetMs: seconds * 1000,
       limit: 1,

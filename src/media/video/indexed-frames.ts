@@ -8,7 +8,7 @@ import {
   type FrameContext,
   type VideoFrame,
 } from './frames/decode-frames.js';
-import { isAt } from './frames/select-filter.js';
+import { isAt, selectAny } from './frames/select-filter.js';
 import type { PacketIndex } from './index/packet-index.js';
 import { chooseKeyframes, chooseNearby, exactly, nearestKeyframes, planTargets } from './plan.js';
 import { chooseScenes } from './scenes/choose-scenes.js';
@@ -128,7 +128,7 @@ function decode<T>(
       ...['-threads', '1'],
     ],
     outputOptions: ['-map', '0:v:0', '-frames:v', String(timesMs.length)],
-    select: [`select='${timesMs.map((timeMs) => isAt(timeMs + shiftMs)).join('+')}'`],
+    select: [selectAny(timesMs.map((timeMs) => isAt(timeMs + shiftMs)))],
     colors: index.colors,
     shape: index.shape,
     offsetMs: -shiftMs,

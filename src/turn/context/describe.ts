@@ -6,9 +6,13 @@ import type { ModelPart } from '../../model/chat-model.js';
 
 const longestName = 120;
 
-/** A name that is safe in a prompt: one short line, so that it cannot look like an instruction. */
-function plainName(name: string): string {
-  const line = name.replace(/[\p{C}\s]+/gu, ' ').trim();
+/** A name that is safe in a prompt: one short line without brackets, so that it cannot end its label. */
+export function plainName(name: string): string {
+  const line = name
+    .replace(/[\p{C}\s]+/gu, ' ')
+    .replace(/[[［【〔⟦]/g, '(')
+    .replace(/[\]］】〕⟧]/g, ')')
+    .trim();
   return line.length > longestName ? `${line.slice(0, longestName)}…` : line || 'attachment';
 }
 
@@ -86,10 +90,15 @@ export function mentionMedia(turn: Turn): string {
   return names.length > 0 ? `[attached: ${names.join(', ')}]\n` : '';
 }
 
-const lineBreaks = /\r\n?|[\u0085\u2028\u2029]/g;
+/** Whatever some program takes for the end of a line, the separators FS, GS, RS and US among it. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+const lineBreaks = /\r\n?|[\v\f\x1c-\x1f\u0085\u2028\u2029]/g;
+/** Embeddings, overrides and isolates: they change where a line seems to begin. */
+const bidirectionalControls = /[\u202a-\u202e\u2066-\u2069]/g;
 
 /** Every line is marked as quoted, so that no stored text can end the quotation. */
-const quote = (text: string) => text.replace(lineBreaks, '\n').replace(/^/gm, '> ');
+const quote = (text: string) =>
+  text.replace(bidirectionalControls, '').replace(lineBreaks, '\n').replace(/^/gm, '> ');
 
 /** One turn of a quotation. */
 export function quoteTurn(turn: Turn): string {

@@ -1,5 +1,5 @@
 import type { ModelMessage, ModelPart } from '../../model/chat-model.js';
-import { labelGenerated, nameFile } from './describe.js';
+import { labelGenerated, nameFile, plainName } from './describe.js';
 
 /**
  * The messages without what only the model that wrote them understands: metadata and parts of a provider
@@ -61,11 +61,11 @@ function plainPart(part: ModelPart, keepsCalls: boolean): readonly ModelPart[] {
       return [fenced(part.output)];
     case 'tool-call': {
       const { providerMetadata: _, ...call } = part;
-      return [keepsCalls ? call : asText(`tool call: ${call.name}`, call.input)];
+      return [keepsCalls ? call : asText(`tool call: ${plainName(call.name)}`, call.input)];
     }
     case 'tool-result': {
       const { providerMetadata: _, ...result } = part;
-      return [keepsCalls ? result : asText(`tool result: ${result.name}`, result.output)];
+      return [keepsCalls ? result : asText(`tool result: ${plainName(result.name)}`, result.output)];
     }
     default:
       return [part];
@@ -81,5 +81,5 @@ const asText = (what: string, value: unknown): ModelPart => ({
 function fenced(text: string, language = ''): ModelPart {
   const longest = Math.max(2, ...(text.match(/`+/g) ?? []).map(({ length }) => length));
   const fence = '`'.repeat(longest + 1);
-  return { type: 'text', text: `\n${fence}${language}\n${text}\n${fence}\n` };
+  return { type: 'text', text: `\n${fence}${language.replace(/[^\w+#.-]/g, '')}\n${text}\n${fence}\n` };
 }

@@ -1,6 +1,6 @@
 import type { Readable } from 'node:stream';
 import { type FfmpegLimits, runFfmpeg } from '../../ffmpeg/ffmpeg.js';
-import type { FfmpegBinary } from '../../ffmpeg/ffmpeg-location.js';
+import { type FfmpegBinary, timesFilter } from '../../ffmpeg/ffmpeg-location.js';
 import type { ColorHint } from '../../frame/colors.js';
 import { encodeFrame, type FrameShape } from '../../frame/encode-frame.js';
 import type { MediaSettings } from '../../media-options.js';
@@ -20,6 +20,12 @@ export interface VideoFrame {
 export function areInOrder(frames: readonly VideoFrame[]): boolean {
   return frames.every(({ timestampMs }, i) => timestampMs > (frames[i - 1]?.timestampMs ?? -1));
 }
+
+/**
+ * The size of the frames changes within the clip. One run of ffmpeg then chooses wrong frames, and squeezes
+ * them into the first shape.
+ */
+export class FrameSizeChange extends Error {}
 
 /** What every way of getting frames needs. */
 export interface FrameContext {
@@ -85,6 +91,9 @@ export async function decodeThumbnails(
   return frames.map(({ value }) => value);
 }
 
+/** Frames leave with times of their own: ffmpeg rounds to the frame rate, and stops if two become one. */
+const farApart = 'settb=1,setpts=N*3600';
+
 async function decode<T>(
   request: DecodeRequest,
   output: FrameOutput<T>,
@@ -93,7 +102,8 @@ async function decode<T>(
 ): Promise<readonly { readonly value: T; readonly timestampMs: number }[]> {
   const times: number[] = [];
   const values: T[] = [];
-  await runFfmpeg(
+  let hasChanged = false;
+  const { refused } = await runFfmpeg(
     binary,
     {
       input: request.input,
@@ -103,18 +113,23 @@ async function decode<T>(
         ...request.outputOptions,
         ...['-an', '-sn', '-dn'],
         '-filter:v',
-        [...request.select, ...output.filters, binary.logTimes].join(','),
+        [...request.select, ...output.filters, binary.logTimes, farApart].join(','),
         ...binary.passthrough,
         ...output.options,
       ],
       onLog: (line) => {
+        if (!line.includes(`@${timesFilter} `)) return;
         // "n: 0 pts: 12800 pts_time:1 " or "frame:0    pts:12800   pts_time:1", as the filter has it.
-        const seconds = /^\[Parsed_.*\bpts_time:\s*(-?[\d.]+)/.exec(line)?.[1];
-        if (seconds && times.length < request.limit) times.push(Number(seconds) * 1000 + request.offsetMs);
+        const [, number, seconds] = /\b(?:n|frame): *(\d+) .*\bpts_time: *(-?[\d.]+)/.exec(line) ?? [];
+        // ffmpeg makes new filters for another size of frames, and those count anew.
+        if (times.length >= request.limit) return;
+        if (Number(number) === 0 && times.length > 0) hasChanged = true;
+        if (seconds) times.push(Number(seconds) * 1000 + request.offsetMs);
       },
       consume: async (stream) => {
         for await (const value of output.read(stream)) {
           signal.throwIfAborted();
+          if (hasChanged) throw new FrameSizeChange();
           if (values.length >= request.limit) continue;
           values.push(value);
           onFrame(values.length);
@@ -124,6 +139,8 @@ async function decode<T>(
     settings,
     signal,
   );
+  if (hasChanged) throw new FrameSizeChange();
+  if (refused && values.length < request.limit) throw refused;
   return values
     .slice(0, times.length)
     .map((value, i) => ({ value, timestampMs: Math.max(0, Math.round(times[i] ?? 0)) }));

@@ -20,3 +20,8 @@ export function isAt(timeMs: number): string {
 export function afterKeyframe(condition: string): string {
   return `gt(st(0,max(ld(0),key)),0)*(${condition})`;
 }
+
+/** The filter that takes the frames for which any condition holds; of several at one instant, the first. */
+export function selectAny(conditions: readonly string[]): string {
+  return `select='(${conditions.join('+')})*not(lte(t,prev_selected_t))'`;
+}

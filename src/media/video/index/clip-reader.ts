@@ -13,17 +13,24 @@ import type { TrackDescription } from './index-messages.js';
 const metadataOnly = { metadataOnly: true };
 /** A microsecond, so that a time that went through milliseconds still finds the packet that begins then. */
 const nudgeSeconds = 1e-6;
+/** A stated duration from here on is not believed, but measured by the last packet. */
+const longestStatedSeconds = 9 * 3600;
 
 export async function describeTrack(
   input: Input,
   track: InputVideoTrack,
   codec: string,
 ): Promise<TrackDescription> {
+  const firstSeconds = await track.getFirstTimestamp();
+  const stated = await track.getDurationFromMetadata();
+  // A live recording may state its length without the start, and a broken one anything.
+  const isPlausible = stated !== null && stated > firstSeconds && stated < longestStatedSeconds;
   return {
     codec,
     hasAudio: (await input.getPrimaryAudioTrack()) !== null,
-    firstSeconds: await track.getFirstTimestamp(),
-    endSeconds: (await track.getDurationFromMetadata()) ?? (await track.computeDuration()),
+    firstSeconds,
+    originSeconds: await input.getFirstTimestamp(),
+    endSeconds: isPlausible ? stated : await track.computeDuration(),
     rotation: await track.getRotation(),
     flip: await track.getFlip(),
     squareWidth: await track.getSquarePixelWidth(),

@@ -13,7 +13,10 @@ export interface IndexLocation {
 export interface TrackDescription {
   readonly codec: string;
   readonly hasAudio: boolean;
+  /** When the first frame is shown. */
   readonly firstSeconds: number;
+  /** When the first track of the file begins: zero of the time that frames are labeled with, if positive. */
+  readonly originSeconds: number;
   readonly endSeconds: number;
   readonly rotation: 0 | 90 | 180 | 270;
   readonly flip: boolean;

@@ -42,13 +42,27 @@ export async function openPacketIndex(
     index.close();
     return undefined;
   }
+  // A cut from a live recording begins hours into it; frames are labeled from its own start.
+  const originMs = originOf(track);
+  const later = (ms: number) => ms + originMs;
   return {
-    neighbors: index.neighbors,
-    shownAt: index.shownAt,
-    packets: (selection) => Readable.from(upToDamage(index.read(selection)), streamOptions),
+    neighbors: async (targetsMs) =>
+      (await index.neighbors(targetsMs.map(later))).map(({ targetMs, beforeMs, afterMs }) => ({
+        targetMs: targetMs - originMs,
+        beforeMs: beforeMs - originMs,
+        afterMs: afterMs === undefined ? undefined : afterMs - originMs,
+      })),
+    shownAt: async (moments) => {
+      const absolute = moments.map(({ fromMs, toMs }) => ({ fromMs: later(fromMs), toMs: later(toMs) }));
+      return (await index.shownAt(absolute)).map((ms) => ms - originMs);
+    },
+    packets: ({ shiftMs, timesMs }) => {
+      const selection = { timesMs: timesMs.map(later), shiftMs: shiftMs - originMs };
+      return Readable.from(upToDamage(index.read(selection)), streamOptions);
+    },
     close: index.close,
     span,
-    firstMs: track.firstSeconds * 1000,
+    firstMs: track.firstSeconds * 1000 - originMs,
     codec: track.codec,
     hasAudio: track.hasAudio,
     ...looksOf(track),
@@ -66,9 +80,13 @@ async function* upToDamage(pieces: AsyncGenerator<Uint8Array>): AsyncGenerator<U
   }
 }
 
-function spanOf({ firstSeconds, endSeconds }: TrackDescription): Span {
+const originOf = ({ originSeconds }: TrackDescription) => Math.max(0, originSeconds) * 1000;
+
+function spanOf(track: TrackDescription): Span {
+  const originMs = originOf(track);
   // What lies before zero was cut away by an edit list.
-  return { startMs: Math.max(0, firstSeconds) * 1000, endMs: endSeconds * 1000 };
+  const startMs = Math.max(0, track.firstSeconds * 1000 - originMs);
+  return { startMs, endMs: track.endSeconds * 1000 - originMs };
 }
 
 function looksOf(track: TrackDescription): Pick<PacketIndex, 'shape' | 'codedPixels' | 'colors'> {
