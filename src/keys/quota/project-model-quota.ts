@@ -285,7 +285,7 @@ export class ProjectModelQuota {
     if (isNews) {
       this.#inFlightCap.cut(this.inFlight);
       if (retryAfterMs !== undefined && retryAfterMs < 1_000) {
-        this.log.windowMs = Math.min(minuteMs + largestMarginMs, this.log.windowMs + initialMarginMs);
+        this.log.widen(Math.min(minuteMs + largestMarginMs, this.log.windowMs + initialMarginMs), now);
       }
     }
     // Gemini truncates retryDelay to whole seconds.
@@ -328,8 +328,7 @@ export class ProjectModelQuota {
   load(state: QuotaState): void {
     for (const metric of ['rpm', 'tpm', 'rpd'] as const) this[metric].state = state.limits[metric];
     this.gate.load(state.gate);
-    this.log.windowMs = state.windowMs;
-    this.log.load(state.log);
+    this.log.load(state.log, state.windowMs);
     this.#pace.state = state.pace;
     this.#day.state = state.day;
     this.#inFlightCap.cap = state.cap;

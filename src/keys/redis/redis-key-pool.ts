@@ -19,7 +19,7 @@ import { KeyProber } from '../scheduler/key-prober.js';
 import { consumerNumber, KeyRegistry } from '../scheduler/key-registry.js';
 import { lostLease, OpenLeases } from '../scheduler/open-leases.js';
 import { describePool, QueueWaits } from '../scheduler/pool-stats.js';
-import { admitToQueue, refusal } from '../scheduler/queue-admission.js';
+import { admit, refusal } from '../scheduler/queue-admission.js';
 import { type Grant, Settlement } from '../scheduler/settlement.js';
 import { type Waiter, waitForLease } from '../scheduler/wait-queue.js';
 import { DocumentStore } from './document-store.js';
@@ -210,7 +210,7 @@ export class RedisKeyPool implements KeyPool {
     const asked = resized.deadline === undefined ? undefined : resized.deadline + offsetMs;
     const project = this.#registry.projectName(resized.project);
     const call = { modelQueue, request: resized, project, tokens };
-    const place = admitToQueue(call, { since, deadline: asked }, this.#options, now);
+    const place = admit(call, { since, deadline: asked }, this.#options, now);
     if ('error' in place) return Promise.reject(place.error);
     return waitForLease({ request: resized, tokens, ...place, enqueuedAt: now }, signal, {
       enqueue: (waiter) => this.#link.push(modelQueue, waiter),

@@ -171,10 +171,10 @@ export class ScheduledKeyPool implements KeyPool {
     signal: AbortSignal | undefined,
   ): Promise<KeyLease> {
     const project = this.#registry.projectName(request.project);
-    const admission = admit({ modelQueue, request, project, tokens }, this.#queueLimits, now);
-    if ('error' in admission) return Promise.reject(admission.error);
-    const call = { request, tokens, ...admission, enqueuedAt: now };
-    return waitForLease(call, signal, {
+    const asked = { since: request.since ?? now, deadline: request.deadline };
+    const place = admit({ modelQueue, request, project, tokens }, asked, this.#queueLimits, now);
+    if ('error' in place) return Promise.reject(place.error);
+    return waitForLease({ request, tokens, ...place, enqueuedAt: now }, signal, {
       enqueue: (waiter) => {
         modelQueue.waiters.push(waiter);
         this.#pump();
@@ -252,6 +252,7 @@ export class ScheduledKeyPool implements KeyPool {
       };
       expireWaiters(modelQueue, now, actions);
       dispatch(modelQueue, now, actions);
+      modelQueue.waiters.arrivals.clear();
       for (const waiter of served) modelQueue.waiters.take(waiter);
       for (const { waiter, error } of refused) if (modelQueue.waiters.remove(waiter)) waiter.reject(error);
     }
