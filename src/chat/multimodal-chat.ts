@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AbortOptions } from '../core/abort.js';
 import { onAbort } from '../core/abort.js';
+import { wallTime } from '../core/clock.js';
 import { type ConversationName, withTenant } from '../core/conversation.js';
 import { Emitter } from '../core/emitter.js';
 import { ClosedError, MultimodalChatError } from '../core/errors.js';
@@ -74,7 +75,7 @@ export class MultimodalChat implements AsyncDisposable {
     this.#owned = owned;
     const plainHistory = new PlainHistory();
     this.#deps = { ...parts, plainHistory, events: this.#events, settings: this.#options };
-    this.#startedAt = this.#options.clock.now();
+    this.#startedAt = wallTime(this.#options.clock);
     this.#retention = makeRetention(this.#options, this.#events, (before) => this.forget({ before }));
     this.#summary = makeRollingSummary(this.#deps);
     this.#unsubscribe = this.#deps.keyPool?.onEvent?.((event) => this.#events.emit('key', event));

@@ -76,7 +76,7 @@ function makeSteps(seed: number): readonly Step[] {
         ...(below(8) === 0 ? { project: 'alpha' } : {}),
         ...(below(8) === 0 ? { avoidProject: 'beta' } : {}),
       } as const;
-      return { type: 'acquire', request, waitMs: below(4) === 0 ? 300_000 : below(40_000) };
+      return { type: 'acquire', request, waitMs: below(4) === 0 ? 300_000 : 1 + below(40_000) };
     }
     if (choice < 0.85) {
       const isRefused = random() < 0.1;
@@ -101,19 +101,23 @@ async function play(
   const clock = new VirtualClock();
   const pool = create(clock);
   const ends: string[] = [];
-  const leases: KeyLease[] = [];
+  /** By call: the order of calls that are served at one moment does not matter. */
+  const leases = new Map<number, KeyLease>();
   let calls = 0;
   for (const step of script) {
     if (step.type === 'wait') await clock.advance(step.ms);
-    else if (step.type === 'settle')
-      leases.splice(step.place % Math.max(1, leases.length), 1)[0]?.settle(step.outcome);
-    else {
+    else if (step.type === 'settle') {
+      const open = [...leases.keys()].sort((a, b) => a - b);
+      const call = open[step.place % open.length] ?? -1;
+      leases.get(call)?.settle(step.outcome);
+      leases.delete(call);
+    } else {
       const call = calls;
       calls += 1;
       pool.acquire({ ...step.request, deadline: clock.now() + step.waitMs }).then(
         (lease) => {
           ends[call] = `granted ${lease.key.id} at ${clock.now()}`;
-          leases.push(lease);
+          leases.set(call, lease);
         },
         (error: unknown) => {
           const isRefused = KeyPoolExhaustedError.isInstance(error);

@@ -4,6 +4,9 @@ import { RedisScript, type ScriptRunner } from './redis-client.js';
 /** What was learned of a quota outlives a weekend without calls. */
 const documentTtlMs = 3 * 24 * 3_600_000;
 
+/** Smaller differences of time come from the way to Redis. */
+const clockToleranceMs = 1_000;
+
 /**
  * Compares and sets several documents at once. KEYS: their hashes. ARGV: the new version, the time to live,
  * and for each document the version that the caller knows, the number of fields to set, and their names and
@@ -77,18 +80,41 @@ export class DocumentStore {
   readonly #process: string;
   #writes = 0;
   #offsetMs: number | undefined;
+  #redisAheadMs = 0;
+  readonly #isOwnTime: boolean;
 
   /** @param isOwnTime Whether `clock` is used instead of the time of Redis. */
   constructor(run: ScriptRunner, clock: Clock, process: string, isOwnTime: boolean) {
     this.#run = run;
     this.#clock = clock;
     this.#process = process;
+    this.#isOwnTime = isOwnTime;
     if (isOwnTime) this.#offsetMs = 0;
   }
 
-  /** By how much the time of Redis is ahead; `undefined` before the first answer. */
+  /** By how much the time of the ledger is ahead of the clock; `undefined` before the first answer. */
   get offsetMs(): number | undefined {
     return this.#offsetMs;
+  }
+
+  /** By how much the time of the ledger is ahead of that of Redis, because the clock of Redis was set back. */
+  get aheadOfRedisMs(): number {
+    if (this.#isOwnTime || this.#offsetMs === undefined) return 0;
+    const aheadMs = this.#offsetMs - this.#redisAheadMs;
+    return aheadMs > clockToleranceMs ? aheadMs : 0;
+  }
+
+  /**
+   * Follows the time of the ledger forward, never back: if the clock of Redis is set, all processes agree on
+   * the latest time that any of them knows.
+   *
+   * @param aheadOfRedisMs What the other processes say.
+   * @param notBefore The latest time that any process has reported.
+   */
+  follow(aheadOfRedisMs: number, notBefore: number): void {
+    if (this.#isOwnTime || this.#offsetMs === undefined) return;
+    const offsetMs = Math.max(this.#redisAheadMs + aheadOfRedisMs, notBefore - this.#clock.now());
+    if (offsetMs - this.#offsetMs > clockToleranceMs) this.#offsetMs = offsetMs;
   }
 
   /**
@@ -113,7 +139,8 @@ export class DocumentStore {
     const names = [...writes.keys()].map(({ name }) => name);
     const sentAt = this.#clock.now();
     const reply = await this.#inTime(this.#run(swap, names, parameters), timeoutMs, onLate);
-    this.#offsetMs ??= Math.round(Number(reply[1]) - (sentAt + this.#clock.now()) / 2);
+    this.#redisAheadMs = Math.round(Number(reply[1]) - (sentAt + this.#clock.now()) / 2);
+    this.#offsetMs ??= this.#redisAheadMs;
     if (reply[0] === 1) {
       for (const [document, changes] of writes) confirm(document, changes, version);
       return [];

@@ -88,8 +88,9 @@ export class LedgerLink {
     try {
       const timeoutMs = options.timeoutMs * backgroundPatience;
       for (;;) {
-        const changes = peers.report(registry.modelQueues(), clock.now());
+        const changes = peers.report(registry.modelQueues(), clock.now(), store.aheadOfRedisMs);
         const stale = await store.swap(new Map([[peers.document, changes]]), { timeoutMs });
+        store.follow(...peers.latestTime());
         if (stale.length === 0) break;
       }
       peers.update(clock.now());

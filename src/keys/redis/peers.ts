@@ -13,6 +13,8 @@ const processTtlMs = 10_000;
 interface Report {
   readonly at: number;
   readonly queued: number;
+  /** By how much its time is ahead of that of Redis. */
+  readonly aheadOfRedisMs?: number | undefined;
   /** Demand and backlogs, by their ids. */
   readonly sizes: Readonly<Record<string, number>>;
 }
@@ -48,7 +50,11 @@ export class Peers implements PeerDemand {
   }
 
   /** The heartbeat of this process, and the removal of dead ones. */
-  report(modelQueues: Iterable<ModelQueue>, now: number): ReadonlyMap<string, string> {
+  report(
+    modelQueues: Iterable<ModelQueue>,
+    now: number,
+    aheadOfRedisMs: number,
+  ): ReadonlyMap<string, string> {
     const sizes: Record<string, number> = {};
     let queued = 0;
     for (const modelQueue of modelQueues) {
@@ -59,9 +65,18 @@ export class Peers implements PeerDemand {
       for (const { tenant, size } of longest.sort((a, b) => b.size - a.size).slice(0, mostReported))
         sizes[this.#ids.backlog(model, tenant)] = size;
     }
-    const changes = new Map([[this.#process, JSON.stringify({ at: now, queued, sizes } satisfies Report)]]);
+    const report: Report = { at: now, queued, sizes, ...(aheadOfRedisMs > 0 && { aheadOfRedisMs }) };
+    const changes = new Map([[this.#process, JSON.stringify(report)]]);
     for (const [process, { at }] of this.#reports()) if (now - at > processTtlMs) changes.set(process, '');
     return changes;
+  }
+
+  /** What the reports say of the time: see `DocumentStore.follow`. */
+  latestTime(): readonly [aheadOfRedisMs: number, at: number] {
+    let latest: readonly [number, number] = [0, Number.NEGATIVE_INFINITY];
+    for (const [, { aheadOfRedisMs = 0, at }] of this.#reports())
+      latest = [Math.max(latest[0], aheadOfRedisMs), Math.max(latest[1], at)];
+    return latest;
   }
 
   /** Takes over what the other processes reported. */

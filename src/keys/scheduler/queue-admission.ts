@@ -90,5 +90,6 @@ export function refusal(
   return exhausted(explainExhaustion(modelQueue, request, project, now), at, now, {
     maxWaitMs,
     deadline,
+    wallAheadMs: modelQueue.wallAheadMs(),
   });
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from 'libsql';
-import type { Clock } from '../../core/clock.js';
+import { type Clock, wallTime } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import type { Conversation, Turn } from '../../core/turn.js';
 import { MemoryDatabase } from '../embedded/memory-database.js';
@@ -78,7 +78,7 @@ export class TurnOutbox {
     await database.write(() => {
       const waiting = database.first('SELECT count(*) AS count FROM outbox')?.count as number;
       if (waiting + turns.length > this.#maxPending) throw this.#full(waiting);
-      const now = this.#clock.now();
+      const now = wallTime(this.#clock);
       let last = database.first('SELECT last FROM orders')?.last as number;
       for (const { turn, body } of turns) {
         last = Math.max(now * 1000, last + 1);
@@ -148,7 +148,7 @@ export class TurnOutbox {
     const database = await this.#existing();
     if (!database) return true;
     return database.write(() => {
-      const now = this.#clock.now();
+      const now = wallTime(this.#clock);
       const { heir, heir_until, holder, until } = database.first('SELECT * FROM lease') as object as LeaseRow;
       const isMine = holder === this.#holder;
       const isFree = isMine || until < now || !isRunning(holder);
