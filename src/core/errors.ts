@@ -1,3 +1,4 @@
+import { describeError } from './describe-error.js';
 import type { Attempt, Failure } from './failure.js';
 
 const marker = Symbol.for('multimodal-chat.error');
@@ -14,6 +15,11 @@ export abstract class MultimodalChatError extends Error {
     super(message, options);
     this.code = code;
     Object.defineProperty(this, marker, { value: true });
+  }
+
+  /** How Node prints the error, uncaught ones included: on one screen, each cause in one line. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return describeError(this);
   }
 
   static isInstance(value: unknown): value is MultimodalChatError {
@@ -168,3 +174,18 @@ export class ClosedError extends MultimodalChatError {
     super('CLOSED', `This ${part} is closed. Create a new one, or close it later.`, options);
   }
 }
+
+// Transpilers that lower class fields, such as the one behind our CommonJS build, lose the names.
+for (const [name, type] of Object.entries({
+  BlockedError,
+  ClosedError,
+  ConfigurationError,
+  IncompleteReplyError,
+  InvalidInputError,
+  KeyPoolExhaustedError,
+  MediaError,
+  MemoryError,
+  ModelCallError,
+  TimeoutError,
+}))
+  Object.defineProperty(type, 'name', { value: name });

@@ -16,9 +16,14 @@ const keyPatterns: readonly (readonly [RegExp, string])[] = [
   [/\b(x-goog-api-key["']?\s*[:=]\s*["']?)[^\s'",;}\]]+/gi, `$1${replacement}`],
 ];
 
+/** A shorter value is no secret, but a word such as `test`, and removing it would make sentences unreadable. */
+const shortestSecret = 8;
+
+const isSecret = (value: string) => value.length >= shortestSecret;
+
 /** A key that contains another must be tried first, or its tail would stay. */
 function patternOf(secrets: readonly string[]): RegExp {
-  const known = [...new Set(secrets)].filter((secret) => secret !== '').sort((a, b) => b.length - a.length);
+  const known = [...new Set(secrets)].filter(isSecret).sort((a, b) => b.length - a.length);
   return known.length === 0 ? /(?!)/g : new RegExp(known.map(escapedForms).join('|'), 'gi');
 }
 
@@ -58,7 +63,7 @@ export class Redactor {
 
   /** The same for text that may have been cut off inside a key. */
   fragment(value: string): string {
-    const known = this.#secrets().filter((secret) => secret !== '');
+    const known = this.#secrets().filter(isSecret);
     return known.reduce(
       (text, secret) => text.replace(new RegExp(beginningOf(secret), 'i'), replacement),
       this.text(value),

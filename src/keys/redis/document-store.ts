@@ -6,6 +6,13 @@ const documentTtlMs = 3 * 24 * 3_600_000;
 
 /** Smaller differences of time come from the way to Redis. */
 const clockToleranceMs = 1_000;
+const recentMs = 10_000;
+
+/** What a process says of the time of the ledger. */
+export interface LedgerTime {
+  readonly at: number;
+  readonly aheadOfRedisMs?: number | undefined;
+}
 
 /**
  * Compares and sets several documents at once. KEYS: their hashes. ARGV: the new version, the time to live,
@@ -81,6 +88,7 @@ export class DocumentStore {
   #writes = 0;
   #offsetMs: number | undefined;
   #redisAheadMs = 0;
+  #hasFollowed = false;
   readonly #isOwnTime: boolean;
 
   /** @param isOwnTime Whether `clock` is used instead of the time of Redis. */
@@ -97,24 +105,26 @@ export class DocumentStore {
     return this.#offsetMs;
   }
 
-  /** By how much the time of the ledger is ahead of that of Redis, because the clock of Redis was set back. */
+  /** By how much the time of the ledger is ahead of that of Redis, whose clock may have been set. */
   get aheadOfRedisMs(): number {
-    if (this.#isOwnTime || this.#offsetMs === undefined) return 0;
-    const aheadMs = this.#offsetMs - this.#redisAheadMs;
-    return aheadMs > clockToleranceMs ? aheadMs : 0;
+    return this.#isOwnTime ? 0 : (this.#offsetMs ?? 0) - this.#redisAheadMs;
   }
 
   /**
-   * Follows the time of the ledger forward, never back: if the clock of Redis is set, all processes agree on
-   * the latest time that any of them knows.
-   *
-   * @param aheadOfRedisMs What the other processes say.
-   * @param notBefore The latest time that any process has reported.
+   * Takes over the time of the other processes by the latest report of one: on the first contact, and later
+   * if the own time is behind. So the ledger keeps its time while any process lives, and never goes back.
    */
-  follow(aheadOfRedisMs: number, notBefore: number): void {
+  follow({ aheadOfRedisMs = 0, at }: LedgerTime): void {
     if (this.#isOwnTime || this.#offsetMs === undefined) return;
-    const offsetMs = Math.max(this.#redisAheadMs + aheadOfRedisMs, notBefore - this.#clock.now());
-    if (offsetMs - this.#offsetMs > clockToleranceMs) this.#offsetMs = offsetMs;
+    const now = this.#clock.now();
+    const offsetMs = this.#redisAheadMs + aheadOfRedisMs;
+    const ageMs = now + offsetMs - at;
+    // Else that process has ended, or the clock of Redis was set since.
+    const isRecent = ageMs > -clockToleranceMs && ageMs < recentMs;
+    const changeMs = (isRecent ? offsetMs : at - now) - this.#offsetMs;
+    const isFirst = isRecent && !this.#hasFollowed;
+    if (changeMs > clockToleranceMs || (isFirst && changeMs < -clockToleranceMs)) this.#offsetMs += changeMs;
+    this.#hasFollowed = true;
   }
 
   /**

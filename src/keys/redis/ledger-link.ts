@@ -90,7 +90,8 @@ export class LedgerLink {
       for (;;) {
         const changes = peers.report(registry.modelQueues(), clock.now(), store.aheadOfRedisMs);
         const stale = await store.swap(new Map([[peers.document, changes]]), { timeoutMs });
-        store.follow(...peers.latestTime());
+        const latest = peers.latest();
+        if (latest !== undefined) store.follow(latest);
         if (stale.length === 0) break;
       }
       peers.update(clock.now());

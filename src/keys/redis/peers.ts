@@ -1,7 +1,7 @@
 import type { LeaseRequest } from '../key-pool.js';
 import type { ModelQueue, PeerDemand } from '../scheduler/model-queue.js';
 import { defaultTenant } from '../scheduler/wait-queue.js';
-import { LedgerDocument } from './document-store.js';
+import { LedgerDocument, type LedgerTime } from './document-store.js';
 import type { LedgerIds } from './ledger-ids.js';
 
 /** Backlogs of each model that a process reports to the others, largest first. */
@@ -10,11 +10,8 @@ const mostReported = 16;
 const processTtlMs = 10_000;
 
 /** What a process reports of itself with each heartbeat. */
-interface Report {
-  readonly at: number;
+interface Report extends LedgerTime {
   readonly queued: number;
-  /** By how much its time is ahead of that of Redis. */
-  readonly aheadOfRedisMs?: number | undefined;
   /** Demand and backlogs, by their ids. */
   readonly sizes: Readonly<Record<string, number>>;
 }
@@ -65,17 +62,17 @@ export class Peers implements PeerDemand {
       for (const { tenant, size } of longest.sort((a, b) => b.size - a.size).slice(0, mostReported))
         sizes[this.#ids.backlog(model, tenant)] = size;
     }
-    const report: Report = { at: now, queued, sizes, ...(aheadOfRedisMs > 0 && { aheadOfRedisMs }) };
+    const report: Report = { at: now, queued, sizes, aheadOfRedisMs };
     const changes = new Map([[this.#process, JSON.stringify(report)]]);
     for (const [process, { at }] of this.#reports()) if (now - at > processTtlMs) changes.set(process, '');
     return changes;
   }
 
-  /** What the reports say of the time: see `DocumentStore.follow`. */
-  latestTime(): readonly [aheadOfRedisMs: number, at: number] {
-    let latest: readonly [number, number] = [0, Number.NEGATIVE_INFINITY];
-    for (const [, { aheadOfRedisMs = 0, at }] of this.#reports())
-      latest = [Math.max(latest[0], aheadOfRedisMs), Math.max(latest[1], at)];
+  /** The latest report of another process. */
+  latest(): LedgerTime | undefined {
+    let latest: Report | undefined;
+    for (const [process, report] of this.#reports())
+      if (process !== this.#process && report.at > (latest?.at ?? 0)) latest = report;
     return latest;
   }
 
