@@ -16,8 +16,8 @@ const keyPatterns: readonly (readonly [RegExp, string])[] = [
   [/\b(x-goog-api-key["']?\s*[:=]\s*["']?)[^\s'",;}\]]+/gi, `$1${replacement}`],
 ];
 
-/** Shorter values are no secrets but words such as `test`. Without them, sentences could not be read. */
-const minSecretLength = 8;
+/** Shorter values are letters and words, such as `test`; without them, no sentence could be read. */
+const minSecretLength = 5;
 
 const isSecret = (value: string) => value.length >= minSecretLength;
 
