@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Attempt } from './failure.js';
 
 const shownAttempts = 3;
@@ -30,15 +31,18 @@ function describeAttempt({ durationMs, failure, keyId, model }: Attempt): string
 
 /** The causes from the outside in, without those that say nothing new. */
 function causesOf(error: Error): readonly string[] {
-  const causes: string[] = [];
-  let cause: unknown = error.cause;
-  while (cause !== undefined && causes.length < shownCauses) {
-    const text = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-    const line = text.replace(/\s+/g, ' ').slice(0, longestLine);
+  const lines = new Set<string>();
+  const seen = new Set<unknown>([undefined]);
+  for (let cause = error.cause; !seen.has(cause) && lines.size < shownCauses; cause = nextCause(cause)) {
+    seen.add(cause);
     const isNews = !(cause instanceof Error && error.message.includes(cause.message));
-    if (isNews && !causes.includes(line)) causes.push(line);
-    cause =
-      cause instanceof AggregateError ? cause.errors[0] : cause instanceof Error ? cause.cause : undefined;
+    const text = cause instanceof Error ? `${cause.name}: ${cause.message}` : inspect(cause);
+    if (isNews) lines.add(text.replace(/\s+/g, ' ').slice(0, longestLine));
   }
-  return causes;
+  return [...lines];
+}
+
+function nextCause(cause: unknown): unknown {
+  if (cause instanceof AggregateError) return cause.errors[0];
+  return cause instanceof Error ? cause.cause : undefined;
 }
