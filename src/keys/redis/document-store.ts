@@ -1,4 +1,4 @@
-import type { Clock } from '../../core/clock.js';
+import { type Clock, wallAheadMs } from '../../core/clock.js';
 import { RedisScript, type ScriptRunner } from './redis-client.js';
 
 /** What was learned of a quota outlives a weekend without calls. */
@@ -11,7 +11,7 @@ const recentMs = 10_000;
 /** What a process says of the time of the ledger. */
 export interface LedgerTime {
   readonly at: number;
-  readonly aheadOfRedisMs?: number | undefined;
+  readonly aheadOfDateMs?: number | undefined;
 }
 
 /**
@@ -105,19 +105,20 @@ export class DocumentStore {
     return this.#offsetMs;
   }
 
-  /** By how much the time of the ledger is ahead of that of Redis, whose clock may have been set. */
-  get aheadOfRedisMs(): number {
-    return this.#isOwnTime ? 0 : (this.#offsetMs ?? 0) - this.#redisAheadMs;
+  /** By how much the time of the ledger is ahead of the date of Redis, whose clock may have been set. */
+  get aheadOfDateMs(): number {
+    if (this.#isOwnTime) return -wallAheadMs(this.#clock);
+    return (this.#offsetMs ?? 0) - this.#redisAheadMs;
   }
 
   /**
    * Takes over the time of the other processes by the latest report of one: on the first contact, and later
    * if the own time is behind. So the ledger keeps its time while any process lives, and never goes back.
    */
-  follow({ aheadOfRedisMs = 0, at }: LedgerTime): void {
+  follow({ aheadOfDateMs = 0, at }: LedgerTime): void {
     if (this.#isOwnTime || this.#offsetMs === undefined) return;
     const now = this.#clock.now();
-    const offsetMs = this.#redisAheadMs + aheadOfRedisMs;
+    const offsetMs = this.#redisAheadMs + aheadOfDateMs;
     const ageMs = now + offsetMs - at;
     // Else that process has ended, or the clock of Redis was set since.
     const isRecent = ageMs > -clockToleranceMs && ageMs < recentMs;

@@ -88,7 +88,7 @@ export class LedgerLink {
     try {
       const timeoutMs = options.timeoutMs * backgroundPatience;
       for (;;) {
-        const changes = peers.report(registry.modelQueues(), clock.now(), store.aheadOfRedisMs);
+        const changes = peers.report(registry.modelQueues(), clock.now(), store.aheadOfDateMs);
         const stale = await store.swap(new Map([[peers.document, changes]]), { timeoutMs });
         const latest = peers.latest();
         if (latest !== undefined) store.follow(latest);

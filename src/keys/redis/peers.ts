@@ -47,11 +47,7 @@ export class Peers implements PeerDemand {
   }
 
   /** The heartbeat of this process, and the removal of dead ones. */
-  report(
-    modelQueues: Iterable<ModelQueue>,
-    now: number,
-    aheadOfRedisMs: number,
-  ): ReadonlyMap<string, string> {
+  report(modelQueues: Iterable<ModelQueue>, now: number, aheadOfDateMs: number): ReadonlyMap<string, string> {
     const sizes: Record<string, number> = {};
     let queued = 0;
     for (const modelQueue of modelQueues) {
@@ -62,7 +58,7 @@ export class Peers implements PeerDemand {
       for (const { tenant, size } of longest.sort((a, b) => b.size - a.size).slice(0, mostReported))
         sizes[this.#ids.backlog(model, tenant)] = size;
     }
-    const report: Report = { at: now, queued, sizes, aheadOfRedisMs };
+    const report: Report = { at: now, queued, sizes, aheadOfDateMs };
     const changes = new Map([[this.#process, JSON.stringify(report)]]);
     for (const [process, { at }] of this.#reports()) if (now - at > processTtlMs) changes.set(process, '');
     return changes;

@@ -88,7 +88,9 @@ export class RedisKeyPool implements KeyPool {
     this.#events = new KeyEvents(this.#clock);
     this.#ids = new LedgerIds(parsed.secret);
     const peers = new Peers(prefix, this.#ids, process, parsed.expectedProcesses);
-    this.#registry = new KeyRegistry(parsed, this.#clock, peers);
+    // The processes must agree on the day of a quota, also if the date of one is wrong.
+    const sharedDate = { ...this.#clock, wallTime: () => this.#clock.now() - this.#store.aheadOfDateMs };
+    this.#registry = new KeyRegistry(parsed, sharedDate, peers);
     this.#registry.add(parsed.keys);
     this.#settlement = new Settlement(this.#registry, random);
     this.#store = new DocumentStore(scriptRunner(parsed.client), clock, process, parsed.clock !== undefined);
