@@ -174,18 +174,3 @@ export class ClosedError extends MultimodalChatError {
     super('CLOSED', `This ${part} is closed. Create a new one, or close it later.`, options);
   }
 }
-
-// Transpilers that lower class fields, such as the one behind our CommonJS build, lose the names.
-for (const [name, type] of Object.entries({
-  BlockedError,
-  ClosedError,
-  ConfigurationError,
-  IncompleteReplyError,
-  InvalidInputError,
-  KeyPoolExhaustedError,
-  MediaError,
-  MemoryError,
-  ModelCallError,
-  TimeoutError,
-}))
-  Object.defineProperty(type, 'name', { value: name });
