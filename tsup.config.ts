@@ -61,6 +61,10 @@ export default defineConfig([
     external: ['@ffmpeg-installer/ffmpeg', 'chromadb'],
     // `import.meta.url` in CommonJS.
     shims: true,
+    // What splits CommonJS lowers class fields, and classes with static ones would be called `_class5`.
+    esbuildOptions: (options, { format }) => {
+      options.keepNames = format === 'cjs';
+    },
     dts: true,
     clean: true,
   },

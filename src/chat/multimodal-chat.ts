@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { AbortOptions } from '../core/abort.js';
 import { onAbort } from '../core/abort.js';
+import { wallTime } from '../core/clock.js';
 import type { ConversationName } from '../core/conversation.js';
 import { Emitter } from '../core/emitter.js';
 import { ClosedError, MemoryError, MultimodalChatError } from '../core/errors.js';
@@ -82,10 +83,10 @@ export class MultimodalChat implements AsyncDisposable {
     const { owned, ...parts } = makeChatDeps(this.#options);
     this.#owned = owned;
     const plainHistory = new PlainHistory();
-    const memoryHealth = new MemoryHealthRecord(() => this.#options.clock.now());
+    const memoryHealth = new MemoryHealthRecord(() => wallTime(this.#options.clock));
     this.#memoryHealth = memoryHealth;
     this.#deps = { ...parts, plainHistory, memoryHealth, events: this.#events, settings: this.#options };
-    this.#startedAt = this.#options.clock.now();
+    this.#startedAt = wallTime(this.#options.clock);
     this.#retention = makeRetention(this.#options, this.#events, (before) => this.forget({ before }));
     this.#summary = makeRollingSummary(this.#deps);
     this.#unsubscribe = this.#deps.keyPool?.onEvent?.((event) => this.#events.emit('key', event));

@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js';
+import { type Clock, wallTime } from '../core/clock.js';
 import type { Emitter } from '../core/emitter.js';
 import { MemoryError } from '../core/errors.js';
 import type { ChatEvents } from '../turn/chat-events.js';
@@ -40,7 +40,7 @@ export class Retention {
 
   #run(): void {
     const { clock, forget, maxAgeMs, onFailure } = this.#options;
-    this.#running = forget(new Date(clock.now() - maxAgeMs)).then(() => undefined, onFailure);
+    this.#running = forget(new Date(wallTime(clock) - maxAgeMs)).then(() => undefined, onFailure);
     this.#timer = clock.setTimeout(() => this.#run(), intervalMs, { isBackground: true });
   }
 }

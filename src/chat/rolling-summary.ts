@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { exponentialDelayMs } from '../core/backoff.js';
+import { wallTime } from '../core/clock.js';
 import { KeyPoolExhaustedError, MemoryError } from '../core/errors.js';
 import type { Conversation, Turn } from '../core/turn.js';
 import type { ConversationSummaries, ConversationSummary, MemoryStore } from '../memory/memory-store.js';
@@ -182,13 +183,13 @@ export class RollingSummary {
       this.#postponed += 1;
       return;
     }
-    const now = this.#options.settings.clock.now();
+    const { clock } = this.#options.settings;
     const failures = (this.#pauses.get(key)?.failures ?? 0) + 1;
     const ms = exponentialDelayMs(failures, { initialMs: firstPauseMs, maxMs: longestPauseMs });
-    this.#pauses.set(key, { failures, until: now + ms });
+    this.#pauses.set(key, { failures, until: clock.now() + ms });
     const message = cause instanceof Error ? cause.message : String(cause);
     this.#failed += 1;
-    this.#lastError = { at: now, message };
+    this.#lastError = { at: wallTime(clock), message };
     const error = new MemoryError(
       `The summary of earlier turns could not be made: ${message} Answers go on without; it is tried again after an answer in ${ms / 1000} s or later.`,
       { cause },

@@ -1,3 +1,4 @@
+import { describeError } from './describe-error.js';
 import type { Attempt, Failure } from './failure.js';
 
 const marker = Symbol.for('multimodal-chat.error');
@@ -14,6 +15,11 @@ export abstract class MultimodalChatError extends Error {
     super(message, options);
     this.code = code;
     Object.defineProperty(this, marker, { value: true });
+  }
+
+  /** How Node prints the error, uncaught ones included: on one screen, each cause in one line. */
+  [Symbol.for('nodejs.util.inspect.custom')](): string {
+    return describeError(this);
   }
 
   static isInstance(value: unknown): value is MultimodalChatError {

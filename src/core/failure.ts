@@ -63,6 +63,22 @@ export function isRoutedByPool({ kind, scope }: Pick<Failure, 'kind' | 'scope'>)
   return kindsRoutedByPool.has(kind) && scopesRoutedByPool.has(scope);
 }
 
+/** Reasons of failures by which nothing listens at the address, or there is no way to it. */
+const unreachableReasons: ReadonlySet<string> = new Set([
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+/** Whether the service was not reached at all: no network, a wrong address, a server that is not up. */
+export function isUnreachable({ kind, reason }: Pick<Failure, 'kind' | 'reason'>): boolean {
+  return kind === 'network' && unreachableReasons.has(reason ?? '');
+}
+
 /** One call to a model for an answer. */
 export interface Attempt {
   readonly model: string;

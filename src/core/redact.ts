@@ -16,6 +16,11 @@ const keyPatterns: readonly (readonly [RegExp, string])[] = [
   [/\b(x-goog-api-key["']?\s*[:=]\s*["']?)[^\s'",;}\]]+/gi, `$1${replacement}`],
 ];
 
+/** Shorter values are letters and words, such as `test`; without them, no sentence could be read. */
+const minSecretLength = 5;
+
+const isSecret = (value: string) => value.length >= minSecretLength;
+
 /** What every one of the patterns needs: most texts are done with one look. */
 const keyHint = /AIza|AQ\.|key|:\/\//i;
 
@@ -25,7 +30,7 @@ let latest = { secrets: '[]', pattern: /(?!)/g };
 /** A key that contains another must be tried first, or its tail would stay. */
 function patternOf(secrets: readonly string[]): RegExp {
   const known = [...new Set(secrets)]
-    .filter((secret) => secret !== '')
+    .filter(isSecret)
     .sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
   const all = JSON.stringify(known);
   if (all !== latest.secrets) {
@@ -72,7 +77,7 @@ export class Redactor {
 
   /** The same for text that may have been cut off inside a key. */
   fragment(value: string): string {
-    const known = this.#secrets().filter((secret) => secret !== '');
+    const known = this.#secrets().filter(isSecret);
     return known.reduce(
       (text, secret) => text.replace(new RegExp(beginningOf(secret), 'i'), replacement),
       this.text(value),

@@ -15,7 +15,7 @@ export interface LeaseRequest {
   readonly tenant?: string | undefined;
   /** Interactive calls are served before batch calls. Default `interactive`. */
   readonly priority?: 'interactive' | 'batch' | undefined;
-  /** When the caller stops waiting, in milliseconds since the epoch by the pool's clock. */
+  /** When the caller stops waiting, by the `now()` of the pool's clock; by default that of `systemClock`. */
   readonly deadline?: number | undefined;
   /**
    * A call whose turn is expected to come later than this is refused at once, in milliseconds. Default: the
@@ -23,7 +23,7 @@ export interface LeaseRequest {
    */
   readonly maxWaitMs?: number | undefined;
   /**
-   * When the call began, by the pool's clock. A retried call keeps its place among the calls of its
+   * When the call began, by the same clock. A retried call keeps its place among the calls of its
    * tenant by it. Default: now.
    */
   readonly since?: number | undefined;
@@ -116,6 +116,11 @@ export interface KeyStats {
 
 export interface KeyPoolStats {
   readonly keys: readonly KeyStats[];
+  /**
+   * Whether the service has rejected every key (invalid, suspended, without permission or billing), so that
+   * no call can be served until one is repaired. Absent if the pool does not tell.
+   */
+  readonly allRejected?: boolean | undefined;
   /** Calls that wait for a key. */
   readonly queued: number;
   readonly inFlight: number;

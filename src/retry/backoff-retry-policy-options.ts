@@ -6,7 +6,8 @@ export interface BackoffRetryPolicyOptions {
   readonly maxAttempts?: number | undefined;
   /**
    * How long to go on after an overloaded service or a broken network, beyond `maxAttempts`, in
-   * milliseconds. Default 30,000, or 0 if `maxAttempts` is given.
+   * milliseconds. Default 30,000, or 0 if `maxAttempts` is given. If it is not given, retries of a
+   * service that cannot be reached at all (unknown host, connection refused) end after 10,000.
    */
   readonly patienceMs?: number | undefined;
   /** Upper bound of the delay before the first retry; it doubles with each attempt. Default 500. */

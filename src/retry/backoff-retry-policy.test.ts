@@ -226,6 +226,21 @@ describe('BackoffRetryPolicy', () => {
     },
   );
 
+  it.each(['ENOTFOUND', 'EAI_AGAIN', 'ECONNREFUSED', 'ENETUNREACH', 'UND_ERR_CONNECT_TIMEOUT'])(
+    'gives up on a service that cannot be reached (%s) within ten seconds, delay included',
+    (reason) => {
+      const decideAt = (elapsedMs: number, options: BackoffRetryPolicyOptions = {}) =>
+        decide('network', 'call', { attempt: 8, elapsedMs, reason }, { random: () => 0, ...options });
+      expect(decideAt(9_900)).toBeDefined();
+      expect(decideAt(10_000)).toBeUndefined();
+      expect(decideAt(9_900, { random: () => 0.5 })).toBeUndefined();
+      expect(decideAt(50_000, { patienceMs: 60_000 })).toBeDefined();
+      expect(
+        decide('network', 'call', { attempt: 8, elapsedMs: 29_000, reason: 'ECONNRESET' }),
+      ).toBeDefined();
+    },
+  );
+
   it('takes the fallback models in their order, each once', () => {
     const options = { fallbackModels: [fallback, 'third-choice'] };
     expect(decide('model-unavailable', 'model', {}, options)?.model).toBe(fallback);

@@ -1,4 +1,5 @@
 import { exponentialDelayMs } from '../core/backoff.js';
+import { isUnreachable } from '../core/failure.js';
 import { parseOptions } from '../core/parse-options.js';
 import {
   type BackoffRetryPolicyOptions,
@@ -11,6 +12,8 @@ const maxRepeatedAttempts = 2;
 /** Limits of our own, which another attempt at the same model would meet again. */
 const ownLimits: ReadonlySet<string> = new Set(['FIRST_TOKEN', 'TOTAL']);
 const overloadedAttemptsBeforeFallback = 2;
+/** After this a service that cannot be reached is reported, unless `patienceMs` says otherwise. */
+const unreachablePatienceMs = 10_000;
 
 /**
  * Exponential back-off with full jitter for faults of the service and the network, an immediate retry
@@ -22,6 +25,7 @@ const overloadedAttemptsBeforeFallback = 2;
 export class BackoffRetryPolicy implements RetryPolicy {
   readonly #maxAttempts: number;
   readonly #patienceMs: number;
+  readonly #reachesForMs: number;
   readonly #baseDelayMs: number;
   readonly #maxDelayMs: number;
   readonly #fallbackModels: readonly string[];
@@ -33,6 +37,7 @@ export class BackoffRetryPolicy implements RetryPolicy {
     const parsed = parseOptions(backoffRetryPolicyOptionsSchema, options, 'BackoffRetryPolicy');
     this.#maxAttempts = parsed.maxAttempts ?? 5;
     this.#patienceMs = parsed.patienceMs ?? (parsed.maxAttempts === undefined ? 30_000 : 0);
+    this.#reachesForMs = parsed.patienceMs === undefined ? unreachablePatienceMs : Number.POSITIVE_INFINITY;
     this.#baseDelayMs = parsed.baseDelayMs;
     this.#maxDelayMs = parsed.maxDelayMs;
     this.#fallbackModels = parsed.fallbackModels;
@@ -72,7 +77,7 @@ export class BackoffRetryPolicy implements RetryPolicy {
         return fallback ?? this.#retry(context, this.#patienceMs);
       }
       case 'network':
-        return this.#retry(context, this.#patienceMs);
+        return this.#reach(context);
       case 'timeout':
         if (ownLimits.has(failure.reason ?? '')) return this.#fallBack(context);
         return failure.reason === 'BETWEEN_CHUNKS' ? this.#onceMore(context) : this.#retry(context, 0);
@@ -99,6 +104,12 @@ export class BackoffRetryPolicy implements RetryPolicy {
     const isLongWait = (failure.retryAfterMs ?? 0) > this.#maxDelayMs;
     if (fallback !== undefined && (isLongWait || attempt >= this.#maxAttempts)) return fallback;
     return attempt < this.#maxAttempts || elapsedMs < patienceMs ? this.#backOff(context) : undefined;
+  }
+
+  #reach(context: RetryContext): RetryDecision | undefined {
+    const decision = this.#retry(context, this.#patienceMs);
+    if (decision === undefined || !isUnreachable(context.failure)) return decision;
+    return context.elapsedMs + decision.delayMs < this.#reachesForMs ? decision : undefined;
   }
 
   #backOff({ attempt, failure }: RetryContext): RetryDecision {

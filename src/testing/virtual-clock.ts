@@ -20,6 +20,7 @@ interface Timer {
  */
 export class VirtualClock implements Clock {
   #now: number;
+  #wallAheadMs = 0;
   /** Latest first, so that the next one is popped from the end. Equal times fire in the order they were set. */
   readonly #timers: Timer[] = [];
   readonly #held = new Set<Promise<unknown>>();
@@ -36,6 +37,15 @@ export class VirtualClock implements Clock {
 
   now(): number {
     return this.#now;
+  }
+
+  wallTime(): number {
+    return this.#now + this.#wallAheadMs;
+  }
+
+  /** Sets the date, as somebody may set the system's clock: `now` and timers do not notice. */
+  setWallTime(wallTimeMs: number): void {
+    this.#wallAheadMs = wallTimeMs - this.#now;
   }
 
   setTimeout(callback: () => void, delayMs: number): unknown {

@@ -1,5 +1,5 @@
 import { onAbort } from '../core/abort.js';
-import type { Clock } from '../core/clock.js';
+import { type Clock, wallTime } from '../core/clock.js';
 import { TimeoutError } from '../core/errors.js';
 import type { Conversation } from '../core/turn.js';
 import type { Spans } from './spans.js';
@@ -7,8 +7,10 @@ import type { TurnRequest } from './turn-request.js';
 
 /** The life of one call: its deadline and everything that can cut it short. */
 export interface CallScope {
+  /** By the clock that does not jump, as is `deadline`. */
   readonly startedAt: number;
-  /** Milliseconds since the epoch. */
+  /** The date at which it began, in milliseconds since the epoch. */
+  readonly askedAt: number;
   readonly deadline: number;
   /** Aborts with the caller's reason, a `TimeoutError`, or what `abort` was given. */
   readonly signal: AbortSignal;
@@ -50,6 +52,7 @@ export function openCall(clock: Clock, timeoutMs: number, callerSignal: AbortSig
   const unlink = onAbort(callerSignal, (reason) => controller.abort(reason));
   return {
     startedAt,
+    askedAt: wallTime(clock),
     deadline: startedAt + timeoutMs,
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),

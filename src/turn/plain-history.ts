@@ -17,12 +17,12 @@ export class PlainHistory {
   }
 
   /**
-   * The turns of a conversation before `startedAt` were refused. If turns after an earlier refusal are
+   * The turns of a conversation before `askedAt` were refused. If turns after an earlier refusal are
    * refused as well, for example since every answer comes from another project, so will be all to come.
    */
-  add(conversation: Conversation, startedAt: number): void {
+  add(conversation: Conversation, askedAt: number): void {
     const key = keyOf(conversation);
-    this.#until.set(key, this.#until.has(key) ? Number.POSITIVE_INFINITY : startedAt);
+    this.#until.set(key, this.#until.has(key) ? Number.POSITIVE_INFINITY : askedAt);
   }
 }
 

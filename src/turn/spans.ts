@@ -1,4 +1,4 @@
-import type { Clock } from '../core/clock.js';
+import { type Clock, wallTime } from '../core/clock.js';
 import type { Emitter } from '../core/emitter.js';
 import type { Conversation } from '../core/turn.js';
 import type { ChatEvents, ChatSpan, EndedSpan, SpanOutcome } from './chat-events.js';
@@ -48,14 +48,14 @@ export class Spans {
     if (!this.#events.hasListeners('span-start') && !this.#events.hasListeners('span-end')) {
       return { id, end: noop };
     }
-    const startedAt = this.#clock.now();
+    const beganAt = this.#clock.now();
     const span = {
       ...details,
       ...this.#shared,
       id,
       callId: this.#callId,
       ...(parentId !== undefined && { parentId }),
-      startedAt,
+      startedAt: wallTime(this.#clock),
     } as ChatSpan;
     let hasEnded = false;
     this.#events.emit('span-start', span);
@@ -64,7 +64,7 @@ export class Spans {
       end: (outcome, results) => {
         if (hasEnded) return;
         hasEnded = true;
-        const durationMs = this.#clock.now() - startedAt;
+        const durationMs = this.#clock.now() - beganAt;
         this.#events.emit('span-end', { ...span, ...results, outcome, durationMs } as EndedSpan);
       },
     };

@@ -23,7 +23,7 @@ export interface FinishedTurn {
 /** Stores the turn, its attachments and the files of the answer, and gives the reply. */
 export async function storeTurn(deps: TurnDeps, call: Call, finished: FinishedTurn): Promise<Reply> {
   const { clock } = deps.settings;
-  const { conversation, request, startedAt, turnId } = call;
+  const { askedAt, conversation, request, startedAt, turnId } = call;
   const { answer, context, inputs } = finished;
   const { finish, model, queueMs, text, thoughts } = answer;
   const kept = keepMedia(deps, call, [...inputs.media, ...answer.files.map(toArchivable)]);
@@ -42,7 +42,7 @@ export async function storeTurn(deps: TurnDeps, call: Call, finished: FinishedTu
       ...(finish.info && { info: finish.info }),
     },
   ];
-  const turn = { ...conversation, id: turnId, createdAt: startedAt, messages, model, usage: finish.usage };
+  const turn = { ...conversation, id: turnId, createdAt: askedAt, messages, model, usage: finish.usage };
   const stored = await append(deps, call, toTurn({ ...turn, reply: text }), inputs.replaced);
   await kept;
   const reply: Reply = {

@@ -107,6 +107,16 @@ await chat.close();`)}\n`;
     },
   );
 
+  it.each(['require', 'await import'])('keeps the names of its classes with %s', async (load) => {
+    const lost = await node(
+      ...(load === 'require' ? [] : ['--input-type=module']),
+      '-e',
+      `const all = Object.entries(${load}('multimodal-chat'));
+       console.log(all.filter(([name, value]) => typeof value === 'function' && value.name !== name).join());`,
+    );
+    expect(lost.trim()).toBe('');
+  });
+
   it('shares its classes between entry points', async () => {
     const same = await node(
       '--input-type=module',

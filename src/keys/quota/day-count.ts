@@ -1,13 +1,28 @@
 import { pacificDayEnd } from './pacific-day.js';
 
-/** Requests of the current quota day, which ends at midnight in Los Angeles. */
-export class DayCount {
-  state = { end: 0, requests: 0 };
+/** No day is longer, not even the one on which summer time ends. */
+const longestDayMs = 25 * 3_600_000;
 
-  /** When the day that contains `now` ends. */
-  end(now: number): number {
+/** Requests of the current quota day, which ends at midnight in Los Angeles by the date. */
+export class DayCount {
+  /** `end` is a date, which names the day. */
+  state = { end: 0, requests: 0 };
+  readonly #aheadMs: () => number;
+
+  /** @param aheadMs By how much the date is ahead of the `now` of each call. */
+  constructor(aheadMs: () => number) {
+    this.#aheadMs = aheadMs;
+  }
+
+  /** The day that contains `now`. */
+  day(now: number): number {
     this.#roll(now);
     return this.state.end;
+  }
+
+  /** When the day that contains `now` ends. */
+  endsAt(now: number): number {
+    return this.day(now) - this.#aheadMs();
   }
 
   requests(now: number): number {
@@ -20,10 +35,10 @@ export class DayCount {
     this.state.requests += 1;
   }
 
-  /** Takes back a request of the day that ends at `end`. */
-  refund(end: number, now: number): void {
+  /** Takes back a request of `day`. */
+  refund(day: number, now: number): void {
     this.#roll(now);
-    if (end === this.state.end) this.state.requests = Math.max(0, this.state.requests - 1);
+    if (day === this.state.end) this.state.requests = Math.max(0, this.state.requests - 1);
   }
 
   /**
@@ -39,8 +54,11 @@ export class DayCount {
   }
 
   #roll(now: number): void {
-    if (now < this.state.end) return;
-    this.state.end = pacificDayEnd(now);
-    this.state.requests = 0;
+    const date = now + this.#aheadMs();
+    const { end } = this.state;
+    if (date < end && end - date <= longestDayMs) return;
+    this.state.end = pacificDayEnd(date);
+    // If the system's clock was set back, it is still the same day.
+    if (date >= end) this.state.requests = 0;
   }
 }

@@ -36,7 +36,8 @@ const longestClaimMs = 1_000;
 export interface Booking {
   readonly at: number;
   readonly tokens: number;
-  readonly dayEnd: number;
+  /** The quota day to which it is charged. */
+  readonly day: number;
   /** Tokens of the minute that were used before. */
   readonly usedTokens: number;
 }
@@ -87,14 +88,22 @@ export class ProjectModelQuota {
   facts: QuotaFacts = { answeredAt: 0, dayRefusedAt: 0, distrustedUntil: 0, bookedAt: 0 };
   /** This process, if others use the quota too. */
   process: string | undefined;
-  readonly #day = new DayCount();
+  readonly #day: DayCount;
   readonly #inFlightCap: InFlightCap;
   readonly #cooldownWithoutHint = new CooldownWithoutHint();
   readonly #maxInFlight: number;
   /** The quota that this one was merged into. */
   #absorbedBy: ProjectModelQuota | undefined;
 
-  constructor(model: string, project: KeyProject, limits: QuotaLimits, maxInFlight: number) {
+  /** @param wallAheadMs By how much the date is ahead of the `now` of each call. */
+  constructor(
+    model: string,
+    project: KeyProject,
+    limits: QuotaLimits,
+    maxInFlight: number,
+    wallAheadMs: () => number = () => 0,
+  ) {
+    this.#day = new DayCount(wallAheadMs);
     this.model = model;
     this.project = project;
     this.rpm = new AdaptiveLimit(limits.rpm);
@@ -141,9 +150,14 @@ export class ProjectModelQuota {
     return this.project.allowsAt(now) > now || (isRejection(this.gate.why) && this.gate.allowsAt(now) > now);
   }
 
+  /** The quota day that contains `now`. */
+  day(now: number): number {
+    return this.#day.day(now);
+  }
+
   /** When the quota day ends. */
   dayEnd(now: number): number {
-    return this.#day.end(now);
+    return this.#day.endsAt(now);
   }
 
   /** Whether the daily quota is used up, by our own count or by a refusal. */
@@ -226,13 +240,13 @@ export class ProjectModelQuota {
     this.#day.add(now);
     this.#pace.add(this.#requestMs(now), this.#tokensMs(tokens, now), now);
     const usedTokens = this.log.tokens(now);
-    return { at: this.log.add(tokens, now), tokens, dayEnd: this.#day.end(now), usedTokens };
+    return { at: this.log.add(tokens, now), tokens, day: this.#day.day(now), usedTokens };
   }
 
   /** Charges a call that was made while the quota was not at hand. */
-  bookEarlier({ at, tokens, dayEnd }: Booking, now: number): void {
+  bookEarlier({ at, tokens, day }: Booking, now: number): void {
     this.log.insert(at, 1, tokens, now);
-    if (dayEnd === this.#day.end(now)) this.#day.add(now);
+    if (day === this.#day.day(now)) this.#day.add(now);
   }
 
   /** Replaces the estimate of a call by its real cost. */
@@ -245,7 +259,7 @@ export class ProjectModelQuota {
   refund(booking: Booking, now: number): void {
     this.#pace.correct(-this.#requestMs(now), -this.#tokensMs(booking.tokens, now));
     this.log.correct(booking.at, -1, -booking.tokens, now);
-    this.#day.refund(booking.dayEnd, now);
+    this.#day.refund(booking.day, now);
   }
 
   /** The call granted at `grantedAt` succeeded while `inFlight` others ran. */
@@ -285,7 +299,7 @@ export class ProjectModelQuota {
     if (isNews) {
       this.#inFlightCap.cut(this.inFlight);
       if (retryAfterMs !== undefined && retryAfterMs < 1_000) {
-        this.log.windowMs = Math.min(minuteMs + largestMarginMs, this.log.windowMs + initialMarginMs);
+        this.log.widen(Math.min(minuteMs + largestMarginMs, this.log.windowMs + initialMarginMs), now);
       }
     }
     // Gemini truncates retryDelay to whole seconds.
@@ -328,8 +342,7 @@ export class ProjectModelQuota {
   load(state: QuotaState): void {
     for (const metric of ['rpm', 'tpm', 'rpd'] as const) this[metric].state = state.limits[metric];
     this.gate.load(state.gate);
-    this.log.windowMs = state.windowMs;
-    this.log.load(state.log);
+    this.log.load(state.log, state.windowMs);
     this.#pace.state = state.pace;
     this.#day.state = state.day;
     this.#inFlightCap.cap = state.cap;
@@ -363,6 +376,6 @@ export class ProjectModelQuota {
   #dayFreeAt(now: number): number {
     const limit = this.rpd.usable(now);
     if (limit === Number.POSITIVE_INFINITY) return 0;
-    return this.requestsToday(now) < limit ? 0 : this.#day.end(now);
+    return this.requestsToday(now) < limit ? 0 : this.#day.endsAt(now);
   }
 }

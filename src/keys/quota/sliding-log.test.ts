@@ -96,7 +96,7 @@ describe('SlidingLog', () => {
     const log = new SlidingLog(windowMs);
     for (const at of [0, 10, 20]) log.add(5, at);
     const copy = new SlidingLog(windowMs);
-    copy.load(log.save(20));
+    copy.load(log.save(20), log.windowMs);
     log.add(5, 30);
     copy.absorb(log, 30, true);
     expect([copy.requests(30), copy.tokens(30)]).toEqual([4, 20]);
@@ -107,7 +107,7 @@ describe('SlidingLog', () => {
     for (let at = 0; at < 3_000; at += 1) log.add(1, at);
     const copy = new SlidingLog(windowMs);
     const saved = log.save(3_000);
-    copy.load(saved);
+    copy.load(saved, log.windowMs);
     expect(saved.length).toBeLessThanOrEqual(3 * 256);
     expect([copy.requests(3_000), copy.tokens(3_000)]).toEqual([3_000, 3_000]);
     for (let limit = 100; limit < 3_000; limit += 100) {

@@ -14,7 +14,7 @@ const mostSaved = 256;
  * a client-side token bucket is not.
  */
 export class SlidingLog {
-  windowMs: number;
+  #windowMs: number;
   #entries: LogEntry[] = [];
   /** Entries before this index have left the window. */
   #first = 0;
@@ -22,7 +22,17 @@ export class SlidingLog {
   #tokens = 0;
 
   constructor(windowMs: number) {
-    this.windowMs = windowMs;
+    this.#windowMs = windowMs;
+  }
+
+  get windowMs(): number {
+    return this.#windowMs;
+  }
+
+  /** What has left the shorter window does not come back, whether it was looked at since or not. */
+  widen(windowMs: number, now: number): void {
+    this.#evict(now);
+    this.#windowMs = Math.max(this.#windowMs, windowMs);
   }
 
   requests(now: number): number {
@@ -138,7 +148,7 @@ export class SlidingLog {
    * @param isSame Whether it counted the same calls, so that those of one moment count once.
    */
   absorb(other: SlidingLog, now: number, isSame = false): void {
-    this.windowMs = Math.max(this.windowMs, other.windowMs);
+    this.widen(other.windowMs, now);
     for (let i = other.#first; i < other.#entries.length; i += 1) {
       const entry = other.#entries[i];
       if (entry === undefined) continue;
@@ -167,7 +177,8 @@ export class SlidingLog {
     return saved;
   }
 
-  load(saved: readonly number[]): void {
+  load(saved: readonly number[], windowMs: number): void {
+    this.#windowMs = windowMs;
     this.#entries = [];
     this.#first = 0;
     this.#requests = 0;

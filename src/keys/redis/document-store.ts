@@ -1,8 +1,18 @@
-import type { Clock } from '../../core/clock.js';
+import { type Clock, wallAheadMs } from '../../core/clock.js';
 import { RedisScript, type ScriptRunner } from './redis-client.js';
 
 /** What was learned of a quota outlives a weekend without calls. */
 const documentTtlMs = 3 * 24 * 3_600_000;
+
+/** Smaller differences of time come from the way to Redis. */
+const clockToleranceMs = 1_000;
+const recentMs = 10_000;
+
+/** What a process says of the time of the ledger. */
+export interface LedgerTime {
+  readonly at: number;
+  readonly aheadOfDateMs?: number | undefined;
+}
 
 /**
  * Compares and sets several documents at once. KEYS: their hashes. ARGV: the new version, the time to live,
@@ -77,18 +87,45 @@ export class DocumentStore {
   readonly #process: string;
   #writes = 0;
   #offsetMs: number | undefined;
+  #redisAheadMs = 0;
+  #hasFollowed = false;
+  readonly #isOwnTime: boolean;
 
   /** @param isOwnTime Whether `clock` is used instead of the time of Redis. */
   constructor(run: ScriptRunner, clock: Clock, process: string, isOwnTime: boolean) {
     this.#run = run;
     this.#clock = clock;
     this.#process = process;
+    this.#isOwnTime = isOwnTime;
     if (isOwnTime) this.#offsetMs = 0;
   }
 
-  /** By how much the time of Redis is ahead; `undefined` before the first answer. */
+  /** By how much the time of the ledger is ahead of the clock; `undefined` before the first answer. */
   get offsetMs(): number | undefined {
     return this.#offsetMs;
+  }
+
+  /** By how much the time of the ledger is ahead of the date of Redis, whose clock may have been set. */
+  get aheadOfDateMs(): number {
+    if (this.#isOwnTime) return -wallAheadMs(this.#clock);
+    return (this.#offsetMs ?? 0) - this.#redisAheadMs;
+  }
+
+  /**
+   * Takes over the time of the other processes by the latest report of one: on the first contact, and later
+   * if the own time is behind. So the ledger keeps its time while any process lives, and never goes back.
+   */
+  follow({ aheadOfDateMs = 0, at }: LedgerTime): void {
+    if (this.#isOwnTime || this.#offsetMs === undefined) return;
+    const now = this.#clock.now();
+    const offsetMs = this.#redisAheadMs + aheadOfDateMs;
+    const ageMs = now + offsetMs - at;
+    // Else that process has ended, or the clock of Redis was set since.
+    const isRecent = ageMs > -clockToleranceMs && ageMs < recentMs;
+    const changeMs = (isRecent ? offsetMs : at - now) - this.#offsetMs;
+    const isFirst = isRecent && !this.#hasFollowed;
+    if (changeMs > clockToleranceMs || (isFirst && changeMs < -clockToleranceMs)) this.#offsetMs += changeMs;
+    this.#hasFollowed = true;
   }
 
   /**
@@ -113,7 +150,8 @@ export class DocumentStore {
     const names = [...writes.keys()].map(({ name }) => name);
     const sentAt = this.#clock.now();
     const reply = await this.#inTime(this.#run(swap, names, parameters), timeoutMs, onLate);
-    this.#offsetMs ??= Math.round(Number(reply[1]) - (sentAt + this.#clock.now()) / 2);
+    this.#redisAheadMs = Math.round(Number(reply[1]) - (sentAt + this.#clock.now()) / 2);
+    this.#offsetMs ??= this.#redisAheadMs;
     if (reply[0] === 1) {
       for (const [document, changes] of writes) confirm(document, changes, version);
       return [];

@@ -88,8 +88,10 @@ export class LedgerLink {
     try {
       const timeoutMs = options.timeoutMs * backgroundPatience;
       for (;;) {
-        const changes = peers.report(registry.modelQueues(), clock.now());
+        const changes = peers.report(registry.modelQueues(), clock.now(), store.aheadOfDateMs);
         const stale = await store.swap(new Map([[peers.document, changes]]), { timeoutMs });
+        const latest = peers.latest();
+        if (latest !== undefined) store.follow(latest);
         if (stale.length === 0) break;
       }
       peers.update(clock.now());

@@ -1,7 +1,7 @@
 import type { LeaseRequest } from '../key-pool.js';
 import type { ModelQueue, PeerDemand } from '../scheduler/model-queue.js';
 import { defaultTenant } from '../scheduler/wait-queue.js';
-import { LedgerDocument } from './document-store.js';
+import { LedgerDocument, type LedgerTime } from './document-store.js';
 import type { LedgerIds } from './ledger-ids.js';
 
 /** Backlogs of each model that a process reports to the others, largest first. */
@@ -10,8 +10,7 @@ const mostReported = 16;
 const processTtlMs = 10_000;
 
 /** What a process reports of itself with each heartbeat. */
-interface Report {
-  readonly at: number;
+interface Report extends LedgerTime {
   readonly queued: number;
   /** Demand and backlogs, by their ids. */
   readonly sizes: Readonly<Record<string, number>>;
@@ -48,7 +47,7 @@ export class Peers implements PeerDemand {
   }
 
   /** The heartbeat of this process, and the removal of dead ones. */
-  report(modelQueues: Iterable<ModelQueue>, now: number): ReadonlyMap<string, string> {
+  report(modelQueues: Iterable<ModelQueue>, now: number, aheadOfDateMs: number): ReadonlyMap<string, string> {
     const sizes: Record<string, number> = {};
     let queued = 0;
     for (const modelQueue of modelQueues) {
@@ -59,9 +58,18 @@ export class Peers implements PeerDemand {
       for (const { tenant, size } of longest.sort((a, b) => b.size - a.size).slice(0, mostReported))
         sizes[this.#ids.backlog(model, tenant)] = size;
     }
-    const changes = new Map([[this.#process, JSON.stringify({ at: now, queued, sizes } satisfies Report)]]);
+    const report: Report = { at: now, queued, sizes, aheadOfDateMs };
+    const changes = new Map([[this.#process, JSON.stringify(report)]]);
     for (const [process, { at }] of this.#reports()) if (now - at > processTtlMs) changes.set(process, '');
     return changes;
+  }
+
+  /** The latest report of another process. */
+  latest(): LedgerTime | undefined {
+    let latest: Report | undefined;
+    for (const [process, report] of this.#reports())
+      if (process !== this.#process && report.at > (latest?.at ?? 0)) latest = report;
+    return latest;
   }
 
   /** Takes over what the other processes reported. */

@@ -1,6 +1,6 @@
 import type { AbortOptions } from '../../core/abort.js';
 import { raceAbort } from '../../core/abort.js';
-import { type Clock, systemClock } from '../../core/clock.js';
+import { type Clock, systemClock, wallTime } from '../../core/clock.js';
 import { ClosedError } from '../../core/errors.js';
 import { parseOptions } from '../../core/parse-options.js';
 import { KeyEvents } from '../key-events.js';
@@ -14,12 +14,11 @@ import type {
   LeaseRequest,
 } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
-import { pacificDayEnd } from '../quota/pacific-day.js';
 import { KeyProber } from '../scheduler/key-prober.js';
 import { consumerNumber, KeyRegistry } from '../scheduler/key-registry.js';
 import { lostLease, OpenLeases } from '../scheduler/open-leases.js';
 import { describePool, QueueWaits } from '../scheduler/pool-stats.js';
-import { admitToQueue, refusal } from '../scheduler/queue-admission.js';
+import { admit, refusal } from '../scheduler/queue-admission.js';
 import { type Grant, Settlement } from '../scheduler/settlement.js';
 import { type Waiter, waitForLease } from '../scheduler/wait-queue.js';
 import { DocumentStore } from './document-store.js';
@@ -66,7 +65,7 @@ export class RedisKeyPool implements KeyPool {
   readonly #scheduler: SharedScheduler;
   readonly #link: LedgerLink;
   readonly #prober: KeyProber;
-  readonly #events = new KeyEvents();
+  readonly #events: KeyEvents;
   readonly #waits = new QueueWaits();
   readonly #leases = new OpenLeases();
   #current: Grant['key'] | undefined;
@@ -76,18 +75,22 @@ export class RedisKeyPool implements KeyPool {
   /** @throws ConfigurationError that names every option that is wrong or unknown. */
   constructor(options: RedisKeyPoolOptions) {
     const parsed = parseOptions(redisKeyPoolOptionsSchema, options, 'RedisKeyPool');
-    const { limits, maxInFlightPerProjectModel, maxWaitMs, prefix, random, timeoutMs } = parsed;
+    const { maxWaitMs, prefix, random, timeoutMs } = parsed;
     const clock = parsed.clock ?? systemClock;
     const process = Math.random().toString(36).slice(2, 12);
     this.#options = parsed;
     this.#clock = {
       now: () => clock.now() + (this.#store.offsetMs ?? 0),
+      wallTime: () => wallTime(clock),
       setTimeout: (callback, delayMs, timer) => clock.setTimeout(callback, delayMs, timer),
       clearTimeout: (handle) => clock.clearTimeout(handle),
     };
+    this.#events = new KeyEvents(this.#clock);
     this.#ids = new LedgerIds(parsed.secret);
     const peers = new Peers(prefix, this.#ids, process, parsed.expectedProcesses);
-    this.#registry = new KeyRegistry(limits, maxInFlightPerProjectModel, peers);
+    // The processes must agree on the day of a quota, also if the date of one is wrong.
+    const sharedDate = { ...this.#clock, wallTime: () => this.#clock.now() - this.#store.aheadOfDateMs };
+    this.#registry = new KeyRegistry(parsed, sharedDate, peers);
     this.#registry.add(parsed.keys);
     this.#settlement = new Settlement(this.#registry, random);
     this.#store = new DocumentStore(scriptRunner(parsed.client), clock, process, parsed.clock !== undefined);
@@ -100,7 +103,7 @@ export class RedisKeyPool implements KeyPool {
       timeoutMs,
       maxWaitMs,
       spare: () => parsed.maxInFlight - this.#leases.size,
-      emit: (event) => this.#events.emit('key', event),
+      emit: (event) => this.#events.report(event),
       grant: (waiter, grant) => {
         this.#waits.add(this.#clock.now() - waiter.enqueuedAt);
         waiter.grant(this.#lease(grant, waiter.deadline));
@@ -149,11 +152,8 @@ export class RedisKeyPool implements KeyPool {
   async stats(): Promise<KeyPoolStats> {
     await this.#link.observe();
     const { size } = this.#leases;
-    const stats = describePool(this.#registry, this.#waits, this.#current, size, this.#clock.now());
-    return inLocalTime(
-      { ...stats, queued: stats.queued + this.#link.localQueued },
-      this.#store.offsetMs ?? 0,
-    );
+    const stats = describePool(this.#registry, this.#waits, this.#current, size, this.#clock);
+    return { ...stats, queued: stats.queued + this.#link.localQueued };
   }
 
   secrets(): readonly string[] {
@@ -210,7 +210,7 @@ export class RedisKeyPool implements KeyPool {
     const asked = resized.deadline === undefined ? undefined : resized.deadline + offsetMs;
     const project = this.#registry.projectName(resized.project);
     const call = { modelQueue, request: resized, project, tokens };
-    const place = admitToQueue(call, { since, deadline: asked }, this.#options, now);
+    const place = admit(call, { since, deadline: asked }, this.#options, now);
     if ('error' in place) return Promise.reject(place.error);
     return waitForLease({ request: resized, tokens, ...place, enqueuedAt: now }, signal, {
       enqueue: (waiter) => this.#link.push(modelQueue, waiter),
@@ -270,7 +270,7 @@ export class RedisKeyPool implements KeyPool {
       return;
     }
     const now = this.#clock.now();
-    const booking = { at: now, tokens, dayEnd: pacificDayEnd(now), usedTokens: quota.log.tokens(now) };
+    const booking = { at: now, tokens, day: quota.day(now), usedTokens: quota.log.tokens(now) };
     quota.ownInFlight += 1;
     key.inFlight += 1;
     this.#scheduler.change(modelQueue, {
@@ -297,19 +297,3 @@ const unused: LeaseOutcome = {
   sent: false,
   failure: { kind: 'network', scope: 'call', message: 'The caller left before the call was made.' },
 };
-
-/** Times by the clock of this process. */
-function inLocalTime(stats: KeyPoolStats, offsetMs: number): KeyPoolStats {
-  const local = <T extends number | null | undefined>(at: T) =>
-    (typeof at === 'number' ? at - offsetMs : at) as T;
-  return {
-    ...stats,
-    keys: stats.keys.map((key) => ({
-      ...key,
-      lastErrorAt: local(key.lastErrorAt),
-      ...(key.until === undefined ? {} : { until: local(key.until) }),
-      windows: key.windows?.map((window) => ({ ...window, nextFreeAt: local(window.nextFreeAt) })),
-    })),
-    parkedModels: stats.parkedModels?.map((parked) => ({ ...parked, until: local(parked.until) })),
-  };
-}

@@ -36,6 +36,8 @@ interface Step {
   readonly refusals: { readonly waiter: Waiter; readonly error: Error }[];
   readonly events: KeyEvent[];
   readonly touched: Set<ProjectModelQuota>;
+  /** Waiters that were judged for the first time. */
+  readonly arrivals: Waiter[];
 }
 
 export interface SharedSchedulerDeps {
@@ -199,7 +201,7 @@ export class SharedScheduler {
   /** Decides on the state at hand, as if nobody else had changed it. */
   #decide(modelQueue: ModelQueue, changes: readonly Change[], isQuiet: boolean, now: number): Step {
     const { maxWaitMs, peers, random, refusal, registry, spare, state } = this.#deps;
-    const step: Step = { grants: [], refusals: [], events: [], touched: new Set() };
+    const step: Step = { grants: [], refusals: [], events: [], touched: new Set(), arrivals: [] };
     for (const { quota, run } of changes) {
       step.events.push(...run(now));
       if (quota !== undefined) step.touched.add(quota.current);
@@ -231,6 +233,7 @@ export class SharedScheduler {
       },
       refuse: (waiter, at) => step.refusals.push({ waiter, error: refusal(modelQueue, waiter, at) }),
     };
+    step.arrivals.push(...modelQueue.waiters.arrivals);
     expireWaiters(modelQueue, now, actions);
     dispatch(modelQueue, now, actions);
     const jitter = peers.processes > 1 ? random() * jitterMs : 0;
@@ -239,8 +242,10 @@ export class SharedScheduler {
   }
 
   /** The step is in Redis. */
-  #finish(modelQueue: ModelQueue, { events, grants, refusals }: Step, changes: readonly Change[]): void {
+  #finish(modelQueue: ModelQueue, step: Step, changes: readonly Change[]): void {
     const { emit, grant: grantTo, release } = this.#deps;
+    const { arrivals, events, grants, refusals } = step;
+    for (const waiter of arrivals) modelQueue.waiters.arrivals.delete(waiter);
     for (const { done } of changes) done?.();
     for (const event of events) emit(event);
     for (const { waiter, grant } of grants) {
@@ -250,8 +255,8 @@ export class SharedScheduler {
     for (const { waiter, error } of refusals) {
       if (modelQueue.waiters.remove(waiter)) waiter.reject(error);
     }
-    const isFull = grants.length > 0 || refusals.length > 0;
-    if (isFull && modelQueue.waiters.size > 0 && this.#deps.spare() > 0) this.#due.add(modelQueue);
+    const isCutShort = grants.length === batchSize && this.#deps.spare() > 0;
+    if (isCutShort && modelQueue.waiters.size > 0) this.#due.add(modelQueue);
   }
 
   /** A request that was given up has ended: what it granted is given back. */

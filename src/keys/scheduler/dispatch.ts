@@ -43,11 +43,23 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
   const longBacklog = modelQueue.longBacklog(now);
   // Waiters that are served or refused leave the queue when the dispatch is over.
   const gone = new Map<string, number>();
+  const refused = new Set<Waiter>();
+  const isHopeless = ({ deadline, request, tokens }: Waiter) =>
+    modelQueue.couldStartAt(request, actions.projectOf(request), tokens, now) >
+    Math.min(deadline, now + actions.maxWaitMs);
+  const refuse = (waiter: Waiter) => {
+    actions.refuse(waiter);
+    refused.add(waiter);
+    gone.set(lineOf(waiter), (gone.get(lineOf(waiter)) ?? 0) + 1);
+  };
   modelQueue.wakeAt = Number.POSITIVE_INFINITY;
+  // The others were judged when they came, and are again when it is their turn.
+  for (const waiter of modelQueue.waiters.arrivals) if (isHopeless(waiter)) refuse(waiter);
   for (const waiter of modelQueue.waiters.inServiceOrder()) {
     if (!actions.hasRoom()) return;
+    if (refused.has(waiter)) continue;
     const { request, tokens } = waiter;
-    const line = request.priority === 'batch' ? 'batch' : `tenant ${request.tenant ?? defaultTenant}`;
+    const line = lineOf(waiter);
     const before = gone.get(line) ?? 0;
     const paced = modelQueue.isPaced(request, longBacklog + before, now);
     const taken = paced ? reservedAgainstPaced : reserved;
@@ -59,10 +71,8 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
       gone.set(line, before + 1);
       continue;
     }
-    const earliest = modelQueue.couldStartAt(request, project, tokens, now);
-    if (earliest > Math.min(waiter.deadline, now + actions.maxWaitMs)) {
-      actions.refuse(waiter);
-      gone.set(line, before + 1);
+    if (isHopeless(waiter)) {
+      refuse(waiter);
       continue;
     }
     const slot = modelQueue.earliest(request, project, tokens, now, taken, paced);
@@ -73,4 +83,9 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
     actions.hold?.(slot.quota, slot.at, paced);
     if (reserved.size === modelQueue.quotas.length) return;
   }
+}
+
+/** The line that a waiter stands in. */
+function lineOf({ request }: Waiter): string {
+  return request.priority === 'batch' ? 'batch' : `tenant ${request.tenant ?? defaultTenant}`;
 }

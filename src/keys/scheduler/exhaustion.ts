@@ -18,9 +18,10 @@ export function explainExhaustion(
       ? 'The key pool has no keys. Add one with addKeys().'
       : `No key belongs to project "${request.project}", which owns a resource that the request names.`;
   }
+  const timeOf = (at: number) => dateOf(at, now, modelQueue.wallAheadMs());
   const breaker = modelQueue.breaker.gate;
   if (breaker.allowsAt(now) > now) {
-    return `${request.model} cannot be used with any key until ${timeOf(breaker.allowsAt(now), now)}: ${breaker.reason ?? ''}`;
+    return `${request.model} cannot be used with any key until ${timeOf(breaker.allowsAt(now))}: ${breaker.reason ?? ''}`;
   }
   const causes = new Map<string, number>();
   let total = 0;
@@ -29,7 +30,7 @@ export function explainExhaustion(
       const cause =
         key.gate.allowsAt(now) > now
           ? `rejected by Gemini: ${key.gate.reason ?? ''}`
-          : quotaCause(quota, request, now);
+          : quotaCause(quota, request, now, timeOf);
       causes.set(cause, (causes.get(cause) ?? 0) + 1);
       total += 1;
     }
@@ -46,7 +47,12 @@ export function explainExhaustion(
   );
 }
 
-function quotaCause(quota: ProjectModelQuota, request: LeaseRequest, now: number): string {
+function quotaCause(
+  quota: ProjectModelQuota,
+  request: LeaseRequest,
+  now: number,
+  timeOf: (at: number) => string,
+): string {
   const { gate } = quota.project;
   if (gate.allowsAt(now) > now) return `of a project that Gemini rejects: ${gate.reason ?? ''}`;
   if (!quota.couldFit(request.estimatedTokens)) {
@@ -55,9 +61,9 @@ function quotaCause(quota: ProjectModelQuota, request: LeaseRequest, now: number
       `and the request needs about ${request.estimatedTokens}; send less or use a key with a higher limit`
     );
   }
-  if (quota.isOverDay(now)) return `over their daily quota until ${timeOf(quota.dayEnd(now), now)}`;
+  if (quota.isOverDay(now)) return `over their daily quota until ${timeOf(quota.dayEnd(now))}`;
   if (quota.gate.allowsAt(now) > now) {
-    return `cooling until ${timeOf(quota.gate.allowsAt(now), now)}: ${quota.gate.reason ?? ''}`;
+    return `cooling until ${timeOf(quota.gate.allowsAt(now))}: ${quota.gate.reason ?? ''}`;
   }
   return `at their limit for ${quota.model}`;
 }
@@ -71,12 +77,12 @@ export function exhausted(
   message: string,
   at: number,
   now: number,
-  patience?: { readonly maxWaitMs: number; readonly deadline: number },
+  patience?: { readonly maxWaitMs: number; readonly deadline: number; readonly wallAheadMs: number },
 ): KeyPoolExhaustedError {
   if (at === Number.POSITIVE_INFINITY) return new KeyPoolExhaustedError(message);
   const retryAfterMs = Math.max(0, Math.ceil(at - now));
   const isImpatient = patience !== undefined && patience.deadline > now && patience.deadline >= at;
-  const hint = ` Retry after ${timeOf(at, now)}: a call waits at most ${(patience?.maxWaitMs ?? 0) / 1_000} s for quota (maxWaitMs), and not for a rejected key.`;
+  const hint = ` Retry after ${dateOf(at, now, patience?.wallAheadMs ?? 0)}: a call waits at most ${(patience?.maxWaitMs ?? 0) / 1_000} s for quota (maxWaitMs), and not for a rejected key.`;
   return new KeyPoolExhaustedError(isImpatient ? message + hint : message, { retryAfterMs });
 }
 
@@ -87,9 +93,9 @@ function ofOne(cause: string): string {
 /** Further ahead than this, a time needs its date. */
 const sameDayMs = 12 * 3_600_000;
 
-function timeOf(at: number, now: number): string {
+function dateOf(at: number, now: number, wallAheadMs: number): string {
   if (at === Number.POSITIVE_INFINITY) return 'further notice';
-  const [date, time = ''] = new Date(at).toISOString().split('T');
+  const [date, time = ''] = new Date(at + wallAheadMs).toISOString().split('T');
   const minute = `${time.slice(0, 5)} UTC`;
   return at - now > sameDayMs ? `${date} ${minute}` : minute;
 }

@@ -1,8 +1,14 @@
+import { type Clock, wallAheadMs } from '../../core/clock.js';
 import { KeyProject, PooledKey } from '../health/pooled-key.js';
 import { type KeySpec, maskKey } from '../key-spec.js';
 import { type LimitRule, limitsFor } from '../limit-rules.js';
 import { ProjectModelQuota } from '../quota/project-model-quota.js';
 import { ModelQueue, type PeerDemand } from './model-queue.js';
+
+export interface KeyRegistryOptions {
+  readonly limits: readonly LimitRule[];
+  readonly maxInFlightPerProjectModel: number;
+}
 
 /** The keys, their projects, and a queue for each model. */
 export class KeyRegistry {
@@ -14,14 +20,15 @@ export class KeyRegistry {
   readonly joined = new Map<KeyProject, KeyProject>();
   readonly #rules: readonly LimitRule[];
   readonly #maxInFlightPerProjectModel: number;
+  readonly #clock: Clock;
+  readonly #peers: PeerDemand | undefined;
   #added = 0;
 
-  readonly #peers: PeerDemand | undefined;
-
-  constructor(rules: readonly LimitRule[], maxInFlightPerProjectModel: number, peers?: PeerDemand) {
+  constructor(options: KeyRegistryOptions, clock: Clock, peers?: PeerDemand) {
+    this.#clock = clock;
     this.#peers = peers;
-    this.#rules = rules;
-    this.#maxInFlightPerProjectModel = maxInFlightPerProjectModel;
+    this.#rules = options.limits;
+    this.#maxInFlightPerProjectModel = options.maxInFlightPerProjectModel;
   }
 
   modelQueues(): IterableIterator<ModelQueue> {
@@ -35,7 +42,7 @@ export class KeyRegistry {
   modelQueue(model: string): ModelQueue {
     let modelQueue = this.#modelQueues.get(model);
     if (modelQueue === undefined) {
-      modelQueue = new ModelQueue(model, this.#peers);
+      modelQueue = new ModelQueue(model, () => wallAheadMs(this.#clock), this.#peers);
       this.#modelQueues.set(model, modelQueue);
       modelQueue.quotas = [...this.#projects.values()].map((project) => this.#quota(model, project));
     }
@@ -122,6 +129,7 @@ export class KeyRegistry {
       project,
       limitsFor(this.#rules, project.name, model),
       this.#maxInFlightPerProjectModel,
+      () => wallAheadMs(this.#clock),
     );
   }
 

@@ -9,6 +9,8 @@ const longestPauseMs = 30_000;
 const pausePerOutage = 0.25;
 /** How long a probe keeps other calls out. */
 const modelProbeMs = 5_000;
+/** A service that was not reached for this long is taken for unreachable: calls are told, and do not wait. */
+const unreachableMs = 10_000;
 /** Refusals without hint by all projects at once, and at least this many, are blamed on the model. */
 const sharedRefusals = 3;
 
@@ -20,8 +22,15 @@ export class ModelBreaker {
   readonly gate = new HalfOpenGate(modelProbeMs);
   /** When the outage began. */
   failingSince = 0;
+  /** Whether the latest failure that counted never reached the service. */
+  #isCutOff = false;
   #outcomes: { readonly at: number; readonly failed: boolean }[] = [];
   #refusalsWithoutHint = new Map<ProjectModelQuota, number>();
+
+  /** Whether no call of this process has reached the service for long. */
+  isUnreachable(now: number): boolean {
+    return !this.gate.isHealthy && this.#isCutOff && now - this.failingSince >= unreachableMs;
+  }
 
   /** The call granted at `grantedAt` succeeded. */
   succeed(grantedAt: number): void {
@@ -49,7 +58,8 @@ export class ModelBreaker {
   }
 
   /** A call ended in this process. */
-  observe(now: number, failed: boolean): void {
+  observe(now: number, failed: boolean, isCutOff = false): void {
+    this.#isCutOff = isCutOff;
     this.#outcomes.push({ at: now, failed });
     while ((this.#outcomes[0]?.at ?? now) + observedMs < now) this.#outcomes.shift();
   }

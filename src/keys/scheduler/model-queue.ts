@@ -50,10 +50,13 @@ export class ModelQueue {
   #tokenVariance = 0;
   #interactiveUntil = 0;
   #hasTenants = false;
+  readonly wallAheadMs: () => number;
   readonly #peers: PeerDemand | undefined;
 
-  constructor(model: string, peers?: PeerDemand) {
+  /** @param wallAheadMs By how much the date is ahead of the `now` of each call. */
+  constructor(model: string, wallAheadMs: () => number, peers?: PeerDemand) {
     this.model = model;
+    this.wallAheadMs = wallAheadMs;
     this.#peers = peers;
   }
 
@@ -136,11 +139,13 @@ export class ModelQueue {
 
   /**
    * When the call could start at the earliest, if no other call waited and the probes under way succeed;
-   * `Infinity` when it never could, or when the service rejects all keys or the model.
+   * `Infinity` when it never could, or when the service rejects all keys or the model, or has not been
+   * reached for long.
    */
   couldStartAt(request: LeaseRequest, project: string | undefined, tokens: number, now: number): number {
     const { gate } = this.breaker;
-    if (isRejection(gate.why) && gate.allowsAt(now) > now) return Number.POSITIVE_INFINITY;
+    const isHopeless = isRejection(gate.why) || this.breaker.isUnreachable(now);
+    if (isHopeless && gate.allowsAt(now) > now) return Number.POSITIVE_INFINITY;
     let earliest = Number.POSITIVE_INFINITY;
     for (const quota of this.quotas) {
       if (!isEligible(quota, request, project) || quota.isRejected(now)) continue;

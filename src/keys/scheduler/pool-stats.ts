@@ -1,3 +1,5 @@
+import { type Clock, wallAheadMs } from '../../core/clock.js';
+import { isRejection } from '../health/failure-reaction.js';
 import type { KeyProject, PooledKey } from '../health/pooled-key.js';
 import type { KeyPoolStats, KeyStats, LimitStats, WindowStats } from '../key-pool.js';
 import type { AdaptiveLimit } from '../quota/adaptive-limit.js';
@@ -29,8 +31,9 @@ export function describePool(
   waits: QueueWaits,
   current: PooledKey | undefined,
   inFlight: number,
-  now: number,
+  clock: Clock,
 ): KeyPoolStats {
+  const now = clock.now();
   const modelQueues = [...registry.modelQueues()];
   const quotas = modelQueues.flatMap((modelQueue) => modelQueue.quotas);
   const keys = [...registry.projects()].flatMap((project) => {
@@ -38,8 +41,9 @@ export function describePool(
     const windows = ownQuotas.map((quota) => describeQuota(quota, now));
     return project.keys.map((key) => describeKey(key, project, ownQuotas, windows, key === current, now));
   });
-  return {
+  const stats: KeyPoolStats = {
     keys: keys.sort((a, b) => a.id.localeCompare(b.id, 'en', { numeric: true })),
+    allRejected: keys.length > 0 && [...registry.projects()].every((project) => isRejected(project, quotas)),
     queued: modelQueues.reduce((queued, modelQueue) => queued + modelQueue.waiters.size, 0),
     inFlight,
     waitMs: waits.describe(),
@@ -50,6 +54,33 @@ export function describePool(
         until: breaker.gate.allowsAt(now),
         reason: breaker.gate.reason ?? '',
       })),
+  };
+  return inWallTime(stats, wallAheadMs(clock));
+}
+
+/** Whether the service rejected every key of the project, or the project for every model, and none has worked since. */
+function isRejected(project: KeyProject, quotas: readonly ProjectModelQuota[]): boolean {
+  const own = quotas.filter((quota) => quota.project === project);
+  return (
+    !project.gate.isHealthy ||
+    project.keys.every((key) => !key.gate.isHealthy) ||
+    (own.length > 0 && own.every((quota) => isRejection(quota.gate.why)))
+  );
+}
+
+/** Times as dates. */
+function inWallTime(stats: KeyPoolStats, aheadMs: number): KeyPoolStats {
+  const date = <T extends number | null | undefined>(at: T) =>
+    (typeof at === 'number' ? at + aheadMs : at) as T;
+  return {
+    ...stats,
+    keys: stats.keys.map((key) => ({
+      ...key,
+      lastErrorAt: date(key.lastErrorAt),
+      ...(key.until === undefined ? {} : { until: date(key.until) }),
+      windows: key.windows?.map((window) => ({ ...window, nextFreeAt: date(window.nextFreeAt) })),
+    })),
+    parkedModels: stats.parkedModels?.map((parked) => ({ ...parked, until: date(parked.until) })),
   };
 }
 

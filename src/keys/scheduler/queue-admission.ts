@@ -24,21 +24,10 @@ export type Admission =
   | { readonly error: KeyPoolExhaustedError };
 
 /**
- * Whether a call may wait. It may not if it cannot start before its deadline, or if no quota comes back
- * soon, so that its caller is told at once.
+ * Whether the queue has room for a call, and serves it before its deadline. The next dispatch refuses the
+ * call if no quota comes back soon.
  */
-export function admit(call: QueuedRequest, limits: QueueLimits, now: number): Admission {
-  const { modelQueue, request, project, tokens } = call;
-  const since = request.since ?? now;
-  const place = admitToQueue(call, { since, deadline: request.deadline }, limits, now);
-  if ('error' in place) return place;
-  const earliest = modelQueue.couldStartAt(request, project, tokens, now);
-  const isHopeless = earliest > Math.min(place.deadline, now + limits.maxWaitMs);
-  return isHopeless ? { error: refusal(call, place.deadline, limits, now) } : place;
-}
-
-/** Whether the queue has room for a call, and serves it before its deadline. */
-export function admitToQueue(
+export function admit(
   call: QueuedRequest,
   { since, deadline: asked }: { readonly since: number; readonly deadline: number | undefined },
   limits: QueueLimits,
@@ -101,5 +90,6 @@ export function refusal(
   return exhausted(explainExhaustion(modelQueue, request, project, now), at, now, {
     maxWaitMs,
     deadline,
+    wallAheadMs: modelQueue.wallAheadMs(),
   });
 }

@@ -45,7 +45,7 @@ export class ScheduledKeyPool implements KeyPool {
   readonly #clock: Clock;
   readonly #registry: KeyRegistry;
   readonly #settlement: Settlement;
-  readonly #events = new KeyEvents();
+  readonly #events: KeyEvents;
   readonly #prober: KeyProber;
   readonly #waits = new QueueWaits();
   readonly #timer: WakeTimer;
@@ -61,11 +61,12 @@ export class ScheduledKeyPool implements KeyPool {
   constructor(options: ScheduledKeyPoolOptions) {
     const parsed = parseOptions(scheduledKeyPoolOptionsSchema, options, 'ScheduledKeyPool');
     this.#clock = parsed.clock;
+    this.#events = new KeyEvents(this.#clock);
     this.#timer = new WakeTimer(this.#clock, () => this.#pump());
     this.#queueLimits = parsed;
     this.#maxInFlight = parsed.maxInFlight;
     this.#maxLeaseMs = parsed.maxLeaseMs;
-    this.#registry = new KeyRegistry(parsed.limits, parsed.maxInFlightPerProjectModel);
+    this.#registry = new KeyRegistry(parsed, this.#clock);
     this.#settlement = new Settlement(this.#registry, parsed.random);
     this.#registry.add(parsed.keys);
     this.#prober = new KeyProber({
@@ -74,7 +75,7 @@ export class ScheduledKeyPool implements KeyPool {
       settlement: this.#settlement,
       events: this.#events,
       change: (_, run) => {
-        for (const event of run(this.#clock.now())) this.#events.emit('key', event);
+        for (const event of run(this.#clock.now())) this.#events.report(event);
         this.#pump();
         return undefined;
       },
@@ -103,7 +104,7 @@ export class ScheduledKeyPool implements KeyPool {
 
   stats(): Promise<KeyPoolStats> {
     return Promise.resolve(
-      describePool(this.#registry, this.#waits, this.#current, this.#leases.size, this.#clock.now()),
+      describePool(this.#registry, this.#waits, this.#current, this.#leases.size, this.#clock),
     );
   }
 
@@ -171,10 +172,10 @@ export class ScheduledKeyPool implements KeyPool {
     signal: AbortSignal | undefined,
   ): Promise<KeyLease> {
     const project = this.#registry.projectName(request.project);
-    const admission = admit({ modelQueue, request, project, tokens }, this.#queueLimits, now);
-    if ('error' in admission) return Promise.reject(admission.error);
-    const call = { request, tokens, ...admission, enqueuedAt: now };
-    return waitForLease(call, signal, {
+    const asked = { since: request.since ?? now, deadline: request.deadline };
+    const place = admit({ modelQueue, request, project, tokens }, asked, this.#queueLimits, now);
+    if ('error' in place) return Promise.reject(place.error);
+    return waitForLease({ request, tokens, ...place, enqueuedAt: now }, signal, {
       enqueue: (waiter) => {
         modelQueue.waiters.push(waiter);
         this.#pump();
@@ -222,8 +223,7 @@ export class ScheduledKeyPool implements KeyPool {
   #settle(grant: Grant, outcome: LeaseOutcome): void {
     const now = this.#clock.now();
     const observation = this.#settlement.observe(grant, outcome, now);
-    for (const event of this.#settlement.apply(grant, outcome, observation, now))
-      this.#events.emit('key', event);
+    for (const event of this.#settlement.apply(grant, outcome, observation, now)) this.#events.report(event);
   }
 
   /** Grants what is free, and sets the timer for the next slot or deadline. */
@@ -252,6 +252,7 @@ export class ScheduledKeyPool implements KeyPool {
       };
       expireWaiters(modelQueue, now, actions);
       dispatch(modelQueue, now, actions);
+      modelQueue.waiters.arrivals.clear();
       for (const waiter of served) modelQueue.waiters.take(waiter);
       for (const { waiter, error } of refused) if (modelQueue.waiters.remove(waiter)) waiter.reject(error);
     }

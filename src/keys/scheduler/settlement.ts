@@ -1,4 +1,4 @@
-import type { Failure } from '../../core/failure.js';
+import { type Failure, isUnreachable } from '../../core/failure.js';
 import { type Reaction, reactTo, rejectedForMs } from '../health/failure-reaction.js';
 import type { KeyProject, PooledKey } from '../health/pooled-key.js';
 import type { KeyEvent, LeaseOutcome, LeaseRequest } from '../key-pool.js';
@@ -69,7 +69,7 @@ export class Settlement {
       key.lastError = failure.message;
     }
     if (failure.kind === 'overloaded' || failure.kind === 'internal') key.serverErrors += 1;
-    if (blockMs === 'breaker') modelQueue.breaker.observe(now, true);
+    if (blockMs === 'breaker') modelQueue.breaker.observe(now, true, isUnreachable(failure));
     if (failure.project !== undefined) {
       this.#registry.identify(grant.quota.current.project, failure.project, now);
     }

@@ -59,6 +59,8 @@ const tenantOf = (waiter: Waiter): string => waiter.request.tenant ?? defaultTen
 export class WaitQueue {
   /** Per priority the waiters of each tenant; tenants are served in insertion order. */
   readonly #lines: Record<Priority, Map<string, Waiter[]>> = { interactive: new Map(), batch: new Map() };
+  /** Waiters that no dispatch has judged yet. Whoever acts on the dispatch removes them. */
+  readonly arrivals = new Set<Waiter>();
   #size = 0;
   #tokens = 0;
   /** Computed when it is asked for. */
@@ -93,6 +95,7 @@ export class WaitQueue {
     let place = line.length;
     while (place > 0 && (line[place - 1]?.since ?? 0) > waiter.since) place -= 1;
     line.splice(place, 0, waiter);
+    this.arrivals.add(waiter);
     this.#size += 1;
     this.#tokens += waiter.tokens;
     if (this.#earliestDeadline !== undefined)
@@ -106,6 +109,7 @@ export class WaitQueue {
     const place = line?.indexOf(waiter) ?? -1;
     if (line === undefined || place < 0) return false;
     line.splice(place, 1);
+    this.arrivals.delete(waiter);
     if (line.length === 0) lines.delete(tenantOf(waiter));
     this.#size -= 1;
     this.#tokens -= waiter.tokens;

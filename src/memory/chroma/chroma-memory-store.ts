@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { AbortOptions } from '../../core/abort.js';
-import type { Clock } from '../../core/clock.js';
+import { type Clock, wallTime } from '../../core/clock.js';
 import { ClosedError, MemoryError } from '../../core/errors.js';
 import { followersOf, parseForgetTarget } from '../../core/forget-target.js';
 import type { Conversation, RecalledTurn, Turn } from '../../core/turn.js';
@@ -245,7 +245,7 @@ export class ChromaMemoryStore implements MemoryStore {
 
   /** Microseconds since the epoch, but always above the conversation's orders, should the clock go back. */
   async #orderOf(key: string, acceptedAt: number | undefined): Promise<number> {
-    const now = this.#clock.now() * 1000;
+    const now = wallTime(this.#clock) * 1000;
     const known = this.#lastOrders.get(key);
     if (acceptedAt !== undefined && known === undefined) return acceptedAt;
     const last = known ?? (await this.#turns.highestOrderFrom(key, now));

@@ -1,5 +1,4 @@
-import type { Clock } from '../../core/clock.js';
-import { sleep } from '../../core/clock.js';
+import { type Clock, sleep, sleep, wallTime } from '../../core/clock.js';
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { MemoryStats } from '../memory-store.js';
 import { ConversationIndex } from '../rank/conversation-index.js';
@@ -195,7 +194,7 @@ export class SessionReader implements SessionSource<ChromaSession> {
     copy()
       // Vectors that cannot be read stay missing until the session leaves the cache; its words are found.
       .catch((error: unknown) => {
-        if (!this.#isClosed) this.lastError = { message: messageOf(error), at: this.#clock.now() };
+        if (!this.#isClosed) this.lastError = { message: messageOf(error), at: wallTime(this.#clock) };
       })
       .finally(() => {
         session.isCopying = false;

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Database } from 'libsql';
-import type { Clock } from '../../core/clock.js';
+import { type Clock, wallTime } from '../../core/clock.js';
 import { MemoryError } from '../../core/errors.js';
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { RowOf } from '../embedded/columns.js';
@@ -88,7 +88,7 @@ export class TurnOutbox {
     await database.write(() => {
       const waiting = database.first({ count: 'integer:count(*)' }, 'FROM outbox')?.count ?? 0;
       if (waiting + turns.length > this.#maxPending) throw this.#full(waiting);
-      const now = this.#clock.now();
+      const now = wallTime(this.#clock);
       let last = database.first({ last: 'integer' }, 'FROM orders')?.last ?? 0;
       for (const { turn, body, replace } of turns) {
         last = Math.max(now * 1000, last + 1);
@@ -168,7 +168,7 @@ export class TurnOutbox {
     const database = await this.#existing();
     if (!database) return true;
     return database.write(() => {
-      const now = this.#clock.now();
+      const now = wallTime(this.#clock);
       const { heir, heir_until, holder, until } = database.first(leaseColumns, 'FROM lease') as LeaseRow;
       const isMine = holder === this.#holder;
       const isFree = isMine || until < now || !isRunning(holder);

@@ -52,7 +52,7 @@ export function generate(
       signal: call.signal,
       spans: call.spans,
       onRetry: (event) => events.emit('retry', { ...conversation, turnId, ...event }),
-      onPlainHistory: () => plainHistory.add(conversation, call.startedAt),
+      onPlainHistory: () => plainHistory.add(conversation, call.askedAt),
     },
   );
 }

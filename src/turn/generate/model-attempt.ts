@@ -1,7 +1,7 @@
 import { type LinkedController, linkedController } from '../../core/abort.js';
-import type { Clock } from '../../core/clock.js';
+import { type Clock, wallTime } from '../../core/clock.js';
 import { BlockedError, ModelCallError } from '../../core/errors.js';
-import type { Attempt, Failure } from '../../core/failure.js';
+import { type Attempt, type Failure, isUnreachable } from '../../core/failure.js';
 import type { KeyLease, LeaseOutcome } from '../../keys/key-pool.js';
 import type { GeneratedFile, ModelEvent, ModelRequest } from '../../model/chat-model.js';
 import type { ModelRoute } from '../model-routes.js';
@@ -10,14 +10,8 @@ import type { OpenSpan } from '../spans.js';
 /** Reasons of failures that happened before anything was sent, so that no quota was spent. */
 const unsentReasons: ReadonlySet<string> = new Set([
   'API_KEY_UNUSABLE',
-  'EAI_AGAIN',
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
   'PROXY_AUTHENTICATION',
   'REQUEST_REFUSED',
-  'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
 /** Of an attempt that ended because the one beside it answered first. */
@@ -76,6 +70,8 @@ export class ModelAttempt {
   /** Of a lease that is kept. */
   #outcome: LeaseOutcome | undefined;
   readonly #startedAt: number;
+  /** `#startedAt` as a date. */
+  readonly #askedAt: number;
   readonly #link: LinkedController;
   readonly #events: AsyncIterator<ModelEvent>;
   #first: Promise<IteratorResult<ModelEvent>> | undefined;
@@ -91,6 +87,7 @@ export class ModelAttempt {
     this.#clock = clock;
     this.#span = span;
     this.#startedAt = clock.now();
+    this.#askedAt = wallTime(clock);
     this.#link = linkedController(signal);
     const options = {
       signal: this.#link.signal,
@@ -104,7 +101,7 @@ export class ModelAttempt {
     return {
       model: this.model,
       ...(this.lease.key && { keyId: this.lease.key.id }),
-      startedAt: this.#startedAt,
+      startedAt: this.#askedAt,
       durationMs: (this.#endedAt ?? this.#clock.now()) - this.#startedAt,
       ...(this.isHedge && { isHedge: true }),
       ...(this.failure && { failure: this.failure }),
@@ -156,7 +153,8 @@ export class ModelAttempt {
     if (this.#endedAt !== undefined) return;
     this.failure = failure;
     this.#close();
-    this.#outcome = { ok: false, failure, sent: !unsentReasons.has(failure.reason ?? '') };
+    const sent = !isUnreachable(failure) && !unsentReasons.has(failure.reason ?? '');
+    this.#outcome = { ok: false, failure, sent };
     if (!this.#keepsLease?.(failure)) this.settle();
     const isCancelled = failure === abandoned || failure.reason === hedgedReason;
     this.#span.end(isCancelled ? 'cancelled' : 'failed', { failure });

@@ -102,7 +102,7 @@ export async function keepMedia(
         const { parts, estimatedTokens } = (await each.asFrames?.()) ?? each;
         const kept = { ...each, parts, estimatedTokens };
         // The archive keeps them in the order of their times.
-        await archive.keep(call.conversation, kept, call.startedAt + index);
+        await archive.keep(call.conversation, kept, call.askedAt + index);
       }),
     );
   });
