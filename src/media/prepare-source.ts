@@ -3,14 +3,23 @@ import { preparePdf, prepareText } from './document/document.js';
 import { locateFfmpeg } from './ffmpeg/ffmpeg-location.js';
 import { bitmapToPng } from './image/bitmap.js';
 import { heifToTiff } from './image/heif/decode-heif.js';
-import { prepareImage } from './image/image.js';
+import { imageSettings } from './image/image-settings.js';
 import type { MediaSettings } from './media-options.js';
 import { takesPictures } from './model-accepts.js';
+import type { PictureProcesses } from './picture-process/picture-processes.js';
 import { isContainer, type MediaFormat } from './source/formats.js';
 import type { LocalSource } from './source/source.js';
 import { prepareClip } from './video/prepare-video.js';
 import type { PreparedContent } from './work/prepared-content.js';
 import type { ReportProgress } from './work/progress.js';
+
+/** How a source is prepared, and with what. */
+export interface Preparation {
+  readonly settings: MediaSettings;
+  readonly pictures: PictureProcesses;
+  readonly report: ReportProgress;
+  readonly signal: AbortSignal;
+}
 
 /**
  * A source of any kind as the parts that are shown.
@@ -20,23 +29,20 @@ import type { ReportProgress } from './work/progress.js';
 export async function prepareSource(
   source: LocalSource,
   format: MediaFormat,
-  settings: MediaSettings,
-  report: ReportProgress,
-  signal: AbortSignal,
+  preparation: Preparation,
 ): Promise<PreparedContent> {
+  const { settings } = preparation;
   if (format.decoder === 'pdf') return preparePdf(source, format.mimeType, settings);
   if (format.decoder === 'text') return prepareText(source, format.mimeType, settings);
-  if (!isContainer(format)) return preparePicture(source, format, settings, report, signal);
+  if (!isContainer(format)) return preparePicture(source, format, preparation);
   const binary = await locateFfmpeg(settings.ffmpegPath);
-  return prepareClip(source, format, { binary, settings, report, signal });
+  return prepareClip(source, format, { binary, ...preparation });
 }
 
 async function preparePicture(
   source: LocalSource,
   format: MediaFormat,
-  settings: MediaSettings,
-  report: ReportProgress,
-  signal: AbortSignal,
+  { pictures, report, settings, signal }: Preparation,
 ): Promise<PreparedContent> {
   const { name, bytes } = source;
   if (!takesPictures(settings.accepts)) {
@@ -47,7 +53,16 @@ async function preparePicture(
   }
   const { mimeType } = format;
   const data = (await toReadable(source, format, settings, signal)) ?? source.data ?? (await source.path());
-  return prepareImage({ name, mimeType, bytes, data }, settings, report, signal);
+  report('probing');
+  return pictures.run(
+    {
+      input: { name, mimeType, bytes, data },
+      settings: imageSettings(settings),
+      limits: { memoryBytes: settings.maxPictureMemoryBytes, cpuMs: settings.maxPictureCpuMs },
+      report: (done) => report('encoding', done),
+    },
+    signal,
+  );
 }
 
 /** The picture in a format that sharp reads; `undefined` if its own is one. */
