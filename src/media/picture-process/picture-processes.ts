@@ -27,7 +27,7 @@ export class PictureProcesses {
    */
   async run(job: PictureJob, signal: AbortSignal): Promise<PreparedContent> {
     const worker = await this.#obtain();
-    if (!worker) return prepareImage(job.input, job.settings, (_, done = 0) => job.report(done), signal);
+    if (!worker) return prepareHere(job, signal);
     signal.throwIfAborted();
     worker.hold(true);
     try {
@@ -87,6 +87,16 @@ export class PictureProcesses {
     this.#ending.add(ending);
     void ending.then(() => this.#ending.delete(ending));
   }
+}
+
+async function prepareHere(
+  { input, report, settings }: PictureJob,
+  signal: AbortSignal,
+): Promise<PreparedContent> {
+  const content = await prepareImage(input, settings, (_, done = 0) => report(done), signal);
+  // Copied, because the result may be kept while the caller goes on with its buffer.
+  const own = (data: Uint8Array) => (data === input.data ? Uint8Array.from(data) : data);
+  return { ...content, parts: content.parts.map((part) => ({ ...part, data: own(part.data) })) };
 }
 
 let hasWarned = false;

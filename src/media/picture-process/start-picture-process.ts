@@ -22,7 +22,9 @@ const fromPackage: StartPictureProcess = () => {
 /** From source, as tests run. */
 const fromSource: StartPictureProcess = () => {
   const file = fileURLToPath(import.meta.url.replace(/[^/]*$/, 'picture-process-main.ts'));
-  return startNode(['--require', resolveFrom(import.meta.url, 'tsx/cjs'), file]);
+  const tsx = resolveFrom(import.meta.url, 'tsx/cjs/api');
+  const load = `require(${JSON.stringify(tsx)}).register(); require(${JSON.stringify(file)});`;
+  return startNode(['--eval', load]);
 };
 
 /** A function, because bundlers would follow `createRequire(import.meta.url).resolve('…')`. */
