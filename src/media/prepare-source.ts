@@ -7,7 +7,7 @@ import { imageSettings } from './image/image-settings.js';
 import type { MediaSettings } from './media-options.js';
 import { takesPictures } from './model-accepts.js';
 import type { PictureProcesses } from './picture-process/picture-processes.js';
-import { isContainer, type MediaFormat } from './source/formats.js';
+import { formats, isContainer, type MediaFormat } from './source/formats.js';
 import type { LocalSource } from './source/source.js';
 import { prepareClip } from './video/prepare-video.js';
 import type { PreparedContent } from './work/prepared-content.js';
@@ -42,8 +42,9 @@ export async function prepareSource(
 async function preparePicture(
   source: LocalSource,
   format: MediaFormat,
-  { pictures, report, settings, signal }: Preparation,
+  preparation: Preparation,
 ): Promise<PreparedContent> {
+  const { pictures, report, settings, signal } = preparation;
   const { name, bytes } = source;
   if (!takesPictures(settings.accepts)) {
     throw new MediaError(
@@ -51,6 +52,7 @@ async function preparePicture(
       `"${name}" is a picture, and this model sees none. Describe it in the prompt, or ask another model.`,
     );
   }
+  if (isAnimatedAvif(source.head)) return prepareAvifAnimation(source, format, preparation);
   const { mimeType } = format;
   const data = (await toReadable(source, format, settings, signal)) ?? source.data ?? (await source.path());
   report('probing');
@@ -63,6 +65,29 @@ async function preparePicture(
     },
     signal,
   );
+}
+
+function isAnimatedAvif(head: Uint8Array): boolean {
+  return Buffer.from(head.subarray(4, 12)).toString('latin1') === 'ftypavis';
+}
+
+/** sharp reads no sequences; they are stored as the video track of an MP4 is. */
+async function prepareAvifAnimation(
+  source: LocalSource,
+  { mimeType }: MediaFormat,
+  preparation: Preparation,
+): Promise<PreparedContent> {
+  const { settings } = preparation;
+  const { kind: _, ...content } = await prepareClip(
+    source,
+    { ...formats.mp4, mimeType, demuxer: formats.mp4.demuxer ?? 'mov' },
+    {
+      ...preparation,
+      binary: await locateFfmpeg(settings.ffmpegPath),
+      settings: { ...settings, frames: settings.maxPages, audio: false },
+    },
+  );
+  return content;
 }
 
 /** The picture in a format that sharp reads; `undefined` if its own is one. */

@@ -103,6 +103,8 @@ export class PictureProcess {
 
   /** Resolves with how it ended. */
   kill(): Promise<string> {
+    // Whoever waits for the end must not find this process ended before.
+    if (!this.#isOver) this.hold(true);
     this.#child.kill('SIGKILL');
     return this.#exit;
   }

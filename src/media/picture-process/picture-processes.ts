@@ -28,9 +28,9 @@ export class PictureProcesses {
   async run(job: PictureJob, signal: AbortSignal): Promise<PreparedContent> {
     const worker = await this.#obtain();
     if (!worker) return prepareHere(job, signal);
-    signal.throwIfAborted();
     worker.hold(true);
     try {
+      signal.throwIfAborted();
       return await worker.run(job, signal);
     } finally {
       this.#release(worker, job.limits.memoryBytes);
