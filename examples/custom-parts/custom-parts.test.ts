@@ -71,7 +71,10 @@ describe('BudgetRetryPolicy', () => {
 
   it('waits between attempts unless the pool routes around the failure', () => {
     const policy = new BudgetRetryPolicy({ budgetMs: 60_000, paceMs: 200 });
-    const context = { model: 'm', triedModels: ['m'], attempt: 1, elapsedMs: 0, hasEmittedText: false };
+    const context = {
+      ...{ model: 'm', triedModels: ['m'], attempt: 1, elapsedMs: 0 },
+      ...{ hasEmittedText: false, earlierFailures: [] },
+    };
     const failure = makeFailure('rate-limit');
     expect(policy.next({ ...context, failure, isRoutedByPool: true })).toEqual({ delayMs: 0 });
     expect(policy.next({ ...context, failure, isRoutedByPool: false })).toEqual({ delayMs: 200 });

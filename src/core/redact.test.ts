@@ -29,6 +29,15 @@ describe('Redactor', () => {
     expect(new Redactor(['abcdefgh', 'abcdefgh-tail']).text('saw abcdefgh-tail')).toBe('saw ***');
   });
 
+  it('removes its own secrets, whatever others removed before', () => {
+    const both = new Redactor(['secret-one', 'secret-two']);
+    const joined = new Redactor(['secret-one\nsecret-two']);
+    expect(both.text('secret-one secret-two')).toBe('*** ***');
+    expect(joined.text('secret-one secret-two')).toBe('secret-one secret-two');
+    expect(new Redactor([]).text('secret-one')).toBe('secret-one');
+    expect(new Redactor(['secret-two', 'secret-one']).text('secret-one')).toBe('***');
+  });
+
   it.each([
     ['as it is', (key: string) => key],
     ['in capitals', (key: string) => key.toUpperCase()],

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ConfigurationError } from '../core/errors.js';
-import { type FailureKind, type FailureScope, isRoutedByPool } from '../core/failure.js';
+import { type Failure, type FailureKind, type FailureScope, isRoutedByPool } from '../core/failure.js';
 import { retryPolicyContract } from '../testing/contracts/retry-policy-contract.js';
 import { BackoffRetryPolicy } from './backoff-retry-policy.js';
 import type { BackoffRetryPolicyOptions } from './backoff-retry-policy-options.js';
@@ -26,6 +26,7 @@ function decide(
     attempt: 1,
     elapsedMs: 0,
     hasEmittedText: false,
+    earlierFailures: [],
     ...rest,
   });
 }
@@ -178,8 +179,7 @@ describe('BackoffRetryPolicy', () => {
 
   it.each<[FailureKind, string, RetryDecision | undefined, RetryDecision | undefined, number]>([
     ['incomplete', 'MAX_TOKENS', never, never, 1],
-    ['incomplete', 'EMPTY_ANSWER', later, later, 1],
-    ['incomplete', 'EMPTY_ANSWER', never, next, 2],
+    ['incomplete', 'EMPTY_ANSWER', later, next, 1],
     ['timeout', 'FIRST_TOKEN', never, next, 1],
     ['timeout', 'TOTAL', never, next, 1],
     ['timeout', 'BETWEEN_CHUNKS', later, later, 1],
@@ -187,6 +187,20 @@ describe('BackoffRetryPolicy', () => {
   ])('decides on %s of reason %s', (kind, reason, alone, withFallback, attempt) => {
     expect(decide(kind, 'call', { attempt, reason })).toEqual(alone);
     expect(decide(kind, 'call', { attempt, reason }, { fallbackModels: [fallback] })).toEqual(withFallback);
+  });
+
+  it('makes a single further call for an empty answer, whichever model gave the first', () => {
+    const triedModels = [model, fallback];
+    const options = { fallbackModels: [fallback, 'third-choice'] };
+    const empty = { kind: 'incomplete', scope: 'call', message: 'Empty.', reason: 'EMPTY_ANSWER' } as const;
+    const context = { triedModels, reason: 'EMPTY_ANSWER' };
+    const decideAfter = (earlier: Failure) =>
+      decide('incomplete', 'call', { ...context, earlierFailures: [earlier] }, options);
+    expect(decideAfter(empty)).toBeUndefined();
+    expect(decideAfter({ ...empty, kind: 'overloaded', reason: undefined })).toEqual({
+      delayMs: 0,
+      model: 'third-choice',
+    });
   });
 
   it.each<FailureKind>(['invalid-request', 'too-large'])(

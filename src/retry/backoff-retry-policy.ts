@@ -65,7 +65,8 @@ export class BackoffRetryPolicy implements RetryPolicy {
       case 'model-unavailable':
         return this.#fallBack(context);
       case 'incomplete':
-        return failure.reason === 'MAX_TOKENS' ? undefined : this.#onceMore(context);
+        if (failure.reason === 'MAX_TOKENS') return undefined;
+        return failure.reason === 'EMPTY_ANSWER' ? this.#onceElsewhere(context) : this.#onceMore(context);
       case 'overloaded': {
         const fallback = attempt >= overloadedAttemptsBeforeFallback ? this.#fallBack(context) : undefined;
         return fallback ?? this.#retry(context, this.#patienceMs);
@@ -83,6 +84,13 @@ export class BackoffRetryPolicy implements RetryPolicy {
   #onceMore(context: RetryContext): RetryDecision | undefined {
     const isFirst = context.attempt < Math.min(maxRepeatedAttempts, this.#maxAttempts);
     return isFirst ? this.#backOff(context) : this.#fallBack(context);
+  }
+
+  /** A single further call for this reason, to another model if there is one, which is likelier to answer. */
+  #onceElsewhere(context: RetryContext): RetryDecision | undefined {
+    const { earlierFailures, failure } = context;
+    if (earlierFailures.some(({ reason }) => reason === failure.reason)) return undefined;
+    return this.#fallBack(context) ?? (this.#maxAttempts > 1 ? this.#backOff(context) : undefined);
   }
 
   #retry(context: RetryContext, patienceMs: number): RetryDecision | undefined {

@@ -17,6 +17,8 @@ export interface RetryContext {
    * key, a spent quota) do not count.
    */
   readonly attempt: number;
+  /** What the policy was asked about before in this call, oldest first. */
+  readonly earlierFailures: readonly Failure[];
   /** Milliseconds since the call began. */
   readonly elapsedMs: number;
   /** Whether the caller has already seen something of this answer that would be discarded: text, a file, code, a source. */

@@ -141,6 +141,27 @@ describe('what another attempt would meet again', () => {
     expect(model.requests).toHaveLength(calls);
   });
 
+  it('costs one further call if every model answers with nothing', async () => {
+    const first = failing('first', 'incomplete', { reason: 'EMPTY_ANSWER' });
+    const second = failing('second', 'incomplete', { reason: 'EMPTY_ANSWER' });
+    const third = failing('third', 'incomplete', { reason: 'EMPTY_ANSWER' });
+    expect(await errorOf(openChat(first, [second, third]))).toBeInstanceOf(ModelCallError);
+    expect([first, second, third].map(({ requests }) => requests.length)).toEqual([1, 1, 0]);
+  });
+
+  it.each(['EMPTY_ANSWER', 'FILE_NOT_ACCESSIBLE', 'NO_FINISH_REASON'])(
+    'is tried again by a fallback model if the first model had another fault: %s',
+    async (reason) => {
+      const once = makeFailure('incomplete', { reason });
+      const fallback = scriptedModel((_, call) => (call === 1 ? { failure: once } : { says: ['Fine.'] }), {
+        name: 'second',
+      });
+      await using chat = openChat(failing('first', 'overloaded'), [fallback]);
+      expect((await chat.send({ prompt: 'Hi' })).text).toBe('Fine.');
+      expect(fallback.requests).toHaveLength(2);
+    },
+  );
+
   it('leads to a fallback after a time limit, but not after too many tokens', async () => {
     await using chat = openChat(failing('first', 'timeout', { reason: 'FIRST_TOKEN' }), [answering()]);
     expect((await chat.send({ prompt: 'Hi' })).attempts).toHaveLength(2);

@@ -159,6 +159,7 @@ async function answer(call: Call): Promise<number | undefined> {
       attempt,
       elapsedMs: clock.now() - call.since,
       hasEmittedText: false,
+      earlierFailures: [],
     });
     if (decision === undefined) return undefined;
     if (decision.delayMs > 0) await sleep(clock, decision.delayMs);

@@ -13,7 +13,11 @@ const textsIn = (value: unknown): readonly string[] =>
 
 /** The object without the fields that have no value. */
 export function withoutAbsent<T extends object>(fields: T): T {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T;
+  const present: Partial<T> = {};
+  for (const name of Object.keys(fields) as (keyof T)[]) {
+    if (fields[name] !== undefined) present[name] = fields[name];
+  }
+  return present as T;
 }
 
 /** The counts that were sent; undefined if there were none. */
@@ -34,6 +38,7 @@ export function readUsage(metadata: Json | undefined): Usage | undefined {
 }
 
 function readSafetyRatings(value: unknown): readonly SafetyRating[] | undefined {
+  if (!Array.isArray(value)) return undefined;
   const ratings = objectsIn(value).flatMap(({ blocked, category, probability }): SafetyRating[] => {
     if (typeof category !== 'string' || typeof probability !== 'string') return [];
     return [{ category, probability, ...(typeof blocked === 'boolean' && { blocked }) }];
@@ -43,38 +48,50 @@ function readSafetyRatings(value: unknown): readonly SafetyRating[] | undefined 
 
 /** Collects what the chunks of one answer say about it. The last value of a field counts. */
 export class AnswerInfoReader {
-  #info: AnswerInfo = {};
+  #responseId: string | undefined;
+  #modelVersion: string | undefined;
+  #rawFinishReason: string | undefined;
+  #finishMessage: string | undefined;
+  #ratings: readonly SafetyRating[] | undefined;
+  #promptRatings: readonly SafetyRating[] | undefined;
   readonly #queries = new Set<string>();
   #html: string | undefined;
 
   push(chunk: Json, candidate: Json | undefined, finishReason: string | undefined): void {
-    const feedback = isObject(chunk.promptFeedback) ? chunk.promptFeedback : undefined;
-    const fields = withoutAbsent({
-      responseId: nonEmptyText(chunk.responseId),
-      modelVersion: nonEmptyText(chunk.modelVersion),
-      rawFinishReason: finishReason,
-      finishMessage: nonEmptyText(candidate?.finishMessage),
-      safetyRatings:
-        readSafetyRatings(candidate?.safetyRatings) ??
-        // Ratings of the prompt only count until there are some of the answer.
-        (this.#info.safetyRatings ? undefined : readSafetyRatings(feedback?.safetyRatings)),
-    });
-    this.#info = { ...this.#info, ...fields };
-    const grounding = candidate?.groundingMetadata;
-    if (!isObject(grounding)) return;
-    for (const name of ['webSearchQueries', 'imageSearchQueries', 'retrievalQueries'] as const)
-      for (const query of textsIn(grounding[name])) this.#queries.add(query);
-    const entry = grounding.searchEntryPoint;
-    this.#html = (isObject(entry) ? nonEmptyText(entry.renderedContent) : undefined) ?? this.#html;
+    this.#responseId = nonEmptyText(chunk.responseId) ?? this.#responseId;
+    this.#modelVersion = nonEmptyText(chunk.modelVersion) ?? this.#modelVersion;
+    this.#rawFinishReason = finishReason ?? this.#rawFinishReason;
+    if (isObject(chunk.promptFeedback))
+      this.#promptRatings = readSafetyRatings(chunk.promptFeedback.safetyRatings) ?? this.#promptRatings;
+    if (candidate === undefined) return;
+    this.#finishMessage = nonEmptyText(candidate.finishMessage) ?? this.#finishMessage;
+    this.#ratings = readSafetyRatings(candidate.safetyRatings) ?? this.#ratings;
+    if (isObject(candidate.groundingMetadata)) this.#pushGrounding(candidate.groundingMetadata);
   }
 
   /** Undefined if nothing was said. */
   read(): AnswerInfo | undefined {
     const queries = [...this.#queries];
     const html = this.#html;
-    const searchSuggestions =
-      queries.length > 0 || html !== undefined ? { queries, ...(html !== undefined && { html }) } : undefined;
-    const info = withoutAbsent({ ...this.#info, searchSuggestions });
+    const info = withoutAbsent({
+      responseId: this.#responseId,
+      modelVersion: this.#modelVersion,
+      rawFinishReason: this.#rawFinishReason,
+      finishMessage: this.#finishMessage,
+      // Ratings of the prompt only count if there are none of the answer.
+      safetyRatings: this.#ratings ?? this.#promptRatings,
+      searchSuggestions:
+        queries.length > 0 || html !== undefined
+          ? { queries, ...(html !== undefined && { html }) }
+          : undefined,
+    });
     return Object.keys(info).length === 0 ? undefined : info;
+  }
+
+  #pushGrounding(grounding: Json): void {
+    for (const name of ['webSearchQueries', 'imageSearchQueries', 'retrievalQueries'] as const)
+      for (const query of textsIn(grounding[name])) this.#queries.add(query);
+    const entry = grounding.searchEntryPoint;
+    this.#html = (isObject(entry) ? nonEmptyText(entry.renderedContent) : undefined) ?? this.#html;
   }
 }

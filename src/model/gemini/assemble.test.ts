@@ -249,6 +249,19 @@ describe('ReplyAssembler', () => {
     });
   });
 
+  it('keeps ratings that a later chunk leaves out, and those of the prompt only without any of the answer', () => {
+    const rated = (category: string) => [{ category, probability: 'LOW' }];
+    const text = (more = {}) => ({ candidates: [{ content: { parts: [{ text: 'a' }] }, ...more }] });
+    const prompt = { promptFeedback: { safetyRatings: rated('PROMPT') } };
+    const end = text({ finishReason: 'STOP' });
+    const ratingsOf = (...chunks: readonly Record<string, unknown>[]) =>
+      finishOf(...chunks, end).info?.safetyRatings;
+    expect(ratingsOf(prompt, { ...text(), promptFeedback: {} })).toEqual(rated('PROMPT'));
+    expect(
+      ratingsOf(prompt, text({ safetyRatings: rated('ANSWER') }), text({ safetyRatings: [{}] })),
+    ).toEqual(rated('ANSWER'));
+  });
+
   it('says what the service said about a refusal', () => {
     const promptFeedback = { blockReason: 'OTHER', blockReasonMessage: 'Contains a riddle.' };
     expect(assemble({ promptFeedback }).outcome).toMatchObject({

@@ -14,7 +14,7 @@ import { type FinishMeaning, meaningOf, readFinishReason } from './finish-reason
 import { toMessagePart } from './gemini-parts.js';
 import { GeneratedFiles } from './generated-file.js';
 import { isObject, type Json } from './json.js';
-import { type AnswerPiece, SourceCollector } from './sources.js';
+import { SourceCollector } from './sources.js';
 
 type FinishEvent = Extract<ModelEvent, { type: 'finish' }>;
 type Refusal = { readonly reason: string; readonly said: string; readonly what: string };
@@ -31,8 +31,7 @@ export type Outcome =
     };
 
 /** Whether a part is text without a signature or anything else of its own, which may be merged. */
-const isMergeable = (part: MessagePart | undefined): part is TextPart | ReasoningPart =>
-  (part?.type === 'text' || part?.type === 'reasoning') && part.providerMetadata === undefined;
+const isMergeable = (part: TextPart | ReasoningPart): boolean => part.providerMetadata === undefined;
 
 /** Fields of a part that are no content of the answer: signatures, and steps of tools that Google runs. */
 const silentFields: ReadonlySet<string> = new Set(['thoughtSignature', 'toolCall', 'toolResponse']);
@@ -52,8 +51,10 @@ const finishReasons: Partial<Record<FinishMeaning, FinishReason>> = {
 export class ReplyAssembler {
   readonly #redactor: Redactor;
   readonly #parts: MessagePart[] = [];
+  /** The last of the parts, while it may grow. */
+  #growing: { type: 'text' | 'reasoning'; text: string } | undefined;
   /** The parts as Gemini numbers them. */
-  readonly #pieces: AnswerPiece[] = [];
+  readonly #pieces: { readonly start: number; text: string }[] = [];
   readonly #files = new GeneratedFiles();
   readonly #info = new AnswerInfoReader();
   readonly #sources = new SourceCollector();
@@ -64,7 +65,7 @@ export class ReplyAssembler {
   #finishReason: string | undefined;
   #wentOn = false;
   #continuation: JsonValue | undefined;
-  #usageMetadata: Json | undefined;
+  readonly #usageMetadata: Record<string, unknown> = {};
   #refusal: Refusal | undefined;
   #isGemini = false;
   /** Which of several candidates is read. */
@@ -103,8 +104,7 @@ export class ReplyAssembler {
   /** Adds one chunk; returns what is in it. */
   push(chunk: Json): readonly ModelEvent[] {
     this.#isGemini ||= 'candidates' in chunk || 'promptFeedback' in chunk || 'usageMetadata' in chunk;
-    if (isObject(chunk.usageMetadata))
-      this.#usageMetadata = { ...this.#usageMetadata, ...chunk.usageMetadata };
+    if (isObject(chunk.usageMetadata)) Object.assign(this.#usageMetadata, chunk.usageMetadata);
     const candidate = this.#findCandidate(chunk);
     const reason = readFinishReason(candidate?.finishReason);
     this.#info.push(chunk, candidate, reason);
@@ -115,7 +115,11 @@ export class ReplyAssembler {
     this.#sources.push(candidate);
     this.#continuation = (candidate.continuationToken as JsonValue | undefined) ?? this.#continuation;
     const parts = isObject(candidate.content) ? objectsIn(candidate.content.parts) : [];
-    const events = parts.flatMap((part) => this.#pushPart(part) ?? []);
+    const events: ModelEvent[] = [];
+    for (const part of parts) {
+      const event = this.#pushPart(part);
+      if (event) events.push(event);
+    }
     this.#wentOn ||= this.hasFinishReason && events.length > 0;
     if (reason !== undefined) {
       this.#finishReason = reason;
@@ -173,14 +177,15 @@ export class ReplyAssembler {
   }
 
   #pushText(part: TextPart | ReasoningPart): void {
-    const last = this.#parts.at(-1);
-    const piece = this.#pieces.at(-1);
     const visible = part.type === 'text' ? part.text : '';
-    if (piece && isMergeable(part) && isMergeable(last) && last.type === part.type) {
-      this.#parts.splice(-1, 1, { ...last, text: last.text + part.text });
-      this.#pieces.splice(-1, 1, { ...piece, text: piece.text + visible });
+    const piece = this.#pieces.at(-1);
+    const growing = this.#growing;
+    if (piece && growing?.type === part.type && growing === this.#parts.at(-1) && isMergeable(part)) {
+      growing.text += part.text;
+      piece.text += visible;
     } else if (part.text !== '' || !isMergeable(part)) {
-      this.#parts.push(part);
+      this.#growing = isMergeable(part) ? { type: part.type, text: part.text } : undefined;
+      this.#parts.push(this.#growing ?? part);
       this.#pieces.push({ start: this.#text.length, text: visible });
     }
     this.#text += visible;

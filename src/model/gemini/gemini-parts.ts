@@ -34,6 +34,9 @@ const textOf = (value: unknown): string => (typeof value === 'string' ? value : 
 export function toMessagePart(
   part: Fields,
 ): TextPart | ReasoningPart | ToolCallPart | CodePart | CodeResultPart | ProviderPart {
+  // Most parts of a stream are like this.
+  if (typeof part.text === 'string' && Object.keys(part).length === 1)
+    return { type: 'text', text: part.text };
   const { codeExecutionResult, executableCode, functionCall, text, ...rest } = part;
   const isOther = [codeExecutionResult, executableCode, functionCall].some((value) => value !== undefined);
   // `part` is the metadata field of a part that is kept whole.

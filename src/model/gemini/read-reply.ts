@@ -135,7 +135,8 @@ export class ReplyReader {
       return [];
     }
     if (parsed === undefined && isHalfJson(data)) this.#failAsBroken();
-    const chunks = (Array.isArray(parsed) ? parsed : [parsed]).filter(isObject);
+    if (isObject(parsed)) return this.#readChunk(parsed);
+    const chunks = objectsIn(parsed);
     if (chunks.length === 0) this.#foreign ??= parsed ?? data;
     return chunks.flatMap((chunk) => this.#readChunk(chunk));
   }

@@ -32,15 +32,9 @@ export class SourceCollector {
 
   push(candidate: Json): void {
     if (isObject(candidate.groundingMetadata)) this.#pushGrounding(candidate.groundingMetadata);
-    const citations = isObject(candidate.citationMetadata) ? candidate.citationMetadata : {};
-    for (const citation of [...objectsIn(citations.citationSources), ...objectsIn(citations.citations)]) {
-      const place: Place = (text) => spanIn(text, 0, citation.startIndex, citation.endIndex);
-      this.#add('web', citation, citation.endIndex === undefined ? undefined : place);
-    }
-    const pages = isObject(candidate.urlContextMetadata)
-      ? candidate.urlContextMetadata.urlMetadata
-      : undefined;
-    for (const { retrievedUrl, urlRetrievalStatus } of objectsIn(pages))
+    if (isObject(candidate.citationMetadata)) this.#pushCitations(candidate.citationMetadata);
+    if (!isObject(candidate.urlContextMetadata)) return;
+    for (const { retrievedUrl, urlRetrievalStatus } of objectsIn(candidate.urlContextMetadata.urlMetadata))
       if (/SUCCESS$/.test(String(urlRetrievalStatus))) this.#add('web', { uri: retrievedUrl });
   }
 
@@ -54,6 +48,13 @@ export class SourceCollector {
       );
       return spans.size === 0 ? source : { ...source, spans: [...spans.values()] };
     });
+  }
+
+  #pushCitations(metadata: Json): void {
+    for (const citation of [...objectsIn(metadata.citationSources), ...objectsIn(metadata.citations)]) {
+      const place: Place = (text) => spanIn(text, 0, citation.startIndex, citation.endIndex);
+      this.#add('web', citation, citation.endIndex === undefined ? undefined : place);
+    }
   }
 
   #pushGrounding(metadata: Json): void {

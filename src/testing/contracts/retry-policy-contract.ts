@@ -39,6 +39,7 @@ const contextOf = (failure: Failure, rest: Partial<RetryContext> = {}): RetryCon
   attempt: 1,
   elapsedMs: 0,
   hasEmittedText: false,
+  earlierFailures: [],
   ...rest,
 });
 

@@ -13,7 +13,8 @@ export class ModelChain {
   /** Failed attempts at the current model that the pool does not route around. */
   #counted = 0;
   #firstFault: Failure | undefined;
-  #lastFault: Failure | undefined;
+  /** What the policy was asked about. */
+  readonly #faults: Failure[] = [];
 
   constructor(start: ModelChainStart) {
     this.#start = start;
@@ -33,7 +34,7 @@ export class ModelChain {
 
   /** What the policy was asked about last. */
   get lastFault(): Failure | undefined {
-    return this.#lastFault;
+    return this.#faults.at(-1);
   }
 
   /** Why the model that was asked for did not answer, now that `last` ends the chain. */
@@ -60,14 +61,15 @@ export class ModelChain {
     isBound: boolean,
   ): RetryDecision | undefined {
     const { clock, deadline, retry, startedAt } = this.#start;
-    this.#lastFault = failed.failure;
     const context: RetryContext = {
       ...failed,
       model: this.#model,
       triedModels: this.#tried,
       attempt: this.#counted,
+      earlierFailures: [...this.#faults],
       elapsedMs: clock.now() - startedAt,
     };
+    this.#faults.push(failed.failure);
     let decision = retry.next(context);
     // Another model starts the answer again, so that what was shown is discarded.
     if (isBound && this.#isOther(decision?.model))
