@@ -105,6 +105,14 @@ describe('the process that decodes pictures', () => {
     expect((await processor.prepare(await picture())).parts).toHaveLength(1);
   });
 
+  it('is replaced when it was killed while it had no work', async () => {
+    await using processor = new DefaultMediaProcessor({ concurrency: 1 });
+    await processor.prepare(await picture());
+    for (const id of pictureProcesses()) process.kill(id, 'SIGKILL');
+    await vi.waitFor(() => expect(pictureProcesses()).toEqual([]));
+    expect((await processor.prepare(await drawPicture(4).png().toBuffer())).parts).toHaveLength(1);
+  });
+
   it('knows no secret of the environment', async () => {
     vi.stubEnv('GEMINI_API_KEY', 'planted-secret');
     onTestFinished(() => void vi.unstubAllEnvs());
@@ -158,7 +166,7 @@ describe('limits of a picture', () => {
 
   it('ends the process that takes too much memory', async () => {
     await using processor = new DefaultMediaProcessor({ maxPictureMemoryBytes: 160 * 2 ** 20 });
-    const work = processor.prepare(withChecksum(interlacedPng(6000)));
+    const work = processor.prepare(withChecksum(interlacedPng(5000)));
     await expect(work).rejects.toMatchObject({
       code: 'MEDIA_TOO_LARGE',
       message: expect.stringMatching(/more than 160 MiB of memory .*raise maxPictureMemoryBytes/),
@@ -199,6 +207,46 @@ async function animatedWebp(frames: number): Promise<Buffer> {
     .toBuffer();
 }
 
+/** A processor that starts its processes in another way. */
+async function processorThatStarts(start: StartPictureProcess): Promise<DefaultMediaProcessor> {
+  onTestFinished(() => void vi.doUnmock('../../src/media/picture-process/start-picture-process.js'));
+  vi.resetModules();
+  vi.doMock('../../src/media/picture-process/start-picture-process.js', () => ({
+    pictureProcessStarts: [start],
+  }));
+  const { DefaultMediaProcessor: Processor } = await import('../../src/media/default-media-processor.js');
+  return new Processor();
+}
+
+/** Another program, which goes on after its first words. */
+const startOther = (script: string) => () =>
+  spawn(process.execPath, ['--eval', `${script}; setInterval(() => 0, 1000); // picture-process`], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+
+describe('a process that starts', () => {
+  const leaves = async (leave: (processor: DefaultMediaProcessor, caller: AbortController) => unknown) => {
+    const processor = await processorThatStarts(startOther(''));
+    const caller = new AbortController();
+    const work = processor.prepare(await picture(), { signal: caller.signal });
+    const outcome = work.then(
+      () => 'shown',
+      (error: Error) => error.message,
+    );
+    await vi.waitFor(() => expect(pictureProcesses()).toHaveLength(1));
+    await leave(processor, caller);
+    return outcome;
+  };
+
+  it('is gone when the caller has left', async () => {
+    expect(await leaves((_, caller) => caller.abort(new Error('left')))).toBe('left');
+  });
+
+  it('is gone after close()', async () => {
+    expect(await leaves((processor) => processor.close())).toContain('closed');
+  });
+});
+
 describe('without such a process', () => {
   it.each([
     [
@@ -207,22 +255,15 @@ describe('without such a process', () => {
     ],
     ['none may be started', () => spawn('/no/such/program', { stdio: ['pipe', 'pipe', 'ignore'] })],
     ['it is none', () => spawn('echo', ['hello'], { stdio: ['pipe', 'pipe', 'ignore'] })],
+    ['it is another program that goes on', startOther('console.log("hello")')],
   ] as readonly (readonly [string, StartPictureProcess])[])(
     'pictures are shown, and a warning says so once: %s',
     async (_, start) => {
       const warnings: (Error & { code?: string })[] = [];
       const onWarning = (warning: Error) => void warnings.push(warning);
       process.on('warning', onWarning);
-      onTestFinished(() => {
-        process.off('warning', onWarning);
-        vi.doUnmock('../../src/media/picture-process/start-picture-process.js');
-      });
-      vi.resetModules();
-      vi.doMock('../../src/media/picture-process/start-picture-process.js', () => ({
-        pictureProcessStarts: [start],
-      }));
-      const { DefaultMediaProcessor: Processor } = await import('../../src/media/default-media-processor.js');
-      await using processor = new Processor();
+      onTestFinished(() => void process.off('warning', onWarning));
+      await using processor = await processorThatStarts(start);
       for (const number of [5, 6]) {
         const { parts } = await processor.prepare(await drawPicture(number).jpeg().toBuffer());
         expect(await readPattern(parts[0]?.data ?? new Uint8Array())).toBe(number);

@@ -79,7 +79,10 @@ async function withoutBitFields(bitmap: Uint8Array, signal: AbortSignal): Promis
   plain.writeUInt32LE(0, 30);
   const rowsAtOnce = Math.max(1, Math.floor(pixelsAtOnce / width));
   for (let y = 0; y < height; y += 1) {
-    if (y % rowsAtOnce === 0) await setImmediate(undefined, { signal });
+    if (y % rowsAtOnce === 0) {
+      await setImmediate();
+      signal.throwIfAborted();
+    }
     for (let x = 0; x < width; x += 1) {
       const at = from + y * rowBytes + (x * bits) / 8;
       const pixel = bits === 32 ? source.readUInt32LE(at) : source.readUInt16LE(at);

@@ -41,7 +41,7 @@ const mostPixelsDecoded = 500e6;
  */
 export function outlinePicture(input: ImageInput, settings: ImageSettings): PictureOutline {
   const { mimeType } = input;
-  return withPictureFile(input.data, (file) => {
+  return withPictureFile(input, (file) => {
     if (mimeType === 'image/gif') return outlineAnimation(file, input, settings, readGif, cutGif);
     if (mimeType === 'image/webp') return outlineAnimation(file, input, settings, readWebp, cutWebp);
     if (mimeType === 'image/tiff') return outlineTiff(file, input, settings);
@@ -84,7 +84,8 @@ function outlineTiff(file: PictureFile, input: ImageInput, settings: ImageSettin
   }
   return {
     data: input.data,
-    pages: numbers,
+    // What cannot be looked through is left to sharp.
+    pages: numbers.length > 0 ? numbers : undefined,
     colorChannels: new Map(shown.map(([number, page]) => [number, colorChannels(page)])),
   };
 }

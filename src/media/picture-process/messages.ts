@@ -85,9 +85,17 @@ class Pieces {
       this.#left = this.#left.subarray(taken);
       filled += taken;
       if (filled === length) return piece;
-      const { done, value } = await this.#chunks.next();
+      const { done, value } = await this.#more();
       if (done) return undefined;
       this.#left = value;
+    }
+  }
+
+  async #more(): Promise<IteratorResult<Buffer>> {
+    try {
+      return await this.#chunks.next();
+    } catch (cause) {
+      throw new ProtocolError('A stream that broke.', { cause });
     }
   }
 }

@@ -34,6 +34,7 @@ export class PictureProcess {
   readonly #exit: Promise<string>;
   readonly #replies: AsyncGenerator<WireMessage, void, undefined>;
   #maxReplyBytes = 0;
+  #hasBegun = false;
   #isOver = false;
   #rss = 0;
 
@@ -46,27 +47,43 @@ export class PictureProcess {
         this.#isOver = true;
         resolve(how);
       };
-      child.once('error', (error) => over(String(error)));
+      child.on('error', (error) => over(String(error)));
       child.once('exit', (code, signal) => over(signal ?? `code ${code}`));
     });
     this.#replies = readMessages(child.stdout as Readable, () => this.#maxReplyBytes);
   }
 
-  /** Resolves when it is ready. @throws Error if it cannot be started. */
-  static async start(begin: StartPictureProcess): Promise<PictureProcess> {
+  /**
+   * Resolves when it is ready.
+   *
+   * @throws Error if it cannot be started, and once it is gone after an abort
+   */
+  static async start(begin: StartPictureProcess, signal: AbortSignal): Promise<PictureProcess> {
     const started = new PictureProcess(begin());
     const timer = setTimeout(() => void started.kill(), startMs);
+    const unsubscribe = onAbort(signal, () => void started.kill());
+    let cause: unknown;
     try {
-      const reply = await started.#next();
-      if (reply?.type === 'ready') return started;
-      throw new Error(`It ended with ${await started.kill()}.`);
+      const message = await started.#read();
+      if (message && parseReply(message).type === 'ready' && !started.isOver) return started;
+    } catch (error) {
+      cause = error;
     } finally {
       clearTimeout(timer);
+      unsubscribe();
     }
+    // Another program may have been started, which would go on.
+    throw new Error(`It ended with ${await started.kill()}.`, { cause });
   }
 
+  /** Whether it has ended, or is about to. */
   get isOver(): boolean {
-    return this.#isOver;
+    return this.#isOver || this.#child.killed;
+  }
+
+  /** Whether it knows of the picture that it was asked for last. */
+  get hasBegun(): boolean {
+    return this.#hasBegun;
   }
 
   /** Resident memory after the last picture, in bytes. */
@@ -90,9 +107,11 @@ export class PictureProcess {
     const unsubscribe = onAbort(signal, () => void this.kill());
     try {
       this.#ask(job);
-      return await this.#answer(job);
+      const content = await this.#answer(job);
+      signal.throwIfAborted();
+      return content;
     } catch (error) {
-      if (!MediaError.isInstance(error) || this.#isOver) await this.kill();
+      if (!MediaError.isInstance(error) || this.isOver) await this.kill();
       signal.throwIfAborted();
       if (error instanceof ProtocolError) throw crashed(job.input.name, error.message, error);
       throw error;
@@ -110,6 +129,7 @@ export class PictureProcess {
   }
 
   #ask({ input: { data, ...input }, settings, limits }: PictureJob): void {
+    this.#hasBegun = false;
     const { maxPages, maxSide, maxTiles } = settings;
     const pictures = Math.max(maxPages, maxTiles + 1);
     this.#maxReplyBytes = pictures * maxSide * maxSide * mostBytesPerPixel + headersBytes;
@@ -120,9 +140,13 @@ export class PictureProcess {
 
   async #answer({ input, limits, report }: PictureJob): Promise<PreparedContent> {
     for (;;) {
-      const { value: message } = await this.#replies.next();
+      const message = await this.#read();
       if (!message) throw crashed(input.name, await this.kill());
       const reply = parseReply(message);
+      if (reply.type === 'begun') {
+        this.#hasBegun = true;
+        continue;
+      }
       if (reply.type === 'progress') {
         report(reply.done);
         continue;
@@ -138,9 +162,9 @@ export class PictureProcess {
     }
   }
 
-  async #next(): Promise<PictureReply | undefined> {
-    const { value } = await this.#replies.next();
-    return value ? parseReply(value) : undefined;
+  /** `undefined` after the last. */
+  async #read(): Promise<WireMessage | undefined> {
+    return (await this.#replies.next()).value ?? undefined;
   }
 }
 

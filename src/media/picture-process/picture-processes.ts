@@ -26,15 +26,20 @@ export class PictureProcesses {
    * @throws `signal.reason` once its process is gone
    */
   async run(job: PictureJob, signal: AbortSignal): Promise<PreparedContent> {
-    const worker = await this.#obtain();
+    const worker = await this.#obtain(signal);
     if (!worker) return prepareHere(job, signal);
+    // Nothing is known of its memory before its first picture.
+    const isNew = worker.rss === 0;
     worker.hold(true);
     try {
-      signal.throwIfAborted();
       return await worker.run(job, signal);
+    } catch (error) {
+      // It had ended before, unseen; the picture is not to blame.
+      if (signal.aborted || worker.hasBegun || isNew) throw error;
     } finally {
       this.#release(worker, job.limits.memoryBytes);
     }
+    return this.run(job, signal);
   }
 
   /** Ends the processes that have no work. Those at work end with the signals of their pictures. */
@@ -48,7 +53,8 @@ export class PictureProcesses {
   }
 
   /** `undefined` if none can be started. */
-  async #obtain(): Promise<PictureProcess | undefined> {
+  async #obtain(signal: AbortSignal): Promise<PictureProcess | undefined> {
+    signal.throwIfAborted();
     for (let waiting = this.#idle.pop(); waiting; waiting = this.#idle.pop()) {
       clearTimeout(waiting.timer);
       if (!waiting.process.isOver) return waiting.process;
@@ -57,8 +63,9 @@ export class PictureProcesses {
     let reason: unknown;
     for (const start of pictureProcessStarts) {
       try {
-        return await PictureProcess.start(start);
+        return await PictureProcess.start(start, signal);
       } catch (error) {
+        signal.throwIfAborted();
         reason = error;
       }
     }

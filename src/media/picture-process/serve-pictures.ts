@@ -28,6 +28,7 @@ async function answer(
   bytes: Uint8Array | undefined,
   say: Say,
 ): Promise<void> {
+  say({ type: 'begun' });
   const stopWatching = watch(limits, say);
   const report = (_stage: string, done = 0) => say({ type: 'progress', done });
   const data = path ?? bytes ?? new Uint8Array();

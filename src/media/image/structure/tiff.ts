@@ -58,6 +58,7 @@ const valueBytes: Readonly<Record<number, number>> = {
   16: 8,
   18: 8,
 };
+const known: ReadonlySet<number> = new Set(Object.values(tags));
 const mostEntries = 1000;
 const mostValues = 16;
 
@@ -133,8 +134,10 @@ class TiffReader {
     const fields = new Map<number, readonly number[]>();
     const first = at + countBytes;
     for (let entry = first; entry < first + count * entryBytes; entry += entryBytes) {
+      const tag = this.#number(entry, 2);
+      if (!known.has(tag) || fields.has(tag)) continue;
       const values = this.#values(entry, offsetBytes);
-      if (values.length > 0) fields.set(this.#number(entry, 2), values);
+      if (values.length > 0) fields.set(tag, values);
     }
     return { fields, next: this.#number(first + count * entryBytes, offsetBytes) };
   }
