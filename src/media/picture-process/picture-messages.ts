@@ -21,7 +21,8 @@ export interface PictureRequest {
 
 /** What the process says: that it is ready, then for each picture that it has begun, how far it is, how it ended. */
 export type PictureReply =
-  | { readonly type: 'ready' | 'begun' }
+  | { readonly type: 'ready' }
+  | { readonly type: 'begun' }
   | { readonly type: 'progress'; readonly done: number }
   /** The bytes of the parts go along, unless the picture is sent as it is. */
   | {
@@ -62,7 +63,8 @@ const source = z.strictObject({
 
 /** The bytes that a process decodes are a stranger's, so nothing is taken from it unseen. */
 export const pictureReplySchema = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.enum(['ready', 'begun']) }),
+  z.strictObject({ type: z.literal('ready') }),
+  z.strictObject({ type: z.literal('begun') }),
   z.strictObject({ type: z.literal('progress'), done: amount }),
   z.strictObject({
     type: z.literal('done'),
