@@ -4,6 +4,8 @@ export type {
   Connection,
   HandlerOptions,
   Identity,
+  IncomingQuestion,
+  PreparedQuestion,
   Refusal,
   RouterOptions,
 } from './http/handler-options.js';

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { ConfigurationError, keysFromEnv } from 'multimodal-chat';
 import { z } from 'zod';
@@ -33,6 +34,10 @@ export interface Settings {
   readonly redisUrl: string | undefined;
   readonly apiToken: string | undefined;
   readonly allowedOrigins: readonly string[];
+  /** Undefined for the default of `chatRouter`. */
+  readonly allowedHosts: readonly string[] | undefined;
+  /** Proxies that name the address of the client, as Express's `trust proxy` takes them. */
+  readonly trustProxy: number | readonly string[];
   /** Requests per minute and client. */
   readonly clientRpm: number | undefined;
   readonly maxUploadBytes: number;
@@ -89,8 +94,40 @@ const originList = z
     'must be a comma-separated list of origins such as https://app.example.com, or *',
   );
 
+const hostList = z
+  .string()
+  .toLowerCase()
+  .transform((value) => value.split(',').map((name) => name.trim()))
+  .transform((names) => names.filter((name) => name !== ''))
+  .refine(
+    (names) => names.every((name) => /^(\*|[\w-]+(\.[\w-]+)*)$/.test(name)),
+    'must be a comma-separated list of host names without scheme and port, such as chat.example.com, or *',
+  );
+
+const isNetwork = (text: string) => {
+  const [address = '', bits = '0', ...more] = text.split('/');
+  const version = isIP(address);
+  return (
+    version > 0 && more.length === 0 && /^\d{1,3}$/.test(bits) && Number(bits) <= (version === 4 ? 32 : 128)
+  );
+};
+
+const proxyTrust = z
+  .string()
+  .transform((value) => value.split(',').map((name) => name.trim()))
+  .refine(
+    (names) =>
+      /^[1-9]$/.test(names.join()) ||
+      names.every((name) => ['loopback', 'linklocal', 'uniquelocal'].includes(name) || isNetwork(name)),
+    'must be loopback, addresses or networks of proxies separated by commas, or how many proxies there are (1 to 9)',
+  )
+  .transform((names) => (/^[1-9]$/.test(names.join()) ? Number(names.join()) : names));
+
 const variables = z.object({
-  GEMINI_MODEL: z.string().optional(),
+  GEMINI_MODEL: z
+    .string()
+    .regex(/^[\w.:/@-]+$/, 'must be the name of a model, without blanks')
+    .optional(),
   GOOGLE_GEMINI_BASE_URL: httpUrl.optional(),
   HOST: z.string().default('localhost'),
   PORT: wholeNumber(0, 65_535, 'a port from 0 to 65535').default(9000),
@@ -108,12 +145,20 @@ const variables = z.object({
   REDIS_URL: z
     .string()
     .refine(
-      (value) => URL.canParse(value) && /^rediss?:$/.test(new URL(value).protocol),
-      'must be a redis:// or rediss:// URL',
+      (value) =>
+        URL.canParse(value) &&
+        /^rediss?:$/.test(new URL(value).protocol) &&
+        /^\/?\d*$/.test(new URL(value).pathname),
+      'must be a redis:// or rediss:// URL, with the number of a database at most after the host',
     )
     .optional(),
-  API_TOKEN: z.string().optional(),
+  API_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'must be ASCII text without blanks, because it is sent in a header')
+    .optional(),
   ALLOWED_ORIGINS: originList.default([]),
+  ALLOWED_HOSTS: hostList.optional(),
+  TRUST_PROXY: proxyTrust.default(['loopback']),
   CLIENT_RPM: wholeNumber(1, 1_000_000, 'a whole number of requests a minute, 1 or more').optional(),
   MAX_UPLOAD_MB: wholeNumber(1, 2048, 'a whole number of megabytes from 1 to 2048').default(200),
   HTTP_PROXY: proxyUrl.optional(),
@@ -165,6 +210,8 @@ export function readSettings(env: Environment): Settings {
     redisUrl: read.REDIS_URL,
     apiToken: read.API_TOKEN,
     allowedOrigins: read.ALLOWED_ORIGINS,
+    allowedHosts: read.ALLOWED_HOSTS,
+    trustProxy: read.TRUST_PROXY,
     clientRpm: read.CLIENT_RPM,
     maxUploadBytes: read.MAX_UPLOAD_MB * bytesPerMegabyte,
     proxies: (httpProxy ?? httpsProxy) ? { httpProxy, httpsProxy, noProxy } : undefined,
@@ -182,6 +229,16 @@ function findDoubts(read: z.output<typeof variables>, keyCount: number): string[
   if (read.API_TOKEN !== undefined && read.API_TOKEN.length < shortestGoodToken) {
     doubts.push(
       `API_TOKEN has fewer than ${shortestGoodToken} characters and can be guessed; make one with: openssl rand -hex 32`,
+    );
+  }
+  if (read.ALLOWED_ORIGINS.includes('*') && read.API_TOKEN === undefined) {
+    doubts.push(
+      'ALLOWED_ORIGINS is * and API_TOKEN is not set, so every web page that a user of this network opens can read every conversation. Set API_TOKEN, or name the origins.',
+    );
+  }
+  if (read.ALLOWED_HOSTS?.includes('*') && read.API_TOKEN === undefined) {
+    doubts.push(
+      'ALLOWED_HOSTS is * and API_TOKEN is not set, so web pages can reach this server by DNS rebinding. Set API_TOKEN, or name the hosts.',
     );
   }
   for (const name of ['CHROMA_URL', 'CHROMA_OUTBOX'] as const) {

@@ -1,4 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
 
 const styles = [
   'base',
@@ -16,6 +18,19 @@ const styles = [
 ] as const;
 
 const read = (file: string) => readFileSync(new URL(`./page/${file}`, import.meta.url), 'utf8');
+
+/** The Markdown parser and the sanitizer of its HTML, as their packages ship them for browsers. */
+function libraries(): string {
+  const { resolve } = createRequire(import.meta.url);
+  const files = [resolve('markdown-it/browser'), join(resolve('dompurify'), '../purify.min.js')];
+  return (
+    files
+      .map((file) => readFileSync(file, 'utf8').replace(/^\/\/# sourceMappingURL=.*$/m, ''))
+      .join('\n')
+      // In a script element these would begin a comment, or end the element.
+      .replace(/<(?=!--|\/?script)/gi, '\\x3c')
+  );
+}
 
 const importPattern = /^import\s+(\{[^}]*\})\s+from\s+'\.\/([\w-]+)\.js';$/gm;
 const exportPattern = /^export (?=(?:const|class|function|async function) (\w+))/gm;
@@ -49,6 +64,7 @@ export function renderPage(settings: PageSettings): string {
   const json = JSON.stringify(settings).replaceAll('<', '\\u003c');
   return read('index.html')
     .replace('/* inline: styles */', () => styles.map((name) => read(`styles/${name}.css`)).join('\n'))
+    .replace('/* inline: libraries */', libraries)
     .replace('/* inline: app.js */', () => bundle('app'))
     .replace('id="page-settings">{}', () => `id="page-settings">${json}`);
 }

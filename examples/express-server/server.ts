@@ -109,17 +109,17 @@ async function open(settings: Settings, log: Log, parts: Closable[]): Promise<Li
   logChatEvents(chat, log, logFailure);
 
   const notice = emulator ? emulatorNotice : undefined;
-  const { maxUploadBytes, apiToken, allowedOrigins, clientRpm } = settings;
+  const { maxUploadBytes, apiToken, allowedHosts, allowedOrigins, clientRpm, trustProxy } = settings;
   const app = express();
   app.disable('x-powered-by');
-  // A proxy on this machine is trusted to name the client's address.
-  app.set('trust proxy', 'loopback');
+  app.set('trust proxy', trustProxy);
   app.use(logRequests(log));
   app.use(
     chatRouter(chat, {
       page: renderPage({ notice, maxUploadBytes }),
       notice,
       apiToken,
+      allowedHosts,
       allowedOrigins,
       clientRpm,
       maxUploadBytes,

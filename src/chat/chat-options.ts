@@ -157,6 +157,7 @@ export interface SummaryOptions {
 
 /** One question to the model. */
 export interface ChatRequest {
+  /** May be empty if there are `media`. */
   readonly prompt: string;
   /** The conversation that the turn belongs to. Default: a new one. */
   readonly sessionId?: string | undefined;

@@ -156,8 +156,8 @@ export const optionsSchema = z.strictObject({
   clock: partWith<Clock>('Clock', 'now', 'setTimeout', 'clearTimeout').default(() => systemClock),
 });
 
-const requestSchema = z.strictObject({
-  prompt: z.string().refine((text) => text.trim() !== '', 'must not be empty'),
+const requestFields = z.strictObject({
+  prompt: z.string(),
   sessionId: z.string().min(1).optional(),
   tenant: z.string().min(1).default('default'),
   turnId: z.string().min(1).optional(),
@@ -170,6 +170,11 @@ const requestSchema = z.strictObject({
   priority: z.enum(['interactive', 'batch']).default('interactive'),
   timeoutMs: durationMs.optional(),
   signal: z.instanceof(AbortSignal).optional(),
+});
+
+const requestSchema = requestFields.refine(({ media, prompt }) => media.length > 0 || prompt.trim() !== '', {
+  path: ['prompt'],
+  message: 'must not be empty unless there are media',
 });
 
 export type ResolvedOptions = z.output<typeof optionsSchema>;

@@ -3,10 +3,21 @@ import { ConfigurationError } from './errors.js';
 
 type Issue = z.core.$ZodIssue;
 
-/** `path: message` of every issue, in one line. */
+/** A value can have as many issues as it has elements. */
+const maxIssues = 10;
+const maxIssueChars = 500;
+
+/** `path: message` of the first issues, in one line. */
 export function describeIssues(error: z.ZodError): string {
-  return error.issues.flatMap((issue) => describeIssue(issue, [])).join('; ');
+  const { issues } = error;
+  const sentences = issues.slice(0, maxIssues).flatMap((issue) => describeIssue(issue, []));
+  const shown = sentences.slice(0, maxIssues).map(shorten);
+  const left = Math.max(issues.length, sentences.length) - shown.length;
+  return [...shown, ...(left > 0 ? [`and ${left} more`] : [])].join('; ');
 }
+
+const shorten = (sentence: string) =>
+  sentence.length > maxIssueChars ? `${sentence.slice(0, maxIssueChars)}…` : sentence;
 
 function describeIssue(issue: Issue, parents: readonly PropertyKey[]): readonly string[] {
   const path = [...parents, ...issue.path];

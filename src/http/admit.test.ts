@@ -95,3 +95,56 @@ describe('the rate limit', () => {
     expect([await statusOf('a'), await statusOf('b'), await statusOf('a')]).toEqual([200, 200, 429]);
   });
 });
+
+describe('an answer of the authorize hook that is no identity', () => {
+  it.each<[unknown, number]>([
+    [null, 401],
+    [undefined, 401],
+    ['', 401],
+    [false, 401],
+    [true, 500],
+    ['alice', 500],
+    [{}, 500],
+    [{ tenant: undefined }, 500],
+    [{ tenant: ' ' }, 500],
+    [{ tenant: 7 }, 500],
+    [{ status: 200 }, 500],
+    [{ tenant: 'alice', status: 403 }, 403],
+    [Promise.resolve({ tenant: null }), 500],
+  ])('%j lets nobody in', async (verdict, status) => {
+    const handler = createHandler(fakeChat(), { authorize: () => verdict as never });
+    expect((await handler(get('/stats'))).status).toBe(status);
+  });
+});
+
+describe('wrong tokens', () => {
+  const bearer = (token: string) => get('/stats', { authorization: `Bearer ${token}` });
+
+  it('are slowed down per client', async () => {
+    const handler = createHandler(fakeChat(), { apiToken: 'right' });
+    const from = async (address: string | undefined, token: string) =>
+      (await handler(bearer(token), { address })).status;
+    for (let at = 0; at < 10; at += 1) expect(await from('2001:db8::1', 'wrong')).toBe(401);
+    expect(await from('2001:db8::2', 'right')).toBe(429);
+    expect(await from('2001:db8:0:1::1', 'right')).toBe(200);
+    // Requests of unknown address would otherwise lock one another out.
+    for (let at = 0; at < 20; at += 1) expect(await from(undefined, 'wrong')).toBe(401);
+  });
+});
+
+describe('one client', () => {
+  it.each([
+    ['::1', '127.0.0.1'],
+    ['::ffff:127.0.0.1', '127.1.2.3'],
+    ['::ffff:10.0.0.1', '10.0.0.1'],
+    ['2001:db8::1', '2001:db8:0:0:ffff::9'],
+    ['fe80::1%eth0', 'fe80::2%eth1'],
+    ['garbage', '<script>'],
+    ['', undefined],
+  ])('has the addresses %s and %s', async (one, other) => {
+    const handler = createHandler(fakeChat(), { clientRpm: 1 });
+    expect((await handler(ask({ prompt: 'Hi' }), { address: one })).status).toBe(200);
+    expect((await handler(ask({ prompt: 'Hi' }), { address: other })).status).toBe(429);
+    expect((await handler(ask({ prompt: 'Hi' }), { address: '192.0.2.1' })).status).toBe(200);
+  });
+});

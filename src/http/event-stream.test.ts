@@ -55,7 +55,7 @@ describe('the streamed reply', () => {
       { timestamp_ms: 3000, mime_type: 'image/jpeg', data: 'data:image/jpeg;base64,dHdv' },
     ]);
     expect(events[2]?.data).toMatchObject({ recent_turns: 3, turns: [{ turn_id: 't0', score: 1 }] });
-    expect(events[3]?.data).toEqual({ attempt: 1, model: 'm', key: 'key_1' });
+    expect(events[3]?.data).toEqual({ attempt: 1, model: 'm' });
     expect(events[5]?.data).toEqual({ text: 'Hel\nlo' });
     expect(events[6]?.data).toEqual({ kind: 'incomplete', message: 'It broke off.' });
     expect(events[7]?.data).toMatchObject({

@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { z } from 'zod';
-import { atLeastOne, durationMs } from '../core/parse-options.js';
+import { atLeastOne } from '../core/parse-options.js';
+import type { ChatRequest, NamedMedia } from '../index.js';
 
 /** What an adapter knows about a request beyond its Web-standard form. */
 export interface Connection {
@@ -24,6 +25,19 @@ export interface Refusal {
   readonly message?: string | undefined;
 }
 
+/** A question as it came over HTTP, for the `prepare` hook. */
+export interface IncomingQuestion {
+  readonly prompt: string;
+  readonly sessionId: string;
+  readonly tenant: string;
+  readonly media: readonly NamedMedia[];
+  /** The fields that the option `fields` allows, as sent: text in forms, any JSON value in JSON bodies. */
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+/** What the `prepare` hook may set. */
+export type PreparedQuestion = Partial<Omit<ChatRequest, 'sessionId' | 'tenant' | 'signal'>>;
+
 /** Settings of `createHandler`, `nodeListener` and `chatRouter`. */
 export interface HandlerOptions {
   /** Prefix of every route, such as `/api`. Default none. The Express router takes it from `app.use` instead. */
@@ -32,25 +46,52 @@ export interface HandlerOptions {
   readonly page?: string | (() => string | Promise<string>) | undefined;
   /** A sentence for people, in `GET /`, `GET /stats` and the header `X-Notice`. */
   readonly notice?: string | undefined;
-  /** Origins whose pages may read the replies, such as `https://app.example`; `*` is any. Default none. */
+  /**
+   * Origins of pages, such as `https://app.example`, that may use the service besides its own; `*` is any.
+   * Requests of other pages are refused. Default none.
+   */
   readonly allowedOrigins?: readonly string[] | undefined;
+  /**
+   * Host names under which the service can be reached, besides addresses and names without a dot; `*` is any. Keeps web
+   * pages from reaching a local service by DNS rebinding. Default: any with `apiToken` or `authorize`, else none.
+   */
+  readonly allowedHosts?: readonly string[] | undefined;
   /** Requires `Authorization: Bearer <apiToken>` on all routes but `GET /` and `GET /health`. Default none. */
   readonly apiToken?: string | undefined;
   /**
-   * Identifies the caller, after `apiToken` was checked. `undefined` refuses with 401, so that a hook that
-   * forgets a case grants no access. Default: all callers share the tenant `default`.
+   * Identifies the caller, after `apiToken` was checked. `undefined` refuses with 401, and anything that is no
+   * identity with 500, so that a hook that forgets a case grants no access. Default: all callers share the
+   * tenant `default`.
    */
   readonly authorize?:
     | ((request: Request) => Identity | Refusal | undefined | Promise<Identity | Refusal | undefined>)
     | undefined;
+  /**
+   * Sets what a question is asked with: the model, a system instruction, generation options. Throw an
+   * `InvalidInputError` to refuse it.
+   */
+  readonly prepare?:
+    | ((
+        request: Request,
+        question: IncomingQuestion,
+      ) => PreparedQuestion | undefined | Promise<PreparedQuestion | undefined>)
+    | undefined;
+  /** Further fields of a question, which `prepare` reads. Fields that are not known are refused. Default none. */
+  readonly fields?: readonly string[] | undefined;
   /** Questions per minute and client; more are refused with 429. Default unlimited. */
   readonly clientRpm?: number | undefined;
   /** Identifies clients for `clientRpm`. Default: the address that the adapter reports. */
   readonly clientAddress?: ((request: Request, connection: Connection) => string | undefined) | undefined;
   /** Total bytes of all files of a request. Default 200 MB. */
   readonly maxUploadBytes?: number | undefined;
-  /** Bytes of a JSON or urlencoded body, which is held in memory. Default 32 MB. */
+  /** Bytes of a JSON body with media, which is held in memory. Other bodies are limited by `maxPromptChars`. Default 32 MB. */
   readonly maxBodyBytes?: number | undefined;
+  /** Bytes of all bodies that are held in memory at a time; more are refused with 503. Default 128 MB. */
+  readonly maxBodyBytesInFlight?: number | undefined;
+  /** Bytes of all uploads that are on disk at a time; more are refused with 503. Default 4 GB. */
+  readonly maxUploadBytesInFlight?: number | undefined;
+  /** Time for a body to arrive; an upload gets more while it brings 16 kB a second. Default 60 000. */
+  readonly bodyTimeoutMs?: number | undefined;
   /** Files per request. Default 16. */
   readonly maxFiles?: number | undefined;
   /** Characters of a prompt. Default 200 000. */
@@ -72,10 +113,30 @@ export interface RouterOptions extends Omit<HandlerOptions, 'basePath'> {
 const megabyte = 1024 * 1024;
 const callback = <T>() => z.custom<T>((value) => typeof value === 'function', 'must be a function');
 
+/** The longest time that a timer takes; a longer one fires at once. */
+const timerMs = z.number().positive().max(2_147_483_647);
+
 const origin = z.union([
   z.literal('*'),
   z.url({ protocol: /^https?$/ }).transform((value) => new URL(value).origin),
+  // Of apps in a web view.
+  z
+    .string()
+    .regex(
+      /^(?!https?:)[a-z][a-z\d+.-]*:\/\/[\w.-]+$/,
+      'must be an origin such as https://app.example, or *',
+    ),
 ]);
+
+const hostName = z
+  .string()
+  .toLowerCase()
+  .regex(
+    /^(\*|[\w-]+(\.[\w-]+)*)$/,
+    'must be a host name without scheme and port, such as chat.example.com, or *',
+  );
+
+const questionFields = ['prompt', 'session_id', 'stream', 'media', 'video_file'];
 
 export const handlerOptionsSchema = z.strictObject({
   basePath: z
@@ -89,15 +150,33 @@ export const handlerOptionsSchema = z.strictObject({
     .optional(),
   notice: z.string().min(1).optional(),
   allowedOrigins: z.array(origin).readonly().default([]),
-  apiToken: z.string().min(1).optional(),
+  allowedHosts: z.array(hostName).readonly().optional(),
+  apiToken: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'must be ASCII text without blanks, because it is sent in a header')
+    .optional(),
   authorize: callback<NonNullable<HandlerOptions['authorize']>>().optional(),
+  prepare: callback<NonNullable<HandlerOptions['prepare']>>().optional(),
+  fields: z
+    .array(
+      z
+        .string()
+        .min(1)
+        .refine((name) => !questionFields.includes(name), 'is a field of every question'),
+    )
+    .max(50)
+    .readonly()
+    .default([]),
   clientRpm: atLeastOne.optional(),
   clientAddress: callback<NonNullable<HandlerOptions['clientAddress']>>().optional(),
   maxUploadBytes: atLeastOne.default(200 * megabyte),
   maxBodyBytes: atLeastOne.default(32 * megabyte),
+  maxBodyBytesInFlight: atLeastOne.default(128 * megabyte),
+  maxUploadBytesInFlight: atLeastOne.default(4096 * megabyte),
+  bodyTimeoutMs: timerMs.default(60_000),
   maxFiles: atLeastOne.default(16),
   maxPromptChars: atLeastOne.default(200_000),
-  heartbeatMs: durationMs.default(15_000),
+  heartbeatMs: timerMs.default(15_000),
   tempDir: z.string().min(1).default(tmpdir),
   onError: callback<NonNullable<HandlerOptions['onError']>>().optional(),
 }) satisfies z.ZodType<unknown, HandlerOptions>;

@@ -1,10 +1,12 @@
 import { parseOptions } from '../core/parse-options.js';
 import { InvalidInputError } from '../index.js';
-import { ClientRateLimit, clientOf, identify } from './admit.js';
+import { Admission, ClientRateLimit, clientOf } from './admit.js';
+import { ByteBudget } from './byte-budget.js';
 import { CrossOriginPolicy } from './cross-origin.js';
 import { describeError } from './describe-error.js';
 import type { Connection, HandlerOptions, ResolvedHandlerOptions } from './handler-options.js';
 import { handlerOptionsSchema } from './handler-options.js';
+import { Health } from './health.js';
 import { home } from './home.js';
 import { HttpError } from './http-error.js';
 import type { HttpHandler, HttpRequest, HttpResponse } from './http-messages.js';
@@ -69,9 +71,12 @@ function createHttpHandler(chat: ServedChat, options: ResolvedHandlerOptions): H
   const deps: HandlerDeps = {
     chat,
     options,
-    directories: new UploadDirectories(options.tempDir),
-    rateLimit: new ClientRateLimit(options.clientRpm),
-    origins: new CrossOriginPolicy(options.allowedOrigins),
+    directories: new UploadDirectories(options.tempDir, options.maxUploadBytesInFlight),
+    budget: new ByteBudget(options.maxBodyBytesInFlight),
+    admission: new Admission(options),
+    rateLimit: rateLimitOf(options),
+    origins: new CrossOriginPolicy(options),
+    health: new Health(chat),
   };
   return async (request, connection) => {
     let response: HttpResponse;
@@ -95,9 +100,17 @@ interface HandlerDeps {
   readonly chat: ServedChat;
   readonly options: ResolvedHandlerOptions;
   readonly directories: UploadDirectories;
-  readonly rateLimit: ClientRateLimit;
+  readonly budget: ByteBudget;
+  readonly admission: Admission;
+  readonly rateLimit: ClientRateLimit | undefined;
   readonly origins: CrossOriginPolicy;
+  readonly health: Health;
 }
+
+const rateLimitOf = ({ clientRpm }: ResolvedHandlerOptions) =>
+  clientRpm === undefined
+    ? undefined
+    : new ClientRateLimit(clientRpm, `More than ${clientRpm} questions in a minute.`);
 
 async function answerRequest(
   request: HttpRequest,
@@ -124,27 +137,34 @@ async function answerRoute(
   route: Route,
   request: HttpRequest,
   connection: Connection,
-  { chat, directories, mount, options, origins, rateLimit }: HandlerDeps & { readonly mount: string },
+  deps: HandlerDeps & { readonly mount: string },
 ): Promise<HttpResponse> {
+  const { admission, chat, health, options, origins, rateLimit } = deps;
+  const report = (error: unknown) => reportError(error, request, options);
+  const enter = () => {
+    origins.refuseForeignPage(request);
+    return admission.identify(request, connection);
+  };
+  // Monitors reach it under any name. It shows nothing of a conversation.
+  if (route.name !== 'health') origins.refuseForeignHost(request);
   switch (route.name) {
     case 'home':
       return home(request, options);
     case 'health':
-      return respondWithJson({ status: 'ok' });
+      return health.respond(report);
     case 'stats':
-      await identify(request, options);
+      await enter();
       return respondWithJson(wireStats(await chat.stats(), options.notice));
     case 'infer': {
       const admit = async () => {
-        origins.refuseForeignForms(request);
-        await rateLimit.count(() => clientOf(request, connection, options));
-        return identify(request, options);
+        origins.refuseForeignPage(request);
+        await rateLimit?.count(clientOf(request, connection, options) ?? 'unknown');
+        return admission.identify(request, connection);
       };
-      const report = (error: unknown) => reportError(error, request, options);
-      return infer(request, { chat, admit, options, mount, directories, report });
+      return infer(request, { ...deps, admit, report });
     }
     case 'session': {
-      const { tenant } = await identify(request, options);
+      const { tenant } = await enter();
       const conversation = { tenant, sessionId: checkSessionId(route.sessionId) };
       if (request.method === 'DELETE') {
         return respondWithJson({ session_id: route.sessionId, deleted: await chat.forget(conversation) });
@@ -153,7 +173,7 @@ async function answerRoute(
       return respondWithJson({ session_id: route.sessionId, turns: turns.map(wireTurn) });
     }
     case 'file': {
-      const { tenant } = await identify(request, options);
+      const { tenant } = await enter();
       const { fingerprint } = route;
       return respondWithFile(
         await chat.file?.({ tenant, sessionId: checkSessionId(route.sessionId), fingerprint }),

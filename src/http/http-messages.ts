@@ -1,4 +1,5 @@
 import type { Connection } from './handler-options.js';
+import { HttpError } from './http-error.js';
 
 /** Reads a body chunk by chunk, as the reader of a Web stream does. */
 export interface BodyReader {
@@ -15,7 +16,11 @@ export interface HttpRequest {
   readonly headers: { get(name: string): string | null };
   /** Aborts when the client hangs up. */
   readonly signal: AbortSignal;
-  /** Opens the body, if there is one. To be called at most once. */
+  /**
+   * Opens the body, if there is one. To be called at most once.
+   *
+   * @throws HttpError 500 if something before the handler has read it.
+   */
   openBody(): BodyReader | undefined;
   /** The Web-standard form for the hooks of the app, without the body. */
   toRequest(): Request;
@@ -37,10 +42,21 @@ export function fromWebRequest(request: Request): HttpRequest {
     url: request.url,
     headers: request.headers,
     signal: request.signal,
-    openBody: () => request.body?.getReader(),
+    openBody: () => {
+      if (request.bodyUsed || request.body?.locked) throw bodyAlreadyRead();
+      return request.body?.getReader();
+    },
     toRequest: () => request,
   };
 }
+
+/** The app's mistake, told where its developer looks first. */
+export const bodyAlreadyRead = () =>
+  new HttpError(
+    500,
+    'BODY_ALREADY_READ',
+    'The body was read before it reached multimodal-chat, by a body parser, an upload middleware such as multer, or the framework. Mount the chat before them; JSON that was parsed is taken from `request.body`.',
+  );
 
 export function toWebResponse({ status, headers, body }: HttpResponse): Response {
   return new Response(body instanceof Uint8Array ? new Uint8Array(body) : body, { status, headers });

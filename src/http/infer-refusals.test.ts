@@ -69,7 +69,7 @@ describe('POST /infer refuses', () => {
       /control characters/,
     ],
     ['JSON that is none', () => askJson('{"prompt":'), 400, 'INVALID_INPUT', /not valid JSON/],
-    ['a JSON list', () => askJson([]), 400, 'INVALID_INPUT', /body/],
+    ['a JSON list', () => askJson([]), 400, 'INVALID_INPUT', /expected object, received array/],
     [
       'a path for an attachment',
       () => askJson({ prompt: 'Hi', media: [{ data: '/etc/passwd.' }] }),

@@ -192,12 +192,11 @@ describe('the reply of POST /infer', () => {
       attempts: [
         {
           model: 'm',
-          key: 'key_1_...w2Do',
           started_at: 1_700_000_001.25,
           duration_ms: 7,
           failure: { kind: 'overloaded', status: 503, message: 'busy' },
         },
-        { model: 'm', key: 'key_1_...w2Do', started_at: 1_700_000_001.25, duration_ms: 7 },
+        { model: 'm', started_at: 1_700_000_001.25, duration_ms: 7 },
       ],
       timings: { total_ms: 1234, media_ms: 0, memory_ms: 1, queue_ms: 0, first_token_ms: 900 },
       stored: true,

@@ -45,17 +45,30 @@ describe('POST /infer', () => {
   });
 
   it('accepts JSON with attachments in base64', async () => {
-    const chat = fakeChat();
+    const seen: unknown[] = [];
+    const chat = fakeChat({
+      async before({ media = [] }) {
+        for (const { data, name, mimeType } of media as NamedMedia[])
+          seen.push({ content: await readFile(data as string, 'utf8'), name, mimeType });
+      },
+    });
     const response = await createHandler(chat, { tempDir })(
       askJson({
-        prompt: 'Hi',
         session_id: 'c2',
-        media: [{ data: 'SGk=', name: 'a.png', mime_type: 'image/png' }],
+        media: [
+          { data: 'SGk=', name: 'a.png', mime_type: 'image/png' },
+          'data:image/gif;base64,SGk=',
+          { data: 'data:;base64,SGk=' },
+        ],
       }),
     );
-    expect(response.headers.get('x-session-id')).toBe('c2');
-    expect(chat.requests[0]?.media).toEqual([
-      { data: Buffer.from('Hi'), name: 'a.png', mimeType: 'image/png' },
+    expect([response.status, response.headers.get('x-session-id')]).toEqual([200, 'c2']);
+    // Media may come without a prompt.
+    expect(chat.requests[0]?.prompt).toBe('');
+    expect(seen).toEqual([
+      { content: 'Hi', name: 'a.png', mimeType: 'image/png' },
+      { content: 'Hi', name: 'attachment 2', mimeType: 'image/gif' },
+      { content: 'Hi', name: 'attachment 3', mimeType: undefined },
     ]);
   });
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { linkedController } from '../core/abort.js';
-import type { ChatRequest, Reply } from '../index.js';
+import { type ChatRequest, ConfigurationError, type Reply } from '../index.js';
+import type { ByteBudget } from './byte-budget.js';
 import { describeError } from './describe-error.js';
 import { eventStream } from './event-stream.js';
 import { type FileUrls, fetchableFiles } from './file-urls.js';
@@ -9,7 +10,7 @@ import type { HttpRequest, HttpResponse } from './http-messages.js';
 import type { AnswerType } from './negotiate.js';
 import { acceptedAnswerTypes } from './negotiate.js';
 import { plainAnswer } from './plain-answer.js';
-import { checkQuestion, checkSessionId, readQuestion } from './read-question.js';
+import { checkSessionId, type Question, readQuestion } from './read-question.js';
 import { errorBody, headerValue, respond, respondWithError, respondWithJson } from './respond.js';
 import type { ServedChat } from './served-chat.js';
 import type { UploadDirectories, UploadDirectory } from './upload-directory.js';
@@ -24,6 +25,8 @@ export interface InferDeps {
   /** Prefix of all routes. */
   readonly mount: string;
   readonly directories: UploadDirectories;
+  /** Bytes of all bodies in memory. */
+  readonly budget: ByteBudget;
   /** Called with the error behind every error reply. */
   readonly report: (error: unknown) => void;
 }
@@ -31,14 +34,13 @@ export interface InferDeps {
 /** Answers `POST /infer`. Every reply names the session, including refusals. */
 export async function infer(request: HttpRequest, deps: InferDeps): Promise<HttpResponse> {
   let sessionId: string = randomUUID();
-  const directory = deps.directories.forRequest();
+  const directory = deps.directories.forRequest(deps.report);
   try {
     const { tenant } = await deps.admit();
     const types = acceptedAnswerTypes(request.headers.get('accept'));
-    const question = await readQuestion(request, deps.options, directory, request.signal);
+    const question = await readQuestion(request, { ...deps, directory }, request.signal);
     if (question.sessionId !== undefined) sessionId = checkSessionId(question.sessionId);
-    const prompt = checkQuestion(question, deps.options.maxPromptChars);
-    const chatRequest = { prompt, sessionId, tenant, media: question.media };
+    const chatRequest = await prepare(request, question, { sessionId, tenant }, deps.options);
     const type = question.stream && types.includes('text/event-stream') ? 'text/event-stream' : types[0];
     if (type === 'text/event-stream') return streamAnswer(request, chatRequest, directory, deps);
     const response = await sendAnswer(request, chatRequest, type, deps);
@@ -51,6 +53,24 @@ export async function infer(request: HttpRequest, deps: InferDeps): Promise<Http
     response.headers['x-session-id'] = headerValue(sessionId);
     return response;
   }
+}
+
+/** The question as the `prepare` hook of the app wants it asked. */
+async function prepare(
+  request: HttpRequest,
+  { fields, media, prompt }: Question,
+  conversation: { readonly sessionId: string; readonly tenant: string },
+  options: ResolvedHandlerOptions,
+): Promise<NamedRequest> {
+  const question = { prompt, media, ...conversation };
+  const prepared = await options.prepare?.(request.toRequest(), { ...question, fields });
+  if (prepared === undefined) return question;
+  if (typeof prepared !== 'object' || prepared === null) {
+    throw new ConfigurationError(
+      'The `prepare` hook must return fields of a request, such as { model }, or undefined.',
+    );
+  }
+  return { ...question, ...prepared, ...conversation };
 }
 
 type NamedRequest = ChatRequest & { readonly sessionId: string; readonly tenant: string };

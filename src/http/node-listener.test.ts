@@ -6,8 +6,10 @@ import { connect } from 'node:net';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Handler } from './handler.js';
+import { fakeChat } from '../../test/support/fake-chat.js';
+import { createHandler, type Handler } from './handler.js';
 import { nodeListener } from './node-listener.js';
+import type { NodeRequest } from './node-messages.js';
 
 let server: Server;
 
@@ -236,5 +238,90 @@ describe('nodeListener', () => {
     const port = await serve(async () => new Response(body));
     const response = fetch(`http://127.0.0.1:${port}`).then((answer) => answer.text());
     await expect(response).rejects.toThrow();
+  });
+});
+
+describe('a body that something before the handler has read', () => {
+  /** A server whose framework does something with a request before the chat gets it. */
+  async function serveAfter(framework: (request: NodeRequest & { body?: unknown }) => Promise<void>) {
+    const chat = fakeChat();
+    const listen = nodeListener(createHandler(chat));
+    server = createServer((request, response) => {
+      framework(request).then(
+        () => listen(request, response),
+        (error) => response.destroy(error),
+      );
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const post = (body: BodyInit, headers: Record<string, string> = {}) =>
+      fetch(`http://127.0.0.1:${port}/infer`, { method: 'POST', body, headers });
+    return { chat, post };
+  }
+  const json = { 'content-type': 'application/json' };
+  const question = JSON.stringify({ prompt: 'Hi' });
+  const formWithFile = () => {
+    const form = new FormData();
+    form.append('prompt', 'Hi');
+    form.append('video_file', new File(['clip'], 'a.mp4'));
+    return form;
+  };
+  const readAll = async (request: IncomingMessage) => {
+    for await (const _chunk of request);
+  };
+
+  it('is refused with a sentence, and never waited for', async () => {
+    const { chat, post } = await serveAfter(readAll);
+    const response = await post(question, json);
+    expect([response.status, (await response.json()).error.code]).toEqual([500, 'BODY_ALREADY_READ']);
+    expect(chat.requests).toEqual([]);
+  });
+
+  it('is refused if it was read in part', async () => {
+    const { post } = await serveAfter(async (request) => {
+      await once(request, 'readable');
+      request.read(1);
+    });
+    expect((await post(question, json)).status).toBe(500);
+  });
+
+  it('is not taken for a form without files', async () => {
+    const { chat, post } = await serveAfter(async (request) => {
+      await readAll(request);
+      Object.assign(request, { body: { prompt: 'Hi' }, files: [{ originalname: 'a.mp4' }] });
+    });
+    expect((await post(formWithFile())).status).toBe(500);
+    expect(chat.requests).toEqual([]);
+  });
+
+  it.each<[string, unknown, Record<string, string>]>([
+    ['JSON', { prompt: 'Hi' }, json],
+    ['compressed JSON', { prompt: 'Hi' }, { ...json, 'content-encoding': 'gzip' }],
+    ['an urlencoded form', { prompt: 'Hi' }, { 'content-type': 'application/x-www-form-urlencoded' }],
+    ['text', question, json],
+    ['bytes', Buffer.from(question), json],
+  ])('is taken as a parser left it: %s', async (_what, body, headers) => {
+    const { chat, post } = await serveAfter(async (request) => {
+      await readAll(request);
+      Object.assign(request, { body });
+    });
+    expect((await post(question, headers)).status).toBe(200);
+    expect(chat.requests).toMatchObject([{ prompt: 'Hi' }]);
+  });
+
+  it('is read from the connection if a parser passed it over', async () => {
+    const { chat, post } = await serveAfter(async (request) => {
+      Object.assign(request, { body: {} });
+    });
+    expect((await post(formWithFile())).status).toBe(200);
+    expect(chat.requests[0]?.media).toHaveLength(1);
+  });
+
+  it('is refused by a Web handler too', async () => {
+    const request = new Request('http://localhost/infer', { method: 'POST', body: question, headers: json });
+    await request.text();
+    expect((await createHandler(fakeChat())(request)).status).toBe(500);
+    server = createServer().listen(0);
+    await once(server, 'listening');
   });
 });

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { isIP } from 'node:net';
 import type { Handler } from './handler.js';
 import { httpHandlerOf } from './handler.js';
 import type { BodyReader, HttpHandler, HttpRequest } from './http-messages.js';
@@ -33,7 +34,9 @@ export function nodeListener(
       request = undefined;
     });
     try {
-      const connection = { address: incoming.ip ?? incoming.socket.remoteAddress, path: incoming.url };
+      // `X-Forwarded-For`, from which Express takes `ip`, can hold anything.
+      const address = isIP(incoming.ip ?? '') ? incoming.ip : incoming.socket.remoteAddress;
+      const connection = { address, path: incoming.url };
       await writeHttpResponse(await handle(request, connection), outgoing);
     } catch (error) {
       // Only a failing body gets here. The status has been sent, so the connection is cut.

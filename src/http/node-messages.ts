@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { HttpRequest, HttpResponse } from './http-messages.js';
+import { type BodyReader, bodyAlreadyRead, type HttpRequest, type HttpResponse } from './http-messages.js';
 import { bodyOfBytes, IncomingBody } from './incoming-body.js';
 
 /** A Node request, with what Express and body parsers may add to it. */
@@ -12,9 +12,10 @@ export interface NodeRequest extends IncomingMessage {
   readonly body?: unknown;
 }
 
+/** They describe the bytes that came, not what a parser made of them. */
+const bodyHeaders: readonly string[] = ['content-type', 'content-encoding', 'content-length'];
+
 export function fromNodeRequest(incoming: NodeRequest, signal: AbortSignal): HttpRequest {
-  const parsed = parsedBody(incoming);
-  const contentType = parsed?.contentType;
   const url = urlOf(incoming);
   const { method = 'GET' } = incoming;
   let request: Request | undefined;
@@ -23,13 +24,15 @@ export function fromNodeRequest(incoming: NodeRequest, signal: AbortSignal): Htt
     url,
     headers: {
       get(name) {
-        if (name === 'content-type' && contentType !== undefined) return contentType;
+        if (bodyHeaders.includes(name) && isParsed(incoming) && !isForm(incoming)) {
+          return name === 'content-type' ? 'application/json' : null;
+        }
         const value = incoming.headers[name];
         return (Array.isArray(value) ? value.join(', ') : value) ?? null;
       },
     },
     signal,
-    openBody: () => (parsed ? bodyOfBytes(parsed.bytes) : new IncomingBody(incoming)),
+    openBody: () => bodyOf(incoming),
     toRequest() {
       // Kept, because its signal stops following ours once the request is garbage-collected.
       request ??= new Request(url, { method, headers: headersOf(incoming), signal });
@@ -38,16 +41,28 @@ export function fromNodeRequest(incoming: NodeRequest, signal: AbortSignal): Htt
   };
 }
 
-/** The body as a parser of the app left it; the stream itself has been consumed. */
-function parsedBody(
-  incoming: NodeRequest,
-): { readonly bytes: Uint8Array; readonly contentType?: string } | undefined {
-  if (!incoming.readableEnded || incoming.body === undefined) return undefined;
+/** The body: the stream, or what a parser of the app made of it. */
+function bodyOf(incoming: NodeRequest): BodyReader {
+  const isRead = incoming.readableDidRead || incoming.readableEnded || incoming.destroyed;
+  if (!isRead) return new IncomingBody(incoming);
   const { body } = incoming;
-  if (typeof body === 'string') return { bytes: Buffer.from(body) };
-  if (body instanceof Uint8Array) return { bytes: body };
-  return { bytes: Buffer.from(JSON.stringify(body)), contentType: 'application/json' };
+  // A parser of forms with files has put the files elsewhere.
+  if (body === undefined || isForm(incoming)) {
+    if (hasNoBody(incoming)) return bodyOfBytes(new Uint8Array());
+    throw bodyAlreadyRead();
+  }
+  if (typeof body === 'string') return bodyOfBytes(Buffer.from(body));
+  return bodyOfBytes(body instanceof Uint8Array ? body : Buffer.from(JSON.stringify(body)));
 }
+
+const isForm = ({ headers }: IncomingMessage) => /^multipart\//i.test(headers['content-type'] ?? '');
+
+const hasNoBody = ({ headers }: IncomingMessage) =>
+  headers['transfer-encoding'] === undefined && Number(headers['content-length'] ?? 0) === 0;
+
+/** Whether a parser of the app has made an object of the body. */
+const isParsed = ({ body, readableEnded }: NodeRequest) =>
+  readableEnded && typeof body === 'object' && body !== null && !(body instanceof Uint8Array);
 
 function headersOf(incoming: IncomingMessage): Headers {
   const headers = new Headers();

@@ -1,27 +1,44 @@
+import type { ByteShare } from './byte-budget.js';
 import { HttpError } from './http-error.js';
 import type { BodyReader } from './http-messages.js';
+
+export interface BodyBounds {
+  readonly maxBytes: number;
+  /** The share of the request in what all bodies in memory may take. */
+  readonly share: ByteShare;
+  /** Called with every chunk and what came before it; throws to refuse the rest. */
+  readonly inspect: (chunk: Uint8Array, earlier: readonly Uint8Array[], received: number) => void;
+}
 
 /**
  * Reads a whole body as UTF-8.
  *
- * @throws HttpError 413 as soon as more than `maxBytes` have arrived.
+ * @throws HttpError 413 as soon as more than `maxBytes` have arrived, or what `inspect` throws.
  */
-export async function readBody(body: BodyReader, maxBytes: number): Promise<string> {
+export async function readBody(body: BodyReader, { maxBytes, share, inspect }: BodyBounds): Promise<string> {
   const chunks: Uint8Array[] = [];
   let received = 0;
-  for (;;) {
-    const { done, value } = await body.read();
-    if (done || value === undefined) break;
-    received += value.byteLength;
-    if (received > maxBytes) {
-      await body.cancel();
-      throw new HttpError(
-        413,
-        'BODY_TOO_LARGE',
-        `The body is larger than ${maxBytes} bytes. Send files as multipart/form-data instead.`,
-      );
+  try {
+    for (;;) {
+      const { done, value } = await body.read();
+      if (done || value === undefined) break;
+      received += value.byteLength;
+      if (received > maxBytes) throw bodyTooLarge(maxBytes);
+      share.hold(received);
+      inspect(value, chunks, received);
+      chunks.push(value);
     }
-    chunks.push(value);
+  } catch (error) {
+    // The rest is discarded anyway, so a failure to cancel it does not matter.
+    await body.cancel(error).catch(() => undefined);
+    throw error;
   }
   return Buffer.concat(chunks).toString('utf8');
 }
+
+export const bodyTooLarge = (maxBytes: number) =>
+  new HttpError(
+    413,
+    'BODY_TOO_LARGE',
+    `The body is larger than ${maxBytes} bytes. Send files as multipart/form-data instead.`,
+  );

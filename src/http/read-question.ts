@@ -1,41 +1,80 @@
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { describeIssues } from '../core/parse-options.js';
 import type { NamedMedia } from '../index.js';
 import { InvalidInputError, MediaError } from '../index.js';
+import type { ByteBudget, ByteShare } from './byte-budget.js';
 import type { ResolvedHandlerOptions } from './handler-options.js';
 import { HttpError } from './http-error.js';
 import type { BodyReader, HttpRequest } from './http-messages.js';
 import { bodyOfBytes } from './incoming-body.js';
-import { readBody } from './read-body.js';
-import { receiveForm, tooMuchUploaded } from './receive-form.js';
+import { JsonStructure } from './json-structure.js';
+import { bodyTooLarge, readBody } from './read-body.js';
+import { displayName, receiveForm, tooManyFiles, tooMuchUploaded, uploadNotStored } from './receive-form.js';
+import { timedBody } from './timed-body.js';
+import { unknownField } from './unknown-field.js';
 import type { UploadDirectory } from './upload-directory.js';
 
 const maxSessionIdChars = 256;
+const otherBytes = 64 * 1024;
+/** A UTF-16 unit takes at most six bytes in JSON (`\u00e9`) and nine percent-encoded (`%E2%82%AC`). */
+const maxJsonBytesPerChar = 6;
+const maxEncodedBytesPerChar = 9;
+const minUploadBytesPerSecond = 16 * 1024;
 
 /** The question of a `POST /infer`, with its files on disk. */
 export interface Question {
-  readonly prompt: string | undefined;
+  readonly prompt: string;
   readonly sessionId: string | undefined;
   readonly media: readonly NamedMedia[];
   /** Whether the body asks for a streamed reply. */
   readonly stream: boolean;
+  /** Further fields that the options allow. */
+  readonly fields: Readonly<Record<string, unknown>>;
 }
 
-/** zod's own pattern takes a second for 40 MB. */
-const isBase64 = (text: string) => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
+export interface QuestionDeps {
+  readonly options: ResolvedHandlerOptions;
+  readonly directory: UploadDirectory;
+  /** Bytes of all bodies in memory. */
+  readonly budget: ByteBudget;
+}
 
-const jsonSchema = z.object({
-  prompt: z.string().optional(),
+const dataUrlPattern = /^data:([\w.+-]+\/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*;base64,/i;
+
+/** Base64, or a `data:` URL with it. A pattern would take longer than decoding, which skips what is no base64. */
+const fileData = z
+  .string()
+  .transform((text) => {
+    const [prefix = '', mimeType] = dataUrlPattern.exec(text.slice(0, 1000)) ?? [];
+    const base64 = prefix === '' ? text : text.slice(prefix.length);
+    const bytes = Buffer.from(base64, 'base64');
+    const padding = /={0,2}$/.exec(base64.slice(-2))?.[0].length ?? 0;
+    return {
+      bytes,
+      mimeType,
+      isWhole: base64.length % 4 === 0 && bytes.length === (base64.length / 4) * 3 - padding,
+    };
+  })
+  .refine(({ isWhole }) => isWhole, 'must be the bytes of a file in base64, or a data: URL with them');
+
+const mediaItem = z.union([
+  fileData.transform((data) => ({ data, name: undefined, mime_type: undefined })),
+  z.strictObject({
+    data: fileData,
+    name: z.string().max(200).optional(),
+    mime_type: z.string().max(200).optional(),
+  }),
+]);
+
+const flag = z.union([z.boolean(), z.stringbool(), z.literal('').transform(() => false)]).nullish();
+
+const questionSchema = z.object({
+  prompt: z.string().nullish(),
   session_id: z.string().nullish(),
-  stream: z.union([z.boolean(), z.stringbool()]).nullish(),
-  media: z
-    .array(
-      z.object({
-        data: z.string().refine(isBase64, 'must be the bytes of a file in base64'),
-        name: z.string().max(200).optional(),
-        mime_type: z.string().max(200).optional(),
-      }),
-    )
-    .nullish(),
+  stream: flag,
+  media: z.array(mediaItem).nullish(),
 });
 
 /**
@@ -45,8 +84,7 @@ const jsonSchema = z.object({
  */
 export async function readQuestion(
   request: HttpRequest,
-  options: ResolvedHandlerOptions,
-  directory: UploadDirectory,
+  deps: QuestionDeps,
   signal: AbortSignal,
 ): Promise<Question> {
   const encoding = request.headers.get('content-encoding') ?? 'identity';
@@ -57,18 +95,69 @@ export async function readQuestion(
       'Compressed bodies are not supported. Send the body uncompressed.',
     );
   }
+  const share = deps.budget.open();
+  try {
+    const question = await readFields(request, { ...deps, share }, signal);
+    if (question.prompt.trim() === '' && question.media.length === 0) {
+      throw new InvalidInputError('There is no prompt. Put the question into the field "prompt".');
+    }
+    return question;
+  } finally {
+    share.release();
+  }
+}
+
+async function readFields(
+  request: HttpRequest,
+  deps: QuestionDeps & { readonly share: ByteShare },
+  signal: AbortSignal,
+): Promise<Question> {
+  const { directory, options, share } = deps;
+  const { bodyTimeoutMs: timeoutMs, maxBodyBytes, maxPromptChars, maxUploadBytes } = options;
   const contentType = request.headers.get('content-type') ?? '';
   const [mediaType = ''] = contentType.toLowerCase().split(';', 1);
+  const declaredBytes = Number(request.headers.get('content-length') ?? 0);
   switch (mediaType.trim()) {
-    case 'multipart/form-data':
-      refuseDeclared(request, options.maxUploadBytes);
-      return readForm(openBody(request), contentType, options, directory, signal);
-    case 'application/json':
-      return readJson(await readBody(openBody(request), options.maxBodyBytes), options.maxFiles);
-    case 'application/x-www-form-urlencoded':
-      return fromFields(
-        new Map(new URLSearchParams(await readBody(openBody(request), options.maxBodyBytes))),
-      );
+    case 'multipart/form-data': {
+      // Refuses before the body is sent.
+      if (declaredBytes > maxUploadBytes + 2 ** 20) throw tooMuchUploaded(maxUploadBytes);
+      const body = timedBody(openBody(request), { timeoutMs, minBytesPerSecond: minUploadBytesPerSecond });
+      const form = await receiveForm(body, contentType, { directory, limits: options, share, signal });
+      const media = form.files.map(({ path, name, mimeType }) => ({ data: path, name, mimeType }));
+      return { ...(await parseFields(Object.fromEntries(form.fields), deps)), media };
+    }
+    case 'application/json': {
+      if (declaredBytes > maxBodyBytes) throw bodyTooLarge(maxBodyBytes);
+      const structure = new JsonStructure();
+      const smallBytes = Math.min(maxBodyBytes, maxPromptChars * maxJsonBytesPerChar + otherBytes);
+      const body = timedBody(openBody(request), { timeoutMs });
+      const text = await readBody(body, {
+        maxBytes: maxBodyBytes,
+        share,
+        inspect: (chunk, earlier, received) => {
+          structure.add(chunk);
+          const isLarge = received > smallBytes && received - chunk.byteLength <= smallBytes;
+          if (isLarge && !Buffer.concat([...earlier, chunk]).includes('"media"'))
+            throw bodyTooLarge(smallBytes);
+        },
+      });
+      return parseFields(parseJson(text), deps);
+    }
+    case 'application/x-www-form-urlencoded': {
+      const maxBytes = maxPromptChars * maxEncodedBytesPerChar + otherBytes;
+      let separators = 0;
+      const text = await readBody(timedBody(openBody(request), { timeoutMs }), {
+        maxBytes,
+        share,
+        inspect: (chunk) => {
+          for (let at = chunk.indexOf(38); at >= 0; at = chunk.indexOf(38, at + 1)) {
+            separators += 1;
+            if (separators > 100) throw new InvalidInputError('The form has too many fields.');
+          }
+        },
+      });
+      return parseFields(fieldsOfQuery(text), deps);
+    }
     default:
       throw new HttpError(
         415,
@@ -76,25 +165,6 @@ export async function readQuestion(
         'Send the question as multipart/form-data, application/json or application/x-www-form-urlencoded.',
       );
   }
-}
-
-/**
- * Returns the prompt, checked.
- *
- * @throws InvalidInputError or HttpError that says what to send instead.
- */
-export function checkQuestion({ prompt }: Question, maxPromptChars: number): string {
-  if (prompt === undefined || prompt.trim() === '') {
-    throw new InvalidInputError('There is no prompt. Put the question into the field "prompt".');
-  }
-  if (prompt.length > maxPromptChars) {
-    throw new HttpError(
-      413,
-      'PROMPT_TOO_LONG',
-      `The prompt has ${prompt.length} characters; at most ${maxPromptChars} are allowed. Shorten it.`,
-    );
-  }
-  return prompt;
 }
 
 /** @throws InvalidInputError if the name is too long, or has characters that no log line or header may have. */
@@ -107,54 +177,69 @@ export function checkSessionId(sessionId: string): string {
   return sessionId;
 }
 
-async function readForm(
-  body: BodyReader,
-  contentType: string,
-  limits: ResolvedHandlerOptions,
-  directory: UploadDirectory,
-  signal: AbortSignal,
+function fieldsOfQuery(text: string): Record<string, string> {
+  const entries = [...new URLSearchParams(text)];
+  const fields = new Map(entries);
+  if (fields.size < entries.length) throw new InvalidInputError('A field was sent twice. Send each once.');
+  return Object.fromEntries(fields);
+}
+
+async function parseFields(
+  body: unknown,
+  { directory, options }: Pick<QuestionDeps, 'directory' | 'options'>,
 ): Promise<Question> {
-  const { fields, files } = await receiveForm(body, contentType, { directory, limits, signal });
-  const media = files.map(({ path, name, mimeType }) => ({ data: path, name, mimeType }));
-  return { ...fromFields(fields), media };
-}
-
-function fromFields(fields: ReadonlyMap<string, string>): Question {
-  return {
-    prompt: fields.get('prompt'),
-    sessionId: fields.get('session_id')?.trim() || undefined,
-    stream: ['true', '1'].includes(fields.get('stream') ?? ''),
-    media: [],
-  };
-}
-
-function readJson(text: string, maxFiles: number): Question {
-  const result = jsonSchema.safeParse(parseJson(text));
+  const given: Readonly<Record<string, unknown>> = isRecord(body) ? body : {};
+  if (Array.isArray(given.media) && given.media.length > options.maxFiles)
+    throw tooManyFiles(options.maxFiles);
+  const known = isRecord(body) ? pick(given, Object.keys(questionSchema.shape)) : body;
+  const result = questionSchema.safeParse(known);
   if (!result.success) {
-    const issues = result.error.issues.map(({ path, message }) => `${path.join('.') || 'body'}: ${message}`);
-    throw new InvalidInputError(`The JSON body is not valid: ${issues.join('; ')}.`);
+    throw new InvalidInputError(`The question is not valid: ${describeIssues(result.error)}.`);
   }
+  const names = Object.keys(given).filter((name) => !Object.hasOwn(questionSchema.shape, name));
+  const unknown = names.find((name) => !options.fields.includes(name));
+  if (unknown !== undefined) throw unknownField(unknown);
   const { prompt, session_id: sessionId, stream, media } = result.data;
-  if ((media?.length ?? 0) > maxFiles) {
-    throw new HttpError(413, 'TOO_MANY_FILES', `More than ${maxFiles} files were sent. Send fewer.`);
+  const { maxPromptChars } = options;
+  if ((prompt?.length ?? 0) > maxPromptChars) {
+    throw new HttpError(
+      413,
+      'PROMPT_TOO_LONG',
+      `The prompt has ${prompt?.length} characters; at most ${maxPromptChars} are allowed. Shorten it.`,
+    );
   }
   return {
-    prompt,
+    prompt: prompt ?? '',
     sessionId: sessionId?.trim() || undefined,
     stream: stream ?? false,
-    media: (media ?? []).map(decode),
+    media: await storeMedia(media ?? [], directory),
+    fields: pick(given, names),
   };
 }
 
-function decode(
-  item: { data: string; name?: string | undefined; mime_type?: string | undefined },
-  index: number,
-): NamedMedia {
-  const name = item.name?.replaceAll(/\p{Cc}+/gu, ' ').trim() || `attachment ${index + 1}`;
-  const data = Buffer.from(item.data, 'base64');
-  if (data.byteLength === 0)
-    throw new MediaError('empty', `The file "${name}" is empty. Attach one with content.`);
-  return { data, name, mimeType: item.mime_type };
+/** Files of a JSON body go to disk too, so that none is in memory while the question waits. */
+async function storeMedia(
+  items: readonly z.output<typeof mediaItem>[],
+  directory: UploadDirectory,
+): Promise<readonly NamedMedia[]> {
+  const stored: NamedMedia[] = [];
+  let bytes = 0;
+  for (const [index, item] of items.entries()) {
+    const name = displayName(item.name) ?? `attachment ${index + 1}`;
+    const data = item.data.bytes;
+    if (data.byteLength === 0)
+      throw new MediaError('empty', `The file "${name}" is empty. Attach one with content.`);
+    bytes += data.byteLength;
+    directory.hold(bytes);
+    try {
+      const path = join(await directory.path(), String(index));
+      await writeFile(path, data, { flag: 'wx', mode: 0o600 });
+      stored.push({ data: path, name, mimeType: item.mime_type ?? item.data.mimeType });
+    } catch (error) {
+      throw uploadNotStored(error);
+    }
+  }
+  return stored;
 }
 
 function parseJson(text: string): unknown {
@@ -165,10 +250,10 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** Refuses by `Content-Length`, before the body is sent. */
-function refuseDeclared(request: HttpRequest, maxUploadBytes: number): void {
-  const declared = Number(request.headers.get('content-length') ?? 0);
-  if (declared > maxUploadBytes + 1024 * 1024) throw tooMuchUploaded(maxUploadBytes);
-}
+const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const pick = (from: Readonly<Record<string, unknown>>, names: readonly string[]) =>
+  Object.fromEntries(names.filter((name) => Object.hasOwn(from, name)).map((name) => [name, from[name]]));
 
 const openBody = (request: HttpRequest): BodyReader => request.openBody() ?? bodyOfBytes(new Uint8Array());

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ByteBudget } from './byte-budget.js';
 import { receiveForm } from './receive-form.js';
-import { UploadDirectory } from './upload-directory.js';
 
 let directory: string;
 
@@ -14,7 +14,7 @@ beforeEach(async () => {
 
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
-const limits = { maxUploadBytes: 2000, maxFiles: 3, maxPromptChars: 100 };
+const limits = { maxUploadBytes: 2000, maxFiles: 3, maxPromptChars: 100, fields: ['model'] };
 const prompt = '--x\r\nContent-Disposition: form-data; name="prompt"\r\n\r\nHi\r\n';
 const fileHead =
   '--x\r\nContent-Disposition: form-data; name="video_file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n';
@@ -39,8 +39,9 @@ const receive = (
   { contentType = 'multipart/form-data; boundary=x', signal = new AbortController().signal } = {},
 ) =>
   receiveForm(body.getReader(), contentType, {
-    directory: new UploadDirectory(async () => directory),
+    directory: { path: async () => directory, hold: () => undefined },
     limits,
+    share: new ByteBudget(1e9).open(),
     signal,
   });
 
@@ -157,10 +158,9 @@ describe('receiveForm', () => {
 
   it('accepts unusual but valid forms', async () => {
     const nameless = '--x\r\n\r\nno name\r\n';
-    const proto = prompt.replace('prompt', '__proto__');
     const unnamedFile = fileHead.replace('; filename="a.png"', '');
     const { fields, files } = await receive(
-      bodyOf([nameless, proto, prompt, unnamedFile, 'D\r\n', end, 'an epilogue']).body,
+      bodyOf([nameless, prompt, unnamedFile, 'D\r\n', end, 'an epilogue']).body,
     );
     expect([...fields]).toEqual([['prompt', 'Hi']]);
     expect(files.map(({ name }) => name)).toEqual(['attachment 1']);
@@ -168,7 +168,11 @@ describe('receiveForm', () => {
 
   it('rejects with the error of the disk', async () => {
     await rm(directory, { recursive: true });
-    await expect(receive(bodyOf([fileHead, 'DATA\r\n', end]).body)).rejects.toMatchObject({ code: 'ENOENT' });
+    await expect(receive(bodyOf([fileHead, 'DATA\r\n', end]).body)).rejects.toMatchObject({
+      code: 'UPLOAD_NOT_STORED',
+      status: 503,
+      cause: { code: 'ENOENT' },
+    });
     expect(await readdir(tmpdir())).not.toContain(directory);
   });
 });

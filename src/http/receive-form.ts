@@ -6,20 +6,38 @@ import type { BusboyFileStream } from '@fastify/busboy';
 import { Busboy } from '@fastify/busboy';
 import { linkedController, onAbort } from '../core/abort.js';
 import { InvalidInputError, MediaError } from '../index.js';
+import type { ByteShare } from './byte-budget.js';
 import { HttpError } from './http-error.js';
 import type { BodyReader } from './http-messages.js';
-import type { UploadDirectory } from './upload-directory.js';
+import { unknownField } from './unknown-field.js';
 
 const fileField = 'video_file';
 const textFields: readonly string[] = ['prompt', 'session_id', 'stream'];
 const maxOtherBytes = 1024 * 1024;
+const maxTextParts = 60;
 /** UTF-8 takes at most four bytes for a character. */
 const maxBytesPerChar = 4;
 
-export interface FormLimits {
+interface FormLimits {
   readonly maxUploadBytes: number;
   readonly maxFiles: number;
   readonly maxPromptChars: number;
+  /** Text fields that are allowed besides those of every question. */
+  readonly fields: readonly string[];
+}
+
+/** Where the files go, and the count of their bytes. */
+interface FormDirectory {
+  path(): Promise<string>;
+  hold(bytes: number): void;
+}
+
+export interface FormDeps {
+  readonly directory: FormDirectory;
+  readonly limits: FormLimits;
+  /** The share of the request in what all bodies in memory may take. */
+  readonly share: ByteShare;
+  readonly signal: AbortSignal;
 }
 
 /** One uploaded file, on disk. */
@@ -45,11 +63,12 @@ export interface ReceivedForm {
 export async function receiveForm(
   body: BodyReader,
   contentType: string,
-  { directory, limits, signal }: { directory: UploadDirectory; limits: FormLimits; signal: AbortSignal },
+  { directory, limits, share, signal }: FormDeps,
 ): Promise<ReceivedForm> {
+  const allowed = [...textFields, ...limits.fields];
   const fields = new Map<string, string>();
   const writes: Promise<UploadedFile | undefined>[] = [];
-  const parser = makeParser(contentType, limits);
+  const parser = makeParser(contentType, limits, allowed);
   const { controller: stop, unlink } = linkedController(signal);
   // The pipeline of every file adds a listener.
   setMaxListeners(0, stop.signal);
@@ -58,11 +77,18 @@ export async function receiveForm(
   const countUploaded = (bytes: number) => {
     uploadedBytes += bytes;
     if (uploadedBytes > limits.maxUploadBytes) throw tooMuchUploaded(limits.maxUploadBytes);
+    directory.hold(uploadedBytes);
+  };
+  const countReceived = (bytes: number) => {
+    if (bytes > limits.maxUploadBytes + maxOtherBytes) throw tooMuchUploaded(limits.maxUploadBytes);
+    share.hold(bytes - uploadedBytes);
   };
 
   parser.on('field', (name, value, _nameTruncated, truncated) => {
     if (truncated) stop.abort(fieldTooLong(name));
-    if (textFields.includes(name)) fields.set(name, value);
+    if (!allowed.includes(name)) stop.abort(unknownField(name));
+    if (fields.has(name)) stop.abort(sentTwice(name));
+    fields.set(name, value);
   });
   parser.on('file', (field, stream, filename, _encoding, mimeType) => {
     const index = writes.length;
@@ -83,8 +109,7 @@ export async function receiveForm(
   parser.on('partsLimit', () => stop.abort(tooManyParts()));
 
   try {
-    const maxBytes = limits.maxUploadBytes + maxOtherBytes;
-    await pipeline(chunksOf(body, maxBytes, limits.maxUploadBytes, stop.signal), parser, {
+    await pipeline(chunksOf(body, countReceived, stop.signal), parser, {
       // When a file is abandoned half-way, the parser would wait forever for its reader.
       signal: stop.signal,
     });
@@ -100,16 +125,20 @@ export async function receiveForm(
   }
 }
 
-function makeParser(contentType: string, { maxFiles, maxPromptChars }: FormLimits) {
+function makeParser(
+  contentType: string,
+  { maxFiles, maxPromptChars }: FormLimits,
+  allowed: readonly string[],
+) {
   try {
     return new Busboy({
       headers: { 'content-type': contentType },
       // `curl -F prompt=@file` sends a text field with a file name.
       isPartAFile: (field, _type, filename) =>
-        field === fileField || (filename !== undefined && !textFields.includes(field ?? '')),
+        field === fileField || (filename !== undefined && !allowed.includes(field ?? '')),
       limits: {
         files: maxFiles,
-        parts: maxFiles + 50,
+        parts: maxFiles + maxTextParts,
         fieldSize: maxPromptChars * maxBytesPerChar,
         headerPairs: 50,
         headerSize: 16 * 1024,
@@ -123,8 +152,7 @@ function makeParser(contentType: string, { maxFiles, maxPromptChars }: FormLimit
 /** Aborting it ends a pending read at once, even if the client sends nothing. */
 async function* chunksOf(
   body: BodyReader,
-  maxBytes: number,
-  maxUploadBytes: number,
+  count: (receivedBytes: number) => void,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array> {
   const cancel = () => {
@@ -140,7 +168,7 @@ async function* chunksOf(
       signal.throwIfAborted();
       if (done || value === undefined) return;
       received += value.byteLength;
-      if (received > maxBytes) throw tooMuchUploaded(maxUploadBytes);
+      count(received);
       yield value;
     }
   } finally {
@@ -151,7 +179,7 @@ async function* chunksOf(
 
 async function storeFile(
   stream: BusboyFileStream,
-  directory: UploadDirectory,
+  directory: FormDirectory,
   index: number,
   count: (bytes: number) => void,
   signal: AbortSignal,
@@ -169,8 +197,12 @@ async function storeFile(
   await pipeline(
     stream,
     async (chunks: AsyncIterable<Uint8Array>) => {
-      path = join(await directory.path(), String(index));
-      await writeFile(path, counted(chunks), { flag: 'wx', mode: 0o600 });
+      try {
+        path = join(await directory.path(), String(index));
+        await writeFile(path, counted(chunks), { flag: 'wx', mode: 0o600 });
+      } catch (error) {
+        throw uploadNotStored(error);
+      }
     },
     { signal },
   );
@@ -178,12 +210,24 @@ async function storeFile(
 }
 
 /** A file name that can stand in a sentence, if there is one. */
-function displayName(filename: string | undefined): string | undefined {
+export function displayName(filename: string | undefined): string | undefined {
   const name = filename
     ?.replaceAll(/\p{Cc}+/gu, ' ')
     .trim()
     .slice(0, 200);
   return name === '' ? undefined : name;
+}
+
+/** An error of the disk, for the client; any other error as it is. */
+export function uploadNotStored(error: unknown): unknown {
+  // Only errors of the system name the call that failed.
+  if (typeof (error as NodeJS.ErrnoException | undefined)?.syscall !== 'string') return error;
+  return new HttpError(
+    503,
+    'UPLOAD_NOT_STORED',
+    'The service cannot store the upload at present. Its operator finds the reason in the log.',
+    { cause: error, retryAfterMs: 10_000 },
+  );
 }
 
 /** Errors of the parser mean a malformed body. */
@@ -207,10 +251,13 @@ export const tooMuchUploaded = (maxBytes: number) =>
 const describeBytes = (bytes: number) =>
   bytes >= 1024 * 1024 ? `${Math.floor(bytes / 1024 / 1024)} MB` : `${bytes} bytes`;
 
-const tooManyFiles = (maxFiles: number) =>
+export const tooManyFiles = (maxFiles: number) =>
   new HttpError(413, 'TOO_MANY_FILES', `More than ${maxFiles} files were sent. Send fewer.`);
 
 const tooManyParts = () => new InvalidInputError('The form has too many fields.');
+
+const sentTwice = (name: string) =>
+  new InvalidInputError(`The field "${name}" was sent twice. Send it once.`);
 
 const fieldTooLong = (name: string) =>
   new HttpError(413, 'FIELD_TOO_LONG', `The field "${name}" is too long. Shorten it.`);

@@ -16,7 +16,7 @@ afterEach(() => rm(parent, { recursive: true, force: true }));
 
 /** The name that a process with this id would have given its directory. */
 async function nameFor(pid: number, letters: string): Promise<string> {
-  const own = await new UploadDirectories(parent).forRequest().path();
+  const own = await new UploadDirectories(parent, 1e9).forRequest(report).path();
   await rm(own, { recursive: true });
   return `${basename(own).replace(new RegExp(`${process.pid}-\\w+$`), '')}${pid}-${letters}`;
 }
@@ -32,10 +32,15 @@ async function endedProcess(): Promise<number> {
   return child.pid ?? 0;
 }
 
+/** No removal may fail. */
+const report = (error: unknown) => {
+  throw error;
+};
+
 describe('UploadDirectories', () => {
   it('creates a private directory for each request', async () => {
-    const directories = new UploadDirectories(parent);
-    const [one, other] = [directories.forRequest(), directories.forRequest()];
+    const directories = new UploadDirectories(parent, 1e9);
+    const [one, other] = [directories.forRequest(report), directories.forRequest(report)];
     const [first, second] = await Promise.all([one.path(), other.path()]);
     expect(await one.path()).toBe(first);
     expect(first).not.toBe(second);
@@ -46,24 +51,24 @@ describe('UploadDirectories', () => {
   });
 
   it('creates nothing before the first file', async () => {
-    await new UploadDirectories(parent).forRequest().remove();
+    await new UploadDirectories(parent, 1e9).forRequest(report).remove();
     expect(await readdir(parent)).toEqual([]);
   });
 
   it('creates a missing parent, and tries again after a failure', async () => {
     const inTheWay = join(parent, 'file');
     await writeFile(inTheWay, '');
-    const directories = new UploadDirectories(join(inTheWay, 'uploads'));
-    const failed = directories.forRequest();
+    const directories = new UploadDirectories(join(inTheWay, 'uploads'), 1e9);
+    const failed = directories.forRequest(report);
     await expect(failed.path()).rejects.toMatchObject({ code: 'ENOTDIR' });
     await failed.remove();
     await rm(inTheWay);
-    expect((await stat(await directories.forRequest().path())).isDirectory()).toBe(true);
+    expect((await stat(await directories.forRequest(report).path())).isDirectory()).toBe(true);
   });
 
   it('removes directories of dead processes', async () => {
     await leave(await nameFor(await endedProcess(), 'abcdef'));
-    const made = await new UploadDirectories(parent).forRequest().path();
+    const made = await new UploadDirectories(parent, 1e9).forRequest(report).path();
     expect(await readdir(parent)).toEqual([basename(made)]);
   });
 
@@ -71,7 +76,7 @@ describe('UploadDirectories', () => {
     const name = await nameFor(process.pid, 'abcdef');
     await leave(name);
     await utimes(join(parent, name), 1, 1);
-    const made = await new UploadDirectories(parent).forRequest().path();
+    const made = await new UploadDirectories(parent, 1e9).forRequest(report).path();
     expect(await readdir(parent)).toEqual([basename(made)]);
   });
 
@@ -82,7 +87,7 @@ describe('UploadDirectories', () => {
       'somebody-elses',
     ];
     for (const name of kept) await leave(name);
-    const made = await new UploadDirectories(parent).forRequest().path();
+    const made = await new UploadDirectories(parent, 1e9).forRequest(report).path();
     expect((await readdir(parent)).sort()).toEqual([...kept, basename(made)].sort());
   });
 });

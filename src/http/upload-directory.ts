@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { lstat, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { ByteBudget, type ByteShare } from './byte-budget.js';
 
 // Hosts may share the directory, and a process id is only meaningful on its own host.
 const hostMark = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
@@ -13,20 +14,38 @@ const prefix = `multimodal-chat-upload-${hostMark}-`;
  */
 export class UploadDirectories {
   readonly #parent: string;
+  readonly #budget: ByteBudget;
+  /** Directories whose removal failed. */
+  readonly #remaining = new Set<string>();
   #cleaned: Promise<void> | undefined;
 
-  constructor(parent: string) {
+  constructor(parent: string, maxBytes: number) {
     this.#parent = parent;
+    this.#budget = new ByteBudget(maxBytes);
   }
 
-  /** The directory of one request. */
-  forRequest(): UploadDirectory {
-    return new UploadDirectory(() => this.#create());
+  /** The directory of one request; `report` is called if it cannot be removed. */
+  forRequest(report: (error: unknown) => void): UploadDirectory {
+    const remove = async (path: string) => {
+      try {
+        for (const each of [path, ...this.#remaining]) {
+          await rm(each, { recursive: true, force: true, maxRetries: 3 });
+          this.#remaining.delete(each);
+        }
+      } catch (error) {
+        // The answer is there, and paid for. The next removal tries again.
+        this.#remaining.add(path);
+        report(error);
+      }
+    };
+    return new UploadDirectory(this.#budget.open(), () => this.#create(), remove);
   }
 
   async #create(): Promise<string> {
     this.#cleaned ??= this.#prepare();
     await this.#cleaned;
+    // Cleaners of temporary directories may have removed it since.
+    await mkdir(this.#parent, { recursive: true });
     return mkdtemp(join(this.#parent, `${prefix}${process.pid}-`));
   }
 
@@ -44,11 +63,24 @@ export class UploadDirectories {
 
 /** A directory that only this user can read, created when the first file of its request arrives. */
 export class UploadDirectory {
+  readonly #share: ByteShare;
   readonly #create: () => Promise<string>;
+  readonly #remove: (path: string) => Promise<void>;
   #created: Promise<string> | undefined;
 
-  constructor(create: () => Promise<string>) {
+  constructor(share: ByteShare, create: () => Promise<string>, remove: (path: string) => Promise<void>) {
+    this.#share = share;
     this.#create = create;
+    this.#remove = remove;
+  }
+
+  /**
+   * Sets how many bytes the directory holds.
+   *
+   * @throws HttpError 503 if the directories of all requests would hold too much.
+   */
+  hold(bytes: number): void {
+    this.#share.hold(bytes);
   }
 
   path(): Promise<string> {
@@ -56,11 +88,12 @@ export class UploadDirectory {
     return this.#created;
   }
 
-  /** Removes the directory and its contents, if it was created. */
+  /** Removes the directory and its contents, if it was created. Never rejects. */
   async remove(): Promise<void> {
     // The caller of `path()` has seen the error if it could not be created.
     const path = await this.#created?.catch(() => undefined);
-    if (path !== undefined) await rm(path, { recursive: true, force: true, maxRetries: 3 });
+    if (path !== undefined) await this.#remove(path);
+    this.#share.release();
   }
 }
 

@@ -87,7 +87,7 @@ export function wireEvent(
         data: { recent_turns: event.recentTurns, turns: event.turns.map(wireRecalledTurn) },
       };
     case 'attempt':
-      return { event: 'attempt', data: { attempt: event.attempt, model: event.model, key: event.keyId } };
+      return { event: 'attempt', data: { attempt: event.attempt, model: event.model } };
     case 'thought':
     case 'text':
       return { event: event.type, data: { text: event.text } };
@@ -153,9 +153,9 @@ function dataUrl(mimeType: string, data: Uint8Array): string {
   return `data:${mimeType};base64,${bytes.toString('base64')}`;
 }
 
+/** Without the key: its id ends in the key's last characters, which are not for clients. */
 const wireAttempt = (attempt: Attempt): object => ({
   model: attempt.model,
-  key: attempt.keyId,
   started_at: seconds(attempt.startedAt),
   duration_ms: attempt.durationMs,
   failure:

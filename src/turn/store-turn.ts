@@ -30,7 +30,7 @@ export async function storeTurn(deps: TurnDeps, call: Call, finished: FinishedTu
       role: 'user',
       parts: [
         ...inputs.media.map((media) => ({ type: 'media', media: describeTurnMedia(media) }) as const),
-        { type: 'text', text: request.prompt },
+        ...(request.prompt.trim() === '' ? [] : [{ type: 'text', text: request.prompt } as const]),
       ],
     },
     {

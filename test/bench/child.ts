@@ -5,6 +5,7 @@ import { compiled } from './compiled.js';
 
 export interface Child {
   readonly url: string;
+  readonly pid: number;
   stop(): void;
 }
 
@@ -32,7 +33,7 @@ async function start(
   });
   const [message] = (await Promise.race([once(child, 'message'), failed])) as [{ url: string }];
   failed.catch((error: unknown) => error);
-  return { url: message.url, stop: () => child.kill('SIGKILL') };
+  return { url: message.url, pid: child.pid ?? 0, stop: () => child.kill('SIGKILL') };
 }
 
 /** Starts a command that serves `url` and waits until it answers. */
@@ -50,7 +51,7 @@ export async function startCommand(
       () => true,
       () => false,
     );
-    if (answered) return { url, stop: () => child.kill('SIGKILL') };
+    if (answered) return { url, pid: child.pid ?? 0, stop: () => child.kill('SIGKILL') };
     if (Date.now() - startedAt > patienceMs) throw new Error(`${command} does not answer at ${url}.`);
     await new Promise((resolve) => setTimeout(resolve, 100));
   }

@@ -120,6 +120,22 @@ describe('the HTTP API, end to end', () => {
     await nothingIsLeft();
   });
 
+  it('answers about a picture without a prompt, and goes on from there', async () => {
+    const data = (await drawPicture(7).jpeg().toBuffer()).toString('base64');
+    const asked = await fetch(`${url}/infer`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ session_id: 'c1', media: [`data:image/jpeg;base64,${data}`] }),
+    });
+    expect(asked.status).toBe(200);
+    expect(emulator.journal[0]?.images).toMatchObject([{ width: 640, height: 320 }]);
+    const next = await infer({ prompt: 'And now?', session_id: 'c1' });
+    expect(next.status).toBe(200);
+    const { turns } = await (await fetch(`${url}/sessions/c1`)).json();
+    expect(turns.map(({ prompt }: { prompt: string }) => prompt)).toEqual(['', 'And now?']);
+    await nothingIsLeft();
+  });
+
   it('streams progress, frames, text and the whole answer', async () => {
     const options = { files: [await picture()], accept: 'text/event-stream' };
     const response = await infer({ prompt: 'What is it?', session_id: 'c1' }, options);

@@ -13,9 +13,10 @@ export function createAnnouncer() {
   return {
     say,
     follow(text, isWhole) {
+      const fresh = text.slice(said);
       const end = isWhole
         ? text.length
-        : Math.max(...['. ', '! ', '? ', '\n'].map((mark) => text.lastIndexOf(mark) + 1));
+        : Math.max(...['. ', '! ', '? ', '\n'].map((mark) => fresh.lastIndexOf(mark) + 1)) + said;
       if (end <= said) return;
       say(text.slice(said, end));
       said = end;

@@ -2,7 +2,6 @@
 
 import { el, plural } from './dom.js';
 import { fileChip } from './frames.js';
-import { safeHref } from './markdown.js';
 
 const asText = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
 
@@ -80,4 +79,9 @@ export function searchesView(searches) {
 /** A sentence about an answer that did not end as it should; `undefined` if it did. */
 export function endingView(sentence) {
   return sentence && el('p', { className: 'ending', role: 'note' }, sentence);
+}
+
+/** Only web addresses: a link may not run code or open a local file. */
+function safeHref(target) {
+  return /^https?:\/\//i.test(target) && URL.canParse(target) ? new URL(target).href : undefined;
 }

@@ -5,7 +5,7 @@ import { el, formatAgo, plural } from './dom.js';
 import { factsView } from './facts.js';
 import { shownMedia } from './frames.js';
 import { madeFile } from './made-files.js';
-import { renderMarkdown } from './markdown-view.js';
+import { createMarkdownView } from './markdown-view.js';
 import { addPiece, noPieces } from './pieces.js';
 import { questionView } from './question.js';
 import { codeView, endingView, searchesView, sourcesView, toolsView } from './steps.js';
@@ -69,14 +69,20 @@ export function createTurn({ prompt, attachments, loadFile, onGrow }) {
   const announcer = createAnnouncer();
   let text = '';
   let drawing = 0;
+  let pauseMs = 16;
+  const markdown = createMarkdownView(answer);
   let pieces = noPieces();
   /** By fingerprint, so that a file that is shown already is not shown anew. */
   const madeFiles = new Map();
 
-  function draw() {
+  function draw(isWhole = false) {
+    clearTimeout(drawing);
     drawing = 0;
-    renderMarkdown(answer, text);
+    const startedAt = performance.now();
+    markdown.draw(text, isWhole);
     onGrow();
+    // Most of the time stays for everything else, however long the last block is.
+    pauseMs = Math.max(16, 9 * (performance.now() - startedAt));
   }
 
   function viewOf(file) {
@@ -113,8 +119,7 @@ export function createTurn({ prompt, attachments, loadFile, onGrow }) {
   }
 
   function endAnswer() {
-    cancelAnimationFrame(drawing);
-    draw();
+    draw(true);
     answer.classList.remove('is-streaming');
     setStatus(undefined);
   }
@@ -171,7 +176,7 @@ export function createTurn({ prompt, attachments, loadFile, onGrow }) {
       text += piece;
       answer.classList.add('is-streaming');
       announcer.follow(text, false);
-      drawing ||= requestAnimationFrame(draw);
+      drawing ||= setTimeout(draw, pauseMs);
     },
 
     /** Adds a file, code, a tool call or a source, as an event names it. */

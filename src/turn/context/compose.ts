@@ -90,7 +90,8 @@ export function composeContext(input: ContextInput): ComposedContext {
     lastParts.push({ type: 'text', text: labelReattached(media, at) }, ...mediaParts(media));
   }
   for (const media of input.media) lastParts.push(...mediaParts(media));
-  lastParts.push({ type: 'text', text: input.prompt });
+  // Providers refuse an empty text.
+  if (input.prompt.trim() !== '') lastParts.push({ type: 'text', text: input.prompt });
 
   const messages: readonly ModelMessage[] = [
     ...sent.flatMap((turn) => turn.messages),

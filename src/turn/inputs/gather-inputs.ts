@@ -84,7 +84,7 @@ async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Pro
   if (isWhole) return { recent, recalled: [] };
 
   const recall = async () => {
-    if (recallTurns === 0) return [];
+    if (recallTurns === 0 || request.prompt.trim() === '') return [];
     // Recent turns are dropped from the result, so ask for that many more.
     const limit = recallTurns + recent.length;
     const found = await memory.recall(conversation, request.prompt, { limit, signal });
