@@ -21,9 +21,9 @@ function childrenOf(pid: number | string): readonly string[] {
   );
 }
 
-/** The picture processes of this one. */
-function pictureProcesses(): readonly number[] {
-  return childrenOf('self')
+/** The picture processes of a process. */
+function pictureProcesses(of: number | string = 'self'): readonly number[] {
+  return childrenOf(of)
     .filter((id) => readFileSync(`/proc/${id}/cmdline`, 'utf8').includes('picture-process'))
     .map(Number);
 }
@@ -129,7 +129,7 @@ describe('the process that decodes pictures', () => {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     if (owner.stdout) await once(owner.stdout, 'data');
-    const children = childrenOf(owner.pid ?? 0);
+    const children = pictureProcesses(owner.pid);
     expect(children.length).toBeGreaterThan(0);
     owner.kill('SIGKILL');
     await once(owner, 'exit');
@@ -138,7 +138,7 @@ describe('the process that decodes pictures', () => {
 });
 
 /** A process that has ended may still be listed until someone asks how. */
-function isRunning(id: string): boolean {
+function isRunning(id: number): boolean {
   if (!existsSync(`/proc/${id}`)) return false;
   return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${id}/status`, 'utf8'));
 }
