@@ -70,9 +70,12 @@ export default defineConfig([
   },
   {
     ...common,
-    // One file without imports of its own, so that it works wherever a bundler or a person copies it.
-    entry: { 'index-worker': 'src/media/video/index/index-worker.ts' },
-    // Read as CommonJS by its name alone; mediabunny loads in a third of the time in this format.
+    // Files without imports of their own, so that they work wherever a bundler or a person copies them.
+    entry: {
+      'index-worker': 'src/media/video/index/index-worker.ts',
+      'picture-process': 'src/media/picture-process/picture-process-main.ts',
+    },
+    // Read as CommonJS by their names alone; mediabunny loads in a third of the time in this format.
     format: ['cjs'],
     splitting: false,
     esbuildOptions: (options) => {

@@ -3,6 +3,7 @@ import type { MediaFrames, MediaKind, MediaSource, PreparedMedia } from '../core
 import { parseOptions } from '../core/parse-options.js';
 import { settingsFor } from './budget/detail-budget.js';
 import { locateFfmpeg } from './ffmpeg/ffmpeg-location.js';
+import { rawPhotoFormat } from './image/raw-formats.js';
 import {
   type MediaOptions,
   type MediaSettings,
@@ -11,6 +12,7 @@ import {
 } from './media-options.js';
 import type { MediaProcessor, PrepareOptions } from './media-processor.js';
 import { acceptsKey } from './model-accepts.js';
+import { PictureProcesses } from './picture-process/picture-processes.js';
 import { prepareSource } from './prepare-source.js';
 import { formatOf } from './source/format-of.js';
 import { isContainer, type MediaFormat } from './source/formats.js';
@@ -25,8 +27,8 @@ import { type ReportProgress, trackProgress } from './work/progress.js';
 import { Semaphore } from './work/semaphore.js';
 import { SharedWork } from './work/shared-work.js';
 
-/** Pictures encoded at the same time; sharp spreads each over the processors itself. */
-const pictureConcurrency = 4;
+/** Documents looked at at the same time. */
+const documentConcurrency = 4;
 
 /** A prepared attachment without the name of its source. */
 type Prepared = PreparedContent & { readonly kind: MediaKind; readonly fingerprint: string };
@@ -34,7 +36,8 @@ type Prepared = PreparedContent & { readonly kind: MediaKind; readonly fingerpri
 /**
  * Prepares pictures, clips, recordings and documents with sharp and ffmpeg: upright and in the right
  * colors, clips as frames over their whole length with timestamps. Pictures and clips wait in separate
- * queues, so a long clip never holds up a picture.
+ * queues, so a long clip never holds up a picture. Both are decoded in processes of their own, which are
+ * ended when a picture or clip goes beyond a limit and when its caller leaves.
  *
  * @example
  * ```ts
@@ -45,8 +48,10 @@ type Prepared = PreparedContent & { readonly kind: MediaKind; readonly fingerpri
  */
 export class DefaultMediaProcessor implements MediaProcessor {
   readonly #options: ResolvedMediaOptions;
-  readonly #pictures = new Semaphore(pictureConcurrency);
+  readonly #documents = new Semaphore(documentConcurrency);
+  readonly #pictures: Semaphore;
   readonly #clips: Semaphore;
+  readonly #pictureProcesses = new PictureProcesses();
   readonly #cache: PreparedCache<Prepared>;
   readonly #shared = new SharedWork<Prepared>();
   readonly #deadlines = new Set<Deadline>();
@@ -58,6 +63,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
 
   constructor(options?: MediaOptions) {
     this.#options = parseOptions(mediaOptionsSchema, options, 'DefaultMediaProcessor');
+    this.#pictures = new Semaphore(this.#options.concurrency);
     this.#clips = new Semaphore(this.#options.concurrency);
     this.#cache = new PreparedCache(this.#options.cacheBytes);
   }
@@ -81,6 +87,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
     for (const deadline of this.#deadlines) deadline.abort(new ClosedError('media processor'));
     this.#cache.clear();
     await Promise.allSettled(this.#active);
+    await this.#pictureProcesses.close();
     await Promise.all([...this.#held].map((workspace) => this.#release(workspace)));
   }
 
@@ -101,7 +108,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
       try {
         deadline.start(timeoutMs, 'The attachment');
         const local = await openSource(source, workspace, this.#options, deadline.signal);
-        const format = await formatOf(local);
+        const format = rawPhotoFormat(local.head) ?? (await formatOf(local));
         deadline.pause();
         const settings = settingsFor(this.#options, format.kind, { accepts, maxTokens });
         const report = trackProgress(local.name, onProgress);
@@ -173,7 +180,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
     return this.#within(undefined, async ({ signal }) => {
       try {
         const report = trackProgress(source.name, undefined);
-        return await this.#clips.run(() => prepareSource(source, format, settings, report, signal), signal);
+        const preparation = { settings, report, signal, pictures: this.#pictureProcesses };
+        return await this.#clips.run(() => prepareSource(source, format, preparation), signal);
       } catch (error) {
         // The model may know a codec that this ffmpeg does not.
         if (MediaError.isInstance(error)) return undefined;
@@ -199,17 +207,23 @@ export class DefaultMediaProcessor implements MediaProcessor {
   ): Promise<Prepared> {
     return this.#within(signal, async (deadline) => {
       try {
-        const isLong = format.kind === 'video' || format.kind === 'audio';
         report('queued');
-        return await (isLong ? this.#clips : this.#pictures).run(async () => {
+        return await this.#queueOf(format.kind).run(async () => {
           deadline.start(settings.timeoutMs, `"${source.name}"`);
-          const content = await prepareSource(source, format, settings, report, deadline.signal);
+          const { signal } = deadline;
+          const preparation = { settings, report, signal, pictures: this.#pictureProcesses };
+          const content = await prepareSource(source, format, preparation);
           return { kind: format.kind, ...content, fingerprint: await source.fingerprint() };
         }, deadline.signal);
       } finally {
         await workspace.remove();
       }
     });
+  }
+
+  #queueOf(kind: MediaKind): Semaphore {
+    if (kind === 'image') return this.#pictures;
+    return kind === 'document' ? this.#documents : this.#clips;
   }
 
   /** Gives `task` a signal that follows `signal` and the closing of this processor. */

@@ -78,11 +78,20 @@ export interface MediaOptions {
   readonly maxInlineBytes?: number | undefined;
   /** Largest picture or frame, in pixels. Default 100 million. */
   readonly maxPixels?: number | undefined;
+  /** Most memory that the process which decodes a picture may take, in bytes. Default 400 MiB. */
+  readonly maxPictureMemoryBytes?: number | undefined;
+  /** Most processor time that a picture may take, in milliseconds. Default 10 seconds. */
+  readonly maxPictureCpuMs?: number | undefined;
+  /** Most frames of an animated picture, or pages of a TIFF. Default 10,000. */
+  readonly maxPictureFrames?: number | undefined;
   /** Longest clip or recording, in milliseconds. Default 9.5 hours, what Gemini accepts of sound. */
   readonly maxDurationMs?: number | undefined;
   /** Longest preparation of one attachment once it is its turn, in milliseconds. Default 2 minutes. */
   readonly timeoutMs?: number | undefined;
-  /** Clips and recordings decoded at the same time. Default: half the processors, at least 1. */
+  /**
+   * Clips and recordings decoded at the same time, and as many pictures beside them, each in a process of
+   * its own. Default: half the processors, at least 1.
+   */
   readonly concurrency?: number | undefined;
   /** Parent of the private directories for temporary files. Default: the system's. */
   readonly tempDir?: string | undefined;
@@ -119,6 +128,13 @@ const shape = {
   maxBytes: atLeastOne.default(2048 * mebibyte),
   maxInlineBytes: atLeastOne.default(defaultInlineBytes),
   maxPixels: atLeastOne.default(100e6),
+  maxPictureMemoryBytes: z
+    .number()
+    .int()
+    .min(128 * mebibyte)
+    .default(400 * mebibyte),
+  maxPictureCpuMs: durationMs.default(10_000),
+  maxPictureFrames: atLeastOne.default(10_000),
   maxDurationMs: durationMs.default(570 * minuteMs),
   timeoutMs: durationMs.default(2 * minuteMs),
   concurrency: atLeastOne.default(() => Math.max(1, Math.floor(availableParallelism() / 2))),

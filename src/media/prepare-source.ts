@@ -3,14 +3,23 @@ import { preparePdf, prepareText } from './document/document.js';
 import { locateFfmpeg } from './ffmpeg/ffmpeg-location.js';
 import { bitmapToPng } from './image/bitmap.js';
 import { heifToTiff } from './image/heif/decode-heif.js';
-import { prepareImage } from './image/image.js';
+import { imageSettings } from './image/image-settings.js';
 import type { MediaSettings } from './media-options.js';
 import { takesPictures } from './model-accepts.js';
-import { isContainer, type MediaFormat } from './source/formats.js';
+import type { PictureProcesses } from './picture-process/picture-processes.js';
+import { formats, isContainer, type MediaFormat } from './source/formats.js';
 import type { LocalSource } from './source/source.js';
 import { prepareClip } from './video/prepare-video.js';
 import type { PreparedContent } from './work/prepared-content.js';
 import type { ReportProgress } from './work/progress.js';
+
+/** How a source is prepared, and with what. */
+export interface Preparation {
+  readonly settings: MediaSettings;
+  readonly pictures: PictureProcesses;
+  readonly report: ReportProgress;
+  readonly signal: AbortSignal;
+}
 
 /**
  * A source of any kind as the parts that are shown.
@@ -20,24 +29,22 @@ import type { ReportProgress } from './work/progress.js';
 export async function prepareSource(
   source: LocalSource,
   format: MediaFormat,
-  settings: MediaSettings,
-  report: ReportProgress,
-  signal: AbortSignal,
+  preparation: Preparation,
 ): Promise<PreparedContent> {
+  const { settings } = preparation;
   if (format.decoder === 'pdf') return preparePdf(source, format.mimeType, settings);
   if (format.decoder === 'text') return prepareText(source, format.mimeType, settings);
-  if (!isContainer(format)) return preparePicture(source, format, settings, report, signal);
+  if (!isContainer(format)) return preparePicture(source, format, preparation);
   const binary = await locateFfmpeg(settings.ffmpegPath);
-  return prepareClip(source, format, { binary, settings, report, signal });
+  return prepareClip(source, format, { binary, ...preparation });
 }
 
 async function preparePicture(
   source: LocalSource,
   format: MediaFormat,
-  settings: MediaSettings,
-  report: ReportProgress,
-  signal: AbortSignal,
+  preparation: Preparation,
 ): Promise<PreparedContent> {
+  const { pictures, report, settings, signal } = preparation;
   const { name, bytes } = source;
   if (!takesPictures(settings.accepts)) {
     throw new MediaError(
@@ -45,9 +52,42 @@ async function preparePicture(
       `"${name}" is a picture, and this model sees none. Describe it in the prompt, or ask another model.`,
     );
   }
+  if (isAnimatedAvif(source.head)) return prepareAvifAnimation(source, format, preparation);
   const { mimeType } = format;
   const data = (await toReadable(source, format, settings, signal)) ?? source.data ?? (await source.path());
-  return prepareImage({ name, mimeType, bytes, data }, settings, report, signal);
+  report('probing');
+  return pictures.run(
+    {
+      input: { name, mimeType, bytes, data },
+      settings: imageSettings(settings),
+      limits: { memoryBytes: settings.maxPictureMemoryBytes, cpuMs: settings.maxPictureCpuMs },
+      report: (done) => report('encoding', done),
+    },
+    signal,
+  );
+}
+
+function isAnimatedAvif(head: Uint8Array): boolean {
+  return Buffer.from(head.subarray(4, 12)).toString('latin1') === 'ftypavis';
+}
+
+/** sharp reads no sequences; they are stored as the video track of an MP4 is. */
+async function prepareAvifAnimation(
+  source: LocalSource,
+  { mimeType }: MediaFormat,
+  preparation: Preparation,
+): Promise<PreparedContent> {
+  const { settings } = preparation;
+  const { kind: _, ...content } = await prepareClip(
+    source,
+    { ...formats.mp4, mimeType, demuxer: formats.mp4.demuxer ?? 'mov' },
+    {
+      ...preparation,
+      binary: await locateFfmpeg(settings.ffmpegPath),
+      settings: { ...settings, frames: settings.maxPages, audio: false },
+    },
+  );
+  return content;
 }
 
 /** The picture in a format that sharp reads; `undefined` if its own is one. */

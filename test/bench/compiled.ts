@@ -12,9 +12,13 @@ export async function compiled(script: string): Promise<string> {
   const options = { splitting: false, skipNodeModulesBundle: true, config: false, silent: true };
   const outDir = fileURLToPath(new URL('./node_modules/.cache/compiled', import.meta.url));
   await build({ ...options, entry: [entry], outDir, format: 'esm' });
-  const worker = fileURLToPath(new URL('../../src/media/video/index/index-worker.ts', import.meta.url));
+  const source = (file: string) => fileURLToPath(new URL(`../../src/media/${file}`, import.meta.url));
+  const children = {
+    'index-worker': source('video/index/index-worker.ts'),
+    'picture-process': source('picture-process/picture-process-main.ts'),
+  };
   await build({
-    ...{ ...options, entry: { 'index-worker': worker }, outDir, format: 'cjs' },
+    ...{ ...options, entry: children, outDir, format: 'cjs' },
     outExtension: () => ({ js: '.cjs' }),
     esbuildOptions: (esbuild) => {
       esbuild.supported = { 'dynamic-import': false };

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
 export interface MediaUsage {
-  /** Of this process and of every process that it started and that has ended. */
+  /** Of this process and of every process that it started. */
   readonly cpuSeconds: number;
   readonly wallSeconds: number;
   /** Highest sum over this process and its children, looked at 50 times a second. */
@@ -12,20 +12,34 @@ export interface MediaUsage {
 
 const ticksPerSecond = 100;
 
-/** User and system time of the children that have ended, from Linux; Node itself counts only its own. */
+/** User and system time of all children, from Linux; Node itself counts only its own. */
 function childrenCpuSeconds(): number {
-  const stat = readFileSync('/proc/self/stat', 'utf8');
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  return (Number(fields[13]) + Number(fields[14])) / ticksPerSecond;
+  const running = childrenOf('self').reduce((sum, child) => sum + cpuTicks(child, [11, 12, 13, 14]), 0);
+  return (running + cpuTicks('self', [13, 14])) / ticksPerSecond;
+}
+
+/** 11 and 12 are of the process itself, 13 and 14 of its children that have ended. */
+function cpuTicks(pid: string, numbers: readonly number[]): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return numbers.reduce((sum, number) => sum + Number(fields[number]), 0);
+  } catch {
+    // It ended while it was looked at.
+    return 0;
+  }
+}
+
+function childrenOf(pid: number | string): readonly string[] {
+  return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean),
+  );
 }
 
 function rssMb(pid: number | string): number {
   try {
     const kilobytes = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1];
-    const children = readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-      readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8').split(' ').filter(Boolean),
-    );
-    return Number(kilobytes ?? 0) / 1024 + children.reduce((sum, child) => sum + rssMb(child), 0);
+    return Number(kilobytes ?? 0) / 1024 + childrenOf(pid).reduce((sum, child) => sum + rssMb(child), 0);
   } catch {
     // It ended while it was looked at.
     return 0;

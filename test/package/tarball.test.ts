@@ -45,18 +45,18 @@ afterAll(async () => {
   await rm(app, { recursive: true, force: true });
 });
 
-/** Prints how many frames of the clip came, what the index worker answered, and every warning. */
+/** Prints how many frames of the clip and of a picture came, what the index worker answered, and every warning. */
 const clipScript = (load: string) => `${load}
 const [answers, warnings] = [new Set(), []];
 process.on('worker', (worker) => worker.on('message', ({ error }) => answers.add(error ?? 'ok')));
 process.on('warning', ({ code }) => warnings.push(code));
 const media = new DefaultMediaProcessor({ frames: 4 });
-media.prepare('clip.mp4').then(async ({ parts }) => {
+Promise.all(['clip.mp4', 'photo.jpg'].map((path) => media.prepare(path))).then(async ([{ parts }, { parts: pictures }]) => {
   await media.close();
-  console.log(JSON.stringify({ frames: parts.length, answers: [...answers], warnings }));
+  console.log(JSON.stringify({ frames: parts.length, pictures: pictures.length, answers: [...answers], warnings }));
 });`;
-/** The frames came by way of the packet index, not by the slow path. */
-const indexed = { frames: 4, answers: ['ok'], warnings: [] };
+/** The frames came by way of the packet index and the picture from a process of its own, not by the slow path. */
+const indexed = { frames: 4, pictures: 1, answers: ['ok'], warnings: [] };
 
 describe('the packed tarball in an empty folder', () => {
   const quickstart = (load: string, wrap: (body: string) => string) =>
@@ -87,7 +87,7 @@ await chat.close();`)}\n`;
   it.each([
     ['ESM', 'clip.mjs', "import { DefaultMediaProcessor } from 'multimodal-chat';"],
     ['CJS', 'clip.cjs', "const { DefaultMediaProcessor } = require('multimodal-chat');"],
-  ])('reads the index of a clip in its worker as %s', async (_, file, load) => {
+  ])('reads clips in a worker and pictures in a process as %s', async (_, file, load) => {
     await writeFile(join(app, file), clipScript(load));
     expect(JSON.parse(await node(file))).toEqual(indexed);
   });
@@ -190,7 +190,7 @@ describe('an app that esbuild made one file of', () => {
     ['ESM', imported, 'esm', 'mjs'],
     ['CJS, from require()', required, 'cjs', 'cjs'],
     ['CJS, from import', imported, 'cjs', 'cjs'],
-  ])('finds the index worker in the installed package: %s', async (_, load, format, extension) => {
+  ])('finds the worker and the process in the installed package: %s', async (_, load, format, extension) => {
     const source = load === imported ? 'source.mjs' : 'source.cjs';
     const outfile = join(app, `bundled.${extension}`);
     await bundle(source, load, format, outfile);
@@ -200,14 +200,15 @@ describe('an app that esbuild made one file of', () => {
   it.each([
     ['ESM', imported, 'esm', 'mjs'],
     ['CJS', required, 'cjs', 'cjs'],
-  ])('finds the index worker beside itself: %s', async (_, load, format, extension) => {
+  ])('finds the worker and the process beside itself: %s', async (_, load, format, extension) => {
     const folder = await deploy();
     const outfile = join(folder, `bundled.${extension}`);
     await bundle(`source.${extension}`, load, format, outfile);
-    const slow = { frames: 4, answers: [], warnings: ['MULTIMODAL_CHAT_INDEX_WORKER'] };
-    expect(JSON.parse(await node(outfile))).toEqual(slow);
-    const worker = 'index-worker.cjs';
-    await copyFile(join(app, 'node_modules/multimodal-chat/dist', worker), join(folder, worker));
+    const { warnings, ...slow } = JSON.parse(await node(outfile)) as { warnings: string[] };
+    expect(slow).toEqual({ frames: 4, pictures: 1, answers: [] });
+    expect(warnings.sort()).toEqual(['MULTIMODAL_CHAT_INDEX_WORKER', 'MULTIMODAL_CHAT_PICTURE_PROCESS']);
+    for (const file of ['index-worker.cjs', 'picture-process.cjs'])
+      await copyFile(join(app, 'node_modules/multimodal-chat/dist', file), join(folder, file));
     expect(JSON.parse(await node(outfile))).toEqual(indexed);
   });
 });

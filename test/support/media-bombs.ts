@@ -3,7 +3,7 @@ import { crc32 } from './media-mutations.js';
 
 /** Files that are small and claim, or unpack to, anything but that. */
 
-function chunk(type: string, data: Buffer): Buffer {
+export function chunk(type: string, data: Buffer): Buffer {
   const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
   const out = Buffer.alloc(body.length + 8);
   out.writeUInt32BE(data.length, 0);

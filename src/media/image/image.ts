@@ -1,132 +1,117 @@
-import type { Metadata, Sharp, SharpOptions } from 'sharp';
+import type { Metadata, SharpOptions } from 'sharp';
 import { MediaError } from '../../core/errors.js';
 import type { MediaSourceInfo, PreparedPart } from '../../core/media.js';
 import { imageTokens } from '../../core/media-tokens.js';
-import { fitInside } from '../frame/encode-frame.js';
 import { loadSharp } from '../frame/sharp-module.js';
-import type { MediaSettings } from '../media-options.js';
 import { pictureType } from '../model-accepts.js';
 import type { PreparedContent } from '../work/prepared-content.js';
 import type { ReportProgress } from '../work/progress.js';
+import { type OpenPage, toJpeg, uprightSize } from './encode-picture.js';
+import type { ImageSettings } from './image-settings.js';
+import { type ShownPage, shownFor, spreadOverLoop } from './loop.js';
+import { type ImageInput, outlinePicture, type PictureOutline, tooManyPixels } from './outline.js';
 import { planTiles, type Tile } from './tiles.js';
-
-export interface ImageInput {
-  readonly name: string;
-  readonly mimeType: string;
-  readonly bytes: number;
-  /** The bytes of the picture, or the path of a file with them. */
-  readonly data: Uint8Array | string;
-}
-
-type Settings = Pick<
-  MediaSettings,
-  'detail' | 'maxPixels' | 'maxSide' | 'maxPages' | 'maxTiles' | 'quality' | 'timeoutMs'
->;
-type OpenPage = (page: number) => Sharp;
 
 /** A JPEG up to this size is sent as it is, if nothing about it needs changing. */
 const passThroughBytes = 512 * 1024;
-/** To show page n of an animation all pages before it are decoded, so their number is bounded. */
-const maxAnimationPages = 1000;
-/** Browsers show frames that ask for less than 20 ms for 100 ms. */
-const shortestDelayMs = 20;
-const usualDelayMs = 100;
 
 /**
  * A picture as upright sRGB JPEG on white, within `maxSide`. Of an animation it shows moments spread
  * over the loop, with timestamps; of a multi-page picture the first pages; of one finer than `maxSide`
  * shows up to `maxTiles` enlarged parts after the whole.
  *
- * @throws MediaError `corrupt`, `too-large`, `timeout`
+ * @throws MediaError `corrupt`, `too-large`, `timeout`, `unsupported`
  */
 export async function prepareImage(
   input: ImageInput,
-  settings: Settings,
+  settings: ImageSettings,
   report: ReportProgress,
   signal: AbortSignal,
 ): Promise<PreparedContent> {
-  const sharp = await loadSharp();
-  const options: SharpOptions = {
-    limitInputPixels: settings.maxPixels,
-    failOn: 'error',
-    sequentialRead: true,
-  };
-  const open: OpenPage = (page) =>
-    sharp(input.data, { ...options, page, pages: 1 }).timeout({
-      seconds: Math.ceil(settings.timeoutMs / 1000),
-    });
   try {
-    report('probing');
-    const metadata = await sharp(input.data, options).metadata();
-    checkSize(metadata, input.name, settings.maxPixels);
-    const parts = await encode(open, metadata, input, settings, report, signal);
-    return {
-      parts,
-      estimatedTokens: parts.length * imageTokens(settings.detail),
-      source: describe(metadata, input),
-      note: noteOmissions(metadata, parts.length),
+    const outline = outlinePicture(input, settings);
+    const open = await opener(outline, settings);
+    const first = await open(outline.pages?.[0] ?? 0);
+    const { metadata } = first;
+    const size = uprightSize(metadata);
+    if (size.width * size.height > settings.maxPixels) throw tooManyPixels(input.name);
+    const delays = delaysOf(metadata, outline);
+    const source = describe(metadata, input, delays);
+    const rest = { estimatedTokens: imageTokens(settings.detail), source, note: outline.note };
+    if (isReadyToSend(metadata, input, outline, settings.maxSide)) {
+      // Still decoded, because a damaged picture has to be refused here and not by the model.
+      await first.open().raw().toBuffer();
+      return { ...rest, parts: [partOf(input.data as Uint8Array, settings)] };
+    }
+    const pages = choosePages(delays, outline, settings.maxPages);
+    const tiles: readonly Tile[] =
+      pages.length === 1 ? planTiles(size, settings.maxSide, settings.maxTiles) : [];
+    const parts: PreparedPart[] = [];
+    const next = () => {
+      signal.throwIfAborted();
+      report('encoding', parts.length / (pages.length + tiles.length));
     };
+    for (const { page, timestampMs } of pages) {
+      next();
+      const opened = page === pages[0]?.page && !delays ? first : await open(page);
+      const part = partOf(await toJpeg(opened, settings), settings);
+      parts.push({ ...part, ...(timestampMs !== undefined && { timestampMs }) });
+    }
+    for (const tile of tiles) {
+      next();
+      const { left, top, width, height, ...place } = tile;
+      const data = await toJpeg(first, settings, { left, top, width, height });
+      parts.push({ ...partOf(data, settings), tile: place });
+    }
+    const estimatedTokens = parts.length * imageTokens(settings.detail);
+    return { ...rest, parts, estimatedTokens, note: outline.note ?? noteOmissions(outline, pages.length) };
   } catch (error) {
     if (MediaError.isInstance(error) || signal.aborted) throw error;
     throw asMediaError(error, input.name);
   }
 }
 
-async function encode(
-  open: OpenPage,
-  metadata: Metadata,
-  input: ImageInput,
-  settings: Settings,
-  report: ReportProgress,
-  signal: AbortSignal,
-): Promise<readonly PreparedPart[]> {
-  const { detail } = settings;
-  const jpeg = { mimeType: pictureType, ...(detail && { detail }) };
-  if (typeof input.data !== 'string' && isReadyToSend(metadata, input.bytes, settings.maxSide)) {
-    // Still decoded, because a damaged picture has to be refused here and not by the model.
-    await open(0).raw().toBuffer();
-    // Copied, because the result may be kept while the caller goes on with its buffer.
-    return [{ ...jpeg, data: Uint8Array.from(input.data) }];
-  }
-  const pages = choosePages(metadata, settings.maxPages);
-  const tiles: readonly Tile[] =
-    pages.length === 1 ? planTiles(uprightSize(metadata), settings.maxSide, settings.maxTiles) : [];
-  const parts: PreparedPart[] = [];
-  for (const { page, timestampMs } of pages) {
-    signal.throwIfAborted();
-    report('encoding', parts.length / (pages.length + tiles.length));
-    const data = await toJpeg(open(page), uprightSize(metadata), metadata, settings);
-    parts.push({ ...jpeg, data, ...(timestampMs !== undefined && { timestampMs }) });
-  }
-  for (const tile of tiles) {
-    signal.throwIfAborted();
-    report('encoding', parts.length / (1 + tiles.length));
-    const { left, top, width, height, ...place } = tile;
-    const area = open(0).autoOrient().extract({ left, top, width, height });
-    parts.push({ ...jpeg, data: await toJpeg(area, tile, metadata, settings), tile: place });
-  }
-  return parts;
+/** Opens the pages of a picture by their numbers. */
+async function opener(
+  { colorChannels, data }: PictureOutline,
+  { maxPixels, timeoutMs }: ImageSettings,
+): Promise<(page: number) => Promise<OpenPage>> {
+  const sharp = await loadSharp();
+  const options: SharpOptions = { limitInputPixels: maxPixels, failOn: 'error', sequentialRead: true };
+  const seconds = Math.ceil(timeoutMs / 1000);
+  return async (wanted) => {
+    const found = await sharp(data, { ...options, page: wanted }).metadata();
+    // AVIF: tiles and thumbnails are pages to libvips.
+    const page = found.format === 'heif' ? (found.pagePrimary ?? 0) : wanted;
+    const metadata = page === wanted ? found : await sharp(data, { ...options, page }).metadata();
+    const open = () => sharp(data, { ...options, page, pages: 1 }).timeout({ seconds });
+    const hasVideoAlpha =
+      metadata.format === 'heif' &&
+      metadata.hasAlpha &&
+      (await isVideoRange(open().extractChannel(3).stats()));
+    return { open, metadata, hasVideoAlpha, colorChannels: colorChannels?.get(page) };
+  };
 }
 
-/** @param size of the picture once it is upright; explicit, because `inside` rounds the short side of a panorama to nothing. */
-function toJpeg(
-  picture: Sharp,
-  size: { readonly width: number; readonly height: number },
-  metadata: Metadata,
-  settings: Settings,
-): Promise<Uint8Array> {
-  const { maxSide, quality } = settings;
-  picture.autoOrient();
-  if (metadata.hasAlpha) picture.flatten({ background: '#ffffff' });
-  return picture
-    .resize({ ...fitInside(size, maxSide), fit: 'fill' })
-    .toColorspace('srgb')
-    .jpeg({ quality })
-    .toBuffer();
+/** libheif 1.23 leaves limited range as it is. Nothing opaque and nothing invisible would be odd otherwise. */
+async function isVideoRange(stats: Promise<import('sharp').Stats>): Promise<boolean> {
+  const [alpha] = (await stats).channels;
+  return alpha !== undefined && alpha.max <= 235 && alpha.min >= 16;
 }
 
-function isReadyToSend(metadata: Metadata, bytes: number, maxSide: number): boolean {
+function partOf(data: Uint8Array, { detail }: ImageSettings): PreparedPart {
+  return { mimeType: pictureType, data, ...(detail && { detail }) };
+}
+
+function isReadyToSend(
+  metadata: Metadata,
+  { bytes, data }: ImageInput,
+  outline: PictureOutline,
+  maxSide: number,
+): boolean {
   return (
+    typeof data !== 'string' &&
+    outline.data === data &&
     metadata.format === 'jpeg' &&
     metadata.space === 'srgb' &&
     metadata.channels === 3 &&
@@ -138,69 +123,33 @@ function isReadyToSend(metadata: Metadata, bytes: number, maxSide: number): bool
   );
 }
 
+/** How long each frame of an animation is seen; `undefined` for anything else. */
+function delaysOf({ delay }: Metadata, { frames }: PictureOutline): readonly number[] | undefined {
+  return frames && frames.total > 1 ? delay?.slice(0, frames.looked).map(shownFor) : undefined;
+}
+
 /** The pages to show, with the time of each when they are an animation. */
 function choosePages(
-  metadata: Metadata,
+  delays: readonly number[] | undefined,
+  { pages = [0] }: PictureOutline,
   maxPages: number,
-): readonly { page: number; timestampMs?: number | undefined }[] {
-  const count = metadata.pages ?? 1;
-  if (count === 1) return [{ page: 0 }];
-  if (!metadata.delay) return Array.from({ length: Math.min(count, maxPages) }, (_, page) => ({ page }));
-  return spreadOverLoop(metadata.delay.slice(0, Math.min(count, maxAnimationPages)).map(shownFor), maxPages);
+): readonly ShownPage[] {
+  return delays ? spreadOverLoop(delays, maxPages) : pages.slice(0, maxPages).map((page) => ({ page }));
 }
 
-function spreadOverLoop(
-  delays: readonly number[],
-  wanted: number,
-): readonly { page: number; timestampMs: number }[] {
-  const starts: number[] = [];
-  let totalMs = 0;
-  for (const delay of delays) {
-    starts.push(totalMs);
-    totalMs += delay;
-  }
-  if (starts.length <= wanted) return starts.map((timestampMs, page) => ({ page, timestampMs }));
-  const chosen = new Set<number>();
-  for (let slice = 0; slice < wanted; slice += 1) {
-    const middleMs = ((slice + 0.5) * totalMs) / wanted;
-    chosen.add(starts.filter((startMs) => startMs <= middleMs).length - 1);
-  }
-  return [...chosen].map((page) => ({ page, timestampMs: starts[page] ?? 0 }));
+function describe(
+  metadata: Metadata,
+  { bytes, mimeType }: ImageInput,
+  delays: readonly number[] | undefined,
+): MediaSourceInfo {
+  const durationMs = delays?.reduce((sum, delay) => sum + delay, 0);
+  return { mimeType, bytes, ...uprightSize(metadata), ...(durationMs && { durationMs }) };
 }
 
-function shownFor(delayMs: number): number {
-  return delayMs < shortestDelayMs ? usualDelayMs : delayMs;
-}
-
-function uprightSize(metadata: Metadata): { width: number; height: number } {
-  const width = metadata.width;
-  const height = metadata.pageHeight ?? metadata.height;
-  return (metadata.orientation ?? 1) >= 5 ? { width: height, height: width } : { width, height };
-}
-
-function describe(metadata: Metadata, input: ImageInput): MediaSourceInfo {
-  const durationMs = metadata.delay?.map(shownFor).reduce((sum, delay) => sum + delay, 0);
-  return {
-    mimeType: input.mimeType,
-    bytes: input.bytes,
-    ...uprightSize(metadata),
-    ...((metadata.pages ?? 1) > 1 && durationMs && { durationMs }),
-  };
-}
-
-function noteOmissions(metadata: Metadata, shown: number): string | undefined {
-  const pages = metadata.pages ?? 1;
-  if (metadata.delay) {
-    return pages > maxAnimationPages
-      ? `Only the first ${maxAnimationPages} of ${pages} frames were looked at.`
-      : undefined;
-  }
-  return pages > shown ? `Only the first ${shown} of ${pages} pages are shown.` : undefined;
-}
-
-function checkSize(metadata: Metadata, name: string, maxPixels: number): void {
-  const { width, height } = uprightSize(metadata);
-  if (width * height > maxPixels) throw tooManyPixels(name);
+function noteOmissions({ frames, pages = [] }: PictureOutline, shown: number): string | undefined {
+  if (frames && frames.looked < frames.total)
+    return `Only the first ${frames.looked} of ${frames.total} frames were looked at.`;
+  return pages.length > shown ? `Only the first ${shown} of ${pages.length} pages are shown.` : undefined;
 }
 
 function asMediaError(error: unknown, name: string): MediaError {
@@ -214,12 +163,4 @@ function asMediaError(error: unknown, name: string): MediaError {
   return new MediaError('corrupt', `"${name}" is a damaged or incomplete picture. Save or upload it again.`, {
     cause: error,
   });
-}
-
-function tooManyPixels(name: string, cause?: unknown): MediaError {
-  return new MediaError(
-    'too-large',
-    `"${name}" has more pixels than are accepted. Send a smaller picture, or raise maxPixels.`,
-    { cause },
-  );
 }

@@ -1,4 +1,4 @@
-import { type Clock, sleep, sleep, wallTime } from '../../core/clock.js';
+import { type Clock, sleep, wallTime } from '../../core/clock.js';
 import type { Conversation, Turn } from '../../core/turn.js';
 import type { MemoryStats } from '../memory-store.js';
 import { ConversationIndex } from '../rank/conversation-index.js';
