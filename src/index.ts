@@ -36,6 +36,7 @@ export type * from './core/message.js';
 export type * from './core/turn.js';
 export { toTurn } from './core/turn.js';
 export type { TurnMedia } from './core/turn-media.js';
+export type * from './core/usage.js';
 export type {
   KeyEvent,
   KeyLease,

@@ -1,4 +1,4 @@
-import type { Usage } from './turn.js';
+import type { Usage } from './usage.js';
 
 export type FailureKind =
   | 'rate-limit'

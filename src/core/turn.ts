@@ -1,19 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type JsonValue, type Message, type MessagePart, textOfMessages } from './message.js';
 import type { TurnMedia } from './turn-media.js';
-
-/** Tokens that a reply cost, as the provider reported them. What it did not report is absent. */
-export interface Usage {
-  readonly inputTokens?: number | undefined;
-  /** Visible output, without thoughts. */
-  readonly outputTokens?: number | undefined;
-  readonly thoughtTokens?: number | undefined;
-  readonly totalTokens?: number | undefined;
-  /** The part of `inputTokens` that came from a cache. */
-  readonly cachedInputTokens?: number | undefined;
-  /** Input that the provider's built-in tools added, such as pages that were read. */
-  readonly toolTokens?: number | undefined;
-}
+import type { Usage } from './usage.js';
 
 /** Why a reply ended. Reasons that mean a refusal are thrown as `BlockedError` instead. */
 export type FinishReason = 'stop' | 'max-tokens' | 'unknown';

@@ -1,6 +1,6 @@
 import type { AbortOptions } from '../core/abort.js';
 import type { Failure } from '../core/failure.js';
-import type { Usage } from '../core/turn.js';
+import type { Usage } from '../core/usage.js';
 
 /** What a call needs from the pool. */
 export interface LeaseRequest {

@@ -17,7 +17,8 @@ import type {
   ToolCallPart,
   ToolResultPart,
 } from '../core/message.js';
-import type { FinishReason, Usage } from '../core/turn.js';
+import type { FinishReason } from '../core/turn.js';
+import type { Usage } from '../core/usage.js';
 
 /** A picture, sound or document. */
 export interface DataPart {

@@ -12,7 +12,8 @@ import type {
   SourcePart,
   ToolCallPart,
 } from '../core/message.js';
-import type { FinishReason, Usage } from '../core/turn.js';
+import type { FinishReason } from '../core/turn.js';
+import type { Usage } from '../core/usage.js';
 import type {
   ChatModel,
   ModelCapabilities,

@@ -1,7 +1,8 @@
 import type { MultimodalChatError } from '../core/errors.js';
 import type { Attempt, Failure } from '../core/failure.js';
 import type { MediaProgress } from '../core/media.js';
-import type { FinishReason, Usage } from '../core/turn.js';
+import type { FinishReason } from '../core/turn.js';
+import type { Usage } from '../core/usage.js';
 import type { KeyEvent } from '../keys/key-pool.js';
 import type { Reply } from './reply.js';
 

@@ -1,8 +1,9 @@
 import type { Attempt, Failure } from '../core/failure.js';
 import type { MediaProgress, PreparedMedia } from '../core/media.js';
 import type { AnswerInfo, CodePart, CodeResultPart, SourcePart, ToolCallPart } from '../core/message.js';
-import type { FinishReason, RecalledTurn, Usage } from '../core/turn.js';
+import type { FinishReason, RecalledTurn } from '../core/turn.js';
 import type { TurnMedia } from '../core/turn-media.js';
+import type { Usage } from '../core/usage.js';
 import type { AnswerEvent, GeneratedFile } from '../model/chat-model.js';
 
 /** Where the time of one call went, in milliseconds. */

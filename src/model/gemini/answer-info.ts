@@ -1,5 +1,5 @@
 import type { AnswerInfo, SafetyRating } from '../../core/message.js';
-import type { Usage } from '../../core/turn.js';
+import type { Usage } from '../../core/usage.js';
 import { isObject, type Json } from './json.js';
 
 export const nonEmptyText = (value: unknown): string | undefined =>

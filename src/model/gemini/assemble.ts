@@ -7,7 +7,8 @@ import type {
   TextPart,
 } from '../../core/message.js';
 import { Redactor } from '../../core/redact.js';
-import type { FinishReason, Usage } from '../../core/turn.js';
+import type { FinishReason } from '../../core/turn.js';
+import type { Usage } from '../../core/usage.js';
 import type { ModelEvent } from '../chat-model.js';
 import { AnswerInfoReader, nonEmptyText, objectsIn, readUsage } from './answer-info.js';
 import { type FinishMeaning, meaningOf, readFinishReason } from './finish-reasons.js';

@@ -1,7 +1,7 @@
 import { BlockedError, ModelCallError } from '../../core/errors.js';
 import type { Failure } from '../../core/failure.js';
 import type { Redactor } from '../../core/redact.js';
-import type { Usage } from '../../core/turn.js';
+import type { Usage } from '../../core/usage.js';
 import type { ModelEvent } from '../chat-model.js';
 import { objectsIn } from './answer-info.js';
 import { ReplyAssembler } from './assemble.js';

@@ -1,6 +1,6 @@
 import type { Failure } from '../../core/failure.js';
 import type { AnswerInfo, MessagePart, SourcePart } from '../../core/message.js';
-import type { Usage } from '../../core/turn.js';
+import type { Usage } from '../../core/usage.js';
 import type { AnswerEvent, GeneratedFile } from '../../model/chat-model.js';
 import type { ChatStreamEvent } from '../reply.js';
 import type { Finish, ModelAttempt } from './model-attempt.js';
