@@ -184,7 +184,14 @@ describe('the routes beside POST /infer', () => {
         last_error_message: 'No.',
       },
       media_archive: null,
-      memory: { turns: 7, sessions: 2, pending: 0, disk_bytes: 4096 },
+      memory: {
+        turns: 7,
+        sessions: 2,
+        pending: 0,
+        disk_bytes: 4096,
+        is_degraded: false,
+        last_error_at: null,
+      },
       started_at: 1_700_000_000,
     });
   });

@@ -31,6 +31,9 @@ export function wireStats(stats: ChatStats, notice: string | undefined): object 
             sessions: memory.sessions,
             pending: memory.pending,
             disk_bytes: memory.diskBytes,
+            is_degraded: memory.isDegraded,
+            // Its message may name a file.
+            last_error_at: memory.lastError === null ? null : seconds(memory.lastError.at),
           },
     media_archive: stats.mediaArchive ?? null,
     summaries: summaries && {

@@ -317,7 +317,7 @@ describe('RollingSummary, its model call', () => {
 
   it('fails no answer when it fails, and pauses for a while', async () => {
     let now = Date.now();
-    const chat = openChat({ clock: { ...systemClock, now: () => now } });
+    const chat = openChat({ clock: { ...systemClock, now: () => now, wallTime: () => now } });
     emulator.inject({ fault: 'internal', model: summaryModel, times: 2 });
     const failed = next(chat, 'failure');
     await tell(chat, 1, 6);

@@ -76,7 +76,8 @@ describe('a server whose memory cannot be reached', () => {
     await server.shows('Questions fail until memory can be used:');
     const response = await fetch(`${server.url}/infer`, { method: 'POST', body: question('Hello', 's') });
     expect(response.status).toBe(503);
-    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    expect((await fetch(`${server.url}/`)).status).toBe(200);
+    expect((await fetch(`${server.url}/health`)).status).toBe(503);
     expect((await server.stop()).code).toBe(0);
   });
 });

@@ -213,7 +213,12 @@ describe('the example server with keys', () => {
     const response = await fetch(`${server.url}/infer`, { method: 'POST', body: question('Hello', 's') });
     expect(response.status).toBeGreaterThanOrEqual(500);
     await server.shows('Every Gemini API key has been rejected');
-    expect((await fetch(`${server.url}/health`)).status).toBe(200);
+    const health = await fetch(`${server.url}/health`);
+    expect(health.status).toBe(503);
+    expect(await health.json()).toMatchObject({
+      status: 'degraded',
+      reasons: [expect.stringContaining('No API key can be used')],
+    });
   });
 
   it('requires the token for everything but the page and GET /health', async () => {
