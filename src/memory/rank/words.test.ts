@@ -32,4 +32,13 @@ describe('splitWords', () => {
       { numRuns: 300 },
     );
   });
+
+  it.each(['word ', '単語。'])(
+    'splits a bounded part of a long text, its beginning and its end: %s',
+    (piece) => {
+      const words = splitWords(`first ${piece.repeat(2_000_000)} last`);
+      expect([words[0], words.at(-1)]).toEqual(['first', 'last']);
+      expect(words.length).toBeLessThan(200_000);
+    },
+  );
 });
