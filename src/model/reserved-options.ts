@@ -18,7 +18,8 @@ export function findReservedOption(
   options: ProviderOptions | undefined,
 ): { readonly path: readonly [provider: string, field: string]; readonly message: string } | undefined {
   for (const [provider, fields] of Object.entries(reserved)) {
-    const own = options?.[provider] ?? {};
+    const own = options?.[provider];
+    if (own === undefined) continue;
     for (const [field, advice] of fields)
       if (own[field] !== undefined) return { path: [provider, field], message: `cannot be set: ${advice}` };
   }

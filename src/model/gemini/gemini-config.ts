@@ -27,7 +27,8 @@ function toModalities({ responseModalities }: GenerationOptions, { modalities }:
 }
 
 /** The tools that were asked for and the model has. */
-function toTools(builtIn: BuiltInTools, { builtIn: takes = [] }: ModelCapabilities): Tool[] {
+function toTools(builtIn: BuiltInTools | undefined, { builtIn: takes = [] }: ModelCapabilities): Tool[] {
+  if (builtIn === undefined) return [];
   const { fileSearch } = builtIn;
   const byName: Readonly<Record<keyof BuiltInTools, Tool>> = {
     search: { googleSearch: {} },
@@ -39,7 +40,7 @@ function toTools(builtIn: BuiltInTools, { builtIn: takes = [] }: ModelCapabiliti
   return takes.filter((name) => builtIn[name]).map((name) => byName[name]);
 }
 
-function toToolConfig({ maps }: BuiltInTools, { builtIn: takes = [] }: ModelCapabilities): ToolConfig {
+function toToolConfig({ maps }: BuiltInTools = {}, { builtIn: takes = [] }: ModelCapabilities): ToolConfig {
   return typeof maps === 'object' && takes.includes('maps')
     ? { retrievalConfig: { latLng: { ...maps } } }
     : {};
@@ -51,7 +52,7 @@ function toToolConfig({ maps }: BuiltInTools, { builtIn: takes = [] }: ModelCapa
  * @throws InvalidInputError if these set what the request or the call itself decides.
  */
 export function toConfig(request: ModelRequest): GenerateContentConfig {
-  const { builtIn = {}, continuation, generation, model, providerOptions } = request;
+  const { builtIn, continuation, generation, model, providerOptions } = request;
   const fault = findReservedOption(providerOptions);
   if (fault) throw new InvalidInputError(`\`providerOptions.${fault.path.join('.')}\` ${fault.message}.`);
   const takes = capabilitiesOf(model);

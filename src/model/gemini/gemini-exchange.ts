@@ -21,6 +21,12 @@ async function readErrorBody(response: Response): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
+/** Throws what Node's `fetch` refuses before anything is sent: an URL with a password, a broken header. */
+function checkRequest(url: Parameters<Fetch>[0], init: RequestInit | undefined): void {
+  const { body: _, ...head } = init ?? {};
+  new Request(url, { ...head, signal: null });
+}
+
 /** One exchange with the service, at the level of `fetch`, below the SDK. */
 export class GeminiExchange {
   readonly #signal: AbortSignal;
@@ -47,15 +53,10 @@ export class GeminiExchange {
    * @throws ModelCallError for any reply but a 2xx.
    */
   readonly fetch: Fetch = async (url, init) => {
-    // Throws what `fetch` would refuse before anything is sent: an URL with a password, a broken header.
-    const { body: _, ...head } = init ?? {};
-    new Request(url, { ...head, signal: null });
+    // A `fetch` of the app may send what Node's refuses.
+    if (this.#fetch !== undefined) checkRequest(url, init);
     this.#wasSent = true;
-    // A redirect would carry the key to another host.
-    const options = { ...init, signal: this.#signal, redirect: 'manual' } as const;
-    const response = await (this.#fetch
-      ? this.#fetch(url, options)
-      : fetch(url, { ...options, ...withUntimedDispatcher() }));
+    const response = await this.#send(url, init);
     if (response.ok) return response;
     throw new ModelCallError(
       this.#classify({
@@ -65,6 +66,21 @@ export class GeminiExchange {
       }),
     );
   };
+
+  async #send(url: Parameters<Fetch>[0], init: RequestInit | undefined): Promise<Response> {
+    // A redirect would carry the key to another host.
+    const options = { ...init, signal: this.#signal, redirect: 'manual' } as const;
+    if (this.#fetch !== undefined) return this.#fetch(url, options);
+    try {
+      return await fetch(url, { ...options, ...withUntimedDispatcher() });
+    } catch (error) {
+      this.#wasSent = false;
+      // Looked at only now, because it takes as long as a good part of the call.
+      checkRequest(url, init);
+      this.#wasSent = true;
+      throw error;
+    }
+  }
 
   /** Anything thrown in the exchange as a `ModelCallError` without key values. */
   toPublicError(error: unknown): unknown {

@@ -6,7 +6,7 @@ import type { ModelMessage, ModelPart } from '../../model/chat-model.js';
 import { labelReattached, mediaParts, quoteNotes, quoteTurn, quoteTurns } from './describe.js';
 import { fitSummary } from './fit-summary.js';
 import { estimateFileTokens } from './generated-files.js';
-import { estimateMessageTokens, fitHistory, type HistoryOptions } from './history.js';
+import { estimateMessageTokens, fitHistory, type HistoryOptions, type SentTurn } from './history.js';
 
 /** How much of memory may go into a request, in tokens. */
 interface ContextBudget {
@@ -24,6 +24,8 @@ export interface ContextInput {
   readonly recent: readonly Turn[];
   /** Of the recent turns. */
   readonly history?: HistoryOptions | undefined;
+  /** The recent turns as they are sent, if that is known already. */
+  readonly sent?: readonly SentTurn[] | undefined;
   /** Best first; turns that are also recent are left out. */
   readonly recalled: readonly RecalledTurn[];
   /** Summary of the first turns. */
@@ -77,7 +79,7 @@ function fitNotes({ budget, summary }: ContextInput): ConversationSummary | unde
  * first), and last the prompt.
  */
 export function composeContext(input: ContextInput): ComposedContext {
-  const sent = fitHistory(input.recent, input.budget.recentTokens, input.history);
+  const sent = input.sent ?? fitHistory(input.recent, input.budget.recentTokens, input.history);
   const recent = sent.map(({ turn }) => turn);
   const recalled = fitRecalled(input.recalled, recent, input.budget.recallTokens);
   const notes = fitNotes(input);
@@ -93,16 +95,14 @@ export function composeContext(input: ContextInput): ComposedContext {
   // Providers refuse an empty text.
   if (input.prompt.trim() !== '') lastParts.push({ type: 'text', text: input.prompt });
 
-  const messages: readonly ModelMessage[] = [
-    ...sent.flatMap((turn) => turn.messages),
-    { role: 'user', parts: lastParts },
-  ];
+  const asked: ModelMessage = { role: 'user', parts: lastParts };
+  const messages: readonly ModelMessage[] = [...sent.flatMap((turn) => turn.messages), asked];
   const allMedia = [...(input.reattached ?? []).map(({ media }) => media), ...input.media];
   const files = [...(input.history?.files?.values() ?? [])];
   const estimatedTokens =
     allMedia.reduce((sum, media) => sum + media.estimatedTokens, 0) +
     files.reduce((sum, file) => sum + estimateFileTokens(file.mimeType, file.data.byteLength), 0) +
-    messages.reduce((sum, message) => sum + estimateMessageTokens(message), 0);
+    sent.reduce((sum, turn) => sum + turn.estimatedTokens, estimateMessageTokens(asked));
   const summarizedTurns = notes?.turns ?? 0;
   return {
     messages,

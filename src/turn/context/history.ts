@@ -126,6 +126,7 @@ export function estimateTurnTokens({ messages, prompt, reply }: Turn): number {
 export interface SentTurn {
   readonly turn: Turn;
   readonly messages: readonly ModelMessage[];
+  readonly estimatedTokens: number;
 }
 
 export interface HistoryOptions {
@@ -144,7 +145,12 @@ export function fitHistory(
   { files = noFiles, isPlain = () => false }: HistoryOptions = {},
 ): readonly SentTurn[] {
   let left = tokens;
-  const fitting: { turn: Turn; full: readonly ModelMessage[]; plain: readonly ModelMessage[] }[] = [];
+  const fitting: {
+    readonly turn: Turn;
+    readonly full: readonly ModelMessage[];
+    readonly plain: readonly ModelMessage[];
+    readonly cost: number;
+  }[] = [];
   for (const turn of [...recent].reverse()) {
     const isRefused = isPlain(turn);
     const full = selectMessages(turn, isRefused ? noFiles : files);
@@ -152,13 +158,13 @@ export function fitHistory(
     const cost = estimateTokens(plain);
     if (cost > left && fitting.length > 0) break;
     left -= cost;
-    fitting.push({ turn, full: isRefused ? plain : full, plain });
+    fitting.push({ turn, full: isRefused ? plain : full, plain, cost });
   }
-  const sent = fitting.map(({ full, plain, turn }) => {
-    const more = full === plain ? 0 : estimateTokens(full) - estimateTokens(plain);
-    if (more > left) return { turn, messages: plain };
+  const sent = fitting.map(({ cost, full, plain, turn }) => {
+    const more = full === plain ? 0 : estimateTokens(full) - cost;
+    if (more > left) return { turn, messages: plain, estimatedTokens: cost };
     left -= more;
-    return { turn, messages: full };
+    return { turn, messages: full, estimatedTokens: cost + more };
   });
   return sent.reverse();
 }

@@ -6,7 +6,7 @@ import type { ConversationSummary, MemoryStore } from '../../memory/memory-store
 import { bestEffort } from '../best-effort.js';
 import type { Call } from '../call-scope.js';
 import type { ReattachedMedia } from '../context/compose.js';
-import { fitRecent, type HistoryOptions } from '../context/history.js';
+import { fitHistory, type HistoryOptions, type SentTurn } from '../context/history.js';
 import { bytesOf, checkMediaBytes } from '../context/media-bytes.js';
 import type { ChatStreamEvent } from '../reply.js';
 import type { TurnDeps } from '../turn-deps.js';
@@ -26,6 +26,8 @@ export interface GatheredInputs {
   readonly recent: readonly Turn[];
   /** How they are sent. */
   readonly history: HistoryOptions;
+  /** What is sent of them, unless files of theirs are. */
+  readonly sent?: readonly SentTurn[] | undefined;
   /** Older turns that are relevant to the prompt, best first. */
   readonly recalled: readonly RecalledTurn[];
   /** Summary of the turns before `recent`, if any were left out. */
@@ -74,7 +76,14 @@ async function prepareMedia(deps: InputDeps, call: Call, push: Push): Promise<re
   );
 }
 
-type Remembered = Pick<GatheredInputs, 'recent' | 'recalled' | 'replaced' | 'summary'>;
+type Remembered = Pick<GatheredInputs, 'recent' | 'recalled' | 'replaced' | 'sent' | 'summary'> & {
+  /** Whether the recent turns are all there are. */
+  readonly isWhole: boolean;
+};
+
+/** Whether anything was attached to a turn, or the model made any file in it. */
+const holdsMedia = ({ messages }: Turn) =>
+  messages.some(({ parts }) => parts.some(({ type }) => type === 'media' || type === 'file'));
 
 /** Reads the latest turns, and recalls older ones if the latest are not the whole conversation. */
 async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Promise<Remembered> {
@@ -85,9 +94,10 @@ async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Pro
   const replacedAt = latest.findIndex(({ id }) => id === call.turnId);
   const replaced = latest[replacedAt];
   const earlier = replaced === undefined ? latest : latest.slice(0, replacedAt);
-  const recent = fitRecent(earlier, recentTokens, { isPlain: (turn) => deps.plainHistory.has(turn) });
+  const sent = fitHistory(earlier, recentTokens, { isPlain: (turn) => deps.plainHistory.has(turn) });
+  const recent = sent.map(({ turn }) => turn);
   const isWhole = latest.length < recentTurns && recent.length === earlier.length;
-  if (isWhole) return { recent, recalled: [], replaced };
+  if (isWhole) return { isWhole, recent, recalled: [], replaced, sent };
 
   const recall = async () => {
     if (recallTurns === 0 || request.prompt.trim() === '') return [];
@@ -106,7 +116,11 @@ async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Pro
     bestEffort(deps, call, readSummary),
   ]);
   const tellsOfReplaced = replaced !== undefined && notes !== undefined && notes.until >= replaced.createdAt;
-  return { recent, recalled: recalled ?? [], summary: tellsOfReplaced ? undefined : notes, replaced };
+  return {
+    ...{ isWhole, recent, replaced, sent },
+    recalled: recalled ?? [],
+    summary: tellsOfReplaced ? undefined : notes,
+  };
 }
 
 /** Prepares the media and reads memory at the same time; yields the progress of the media. */
@@ -120,7 +134,7 @@ export async function* gatherInputs(
   let mediaMs = 0;
   let memoryMs = 0;
   const remember = async () => {
-    if (memory === undefined) return { recent: [], recalled: [] };
+    if (memory === undefined) return { isWhole: false, recent: [], recalled: [] };
     const remembered = await call.spans.during(
       { kind: 'recall' },
       call.signal,
@@ -132,13 +146,18 @@ export async function* gatherInputs(
   };
   const addEarlierMedia = async (inputs: Remembered & Pick<GatheredInputs, 'media'>) => {
     const { earlierMediaTokens, mediaBytes } = context;
+    const { isWhole, sent, ...rest } = inputs;
+    const isPlain = (turn: Turn) => deps.plainHistory.has(turn);
+    // Nothing was attached or made, so the archive has nothing of this conversation either.
+    if (isWhole && inputs.replaced === undefined && !inputs.recent.some(holdsMedia))
+      return { ...rest, sent, history: { isPlain }, reattached: [], mediaMs, memoryMs };
     const { files, reattached } = await loadEarlierMedia(deps, call, {
       ...inputs,
       maxTokens: earlierMediaTokens,
       maxBytes: mediaBytes - bytesOf(inputs.media),
     });
-    const isPlain = (turn: Turn) => deps.plainHistory.has(turn);
-    return { ...inputs, history: { files, isPlain }, reattached, mediaMs, memoryMs };
+    const asSent = files.size === 0 ? { sent } : {};
+    return { ...rest, ...asSent, history: { files, isPlain }, reattached, mediaMs, memoryMs };
   };
   if (call.request.media.length === 0) {
     const remembered = await remember();
