@@ -6,34 +6,31 @@ export interface BodyBounds {
   readonly maxBytes: number;
   /** The share of the request in what all bodies in memory may take. */
   readonly share: ByteShare;
-  /** Called with every chunk and what came before it; throws to refuse the rest. */
-  readonly inspect: (chunk: Uint8Array, earlier: readonly Uint8Array[], received: number) => void;
+  /** Called with every chunk; throws to refuse the rest. */
+  readonly take: (chunk: Uint8Array) => void;
 }
 
 /**
- * Reads a whole body as UTF-8.
+ * Reads a whole body.
  *
- * @throws HttpError 413 as soon as more than `maxBytes` have arrived, or what `inspect` throws.
+ * @throws HttpError 413 as soon as more than `maxBytes` have arrived, or what `take` throws.
  */
-export async function readBody(body: BodyReader, { maxBytes, share, inspect }: BodyBounds): Promise<string> {
-  const chunks: Uint8Array[] = [];
+export async function readBody(body: BodyReader, { maxBytes, share, take }: BodyBounds): Promise<void> {
   let received = 0;
   try {
     for (;;) {
       const { done, value } = await body.read();
-      if (done || value === undefined) break;
+      if (done || value === undefined) return;
       received += value.byteLength;
       if (received > maxBytes) throw bodyTooLarge(maxBytes);
       share.hold(received);
-      inspect(value, chunks, received);
-      chunks.push(value);
+      take(value);
     }
   } catch (error) {
     // The rest is discarded anyway, so a failure to cancel it does not matter.
     await body.cancel(error).catch(() => undefined);
     throw error;
   }
-  return Buffer.concat(chunks).toString('utf8');
 }
 
 export const bodyTooLarge = (maxBytes: number) =>

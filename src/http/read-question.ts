@@ -4,12 +4,13 @@ import { z } from 'zod';
 import { describeIssues } from '../core/parse-options.js';
 import type { NamedMedia } from '../index.js';
 import { InvalidInputError, MediaError } from '../index.js';
+import { Base64File, type FileContent } from './base64-file.js';
 import type { ByteBudget, ByteShare } from './byte-budget.js';
 import type { ResolvedHandlerOptions } from './handler-options.js';
 import { HttpError } from './http-error.js';
 import type { BodyReader, HttpRequest } from './http-messages.js';
 import { bodyOfBytes } from './incoming-body.js';
-import { JsonStructure } from './json-structure.js';
+import { JsonBody, type LongFile } from './json-body.js';
 import { bodyTooLarge, readBody } from './read-body.js';
 import { displayName, receiveForm, tooManyFiles, tooMuchUploaded, uploadNotStored } from './receive-form.js';
 import { timedBody } from './timed-body.js';
@@ -41,23 +42,14 @@ export interface QuestionDeps {
   readonly budget: ByteBudget;
 }
 
-const dataUrlPattern = /^data:([\w.+-]+\/[\w.+-]+)?(?:;[\w.+-]+=[^;,]*)*;base64,/i;
-
-/** Base64, or a `data:` URL with it. A pattern would take longer than decoding, which skips what is no base64. */
+/** Base64, or a `data:` URL with it. */
 const fileData = z
-  .string()
-  .transform((text) => {
-    const [prefix = '', mimeType] = dataUrlPattern.exec(text.slice(0, 1000)) ?? [];
-    const base64 = prefix === '' ? text : text.slice(prefix.length);
-    const bytes = Buffer.from(base64, 'base64');
-    const padding = /={0,2}$/.exec(base64.slice(-2))?.[0].length ?? 0;
-    return {
-      bytes,
-      mimeType,
-      isWhole: base64.length % 4 === 0 && bytes.length === (base64.length / 4) * 3 - padding,
-    };
-  })
-  .refine(({ isWhole }) => isWhole, 'must be the bytes of a file in base64, or a data: URL with them');
+  .union([z.string().transform((text) => new Base64File(text)), z.instanceof(Base64File)])
+  .transform((file) => ({ mimeType: file.mimeType, content: file.end() }))
+  .refine(
+    (file): file is { mimeType: string | undefined; content: FileContent } => file.content !== undefined,
+    'must be the bytes of a file in base64, or a data: URL with them',
+  );
 
 const mediaItem = z.union([
   fileData.transform((data) => ({ data, name: undefined, mime_type: undefined })),
@@ -113,7 +105,7 @@ async function readFields(
   signal: AbortSignal,
 ): Promise<Question> {
   const { directory, options, share } = deps;
-  const { bodyTimeoutMs: timeoutMs, maxBodyBytes, maxPromptChars, maxUploadBytes } = options;
+  const { bodyTimeoutMs: timeoutMs, maxBodyBytes, maxFiles, maxPromptChars, maxUploadBytes } = options;
   const contentType = request.headers.get('content-type') ?? '';
   const [mediaType = ''] = contentType.toLowerCase().split(';', 1);
   const declaredBytes = Number(request.headers.get('content-length') ?? 0);
@@ -128,35 +120,31 @@ async function readFields(
     }
     case 'application/json': {
       if (declaredBytes > maxBodyBytes) throw bodyTooLarge(maxBodyBytes);
-      const structure = new JsonStructure();
-      const smallBytes = Math.min(maxBodyBytes, maxPromptChars * maxJsonBytesPerChar + otherBytes);
-      const body = timedBody(openBody(request), { timeoutMs });
-      const text = await readBody(body, {
-        maxBytes: maxBodyBytes,
-        share,
-        inspect: (chunk, earlier, received) => {
-          structure.add(chunk);
-          const isLarge = received > smallBytes && received - chunk.byteLength <= smallBytes;
-          if (isLarge && !Buffer.concat([...earlier, chunk]).includes('"media"'))
-            throw bodyTooLarge(smallBytes);
-        },
+      const json = new JsonBody({
+        maxTextChars: maxPromptChars,
+        maxOtherBytes: Math.min(maxBodyBytes, maxPromptChars * maxJsonBytesPerChar + otherBytes),
+        maxFiles,
       });
-      return parseFields(parseJson(text), deps);
+      const body = timedBody(openBody(request), { timeoutMs });
+      await readBody(body, { maxBytes: maxBodyBytes, share, take: (chunk) => json.add(chunk) });
+      return parseFields(withFiles(json), deps);
     }
     case 'application/x-www-form-urlencoded': {
       const maxBytes = maxPromptChars * maxEncodedBytesPerChar + otherBytes;
       let separators = 0;
-      const text = await readBody(timedBody(openBody(request), { timeoutMs }), {
+      const chunks: Uint8Array[] = [];
+      await readBody(timedBody(openBody(request), { timeoutMs }), {
         maxBytes,
         share,
-        inspect: (chunk) => {
+        take: (chunk) => {
           for (let at = chunk.indexOf(38); at >= 0; at = chunk.indexOf(38, at + 1)) {
             separators += 1;
             if (separators > 100) throw new InvalidInputError('The form has too many fields.');
           }
+          chunks.push(chunk);
         },
       });
-      return parseFields(fieldsOfQuery(text), deps);
+      return parseFields(fieldsOfQuery(Buffer.concat(chunks).toString('utf8')), deps);
     }
     default:
       throw new HttpError(
@@ -226,14 +214,14 @@ async function storeMedia(
   let bytes = 0;
   for (const [index, item] of items.entries()) {
     const name = displayName(item.name) ?? `attachment ${index + 1}`;
-    const data = item.data.bytes;
-    if (data.byteLength === 0)
+    const { byteLength, pieces } = item.data.content;
+    if (byteLength === 0)
       throw new MediaError('empty', `The file "${name}" is empty. Attach one with content.`);
-    bytes += data.byteLength;
+    bytes += byteLength;
     directory.hold(bytes);
     try {
       const path = join(await directory.path(), String(index));
-      await writeFile(path, data, { flag: 'wx', mode: 0o600 });
+      await writeFile(path, pieces, { flag: 'wx', mode: 0o600 });
       stored.push({ data: path, name, mimeType: item.mime_type ?? item.data.mimeType });
     } catch (error) {
       throw uploadNotStored(error);
@@ -242,13 +230,35 @@ async function storeMedia(
   return stored;
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new InvalidInputError('The body is not valid JSON.', { cause });
-  }
+/** The value of a body, with its long files in `media`. */
+function withFiles(json: JsonBody): unknown {
+  const body = json.end();
+  if (!isRecord(body) || json.files.size === 0) return body;
+  const left = new Map(json.files);
+  const take = (value: unknown) => {
+    const found = typeof value === 'string' ? left.get(value) : undefined;
+    if (found !== undefined) left.delete(value as string);
+    return found;
+  };
+  const media = Array.isArray(body.media)
+    ? body.media.map((item: unknown) =>
+        isRecord(item) ? { ...item, data: take(item.data)?.file ?? item.data } : (take(item)?.file ?? item),
+      )
+    : body.media;
+  const others = Object.entries(body).map(([name, value]) => [name, textOf(take(value), value)]);
+  if (left.size > 0) throw textTooLong();
+  return { ...Object.fromEntries(others), ...(media !== undefined && { media }) };
 }
+
+/** The text of a field that looks like a file. */
+function textOf(found: LongFile | undefined, value: unknown): unknown {
+  if (found === undefined) return value;
+  if (found.text === undefined) throw textTooLong();
+  return found.text;
+}
+
+const textTooLong = () =>
+  new HttpError(413, 'BODY_TOO_LARGE', 'A text in the body is too long. Send files in the field "media".');
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -219,7 +219,7 @@ describe('the HTTP API, end to end', () => {
     form.append('prompt', 'Hi');
     form.append('video_file', await picture());
     const answer = fetch(`${url}/infer`, { method: 'POST', body: form, signal: client.signal });
-    await vi.waitFor(() => expect(emulator.journal).toHaveLength(1));
+    await expect.poll(() => emulator.journal).toHaveLength(1);
     client.abort();
     await expect(answer).rejects.toMatchObject({ name: 'AbortError' });
     await vi.waitFor(() => expect(emulator.journal[0]?.aborted).toBe(true));
