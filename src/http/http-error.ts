@@ -19,3 +19,10 @@ export class HttpError extends MultimodalChatError {
     this.retryAfterMs = options.retryAfterMs;
   }
 }
+
+export const bodyTooLarge = (maxBytes: number) =>
+  new HttpError(
+    413,
+    'BODY_TOO_LARGE',
+    `The body is larger than ${maxBytes} bytes. Send files as multipart/form-data instead.`,
+  );

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { InvalidInputError } from '../index.js';
 import { Base64File } from './base64-file.js';
-import { HttpError } from './http-error.js';
-import { bodyTooLarge } from './read-body.js';
+import { bodyTooLarge, HttpError } from './http-error.js';
 
 /** Far more than a question with its files and a schema needs. */
 const maxMarks = 20_000;

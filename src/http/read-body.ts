@@ -1,5 +1,5 @@
 import type { ByteShare } from './byte-budget.js';
-import { HttpError } from './http-error.js';
+import { bodyTooLarge } from './http-error.js';
 import type { BodyReader } from './http-messages.js';
 
 export interface BodyBounds {
@@ -32,10 +32,3 @@ export async function readBody(body: BodyReader, { maxBytes, share, take }: Body
     throw error;
   }
 }
-
-export const bodyTooLarge = (maxBytes: number) =>
-  new HttpError(
-    413,
-    'BODY_TOO_LARGE',
-    `The body is larger than ${maxBytes} bytes. Send files as multipart/form-data instead.`,
-  );
