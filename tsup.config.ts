@@ -18,12 +18,15 @@ const withoutComments: Plugin = {
   },
 };
 
+/** They tell the bundlers of apps to leave an import alone. */
+const forBundlers = /webpackIgnore|turbopackIgnore|@vite-ignore/;
+
 function stripComments(text: string): string {
   const source = ts.createSourceFile('source.ts', text, ts.ScriptTarget.Latest);
   const found = new Map<number, ts.CommentRange>();
   const visit = (node: ts.Node) => {
     for (const range of ts.getLeadingCommentRanges(text, node.getFullStart()) ?? [])
-      found.set(range.pos, range);
+      if (!forBundlers.test(text.slice(range.pos, range.end))) found.set(range.pos, range);
     ts.forEachChild(node, visit);
   };
   visit(source);
@@ -50,6 +53,7 @@ export default defineConfig([
       'src/express.ts',
       'src/http.ts',
       'src/chroma.ts',
+      'src/mcp.ts',
       'src/recall.ts',
       'src/redis.ts',
       'src/testing.ts',
@@ -57,20 +61,21 @@ export default defineConfig([
     format: ['esm', 'cjs'],
     // One copy of each class in every entry point, so that `instanceof` agrees between them.
     splitting: true,
-    // tsup leaves dependencies out by itself, but not optional ones.
-    external: ['@ffmpeg-installer/ffmpeg', 'chromadb'],
     // `import.meta.url` in CommonJS.
     shims: true,
     // What splits CommonJS lowers class fields, and classes with static ones would be called `_class5`.
     esbuildOptions: (options, { format }) => {
       options.keepNames = format === 'cjs';
+      options.sourcesContent = false;
     },
-    dts: true,
+    // Without it the types of Node are missing under `types: []`, the default of TypeScript 6, and what names
+    // them is `any`.
+    dts: { banner: '/// <reference types="node" />' },
     clean: true,
   },
   {
     ...common,
-    // Files without imports of their own, so that they work wherever a bundler or a person copies them.
+    // Files without imports but of sharp, so that they work wherever a bundler or a person copies them.
     entry: {
       'index-worker': 'src/media/video/index/index-worker.ts',
       'picture-process': 'src/media/picture-process/picture-process-main.ts',
@@ -78,8 +83,23 @@ export default defineConfig([
     // Read as CommonJS by their names alone; mediabunny loads in a third of the time in this format.
     format: ['cjs'],
     splitting: false,
+    noExternal: ['mediabunny'],
+    sourcemap: false,
     esbuildOptions: (options) => {
       options.supported = { 'dynamic-import': false };
+      options.minifyWhitespace = true;
+      options.minifySyntax = true;
+      // Keeps the license of mediabunny, which it wants to be kept.
+      options.legalComments = 'eof';
     },
+  },
+  {
+    ...common,
+    entry: { cli: 'src/cli/cli.ts' },
+    format: ['esm'],
+    // The command is an app like any other: it imports what is installed.
+    external: [/^multimodal-chat/],
+    banner: { js: '#!/usr/bin/env node' },
+    sourcemap: false,
   },
 ]);

@@ -1,10 +1,16 @@
-export type { ChatRequest, MultimodalChatOptions, SummaryOptions } from './chat/chat-options.js';
+export type {
+  ChatRequest,
+  MultimodalChatOptions,
+  ResumeRequest,
+  SummaryOptions,
+} from './chat/chat-options.js';
 export { ChatSession, type SessionRequest } from './chat/chat-session.js';
 export type { ChatStats, SummaryStats } from './chat/chat-stats.js';
 export { ChatStream } from './chat/chat-stream.js';
+export type { HistoryMessage } from './chat/history-messages.js';
 export type { MemoryHealth } from './chat/memory-health.js';
 export { MultimodalChat } from './chat/multimodal-chat.js';
-export type { ForgetRequest } from './chat/parse-target.js';
+export type { ForgetRequest, SessionsRequest, TurnRange } from './chat/parse-target.js';
 export type { ImportOptions } from './chat/transcript-transfer.js';
 export type { AbortOptions } from './core/abort.js';
 export type { Clock } from './core/clock.js';
@@ -22,6 +28,7 @@ export {
   MemoryError,
   ModelCallError,
   MultimodalChatError,
+  OutputError,
   TimeoutError,
 } from './core/errors.js';
 export {
@@ -33,6 +40,8 @@ export {
 } from './core/failure.js';
 export type * from './core/media.js';
 export type * from './core/message.js';
+export type { AnySchema, SchemaOutput } from './core/schema.js';
+export type * from './core/tool.js';
 export type * from './core/turn.js';
 export { toTurn } from './core/turn.js';
 export type { TurnMedia } from './core/turn-media.js';
@@ -81,6 +90,8 @@ export type {
   MemoryStore,
   ReindexOptions,
   ReindexProgress,
+  SessionPage,
+  StoredSession,
 } from './memory/memory-store.js';
 export type { OutboxOptions } from './memory/outbox/outbox-options.js';
 export { withOutbox } from './memory/outbox/with-outbox.js';
@@ -95,12 +106,14 @@ export type {
   ModelCapabilities,
   ModelEvent,
   ModelMessage,
+  ModelName,
   ModelNames,
   ModelPart,
   ModelRequest,
   ModelStreamOptions,
   ProviderOptions,
   ThinkingLevel,
+  ToolResultWithMedia,
   UploadPart,
   UriPart,
 } from './model/chat-model.js';
@@ -112,5 +125,6 @@ export type { GeminiModelOptions } from './model/gemini/gemini-model-options.js'
 export { BackoffRetryPolicy } from './retry/backoff-retry-policy.js';
 export type { BackoffRetryPolicyOptions } from './retry/backoff-retry-policy-options.js';
 export type { RetryContext, RetryDecision, RetryPolicy } from './retry/retry-policy.js';
+export { type ToolDefinition, tool } from './tools/tool.js';
 export type * from './turn/chat-events.js';
 export type * from './turn/reply.js';

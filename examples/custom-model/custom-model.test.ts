@@ -8,6 +8,7 @@ import {
   type ModelStreamOptions,
   MultimodalChat,
   ScheduledKeyPool,
+  tool,
 } from 'multimodal-chat';
 import {
   type ChatModelScenario,
@@ -17,10 +18,12 @@ import {
 } from 'multimodal-chat/testing';
 import sharp from 'sharp';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { z } from 'zod';
 import {
   answers,
   type Behavior,
   breaksOff,
+  calls,
   endsWithoutFinish,
   hangs,
   refuses,
@@ -59,7 +62,9 @@ function open(options: ConstructorParameters<typeof MultimodalChat>[0]) {
   return chat;
 }
 
-const behaviors: Readonly<Record<Exclude<ChatModelScenario, ExtraScenario>, Behavior>> = {
+type Known = Exclude<ChatModelScenario, ExtraScenario> | 'calls-functions';
+
+const behaviors: Readonly<Record<Known, Behavior>> = {
   answers,
   thinks,
   'is-overloaded': refuses(503),
@@ -68,17 +73,14 @@ const behaviors: Readonly<Record<Exclude<ChatModelScenario, ExtraScenario>, Beha
   'ends-without-finish': endsWithoutFinish,
   'breaks-off': breaksOff,
   hangs,
+  'calls-functions': calls(
+    { name: 'find_order', input: '{"id":"7"}' },
+    { name: 'find_order', input: '{"id":"8"}' },
+  ),
 };
 
 /** Neither does the model read them, nor the server of this test write them. */
-const lacks: readonly ExtraScenario[] = [
-  'draws',
-  'runs-code',
-  'calls-functions',
-  'cites',
-  'omits-counts',
-  'continues',
-];
+const lacks: readonly ExtraScenario[] = ['draws', 'runs-code', 'cites', 'omits-counts', 'continues'];
 
 describe('OpenAiCompatibleModel', () => {
   const contract = chatModelContract(async () => {
@@ -201,6 +203,37 @@ describe('MultimodalChat with OpenAiCompatibleModel', () => {
     expect(JSON.stringify(messages)).toContain('What is it?');
     expect(messages).toContainEqual({ role: 'assistant', content: 'A red boat.' });
     expect(JSON.stringify(messages.at(-1))).toContain('Which color?');
+  });
+
+  it('calls tools, also after a call that could not be read, and gives typed output', async () => {
+    const { foreign, server } = await start();
+    const runs: string[] = [];
+    const find = tool({
+      name: 'find',
+      description: 'Finds an order.',
+      input: z.object({ id: z.string() }),
+      execute: ({ id }) => {
+        runs.push(id);
+        return `order ${id}`;
+      },
+    });
+    const chat = open({ model: foreign, tools: [find], retry: { baseDelayMs: 1 } });
+    server.behave(calls({ name: 'find', input: '{"id": 7' }), calls({ name: 'find', input: '{"id":"7"}' }));
+    server.say('{"city":"Oslo"}');
+    const output = z.object({ city: z.string() });
+    const { attempts, object } = await chat.send({ prompt: 'Where is it?', output, toolChoice: 'required' });
+    expect([object, runs]).toEqual([{ city: 'Oslo' }, ['7']]);
+    expect(attempts.map(({ failure }) => failure?.reason)).toEqual([
+      ...['MALFORMED_FUNCTION_CALL', undefined, undefined],
+    ]);
+    const [first, second, third] = server.requests.map(({ body }) => body);
+    expect(first).toMatchObject({
+      tools: [{ type: 'function', function: { name: 'find', parameters: { type: 'object' } } }],
+      tool_choice: 'required',
+      response_format: { json_schema: { schema: { required: ['city'] } } },
+    });
+    expect(JSON.stringify(second.messages)).toContain('could not be read');
+    expect(third.messages.at(-1)).toEqual({ role: 'tool', tool_call_id: 'call_0', content: '"order 7"' });
   });
 
   it('waits as long as a 429 asks, then answers', async () => {

@@ -31,6 +31,21 @@ export const thinks: Behavior = (response, answer, headers) => {
   send(response, { choices: [{ delta: { reasoning_content: 'Let me count.' } }] });
   answers(response, answer, headers);
 };
+/** Calls functions, in pieces as OpenAI streams them: of several calls, one after the other. */
+export const calls =
+  (...each: readonly { readonly name: string; readonly input: string }[]): Behavior =>
+  (response) => {
+    for (const [index, { input, name }] of each.entries()) {
+      const half = Math.ceil(input.length / 2);
+      const pieces = [
+        { index, id: `call_${index}`, type: 'function', function: { name, arguments: '' } },
+        { index, function: { arguments: input.slice(0, half) } },
+        { index, function: { arguments: input.slice(half) } },
+      ];
+      for (const piece of pieces) send(response, { choices: [{ delta: { tool_calls: [piece] } }] });
+    }
+    end(response, 'tool_calls');
+  };
 export const stopsFor =
   (reason: string): Behavior =>
   (response, answer) => {

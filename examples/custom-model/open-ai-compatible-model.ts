@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import {
   type AnswerInfo,
   BlockedError,
@@ -10,6 +11,7 @@ import {
   type ModelNames,
   type ModelRequest,
   type ModelStreamOptions,
+  type ToolCallPart,
   type Usage,
 } from 'multimodal-chat';
 import { toBody } from './open-ai-request.js';
@@ -32,13 +34,24 @@ const media = {
   ],
 };
 
+/** A piece of a function call; `index` says of which. */
+interface CallPiece {
+  readonly index: number;
+  readonly id?: string;
+  readonly function?: { readonly name?: string; readonly arguments?: string };
+}
+
 /** The parts of a streamed chunk that are read here. */
 interface Chunk {
   readonly model?: string;
   readonly error?: { readonly message?: string };
   readonly usage?: Readonly<Record<'prompt_tokens' | 'completion_tokens' | 'total_tokens', number>> | null;
   readonly choices?: readonly {
-    readonly delta?: { readonly content?: string | null; readonly reasoning_content?: string | null };
+    readonly delta?: {
+      readonly content?: string | null;
+      readonly reasoning_content?: string | null;
+      readonly tool_calls?: readonly CallPiece[];
+    };
     readonly finish_reason?: string | null;
   }[];
 }
@@ -58,13 +71,14 @@ export class OpenAiCompatibleModel implements ChatModel {
   }
 
   capabilities(): ModelCapabilities {
-    return { media };
+    return { media, tools: true, jsonSchema: true };
   }
 
   async *stream(request: ModelRequest, { signal }: ModelStreamOptions): AsyncGenerator<ModelEvent> {
     signal?.throwIfAborted();
     let text = '';
     let thoughts = '';
+    const pieces: CallPiece[] = [];
     let hasReply = false;
     let last: { reason?: string; usage?: Usage; info?: AnswerInfo } = {};
     try {
@@ -82,6 +96,7 @@ export class OpenAiCompatibleModel implements ChatModel {
           text += delta.content;
           yield { type: 'text', text: delta.content };
         }
+        pieces.push(...(delta?.tool_calls ?? []));
         last = {
           ...last,
           ...(chunk.model && { info: { modelVersion: chunk.model } }),
@@ -95,15 +110,38 @@ export class OpenAiCompatibleModel implements ChatModel {
       }
       if (reason === undefined)
         throw this.#error('incomplete', 'call', 'the answer ended without a finish reason');
-      if (text === '') throw this.#error('incomplete', 'call', 'the answer is empty');
+      const calls = this.#callsOf(pieces);
+      if (text === '' && calls.length === 0) throw this.#error('incomplete', 'call', 'the answer is empty');
+      for (const call of calls) yield { type: 'tool-call', call };
       const finishReason = finishReasons[reason] ?? 'unknown';
       const reasoning = thoughts === '' ? [] : [{ type: 'reasoning', text: thoughts } as const];
-      yield { type: 'finish', finishReason, ...rest, parts: [...reasoning, { type: 'text', text }] };
+      const said = text === '' ? [] : [{ type: 'text', text } as const];
+      yield { type: 'finish', finishReason, ...rest, parts: [...reasoning, ...said, ...calls] };
     } catch (error) {
       signal?.throwIfAborted();
       if (ModelCallError.isInstance(error) || BlockedError.isInstance(error)) throw error;
       throw this.#error(hasReply ? 'incomplete' : 'network', 'call', reasonOf(error));
     }
+  }
+
+  /** The calls, once all their pieces are there. */
+  #callsOf(pieces: readonly CallPiece[]): readonly ToolCallPart[] {
+    const indices = [...new Set(pieces.map(({ index }) => index))];
+    return indices.map((index) => {
+      const own = pieces.filter((piece) => piece.index === index);
+      const all = (read: (piece: CallPiece) => string | undefined) =>
+        own.map((piece) => read(piece) ?? '').join('');
+      const name = all((piece) => piece.function?.name);
+      try {
+        const input = JSON.parse(all((piece) => piece.function?.arguments) || '{}');
+        return { type: 'tool-call', callId: all(({ id }) => id) || randomUUID(), name, input };
+      } catch {
+        // The chat asks again, and tells the model why.
+        throw this.#error('incomplete', 'call', `the arguments of ${name} are no JSON`, {
+          reason: 'MALFORMED_FUNCTION_CALL',
+        });
+      }
+    });
   }
 
   #post(request: ModelRequest, signal: AbortSignal | undefined): Promise<Response> {
@@ -150,7 +188,11 @@ const failureRules: readonly (Pick<Failure, 'kind' | 'scope'> & { readonly when:
   { when: /^5/, kind: 'internal', scope: 'model' },
 ];
 
-const finishReasons: Readonly<Record<string, FinishReason>> = { stop: 'stop', length: 'max-tokens' };
+const finishReasons: Readonly<Record<string, FinishReason>> = {
+  stop: 'stop',
+  tool_calls: 'stop',
+  length: 'max-tokens',
+};
 
 /** The server-sent events of the reply, parsed. Leaving the loop closes the connection. */
 async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Chunk> {

@@ -1,8 +1,16 @@
-import type { ModelMessage, ModelPart, ModelRequest, ToolCallPart, ToolResultPart } from 'multimodal-chat';
+import type {
+  ModelMessage,
+  ModelPart,
+  ModelRequest,
+  ToolCallPart,
+  ToolChoice,
+  ToolDeclaration,
+  ToolResultPart,
+} from 'multimodal-chat';
 
 /** The request in OpenAI's form: https://platform.openai.com/docs/api-reference/chat/create */
 export function toBody(request: ModelRequest) {
-  const { generation, messages, model, systemInstruction } = request;
+  const { generation, messages, model, systemInstruction, toolChoice, tools } = request;
   const { maxOutputTokens, responseJsonSchema, stopSequences, temperature, topP } = generation;
   const schema = { type: 'json_schema', json_schema: { name: 'answer', schema: responseJsonSchema } };
   // JSON.stringify leaves out what is undefined.
@@ -16,11 +24,21 @@ export function toBody(request: ModelRequest) {
     stream_options: { include_usage: true },
     max_tokens: maxOutputTokens,
     response_format: responseJsonSchema === undefined ? undefined : schema,
+    tools: tools?.map(toTool),
+    tool_choice: tools && toolChoice && toChoice(toolChoice),
     stop: stopSequences,
     temperature,
     top_p: topP,
   };
 }
+
+const toTool = ({ description, inputSchema: parameters, name }: ToolDeclaration) => ({
+  type: 'function',
+  function: { name, description, parameters },
+});
+
+const toChoice = (choice: ToolChoice) =>
+  typeof choice === 'string' ? choice : { type: 'function', function: choice };
 
 /** Empty for a message that has nothing this provider takes. */
 function toWireMessages({ parts, role }: ModelMessage): readonly object[] {

@@ -15,6 +15,7 @@ describe('readSettings', () => {
       logFile: resolve('chat_api.log'),
       memory: { kind: 'embedded' },
       summary: false,
+      tools: false,
       dataDir: resolve('.multimodal-chat'),
       apiToken: undefined,
       allowedOrigins: [],
@@ -48,6 +49,7 @@ describe('readSettings', () => {
     [{ MEMORY: 'chroma', CHROMA_OUTBOX: 'off' }, { memory: { kind: 'chroma', outbox: undefined } }],
     [{ MEMORY_PATH: '/srv/chat' }, { dataDir: '/srv/chat' }],
     [{ SUMMARY: 'on' }, { summary: true }],
+    [{ TOOLS: 'on' }, { tools: true }],
     [
       { ALLOWED_ORIGINS: 'https://a.example/, http://localhost:3000' },
       { allowedOrigins: ['https://a.example', 'http://localhost:3000'] },

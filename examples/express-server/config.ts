@@ -28,6 +28,8 @@ export interface Settings {
       };
   /** Whether turns that are no longer sent verbatim are summarized. */
   readonly summary: boolean;
+  /** Whether the model may call the example tools. */
+  readonly tools: boolean;
   /** Absolute. */
   readonly dataDir: string;
   /** Servers with the same Redis share the quotas of their keys. */
@@ -142,6 +144,7 @@ const variables = z.object({
   CHROMA_OUTBOX: onOrOff.optional(),
   MEMORY_PATH: z.string().default('.multimodal-chat'),
   SUMMARY: onOrOff.default(false),
+  TOOLS: onOrOff.default(false),
   REDIS_URL: z
     .string()
     .refine(
@@ -206,6 +209,7 @@ export function readSettings(env: Environment): Settings {
     memory:
       read.MEMORY === 'chroma' ? { kind: 'chroma', url: read.CHROMA_URL, outbox } : { kind: 'embedded' },
     summary: read.SUMMARY,
+    tools: read.TOOLS,
     dataDir,
     redisUrl: read.REDIS_URL,
     apiToken: read.API_TOKEN,

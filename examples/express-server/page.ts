@@ -9,6 +9,7 @@ const styles = [
   'messages',
   'answer',
   'steps',
+  'pending',
   'made',
   'shown',
   'composer',

@@ -15,6 +15,7 @@ import { logChatEvents, logRequests, makeFailureLog } from './log-events.js';
 import { renderPage } from './page.js';
 import { describeProxies, proxySecrets, useProxies } from './proxies.js';
 import { openSharedKeyPool } from './shared-keys.js';
+import { exampleTools } from './tools.js';
 
 /** How long running answers may go on after a stop signal. */
 const drainMs = 10_000;
@@ -100,10 +101,12 @@ async function open(settings: Settings, log: Log, parts: Closable[]): Promise<Li
   const memory = await openMemory(settings, log);
   if (memory) parts.unshift(memory);
   const { redisUrl, model, dataDir, summary } = settings;
+  const tools = settings.tools ? exampleTools(dataDir) : [];
   const shared = redisUrl === undefined ? undefined : openSharedKeyPool(redisUrl, keys, log);
   if (shared) parts.unshift(shared);
   const keyOptions = shared ? { keyPool: shared.keyPool } : { keys };
-  const chat = new MultimodalChat({ ...keyOptions, baseUrl, model, memory, context: { summary }, dataDir });
+  const context = { summary };
+  const chat = new MultimodalChat({ ...keyOptions, baseUrl, model, memory, context, tools, dataDir });
   parts.unshift(chat);
   const logFailure = makeFailureLog(log);
   logChatEvents(chat, log, logFailure);

@@ -1,5 +1,8 @@
 import type { Clock } from '../core/clock.js';
 import type { MediaSource } from '../core/media.js';
+import type { JsonValue } from '../core/message.js';
+import type { AnySchema } from '../core/schema.js';
+import type { Tool, ToolChoice } from '../core/tool.js';
 import type { KeyPool } from '../keys/key-pool.js';
 import type { LimitRule } from '../keys/limit-rules.js';
 import type { MediaOptions } from '../media/media-options.js';
@@ -7,8 +10,15 @@ import type { MediaProcessor } from '../media/media-processor.js';
 import type { Embedder } from '../memory/embedder.js';
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
-import type { BuiltInTools, ChatModel, GenerationOptions, ProviderOptions } from '../model/chat-model.js';
+import type {
+  BuiltInTools,
+  ChatModel,
+  GenerationOptions,
+  ModelName,
+  ProviderOptions,
+} from '../model/chat-model.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
+import type { HistoryMessage } from './history-messages.js';
 
 /** Options of `MultimodalChat`. Everything has a default. */
 export interface MultimodalChatOptions {
@@ -27,12 +37,12 @@ export interface MultimodalChatOptions {
    * Name of a Gemini model (default: `GEMINI_MODEL`, else `gemini-3.8-flash`), or a `ChatModel` of any
    * provider, which you close. A model of another provider never gets a Gemini key or model name.
    */
-  readonly model?: string | ChatModel | undefined;
+  readonly model?: ModelName | ChatModel | undefined;
   /**
    * Models to try, in order, when the first cannot serve: names of the same provider, or models of other
    * providers, which you close. Default: the provider's suggestion, for Gemini `['gemini-3.5-flash-lite']`.
    */
-  readonly fallbackModels?: readonly (string | ChatModel)[] | undefined;
+  readonly fallbackModels?: readonly (ModelName | ChatModel)[] | undefined;
   /** Retry settings, or your own `RetryPolicy`. */
   readonly retry?:
     | {
@@ -53,7 +63,12 @@ export interface MultimodalChatOptions {
    * call: see `isHedge` of a reply's attempts, `stats().calls.hedged`, and `wastedCalls` of the keys. At most
    * once per question. Default: off.
    */
-  readonly hedge?: { readonly afterMs: number } | undefined;
+  readonly hedge?:
+    | {
+        /** In milliseconds. */
+        readonly afterMs: number;
+      }
+    | undefined;
   /**
    * `false` stores nothing, `':memory:'` keeps turns until the process ends, or your own `MemoryStore`, which
    * you close. Default: a file under `dataDir`.
@@ -65,9 +80,21 @@ export interface MultimodalChatOptions {
    * `MediaArchive`, which you close. Default: under `dataDir`; in the process with `memory: ':memory:'`, none
    * with `memory: false`.
    */
-  readonly mediaArchive?: false | { readonly maxBytes?: number | undefined } | MediaArchive | undefined;
+  readonly mediaArchive?:
+    | false
+    | {
+        /** Default 1 GiB. */
+        readonly maxBytes?: number | undefined;
+      }
+    | MediaArchive
+    | undefined;
   /** Permanently deletes turns and attachments that are older than `maxAgeMs` milliseconds. Default: never. */
-  readonly retention?: { readonly maxAgeMs: number } | undefined;
+  readonly retention?:
+    | {
+        /** In milliseconds. */
+        readonly maxAgeMs: number;
+      }
+    | undefined;
   /** Lets the default store find turns by meaning as well as by words. Default: none. */
   readonly embedder?: Embedder | undefined;
   /** Settings of the default media processor, or your own `MediaProcessor`, which you close. */
@@ -88,11 +115,21 @@ export interface MultimodalChatOptions {
   readonly generation?: GenerationOptions | undefined;
   /** Tools that the provider runs itself, for every call. Default: none. */
   readonly builtIn?: BuiltInTools | undefined;
+  /** Functions that the model may call, for every call. Made with `tool()`. Default: none. */
+  readonly tools?: readonly Tool[] | undefined;
+  /** Whether the model may or has to call a tool. It has to only in the first step. Default `auto`. */
+  readonly toolChoice?: ToolChoice | undefined;
+  /**
+   * How often the model may be asked in one turn. A step in which it calls tools is followed by another; in the
+   * last one it may call nothing. Default 8.
+   */
+  readonly maxSteps?: number | undefined;
   /**
    * Settings of one provider, by its name. For Gemini, fields of `GenerateContentConfig`:
    * `{ google: { safetySettings: [...] } }`.
    */
   readonly providerOptions?: ProviderOptions | undefined;
+  /** How long to wait, in milliseconds. */
   readonly timeouts?:
     | {
         /**
@@ -102,10 +139,13 @@ export interface MultimodalChatOptions {
         readonly firstTokenMs?: number | undefined;
         /** Between two chunks of an answer. Default: as `firstTokenMs`. */
         readonly betweenChunksMs?: number | undefined;
-        /** The whole call: media, waiting for a key, all attempts. Default 300 000. */
+        /** The whole call: media, waiting for a key, all attempts, tools. Default 300 000. */
         readonly callMs?: number | undefined;
+        /** One call of a tool. Default 60 000. */
+        readonly toolMs?: number | undefined;
       }
     | undefined;
+  /** How much of the conversation, and of its media, a call may send. */
   readonly context?:
     | {
         /**
@@ -124,6 +164,11 @@ export interface MultimodalChatOptions {
          * refers to them. 0 turns this off. Default 8 000.
          */
         readonly earlierMediaTokens?: number | undefined;
+        /**
+         * Maximum tokens of the result of one tool call. What is beyond is cut off, which the model is told: one
+         * result that is too large for the model would end the conversation. Default 16 000.
+         */
+        readonly toolResultTokens?: number | undefined;
         /** Maximum tokens of recent turns that are sent verbatim; the latest turn always is. Default 12 000. */
         readonly recentTokens?: number | undefined;
         /** Maximum number of recent turns. Default 40. */
@@ -148,7 +193,7 @@ export interface MultimodalChatOptions {
 /** How the summary of earlier turns is made. */
 export interface SummaryOptions {
   /** Default: the provider's suggestion, for Gemini `gemini-3.5-flash-lite`. */
-  readonly model?: string | undefined;
+  readonly model?: ModelName | undefined;
   /** Maximum tokens of the summary in a request. Default 1 000. */
   readonly maxTokens?: number | undefined;
   /** Extends the summary whenever this many tokens of turns are not in it yet. Default 4 000. */
@@ -156,7 +201,7 @@ export interface SummaryOptions {
 }
 
 /** One question to the model. */
-export interface ChatRequest {
+export interface ChatRequest<Output extends AnySchema | undefined = AnySchema | undefined> {
   /** May be empty if there are `media`. */
   readonly prompt: string;
   /** The conversation that the turn belongs to. Default: a new one. */
@@ -168,16 +213,33 @@ export interface ChatRequest {
    * it, in its place; the model is shown what came before it. Default: a new one.
    */
   readonly turnId?: string | undefined;
+  /**
+   * The messages before the prompt, oldest first, for a caller that keeps them: this call reads nothing of memory
+   * and is shown these, within `context.recentTokens` and `recentTurns`. The turn is stored if `sessionId` is
+   * given. Media in `parts` are named, not shown. Not together with `turnId`. Default: the stored turns.
+   */
+  readonly history?: readonly HistoryMessage[] | undefined;
   /** Pictures, clips, recordings and documents: paths, URLs, bytes, blobs or streams. */
   readonly media?: readonly MediaSource[] | undefined;
-  /** Name of the model for this call. */
-  readonly model?: string | undefined;
+  /** Name of the model for this call. Default: the `model` of the chat. */
+  readonly model?: ModelName | undefined;
   /** Replaces the system instruction of the chat. */
   readonly systemInstruction?: string | undefined;
   /** Overrides the generation options of the chat, option by option. */
   readonly generation?: GenerationOptions | undefined;
   /** Overrides the built-in tools of the chat, tool by tool; `false` turns one off. */
   readonly builtIn?: BuiltInTools | undefined;
+  /** In place of the tools of the chat; an empty list turns them off. */
+  readonly tools?: readonly Tool[] | undefined;
+  /** Overrides `toolChoice` of the chat. */
+  readonly toolChoice?: ToolChoice | undefined;
+  /** Overrides `maxSteps` of the chat. */
+  readonly maxSteps?: number | undefined;
+  /**
+   * Schema of the answer: it is `reply.object`, checked and typed, and grows in `object` events. An answer that does
+   * not fit is asked for once more. Works together with tools and built-in tools. Default: text.
+   */
+  readonly output?: Output | undefined;
   /** Overrides the provider options of the chat, setting by setting. */
   readonly providerOptions?: ProviderOptions | undefined;
   /** Interactive calls get keys before batch calls. Default `interactive`. */
@@ -186,4 +248,16 @@ export interface ChatRequest {
   readonly timeoutMs?: number | undefined;
   /** Aborting it cancels the call, which rejects with `signal.reason`. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** Decisions about the calls of a turn that waits for them. */
+export interface ResumeRequest<Output extends AnySchema | undefined = AnySchema | undefined>
+  extends Omit<ChatRequest<Output>, 'media' | 'prompt' | 'sessionId' | 'toolChoice' | 'turnId'> {
+  readonly sessionId: string;
+  /** `reply.turnId` of the reply that has `pending` calls. */
+  readonly turnId: string;
+  /** Whether a call may run, by its id. */
+  readonly approvals?: Readonly<Record<string, boolean>> | undefined;
+  /** Results of calls that the app ran, by their id. */
+  readonly results?: Readonly<Record<string, JsonValue>> | undefined;
 }

@@ -37,6 +37,20 @@ describe('chat.session', () => {
     expect(await there.history()).toHaveLength(1);
   });
 
+  it('forgets one turn, or those before a date, and never all of it by mistake', async () => {
+    await using chat = openChat();
+    const session = chat.session('here');
+    for (const turnId of ['one', 'two', 'three']) await session.send({ prompt: 'Hi', turnId });
+    const mistakes = [null, 5, 'one', { before: undefined }, { turn: 'one' }, { sessionId: 'here' }];
+    for (const mistake of mistakes) {
+      await expect(session.forget(mistake as never)).rejects.toSatisfy(InvalidInputError.isInstance);
+    }
+    expect(await session.history()).toHaveLength(3);
+    expect(await session.forget({ turnId: 'two' })).toBe(1);
+    expect(await session.forget({ before: new Date(0) })).toBe(0);
+    expect((await session.history()).map(({ id }) => id)).toEqual(['one', 'three']);
+  });
+
   it('exports to and imports from another conversation', async () => {
     await using chat = openChat();
     const original = chat.session('original', { tenant: 'a' });
@@ -56,5 +70,7 @@ describe('chat.session', () => {
 
   it('needs a name', () => {
     expect(() => openChat().session('')).toThrow(InvalidInputError);
+    expect(() => openChat().session(undefined as never)).toThrow(/sessionId/);
+    expect(() => openChat().session('a', { tennant: 'b' } as never)).toThrow(/tennant/);
   });
 });

@@ -1,24 +1,29 @@
 import type { AbortOptions } from '../core/abort.js';
+import type { AnySchema } from '../core/schema.js';
 import type { Conversation, Turn } from '../core/turn.js';
 import type { GeneratedFile } from '../model/chat-model.js';
-import type { Reply } from '../turn/reply.js';
+import type { ReplyWith } from '../turn/reply.js';
 import type { ChatRequest } from './chat-options.js';
 import type { ChatStream } from './chat-stream.js';
+import { type ForgetRequest, parseTurnRange, type TurnRange } from './parse-target.js';
 import type { ImportOptions } from './transcript-transfer.js';
 
 /** A question without its conversation. */
-export type SessionRequest = Omit<ChatRequest, 'sessionId' | 'tenant'>;
+export type SessionRequest<Output extends AnySchema | undefined = AnySchema | undefined> = Omit<
+  ChatRequest<Output>,
+  'sessionId' | 'tenant'
+>;
 
 /** What a session needs of the chat. @internal */
 export interface SessionChat {
-  send(request: ChatRequest): Promise<Reply>;
-  stream(request: ChatRequest): ChatStream;
+  send<Output extends AnySchema | undefined>(request: ChatRequest<Output>): Promise<ReplyWith<Output>>;
+  stream<Output extends AnySchema | undefined>(request: ChatRequest<Output>): ChatStream<ReplyWith<Output>>;
   history(
     conversation: Conversation,
     options?: AbortOptions & { readonly limit?: number | undefined },
   ): Promise<readonly Turn[]>;
   file(target: Conversation & { readonly fingerprint: string }): Promise<GeneratedFile | undefined>;
-  forget(target: Conversation): Promise<number>;
+  forget(target: ForgetRequest): Promise<number>;
   exportSession(conversation: Conversation): AsyncGenerator<string, void, undefined>;
   importSession(
     conversation: Conversation,
@@ -49,12 +54,18 @@ export class ChatSession implements Conversation {
   }
 
   /** As `chat.send`, with the prompt alone or with the whole request. */
-  send(request: string | SessionRequest, options?: Omit<SessionRequest, 'prompt'>): Promise<Reply> {
+  send<Output extends AnySchema | undefined = undefined>(
+    request: string | SessionRequest<Output>,
+    options?: Omit<SessionRequest<Output>, 'prompt'>,
+  ): Promise<ReplyWith<Output>> {
     return this.#chat.send(this.#requestOf(request, options));
   }
 
   /** As `chat.stream`, with the prompt alone or with the whole request. */
-  stream(request: string | SessionRequest, options?: Omit<SessionRequest, 'prompt'>): ChatStream {
+  stream<Output extends AnySchema | undefined = undefined>(
+    request: string | SessionRequest<Output>,
+    options?: Omit<SessionRequest<Output>, 'prompt'>,
+  ): ChatStream<ReplyWith<Output>> {
     return this.#chat.stream(this.#requestOf(request, options));
   }
 
@@ -68,9 +79,12 @@ export class ChatSession implements Conversation {
     return this.#chat.file({ ...this.#name, fingerprint });
   }
 
-  /** Removes the conversation for good. Resolves with how many turns went. */
-  forget(): Promise<number> {
-    return this.#chat.forget(this.#name);
+  /**
+   * Permanently removes the conversation, the turns `before` a date, or one turn, as `chat.forget`. Resolves with
+   * the number of turns removed.
+   */
+  async forget(range: TurnRange = {}): Promise<number> {
+    return this.#chat.forget({ ...parseTurnRange(range), ...this.#name });
   }
 
   /** As `chat.exportSession`. */
@@ -87,8 +101,11 @@ export class ChatSession implements Conversation {
     return { tenant: this.tenant, sessionId: this.sessionId };
   }
 
-  #requestOf(request: string | SessionRequest, options?: Omit<SessionRequest, 'prompt'>): ChatRequest {
-    const asked = typeof request === 'string' ? { ...options, prompt: request } : request;
-    return { ...asked, ...this.#name };
+  #requestOf<Output extends AnySchema | undefined>(
+    request: string | SessionRequest<Output>,
+    options?: Omit<SessionRequest<Output>, 'prompt'>,
+  ): ChatRequest<Output> {
+    if (typeof request !== 'string') return { ...request, ...this.#name };
+    return { ...options, prompt: request, ...this.#name };
   }
 }

@@ -64,6 +64,11 @@ describe('ChatStream', () => {
     expect(texts.join('')).toMatch(/^Hal\n\n\[.* starts again\.\]\n\nHello world$/);
   });
 
+  it('does not say so in textStream if there was no text to take back', async () => {
+    const { stream } = streamOf([{ type: 'thought', text: 'Hm.' }, restart, ...hello]);
+    expect(await collect(stream.textStream)).toEqual(['Hello ', 'world']);
+  });
+
   it('starts with the first reader, not before', async () => {
     const { log } = streamOf(hello);
     await nextTick();

@@ -12,7 +12,9 @@ const leftEarly = () => new DOMException('The answer was left before its end.', 
  * A loop alone reads the answer as fast as it takes the events. Once `reply` was asked for, the answer is
  * read to its end, and events that no loop has taken yet wait in memory.
  */
-export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, undefined>, AsyncDisposable {
+export class ChatStream<Answered extends Reply = Reply>
+  implements AsyncIterableIterator<ChatStreamEvent>, AsyncDisposable
+{
   readonly #source: AsyncGenerator<ChatStreamEvent, void, undefined>;
   readonly #abort: (reason: unknown) => void;
   /** Events that were read ahead for `reply`. */
@@ -21,8 +23,8 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
     resolve(result: IteratorResult<ChatStreamEvent, void>): void;
     reject(error: unknown): void;
   }[] = [];
-  #reply: Promise<Reply> | undefined;
-  #done: Reply | undefined;
+  #reply: Promise<Answered> | undefined;
+  #done: Answered | undefined;
   #failure: { readonly error: unknown } | undefined;
   #hasThrown = false;
   #hasEnded = false;
@@ -38,7 +40,7 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
    *
    * Rejects with what the iteration throws; with an `AbortError` if a loop was left before the end.
    */
-  get reply(): Promise<Reply> {
+  get reply(): Promise<Answered> {
     if (this.#reply === undefined) {
       this.#reply = this.#readToEnd();
       // A loop over the events throws the same error, so nobody has to await this promise.
@@ -48,8 +50,8 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
   }
 
   /**
-   * The text of the answer in pieces. After a `restart` it goes on with a line that says so, since what was
-   * shown cannot be taken back; use the events where that matters.
+   * The text of the answer in pieces. After a `restart` that takes back text it goes on with a line that says
+   * so, since what was shown cannot be taken back; use the events where that matters.
    */
   get textStream(): AsyncGenerator<string, void, undefined> {
     return this.#texts();
@@ -90,9 +92,15 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
   }
 
   async *#texts(): AsyncGenerator<string, void, undefined> {
+    let hasText = false;
     for await (const event of this) {
-      if (event.type === 'text') yield event.text;
-      else if (event.type === 'restart') yield restartMark;
+      if (event.type === 'text') {
+        hasText = true;
+        yield event.text;
+      } else if (event.type === 'restart') {
+        if (hasText) yield restartMark;
+        hasText = false;
+      }
     }
   }
 
@@ -105,7 +113,7 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
 
   readonly #onResult = (result: IteratorResult<ChatStreamEvent, void>): void => {
     if (result.done) this.#hasEnded = true;
-    else if (result.value.type === 'done') this.#done = result.value.reply;
+    else if (result.value.type === 'done') this.#done = result.value.reply as Answered;
   };
 
   readonly #onError = (error: unknown): void => {
@@ -115,7 +123,7 @@ export class ChatStream implements AsyncIterableIterator<ChatStreamEvent, void, 
     this.#hasThrown = this.#reply === undefined;
   };
 
-  async #readToEnd(): Promise<Reply> {
+  async #readToEnd(): Promise<Answered> {
     while (!this.#hasEnded && this.#done === undefined) {
       // `onError` keeps the error; it is thrown below and to a loop.
       const result = await this.#read().catch(() => undefined);

@@ -11,12 +11,14 @@ import { EmbeddedMemoryStore } from '../memory/embedded/embedded-memory-store.js
 import type { MediaArchive } from '../memory/media-archive.js';
 import type { MemoryStore } from '../memory/memory-store.js';
 import type { ChatModel } from '../model/chat-model.js';
+import { defaultChatModel } from '../model/gemini/default-models.js';
 import { GeminiModel } from '../model/gemini/gemini-model.js';
 import { BackoffRetryPolicy } from '../retry/backoff-retry-policy.js';
 import type { RetryPolicy } from '../retry/retry-policy.js';
 import { ModelRoutes } from '../turn/model-routes.js';
 import type { TurnDeps } from '../turn/turn-deps.js';
 import type { ResolvedOptions } from './parse-options.js';
+import { UnknownModels } from './unknown-models.js';
 
 /** The parts of one chat, and those of them that it made and so has to close. */
 export interface ChatDeps extends Omit<TurnDeps, 'events' | 'memoryHealth' | 'plainHistory' | 'settings'> {
@@ -88,20 +90,27 @@ function makeRetryPolicy({ fallbackModels, retry }: ResolvedOptions, models: Mod
   if (retry !== undefined && 'next' in retry) return retry;
   const names = fallbackModels?.map((each) => (typeof each === 'string' ? each : each.models.default));
   const { default: name, fallbacks = [] } = models.main.model.models;
-  return new BackoffRetryPolicy({
+  const policy = new BackoffRetryPolicy({
     ...retry,
     fallbackModels: names ?? fallbacks.filter((fallback) => fallback !== name),
   });
+  return new UnknownModels(policy, (model) => names !== undefined || model === defaultChatModel);
 }
 
 function makeKeyPool({ clock, keys = keysFromEnv(), limits }: ResolvedOptions): KeyPool {
-  if (keys.length === 0) {
-    throw new ConfigurationError(
-      'No Gemini API key was found. Set GEMINI_API_KEY (or GEMINI_API_KEY_1, GEMINI_API_KEY_2, ...) in the environment, or pass `keys`.',
-    );
-  }
-  return new ScheduledKeyPool({ keys, limits, clock });
+  return keys.length === 0 ? noKeys : new ScheduledKeyPool({ keys, limits, clock });
 }
+
+/** Refuses each call, and not the chat: builds and tests of an app make one where there is no key. */
+const noKeys: KeyPool = {
+  acquire: async () => {
+    throw new ConfigurationError(
+      'No Gemini API key was found. Set GEMINI_API_KEY (or GEMINI_API_KEY_1, GEMINI_API_KEY_2, ...) in the environment before the chat is made, or pass `keys`.',
+    );
+  },
+  stats: async () => ({ keys: [], allRejected: true, queued: 0, inFlight: 0 }),
+  close: async () => undefined,
+};
 
 function makeMemory({ dataDir, embedder, memory }: ResolvedOptions, own: Own): MemoryStore | undefined {
   if (memory === false) return undefined;

@@ -4,19 +4,22 @@ import { onAbort } from '../core/abort.js';
 import { wallTime } from '../core/clock.js';
 import type { ConversationName } from '../core/conversation.js';
 import { Emitter } from '../core/emitter.js';
-import { ClosedError, MemoryError, MultimodalChatError } from '../core/errors.js';
+import { ClosedError, ConfigurationError, MemoryError, MultimodalChatError } from '../core/errors.js';
+import type { AnySchema } from '../core/schema.js';
 import type { Turn } from '../core/turn.js';
 import type { KeyPoolStats } from '../keys/key-pool.js';
+import type { StoredSession } from '../memory/memory-store.js';
 import type { GeneratedFile } from '../model/chat-model.js';
 import type { Call } from '../turn/call-scope.js';
 import { openCall } from '../turn/call-scope.js';
 import type { ChatEvents } from '../turn/chat-events.js';
 import { PlainHistory } from '../turn/plain-history.js';
-import type { ChatStreamEvent, Reply } from '../turn/reply.js';
+import type { ChatStreamEvent, Reply, ReplyWith } from '../turn/reply.js';
 import { runTurn } from '../turn/run-turn.js';
 import { Spans } from '../turn/spans.js';
 import type { TurnDeps } from '../turn/turn-deps.js';
-import type { ChatRequest, MultimodalChatOptions } from './chat-options.js';
+import type { TurnRequest } from '../turn/turn-request.js';
+import type { ChatRequest, MultimodalChatOptions, ResumeRequest } from './chat-options.js';
 import { ChatSession } from './chat-session.js';
 import type { ChatStats } from './chat-stats.js';
 import { ChatStream } from './chat-stream.js';
@@ -25,15 +28,20 @@ import { makeChatDeps } from './default-parts.js';
 import { forgetTurns } from './forget-turns.js';
 import { readGeneratedFile } from './generated-file.js';
 import { MemoryHealthRecord } from './memory-health.js';
-import type { ResolvedOptions } from './parse-options.js';
-import { resolveOptions, resolveRequest } from './parse-options.js';
+import type { ResolvedOptions, ResolvedRequest } from './parse-options.js';
+import { resolveOptions, resolveRequest, resolveResume } from './parse-options.js';
 import {
   type ForgetRequest,
   parseConversation,
+  parseFileTarget,
   parseForgetRequest,
   parseHistoryOptions,
   parseImportOptions,
+  parseSessionOptions,
+  parseSessionsRequest,
+  type SessionsRequest,
 } from './parse-target.js';
+import { findWaiting } from './resume.js';
 import { makeRetention, type Retention } from './retention.js';
 import { makeRollingSummary, type RollingSummary } from './rolling-summary.js';
 import { exportSession, type ImportOptions, importSession, transferable } from './transcript-transfer.js';
@@ -75,8 +83,8 @@ export class MultimodalChat implements AsyncDisposable {
   #closing: Promise<void> | undefined;
 
   /**
-   * @throws ConfigurationError if an option is not valid or would be ignored, or if a model needs a key and
-   * there is none.
+   * @throws ConfigurationError if an option is not valid or would be ignored. A missing key is reported by the
+   * first call.
    */
   constructor(options: MultimodalChatOptions = {}) {
     this.#options = resolveOptions(options);
@@ -116,12 +124,16 @@ export class MultimodalChat implements AsyncDisposable {
    * @throws BlockedError: the prompt or the answer was refused.
    * @throws KeyPoolExhaustedError, ModelCallError, IncompleteReplyError, TimeoutError: there was no
    * answer, after every retry and fallback.
+   * @throws OutputError: the answer does not fit `output`.
    * @throws MemoryError: the conversation so far could not be read.
    * @throws ClosedError: the chat was closed.
    * The reason of the caller's `signal` is rethrown unchanged.
    */
-  send(request: ChatRequest): Promise<Reply> {
-    return this.stream(request).reply;
+  async send<Output extends AnySchema | undefined = undefined>(
+    request: ChatRequest<Output>,
+  ): Promise<ReplyWith<Output>> {
+    // Not the promise of the stream, whose rejection a loop reports: that of `send` is never silent.
+    return await this.stream(request).reply;
   }
 
   /**
@@ -137,21 +149,59 @@ export class MultimodalChat implements AsyncDisposable {
    * const { usage } = await stream.reply;
    * ```
    */
-  stream(request: ChatRequest): ChatStream {
+  stream<Output extends AnySchema | undefined = undefined>(
+    request: ChatRequest<Output>,
+  ): ChatStream<ReplyWith<Output>> {
+    return this.#streamOf(() => this.#open(resolveRequest(request)), request.signal);
+  }
+
+  /**
+   * Goes on with a turn whose reply has `pending` calls, once they are decided: at any time, from any process with
+   * the same memory, until the conversation goes on. Pass the same tools. If it breaks off, call it again: what ran
+   * does not run again.
+   *
+   * @throws InvalidInputError if the conversation has gone on, or a decision is about no call of the turn. Else the
+   * same as `send`, from the iteration.
+   * @example
+   * ```ts
+   * const { pending, turnId } = await chat.send({ sessionId: 'shop', prompt: 'Cancel my order 7.' });
+   * const approvals = Object.fromEntries(pending.map(({ callId }) => [callId, true]));
+   * const reply = await chat.resume({ sessionId: 'shop', turnId, approvals }).reply;
+   * ```
+   */
+  resume<Output extends AnySchema | undefined = undefined>(
+    request: ResumeRequest<Output>,
+  ): ChatStream<ReplyWith<Output>> {
+    return this.#streamOf(async () => {
+      this.#assertOpen();
+      const { approvals, results, ...rest } = resolveResume(request);
+      const resume = await findWaiting(this.#deps.memory, { ...rest, approvals, results });
+      return this.#open({ ...rest, prompt: resume.turn.prompt, media: [] }, resume);
+    }, request.signal);
+  }
+
+  #streamOf<Answered extends Reply>(
+    open: () => Call | Promise<Call>,
+    signal: AbortSignal | undefined,
+  ): ChatStream<Answered> {
     const controller = new AbortController();
-    return new ChatStream(this.#run(request, controller.signal), (reason) => controller.abort(reason));
+    return new ChatStream<Answered>(this.#run(open, signal, controller.signal), (reason) =>
+      controller.abort(reason),
+    );
   }
 
   /** A handle for one conversation. */
   session(sessionId: string, options: { readonly tenant?: string | undefined } = {}): ChatSession {
-    return new ChatSession(this, parseConversation({ sessionId, ...options }));
+    return new ChatSession(this, parseConversation({ ...parseSessionOptions(options), sessionId }));
   }
 
   async *#run(
-    request: ChatRequest,
+    open: () => Call | Promise<Call>,
+    callerSignal: AbortSignal | undefined,
     cancelSignal: AbortSignal,
   ): AsyncGenerator<ChatStreamEvent, void, undefined> {
-    const call = this.#open(request);
+    const opening = open();
+    const call = opening instanceof Promise ? await opening : opening;
     const unlink = onAbort(cancelSignal, (reason) => call.abort(reason));
     const { conversation, turnId } = call;
     const span = call.spans.start({
@@ -171,7 +221,7 @@ export class MultimodalChat implements AsyncDisposable {
         yield event;
       }
     } catch (error) {
-      const isCancelled = cancelSignal.aborted || request.signal?.aborted === true;
+      const isCancelled = cancelSignal.aborted || callerSignal?.aborted === true;
       if (!isCancelled) {
         outcome = 'failed';
         span.end('failed', { error });
@@ -203,17 +253,37 @@ export class MultimodalChat implements AsyncDisposable {
   }
 
   /**
+   * The conversations of a tenant, those used last first: by default the latest 50. Empty with memory off.
+   *
+   * @throws ConfigurationError if your own `memory` cannot list them.
+   * @example
+   * ```ts
+   * const page = await chat.sessions({ tenant: 'acme' });
+   * const next = await chat.sessions({ tenant: 'acme', before: page.at(-1) });
+   * ```
+   */
+  async sessions(request: SessionsRequest = {}): Promise<readonly StoredSession[]> {
+    this.#assertOpen();
+    const { tenant, ...page } = parseSessionsRequest(request);
+    const { memory } = this.#deps;
+    if (memory === undefined) return [];
+    if (memory.sessions !== undefined) return memory.sessions(tenant, page);
+    throw new ConfigurationError(
+      'Your `memory` cannot list conversations: it has no `sessions`. Add the method, or use a store that has it.',
+    );
+  }
+
+  /**
    * A file that the model generated in a conversation, by its fingerprint in `reply.files` or in the turn's
    * `messages`. Undefined if there is none or its bytes are no longer kept. Never an attachment of the user.
    *
    * @throws MemoryError if memory cannot be read.
    */
-  async file({
-    fingerprint,
-    ...conversation
-  }: ConversationName & { readonly fingerprint: string }): Promise<GeneratedFile | undefined> {
+  async file(
+    target: ConversationName & { readonly fingerprint: string },
+  ): Promise<GeneratedFile | undefined> {
     this.#assertOpen();
-    const of = parseConversation(conversation);
+    const { fingerprint, ...of } = parseFileTarget(target);
     const { archive, memory } = this.#deps;
     if (archive === undefined || memory === undefined) return undefined;
     return readGeneratedFile(memory, archive, of, fingerprint);
@@ -321,15 +391,20 @@ export class MultimodalChat implements AsyncDisposable {
     for (const closing of closings) if (closing.status === 'rejected') throw closing.reason;
   }
 
-  #open(request: ChatRequest): Call {
+  #open(resolved: ResolvedRequest, resume?: TurnRequest['resume']): Call {
     this.#assertOpen();
-    const resolved = resolveRequest(request);
     const { callMs } = this.#options.timeouts;
     const scope = openCall(this.#options.clock, resolved.timeoutMs ?? callMs, resolved.signal);
     const conversation = { tenant: resolved.tenant, sessionId: resolved.sessionId ?? randomUUID() };
     const turnId = resolved.turnId ?? randomUUID();
     const spans = new Spans(this.#events, this.#options.clock, { conversation, turnId });
-    const call: Call = { ...scope, request: resolved, conversation, turnId, spans };
+    const call: Call = {
+      ...scope,
+      request: resume ? { ...resolved, resume } : resolved,
+      conversation,
+      turnId,
+      spans,
+    };
     this.#running.add(call);
     this.#total += 1;
     this.#retention?.start();

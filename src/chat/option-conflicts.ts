@@ -2,7 +2,8 @@ import type { MultimodalChatOptions } from './chat-options.js';
 
 type Options = MultimodalChatOptions;
 
-const isObject = <T>(value: T): value is Extract<T, object> => typeof value === 'object' && value !== null;
+const isObject = <T>(value: T): value is Exclude<Extract<T, object>, string> =>
+  typeof value === 'object' && value !== null;
 const isGiven = (value: unknown) => value !== undefined && value !== false;
 
 const ownModel = ({ model }: Options) => isObject(model);

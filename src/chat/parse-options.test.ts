@@ -16,7 +16,7 @@ describe('resolveOptions', () => {
   it('has a default for everything', () => {
     const options = resolveOptions({});
     expect(options.dataDir).toBe('./.multimodal-chat');
-    expect(options.timeouts).toEqual({ callMs: 300_000 });
+    expect(options.timeouts).toEqual({ callMs: 300_000, toolMs: 60_000 });
     expect(options.context).toEqual({
       mediaBytes: 70 * 2 ** 20,
       mediaTokens: 64_000,
@@ -25,6 +25,7 @@ describe('resolveOptions', () => {
       recentTurns: 40,
       recallTokens: 4_000,
       recallTurns: 20,
+      toolResultTokens: 16_000,
     });
     expect(options.generation).toEqual({});
   });
@@ -48,6 +49,7 @@ describe('resolveOptions', () => {
     expect(resolveOptions({ timeouts: { firstTokenMs: 5 } }).timeouts).toEqual({
       callMs: 300_000,
       firstTokenMs: 5,
+      toolMs: 60_000,
     });
   });
 
@@ -88,11 +90,25 @@ describe('resolveOptions', () => {
     ],
     ['an empty key', { keys: [''] }, /keys\.0/],
     ['an invalid base URL', { baseUrl: 'localhost' }, /baseUrl/],
+    ['an undefined key', { keys: [undefined] }, /keys\.0.*undefined.*environment variable/],
+    [
+      'an undefined key of a project',
+      { keys: [{ key: undefined, project: 'a' }] },
+      /keys\.0\.key.*environment/,
+    ],
+    ['a blank key', { keys: [' '] }, /keys\.0.*empty.*environment variable/],
+    ['the name of another library', { apiKey: 'x' }, /apiKey.*Did you mean `keys`\?/],
+    ['another spelling', { baseURL: 'http://x' }, /baseURL.*Did you mean `baseUrl`\?/],
+    ['what belongs to a call', { messages: [] }, /messages.*`prompt` and `history` of a call/],
     ['two wrong options at once', { dataDir: '', model: 7 }, /dataDir.*model|model.*dataDir/],
   ])('names the option when refusing %s', (_, options, message) => {
     const error = thrownBy(() => resolveOptions(options as MultimodalChatOptions));
     expect(error).toBeInstanceOf(ConfigurationError);
     expect((error as Error).message).toMatch(message);
+  });
+
+  it('takes null for no options', () => {
+    expect(resolveOptions(null as never).dataDir).toBe('./.multimodal-chat');
   });
 
   it('does not echo a refused key', () => {
@@ -115,7 +131,17 @@ describe('resolveRequest', () => {
     ['no prompt', {}, /prompt/],
     ['a blank prompt', { prompt: ' \n' }, /prompt.*empty/],
     ['an empty session', { prompt: 'x', sessionId: '' }, /sessionId/],
-    ['a missing attachment', { prompt: 'x', media: [undefined] }, /media\.0/],
+    ['a missing attachment', { prompt: 'x', media: [undefined] }, /media\.0.*a path, a URL/],
+    [
+      'an unknown field of an attachment',
+      { prompt: 'x', media: [{ data: 'a', start: 1 }] },
+      /media\.0.*start/,
+    ],
+    ['an attachment beside its list', { prompt: 'x', image: 'a' }, /image.*Did you mean `media`\?/],
+    ['messages', { messages: [] }, /messages.*Did you mean `history`.*`prompt`/],
+    ['an `abortSignal`', { prompt: 'x', abortSignal: {} }, /abortSignal.*Did you mean `signal`\?/],
+    ['a name of HTTP', { prompt: 'x', session_id: 'a' }, /session_id.*Did you mean `sessionId`\?/],
+    ['a key', { prompt: 'x', apiKey: 'a' }, /apiKey.*`keys` of the chat/],
     ['an invalid signal', { prompt: 'x', signal: {} }, /signal/],
   ])('names the field when refusing %s', (_, request, message) => {
     const error = thrownBy(() => resolveRequest(request as ChatRequest));

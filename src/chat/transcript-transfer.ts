@@ -62,6 +62,9 @@ export async function importSession(
   lines: Iterable<string> | AsyncIterable<string>,
   { trusted = false }: ImportOptions = {},
 ): Promise<number> {
+  if (typeof lines !== 'string' && !isIterable(lines)) {
+    throw new InvalidInputError('An import takes the lines of an export: text, an iterable or a stream.');
+  }
   let number = 0;
   let turns = 0;
   for await (const text of splitLines(lines)) {
@@ -86,6 +89,9 @@ export async function importSession(
   if (number === 0) throw new InvalidInputError('There is nothing to import: the export is empty.');
   return turns;
 }
+
+const isIterable = (value: unknown) =>
+  typeof value === 'object' && value !== null && (Symbol.asyncIterator in value || Symbol.iterator in value);
 
 /** The parts that can be transferred. @throws MemoryError with memory off. */
 export function transferable(

@@ -35,7 +35,7 @@ const partFields = {
   'code-result': { outcome: z.enum(['ok', 'failed', 'timeout']), output: z.string() },
 } satisfies Partial<Record<MessagePart['type'], z.ZodRawShape>>;
 
-const messageSchema = z.looseObject({
+export const messageSchema = z.looseObject({
   role: z.enum(['user', 'assistant', 'tool'] satisfies readonly Message['role'][]),
   parts: z.array(partSchema),
   origin: z.looseObject({ provider: name, model: name }).optional(),

@@ -1,7 +1,7 @@
 import { InvalidInputError } from './errors.js';
 import type { Conversation } from './turn.js';
 
-const defaultTenant = 'default';
+export const defaultTenant = 'default';
 
 /** A conversation; the tenant is optional. */
 export interface ConversationName {

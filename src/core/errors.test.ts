@@ -1,6 +1,6 @@
 import { inspect } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { MediaError, ModelCallError } from './errors.js';
+import { IncompleteReplyError, MediaError, ModelCallError } from './errors.js';
 import type { Attempt, Failure } from './failure.js';
 
 const cause = new TypeError('fetch failed', {
@@ -42,6 +42,17 @@ describe('MultimodalChatError', () => {
       '  [cause] TypeError: fetch failed',
       '  [cause] Error: connect ECONNREFUSED ::1:443',
     ]);
+  });
+
+  it('is printed on one screen when nobody catches it, as Node does that', () => {
+    const uncaught = inspect(new ModelCallError(failure, attempts), { customInspect: false, depth: 5 });
+    const incomplete = new IncompleteReplyError('Once', failure, attempts);
+    const lines = [uncaught, inspect(incomplete, { customInspect: false, depth: 5 })].map(
+      (text) => text.split('\n').filter((line) => !/^\s+at /.test(line)).length,
+    );
+    for (const count of lines) expect(count).toBeLessThan(20);
+    expect(incomplete).toMatchObject({ failure: { kind: 'network' }, attempts });
+    expect(JSON.stringify(incomplete)).not.toContain('key_1');
   });
 
   it('is printed with a cause that refers to itself', () => {

@@ -17,7 +17,7 @@ export abstract class MultimodalChatError extends Error {
     Object.defineProperty(this, marker, { value: true });
   }
 
-  /** How Node prints the error, uncaught ones included: on one screen, each cause in one line. */
+  /** How Node prints the error: on one screen, each cause in one line. Of an uncaught one it prints the properties. */
   [Symbol.for('nodejs.util.inspect.custom')](): string {
     return describeError(this);
   }
@@ -25,6 +25,11 @@ export abstract class MultimodalChatError extends Error {
   static isInstance(value: unknown): value is MultimodalChatError {
     return typeof value === 'object' && value !== null && marker in value;
   }
+}
+
+/** Node prints every enumerable property of an uncaught error, which for forty attempts fills many screens. */
+function hide(error: Error, properties: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(properties)) Object.defineProperty(error, name, { value });
 }
 
 /** `isInstance` of a concrete class, by its literal name. */
@@ -97,16 +102,16 @@ export class KeyPoolExhaustedError extends MultimodalChatError {
 export class ModelCallError extends MultimodalChatError {
   override readonly name = 'ModelCallError' as const;
   static override readonly isInstance = named<ModelCallError>('ModelCallError');
-  readonly failure: Failure;
-  /** Every attempt that was made; empty when thrown by a `ChatModel`, which makes only one. */
-  readonly attempts: readonly Attempt[];
+  /** Not enumerable. */
+  declare readonly failure: Failure;
+  /** Every attempt that was made; empty when thrown by a `ChatModel`, which makes only one. Not enumerable. */
+  declare readonly attempts: readonly Attempt[];
 
   constructor(failure: Failure, attempts: readonly Attempt[] = [], options?: { cause?: unknown }) {
     super(`MODEL_${failure.kind.toUpperCase().replaceAll('-', '_')}`, failure.message, {
       cause: options?.cause ?? failure.cause,
     });
-    this.failure = failure;
-    this.attempts = attempts;
+    hide(this, { failure, attempts });
   }
 }
 
@@ -131,14 +136,30 @@ export class IncompleteReplyError extends MultimodalChatError {
   override readonly name = 'IncompleteReplyError' as const;
   static override readonly isInstance = named<IncompleteReplyError>('IncompleteReplyError');
   readonly partial: string;
-  readonly failure: Failure;
-  readonly attempts: readonly Attempt[];
+  /** Not enumerable. */
+  declare readonly failure: Failure;
+  /** Not enumerable. */
+  declare readonly attempts: readonly Attempt[];
 
   constructor(partial: string, failure: Failure, attempts: readonly Attempt[]) {
     super('INCOMPLETE_REPLY', `The answer broke off: ${failure.message}`, { cause: failure.cause });
     this.partial = partial;
-    this.failure = failure;
-    this.attempts = attempts;
+    hide(this, { failure, attempts });
+  }
+}
+
+/** The answer is not what `output` asks for, also after it was asked for again. */
+export class OutputError extends MultimodalChatError {
+  override readonly name = 'OutputError' as const;
+  static override readonly isInstance = named<OutputError>('OutputError');
+  /** The answer as it is. Not enumerable. */
+  declare readonly text: string;
+  /** What is wrong with it. Not enumerable. */
+  declare readonly issues: string;
+
+  constructor(message: string, { issues, text }: { issues: string; text: string }) {
+    super('OUTPUT', message);
+    hide(this, { text, issues });
   }
 }
 

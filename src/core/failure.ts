@@ -42,6 +42,11 @@ export interface Failure {
     | undefined;
   /** The project number in the reply. Keys with the same number share a project. */
   readonly project?: string | undefined;
+  /**
+   * How many characters of text and thoughts had come when the reply broke off; absent if it had not begun.
+   * Tells a fault that strikes at the same place again from one that passes.
+   */
+  readonly brokeOffAt?: number | undefined;
   /** Tokens that the failed call cost, as far as the provider said so. */
   readonly usage?: Usage | undefined;
   /** The underlying error, scrubbed of key values. */
@@ -62,6 +67,9 @@ const scopesRoutedByPool: ReadonlySet<FailureScope> = new Set(['key', 'project-m
 export function isRoutedByPool({ kind, scope }: Pick<Failure, 'kind' | 'scope'>): boolean {
   return kindsRoutedByPool.has(kind) && scopesRoutedByPool.has(scope);
 }
+
+/** Reason of the failure `incomplete` of a model that called a function in a form that nobody can read. */
+export const malformedCall = 'MALFORMED_FUNCTION_CALL';
 
 /** Reasons of failures by which nothing listens at the address, or there is no way to it. */
 const unreachableReasons: ReadonlySet<string> = new Set([

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { InvalidInputError } from './errors.js';
-import { describeIssues } from './parse-options.js';
+import { describeIssues, suggestNames } from './parse-options.js';
 import type { Conversation, Turn } from './turn.js';
 
 /**
@@ -36,7 +36,7 @@ const targetSchema = z.strictObject(fields).partial().superRefine(checkCombinati
 export function parseForgetTarget(target: unknown): ForgetTarget {
   const result = targetSchema.safeParse(target);
   if (result.success) return result.data as ForgetTarget;
-  const meant = suggestName(result.error);
+  const meant = suggestNames(result.error, fields);
   throw new InvalidInputError(
     `What to forget is not valid, so nothing was forgotten: ${describeIssues(result.error)}.${meant}`,
   );
@@ -52,16 +52,6 @@ function checkCombination(target: object, context: z.RefinementCtx): void {
   if (given('sessionId') && !given('tenant')) refuse('a `sessionId` needs a `tenant`');
   if (given('turnId') && !given('sessionId')) refuse('a `turnId` needs a `sessionId`');
   if (given('turnId') && given('before')) refuse('a `turnId` and a date `before` do not go together');
-}
-
-/** For names such as `session_id`, as the HTTP interface spells them. */
-export function suggestName(error: z.ZodError, known: readonly string[] = Object.keys(fields)): string {
-  const plain = (text: string) => text.replaceAll(/[^a-z0-9]/gi, '').toLowerCase();
-  const unknown = error.issues.flatMap((issue) => (issue.code === 'unrecognized_keys' ? issue.keys : []));
-  return unknown
-    .map((key) => known.find((each) => plain(each) === plain(key)))
-    .flatMap((meant) => (meant === undefined ? [] : [` Did you mean \`${meant}\`?`]))
-    .join('');
 }
 
 /**

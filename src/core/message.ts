@@ -171,3 +171,17 @@ export function textOfMessages(messages: readonly Message[], role: Message['role
     .flatMap(({ parts }) => parts.flatMap((part) => (part.type === 'text' ? [part.text] : [])))
     .join('');
 }
+
+/** What tools gave, a line for each result; each is cut after so many characters. */
+export function textOfResults(messages: readonly Message[], maxChars: number): string {
+  const results = messages.flatMap(({ parts, role }) =>
+    role === 'tool' ? parts.filter((part) => part.type === 'tool-result') : [],
+  );
+  return results
+    .map(({ media = [], name, output }) => {
+      // A record of a store may lack it.
+      const text = typeof output === 'string' ? output : String(JSON.stringify(output));
+      return [`${name}: ${text.slice(0, maxChars)}`, ...media.map((each) => each.name)].join(', ');
+    })
+    .join('\n');
+}

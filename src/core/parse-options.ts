@@ -21,7 +21,7 @@ const shorten = (sentence: string) =>
 
 function describeIssue(issue: Issue, parents: readonly PropertyKey[]): readonly string[] {
   const path = [...parents, ...issue.path];
-  if (issue.code === 'invalid_union' && issue.errors.length > 0) {
+  if (issue.code === 'invalid_union' && issue.errors.length > 0 && issue.message === unspecific) {
     // The variant that the value was meant as: the one whose fields are wrong, and not the value as a whole.
     const meant = issue.errors.find((issues) => issues.every(isInside));
     if (meant !== undefined) return meant.flatMap((inner) => describeIssue(inner, path));
@@ -31,25 +31,57 @@ function describeIssue(issue: Issue, parents: readonly PropertyKey[]): readonly 
   return [at(path, issue.message)];
 }
 
+/** What zod says of a union that has no message of its own. */
+const unspecific = 'Invalid input';
+
 const isInside = ({ code, path }: Issue) => path.length > 0 || code === 'unrecognized_keys';
 
 const at = (path: readonly PropertyKey[], message: string) =>
   path.length > 0 ? `\`${path.map(String).join('.')}\`: ${message}` : message;
 
 /**
+ * What unknown names were probably meant as, in sentences: known ones that are spelled like `session_id`, and
+ * names that other libraries use.
+ *
+ * @param elsewhere Other names for what is known, without capitals and underscores, each with what to write.
+ */
+export function suggestNames(
+  error: z.ZodError,
+  known: object,
+  elsewhere: Readonly<Record<string, string>> = {},
+): string {
+  const plain = (text: string) => text.replaceAll(/[^a-z0-9]/gi, '').toLowerCase();
+  const meant = error.issues.flatMap((issue) => {
+    if (issue.code !== 'unrecognized_keys' || issue.path.length > 0) return [];
+    return issue.keys.flatMap((key) => {
+      const name = Object.keys(known).find((each) => plain(each) === plain(key));
+      if (name !== undefined) return [`\`${name}\``];
+      return Object.hasOwn(elsewhere, plain(key)) ? [elsewhere[plain(key)]] : [];
+    });
+  });
+  return [...new Set(meant)].map((name) => ` Did you mean ${name}?`).join('');
+}
+
+/**
  * Validates the options of one part and fills in its defaults.
  *
  * @param part Name of the part, for the message: `DefaultMediaProcessor`.
+ * @param elsewhere As for `suggestNames`.
  * @throws ConfigurationError that names every option that is wrong or unknown.
  */
 export function parseOptions<Schema extends z.ZodType>(
   schema: Schema,
   options: unknown,
   part: string,
+  elsewhere?: Readonly<Record<string, string>>,
 ): z.output<Schema> {
   const result = schema.safeParse(options ?? {});
   if (result.success) return result.data;
-  throw new ConfigurationError(`The options of ${part} are not valid: ${describeIssues(result.error)}.`);
+  const known = schema instanceof z.ZodObject ? schema.shape : {};
+  const meant = suggestNames(result.error, known, elsewhere);
+  throw new ConfigurationError(
+    `The options of ${part} are not valid: ${describeIssues(result.error)}.${meant}`,
+  );
 }
 
 /** Accepts an object with the given methods: injected parts are recognized by their methods, not by their class. */

@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { encodings, sightings } from '../../test/support/planted-keys.js';
 import { Redactor } from './redact.js';
 
 /** Everything that an inspection could show of a value, hidden properties of errors included. */
@@ -156,6 +157,23 @@ describe('Redactor', () => {
       }
     expect(redactor.fragment('The k3y was refused')).toBe('The k3y was refused');
   });
+
+  it.each(['', 'api_key:', 'x?key=', 'x-goog-api-key: '])(
+    'removes the beginning of an escaped key after what announces a key: %j',
+    (announced) => {
+      const keys = ['AQ.Ab8RN6-RAOJdinpdl_PG5auqzokHP0UFy6jeWGwhNIVQWQLV0', 'Ab8RN6RA;x<&"y%z 0123456789'];
+      const redactor = new Redactor(keys);
+      for (const key of keys) {
+        for (const [name, encode] of Object.entries(encodings)) {
+          const written = encode(key);
+          for (let length = 5; length <= written.length; length++) {
+            const shown = redactor.fragment(`refused: ${announced}${written.slice(0, length)}`);
+            expect(sightings(shown, keys), `${name}, ${length} characters`).toEqual([]);
+          }
+        }
+      }
+    },
+  );
 
   it('removes the user name and the password of a URL', () => {
     const said = 'fetch failed: https://user:p@ss@host:8080/v1?a=b@c and http://token@host';

@@ -16,6 +16,11 @@ const keyPatterns: readonly (readonly [RegExp, string])[] = [
   [/\b(x-goog-api-key["']?\s*[:=]\s*["']?)[^\s'",;}\]]+/gi, `$1${replacement}`],
 ];
 
+function withoutLookalikes(value: string): string {
+  if (!keyHint.test(value)) return value;
+  return keyPatterns.reduce((text, [pattern, substitute]) => text.replace(pattern, substitute), value);
+}
+
 /** Shorter values are letters and words, such as `test`; without them, no sentence could be read. */
 const minSecretLength = 5;
 
@@ -54,6 +59,15 @@ function beginningOf(secret: string): string {
 /** JSON parse errors quote some of their input, which may be half a key that no pattern matches. */
 const withoutQuotation = (text: string) => text.replace(/(?:\.\.\.)?"[\s\S]*"(?:\.\.\.)?/, '"…"');
 
+/** Causes are errors of libraries: where they were thrown is told by the first frames, and many fill the screen. */
+const shownFrames = 4;
+
+function shortStack({ stack = '' }: Error): string {
+  let frames = 0;
+  const isShown = (line: string) => !/^\s+at /.test(line) || ++frames <= shownFrames;
+  return String(stack).split('\n').filter(isShown).join('\n');
+}
+
 /**
  * Removes key values from what is thrown, logged or stored: the given `secrets`, in any escaped form,
  * and anything that looks like a Gemini key.
@@ -68,20 +82,18 @@ export class Redactor {
   }
 
   text(value: string): string {
-    this.#pattern ??= patternOf(this.#secrets());
-    let clean = value.replace(this.#pattern, replacement);
-    if (!keyHint.test(clean)) return clean;
-    for (const [pattern, substitute] of keyPatterns) clean = clean.replace(pattern, substitute);
-    return clean;
+    return withoutLookalikes(this.#withoutSecrets(value));
   }
 
   /** The same for text that may have been cut off inside a key. */
   fragment(value: string): string {
     const known = this.#secrets().filter(isSecret);
-    return known.reduce(
+    // Before the lookalikes: they may end in the middle of an escaped key, whose beginning is then not seen.
+    const clean = known.reduce(
       (text, secret) => text.replace(new RegExp(beginningOf(secret), 'i'), replacement),
-      this.text(value),
+      this.#withoutSecrets(value),
     );
+    return withoutLookalikes(clean);
   }
 
   /** A copy of any value without keys in it. Errors become plain `Error`s, other classes plain objects. */
@@ -93,6 +105,11 @@ export class Redactor {
   error(error: unknown): Error {
     const clean = this.value(error);
     return clean instanceof Error ? clean : new Error(this.text(String(error)));
+  }
+
+  #withoutSecrets(value: string): string {
+    this.#pattern ??= patternOf(this.#secrets());
+    return value.replace(this.#pattern, replacement);
   }
 
   #copy(value: unknown, seen: Map<object, unknown>): unknown {
@@ -130,7 +147,7 @@ export class Redactor {
     const hidden = (name: string, value: unknown) =>
       Object.defineProperty(clean, name, { value, enumerable: false, configurable: true, writable: true });
     hidden('name', this.text(String(error.name)));
-    hidden('stack', say(String(error.stack ?? '')));
+    hidden('stack', say(shortStack(error)));
     if ('code' in error) hidden('code', this.#copy(error.code, seen));
     if (error.cause !== undefined) hidden('cause', this.#copy(error.cause, seen));
     // A refused connection to a host with several addresses says why only here.

@@ -10,3 +10,13 @@ export interface Usage {
   /** Input that the provider's built-in tools added, such as pages that were read. */
   readonly toolTokens?: number | undefined;
 }
+
+/** Counts that neither reported stay absent. */
+export function addUsage(first: Usage | undefined, second: Usage | undefined): Usage | undefined {
+  if (first === undefined || second === undefined) return first ?? second;
+  const sum: Record<string, number> = {};
+  for (const [name, count] of [...Object.entries(first), ...Object.entries(second)]) {
+    if (typeof count === 'number') sum[name] = (sum[name] ?? 0) + count;
+  }
+  return sum;
+}

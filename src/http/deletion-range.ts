@@ -21,11 +21,17 @@ export function rangeOf(request: HttpRequest, known: readonly string[] = ['befor
   }
   const text = searchParams.get('before');
   if (text === null) return {};
-  const before = new Date(text);
-  if (!isoDate.test(text) || Number.isNaN(before.getTime())) {
+  const before = dateOf(text);
+  if (before === undefined) {
     throw new InvalidInputError(
       '`before` must be a date such as 2026-11-23 or 2026-11-23T12:00:00Z. A plus sign is written as %2B.',
     );
   }
   return { before };
+}
+
+/** Undefined if the text is no date. */
+export function dateOf(text: string): Date | undefined {
+  const date = new Date(text);
+  return isoDate.test(text) && !Number.isNaN(date.getTime()) ? date : undefined;
 }

@@ -11,6 +11,7 @@ import {
   MediaError,
   MemoryError,
   ModelCallError,
+  OutputError,
   TimeoutError,
 } from '../index.js';
 import { describeError } from './describe-error.js';
@@ -31,6 +32,7 @@ describe('describeError', () => {
     MediaError: [new MediaError('corrupt', 'No.'), 400],
     MemoryError: [new MemoryError('No.'), 503],
     ModelCallError: [new ModelCallError(failure('internal')), 502],
+    OutputError: [new OutputError('No.', { text: '{', issues: 'half' }), 502],
     TimeoutError: [new TimeoutError('No.', 1000), 504],
   };
 

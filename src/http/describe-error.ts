@@ -9,6 +9,7 @@ import {
   MediaError,
   MemoryError,
   ModelCallError,
+  OutputError,
   TimeoutError,
 } from '../index.js';
 import { HttpError } from './http-error.js';
@@ -62,7 +63,7 @@ export function describeError(error: unknown): DescribedError {
   if (ModelCallError.isInstance(error)) {
     return describe(statusOfFailure[error.failure.kind], error, error.failure.retryAfterMs);
   }
-  if (IncompleteReplyError.isInstance(error)) return describe(502, error);
+  if (IncompleteReplyError.isInstance(error) || OutputError.isInstance(error)) return describe(502, error);
   if (TimeoutError.isInstance(error)) return describe(504, error);
   // The messages of the following errors are for the operator: they name parts, paths and addresses.
   if (ClosedError.isInstance(error)) {

@@ -27,7 +27,10 @@ export interface Refusal {
 
 /** A question as it came over HTTP, for the `prepare` hook. */
 export interface IncomingQuestion {
+  /** Empty if a turn goes on. */
   readonly prompt: string;
+  /** The turn that goes on, for `POST /infer/resume`. */
+  readonly turnId?: string | undefined;
   readonly sessionId: string;
   readonly tenant: string;
   readonly media: readonly NamedMedia[];
@@ -67,8 +70,8 @@ export interface HandlerOptions {
     | ((request: Request) => Identity | Refusal | undefined | Promise<Identity | Refusal | undefined>)
     | undefined;
   /**
-   * Sets what a question is asked with: the model, a system instruction, generation options. Throw an
-   * `InvalidInputError` to refuse it.
+   * Sets what a question is asked with: the model, a system instruction, generation options, tools. Also called when
+   * a turn goes on, which needs the same tools. Throw an `InvalidInputError` to refuse it.
    */
   readonly prepare?:
     | ((
@@ -136,7 +139,10 @@ const hostName = z
     'must be a host name without scheme and port, such as chat.example.com, or *',
   );
 
-const questionFields = ['prompt', 'session_id', 'stream', 'media', 'video_file'];
+const questionFields = [
+  ...['prompt', 'session_id', 'stream', 'media', 'video_file'],
+  ...['turn_id', 'approvals', 'results'],
+];
 
 export const handlerOptionsSchema = z.strictObject({
   basePath: z

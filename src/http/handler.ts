@@ -12,26 +12,25 @@ import { home } from './home.js';
 import { HttpError } from './http-error.js';
 import type { HttpHandler, HttpRequest, HttpResponse } from './http-messages.js';
 import { fromWebRequest, toWebResponse } from './http-messages.js';
-import { infer } from './infer.js';
+import { infer, resume } from './infer.js';
+import { limitOf } from './limit-of.js';
 import { checkSessionId } from './read-question.js';
 import { headerValue, respond, respondWithError, respondWithJson } from './respond.js';
 import type { Route } from './routes.js';
 import { allowedMethods, matchRoute } from './routes.js';
 import type { ServedChat } from './served-chat.js';
 import { respondWithFile } from './session-file.js';
+import { listSessions } from './session-list.js';
 import { UploadDirectories } from './upload-directory.js';
 import { wireStats } from './wire-stats.js';
 import { wireTurn } from './wire-turn.js';
-
-const defaultHistoryTurns = 50;
-const maxHistoryTurns = 500;
 
 /** Answers a Web-standard request. Never rejects. */
 export type Handler = (request: Request, connection?: Connection) => Promise<Response>;
 
 /**
- * Serves a chat over HTTP, on any server with Web-standard requests: `POST /infer`, `GET /`,
- * `GET /stats`, `GET /health`, `GET` and `DELETE /sessions/{id}` (with `?before=` a date, the turns before it),
+ * Serves a chat over HTTP, on any server with Web-standard requests: `POST /infer`, `POST /infer/resume`, `GET /`,
+ * `GET /stats`, `GET /health`, `GET /sessions`, `GET` and `DELETE /sessions/{id}` (with `?before=` a date, the turns before it),
  * `DELETE /sessions/{id}/turns/{turnId}`, `GET /sessions/{id}/files/{fingerprint}`.
  *
  * `POST /infer` answers with what a `Reply` holds: as `text/plain` its text, with the headers
@@ -157,13 +156,18 @@ async function answerRoute(
     case 'stats':
       await enter();
       return respondWithJson(wireStats(await chat.stats(), options.notice));
-    case 'infer': {
+    case 'infer':
+    case 'resume': {
       const admit = async () => {
         origins.refuseForeignPage(request);
         await rateLimit?.count(clientOf(request, connection, options) ?? 'unknown');
         return admission.identify(request, connection);
       };
-      return infer(request, { ...deps, admit, report });
+      return (route.name === 'infer' ? infer : resume)(request, { ...deps, admit, report });
+    }
+    case 'sessions': {
+      const { tenant } = await enter();
+      return respondWithJson(await listSessions(chat, tenant, request));
     }
     case 'session': {
       const { tenant } = await enter();
@@ -215,14 +219,6 @@ function pathOf(request: HttpRequest, { path }: Connection, basePath: string): s
 function mountOf(request: HttpRequest, path: string): string {
   const { pathname } = new URL(request.url);
   return pathname.endsWith(path) ? pathname.slice(0, pathname.length - path.length) : '';
-}
-
-function limitOf(request: HttpRequest): number {
-  const limit = new URL(request.url).searchParams.get('limit');
-  if (limit === null) return defaultHistoryTurns;
-  if (!/^[1-9]\d{0,5}$/.test(limit))
-    throw new InvalidInputError('`limit` must be a whole number, 1 or more.');
-  return Math.min(Number(limit), maxHistoryTurns);
 }
 
 function reportError(error: unknown, request: HttpRequest, { onError }: ResolvedHandlerOptions): void {

@@ -42,7 +42,7 @@ async function findReasons(chat: ServedChat, report: (error: unknown) => void): 
     if (stats === 'late') return [`The memory or the key pool did not answer within ${timeoutMs / 1000} s.`];
     const reasons: string[] = [];
     const { keys } = stats.keys;
-    if (keys.length > 0 && keys.every(({ state }) => state === 'disabled'))
+    if (stats.keys.allRejected || (keys.length > 0 && keys.every(({ state }) => state === 'disabled')))
       reasons.push('No API key can be used at present; /stats says why.');
     if (stats.memory?.isDegraded)
       reasons.push('The memory cannot be read or written; the log of the service says why.');

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { BodyReader } from './http-messages.js';
+import type { BodyReader, HttpRequest } from './http-messages.js';
 
 /** Buffered bytes from which the client has to wait. */
 const maxBufferedBytes = 64 * 1024;
@@ -90,3 +90,7 @@ export function bodyOfBytes(bytes: Uint8Array): BodyReader {
     },
   };
 }
+
+/** The body of a request; empty if it has none. */
+export const openBody = (request: HttpRequest): BodyReader =>
+  request.openBody() ?? bodyOfBytes(new Uint8Array());

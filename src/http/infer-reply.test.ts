@@ -143,6 +143,8 @@ describe('the reply of POST /infer', () => {
       sources: [],
       code: [],
       tool_calls: [],
+      tool_results: [],
+      pending: [],
       session_id: 'c1',
       turn_id: 't1',
       processing_time: 1.234,

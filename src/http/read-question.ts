@@ -5,11 +5,12 @@ import { describeIssues } from '../core/parse-options.js';
 import type { NamedMedia } from '../index.js';
 import { InvalidInputError, MediaError } from '../index.js';
 import { Base64File, type FileContent } from './base64-file.js';
+import { flag, isRecord, pick, refuseCompressed } from './body-fields.js';
 import type { ByteBudget, ByteShare } from './byte-budget.js';
 import type { ResolvedHandlerOptions } from './handler-options.js';
 import { bodyTooLarge, HttpError } from './http-error.js';
-import type { BodyReader, HttpRequest } from './http-messages.js';
-import { bodyOfBytes } from './incoming-body.js';
+import type { HttpRequest } from './http-messages.js';
+import { openBody } from './incoming-body.js';
 import { JsonBody, type LongFile } from './json-body.js';
 import { readBody } from './read-body.js';
 import { displayName, receiveForm, tooManyFiles, tooMuchUploaded, uploadNotStored } from './receive-form.js';
@@ -60,8 +61,6 @@ const mediaItem = z.union([
   }),
 ]);
 
-const flag = z.union([z.boolean(), z.stringbool(), z.literal('').transform(() => false)]).nullish();
-
 const questionSchema = z.object({
   prompt: z.string().nullish(),
   session_id: z.string().nullish(),
@@ -79,14 +78,7 @@ export async function readQuestion(
   deps: QuestionDeps,
   signal: AbortSignal,
 ): Promise<Question> {
-  const encoding = request.headers.get('content-encoding') ?? 'identity';
-  if (encoding.toLowerCase() !== 'identity') {
-    throw new HttpError(
-      415,
-      'UNSUPPORTED_ENCODING',
-      'Compressed bodies are not supported. Send the body uncompressed.',
-    );
-  }
+  refuseCompressed(request);
   const share = deps.budget.open();
   try {
     const question = await readFields(request, { ...deps, share }, signal);
@@ -259,11 +251,3 @@ function textOf(found: LongFile | undefined, value: unknown): unknown {
 
 const textTooLong = () =>
   new HttpError(413, 'BODY_TOO_LARGE', 'A text in the body is too long. Send files in the field "media".');
-
-const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const pick = (from: Readonly<Record<string, unknown>>, names: readonly string[]) =>
-  Object.fromEntries(names.filter((name) => Object.hasOwn(from, name)).map((name) => [name, from[name]]));
-
-const openBody = (request: HttpRequest): BodyReader => request.openBody() ?? bodyOfBytes(new Uint8Array());

@@ -3,9 +3,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { BusboyFileStream } from '@fastify/busboy';
-import { Busboy } from '@fastify/busboy';
 import { linkedController, onAbort } from '../core/abort.js';
-import { InvalidInputError, MediaError } from '../index.js';
+import { loadInstalled } from '../core/installed.js';
+import { ConfigurationError, InvalidInputError, MediaError } from '../index.js';
 import type { ByteShare } from './byte-budget.js';
 import { HttpError } from './http-error.js';
 import type { BodyReader } from './http-messages.js';
@@ -68,7 +68,7 @@ export async function receiveForm(
   const allowed = [...textFields, ...limits.fields];
   const fields = new Map<string, string>();
   const writes: Promise<UploadedFile | undefined>[] = [];
-  const parser = makeParser(contentType, limits, allowed);
+  const parser = await makeParser(contentType, limits, allowed);
   const { controller: stop, unlink } = linkedController(signal);
   // The pipeline of every file adds a listener.
   setMaxListeners(0, stop.signal);
@@ -125,11 +125,27 @@ export async function receiveForm(
   }
 }
 
-function makeParser(
+const importBusboy = () => import('@fastify/busboy');
+
+/** On first use: what esbuild makes of it in an ES module fails when it is loaded. */
+async function loadBusboy() {
+  try {
+    // Its default in CommonJS: bundlers differ in what else they find in it.
+    return (await loadInstalled('@fastify/busboy', importBusboy)).default;
+  } catch (cause) {
+    throw new ConfigurationError(
+      'The package @fastify/busboy cannot be loaded, so no form can be read. Run npm install again; beside a bundle, run npm install @fastify/busboy, or bundle as CommonJS.',
+      { cause },
+    );
+  }
+}
+
+async function makeParser(
   contentType: string,
   { maxFiles, maxPromptChars }: FormLimits,
   allowed: readonly string[],
 ) {
+  const Busboy = await loadBusboy();
   try {
     return new Busboy({
       headers: { 'content-type': contentType },

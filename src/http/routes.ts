@@ -1,7 +1,7 @@
 import { InvalidInputError } from '../index.js';
 
 export type Route =
-  | { readonly name: 'home' | 'health' | 'stats' | 'infer' }
+  | { readonly name: 'home' | 'health' | 'stats' | 'infer' | 'resume' | 'sessions' }
   | { readonly name: 'session'; readonly sessionId: string }
   | { readonly name: 'turn'; readonly sessionId: string; readonly turnId: string }
   | { readonly name: 'file'; readonly sessionId: string; readonly fingerprint: string };
@@ -11,6 +11,8 @@ const fixedRoutes: Readonly<Record<string, Route>> = {
   '/health': { name: 'health' },
   '/stats': { name: 'stats' },
   '/infer': { name: 'infer' },
+  '/infer/resume': { name: 'resume' },
+  '/sessions': { name: 'sessions' },
 };
 
 const methods: Readonly<Record<Route['name'], readonly string[]>> = {
@@ -18,6 +20,8 @@ const methods: Readonly<Record<Route['name'], readonly string[]>> = {
   health: ['GET', 'HEAD'],
   stats: ['GET', 'HEAD'],
   infer: ['POST'],
+  resume: ['POST'],
+  sessions: ['GET', 'HEAD'],
   session: ['GET', 'HEAD', 'DELETE'],
   turn: ['DELETE'],
   file: ['GET', 'HEAD'],

@@ -1,12 +1,10 @@
-import { createHash } from 'node:crypto';
-import { lstat, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { hostMark } from '../core/host-mark.js';
+import { makeDirectory } from '../core/make-directory.js';
 import { ByteBudget, type ByteShare } from './byte-budget.js';
 
-// Hosts may share the directory, and a process id is only meaningful on its own host.
-const hostMark = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
-const prefix = `multimodal-chat-upload-${hostMark}-`;
+const prefix = () => `multimodal-chat-upload-${hostMark()}-`;
 
 /**
  * Creates a private directory for the uploads of each request. The first one also removes what killed
@@ -45,13 +43,13 @@ export class UploadDirectories {
     this.#cleaned ??= this.#prepare();
     await this.#cleaned;
     // Cleaners of temporary directories may have removed it since.
-    await mkdir(this.#parent, { recursive: true });
-    return mkdtemp(join(this.#parent, `${prefix}${process.pid}-`));
+    await makeDirectory(this.#parent);
+    return mkdtemp(join(this.#parent, `${prefix()}${process.pid}-`));
   }
 
   async #prepare(): Promise<void> {
     try {
-      await mkdir(this.#parent, { recursive: true });
+      await makeDirectory(this.#parent);
       await removeLeftovers(this.#parent);
     } catch (error) {
       // The next request tries again: the disk may have recovered.
@@ -100,13 +98,13 @@ export class UploadDirectory {
 async function removeLeftovers(parent: string): Promise<void> {
   const names = await readdir(parent);
   await Promise.all(
-    names.filter((name) => name.startsWith(prefix)).map((name) => removeLeftover(parent, name)),
+    names.filter((name) => name.startsWith(prefix())).map((name) => removeLeftover(parent, name)),
   );
 }
 
 async function removeLeftover(parent: string, name: string): Promise<void> {
   const path = join(parent, name);
-  const pid = Number.parseInt(name.slice(prefix.length), 10);
+  const pid = Number.parseInt(name.slice(prefix().length), 10);
   if (!Number.isInteger(pid)) return;
   try {
     const { mtimeMs, uid } = await lstat(path);

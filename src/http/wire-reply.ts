@@ -1,4 +1,4 @@
-import type { Attempt, ChatStreamEvent, GeneratedFile, PreparedMedia, Reply } from '../index.js';
+import type { Attempt, ChatStreamEvent, GeneratedFile, PendingCall, PreparedMedia, Reply } from '../index.js';
 import type { FileUrls } from './file-urls.js';
 import { withFormerNames } from './wire-aliases.js';
 import {
@@ -8,6 +8,7 @@ import {
   wireRecalledTurn,
   wireSource,
   wireToolCall,
+  wireToolResult,
 } from './wire-turn.js';
 import { seconds, wireUsage } from './wire-values.js';
 
@@ -43,6 +44,9 @@ export function wireReply(reply: Reply, options: WireOptions): object {
       result: each.result && wireCodeResult(each.result),
     })),
     tool_calls: reply.toolCalls.map(wireToolCall),
+    tool_results: reply.toolResults.map(wireToolResult),
+    pending: reply.pending.map(wirePending),
+    object: reply.pending.length > 0 ? undefined : reply.object,
     ...wireAnswerInfo(reply),
     usage: reply.usage === undefined ? null : wireUsage(reply.usage),
     media: reply.media.map((media) => wireMedia(media, options.frameData)),
@@ -64,7 +68,7 @@ export function wireReply(reply: Reply, options: WireOptions): object {
 
 /**
  * One event of an answer as a server-sent event: its name and its data. `media` and `recall` come first, then
- * `attempt`, `thought`, `text`, `file`, `code`, `code-result`, `tool-call` and `source` as they arrive;
+ * `attempt`, `thought`, `text`, `file`, `code`, `code-result`, `tool-call`, `source` and `object` as they arrive;
  * `restart` takes back all of these, and `done` holds the whole answer.
  */
 export function wireEvent(
@@ -99,8 +103,15 @@ export function wireEvent(
       return { event: 'code-result', data: wireCodeResult(event.result) };
     case 'tool-call':
       return { event: 'tool-call', data: wireToolCall(event.call) };
+    case 'tool-result':
+      return {
+        event: 'tool-result',
+        data: { ...wireToolResult(event.result), shown: event.media.map((media) => wireMedia(media, true)) },
+      };
     case 'source':
       return { event: 'source', data: wireSource(event.source) };
+    case 'object':
+      return { event: 'object', data: { object: event.object } };
     case 'restart':
       return { event: 'restart', data: { kind: event.failure.kind, message: event.failure.message } };
     case 'done':
@@ -108,6 +119,10 @@ export function wireEvent(
       return { event: 'done', data: wireReply(event.reply, { frameData: false, hasFiles: true, urls }) };
   }
 }
+
+const wirePending = ({ callId, input, name, needs }: PendingCall): object => ({
+  ...{ call_id: callId, name, input, needs },
+});
 
 function wireMedia(media: PreparedMedia, frameData: boolean): object {
   const frames = media.parts.filter(({ mimeType }) => mimeType.startsWith('image/'));

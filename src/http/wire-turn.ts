@@ -7,6 +7,7 @@ import type {
   RecalledTurn,
   SourcePart,
   ToolCallPart,
+  ToolResultPart,
   Turn,
 } from '../index.js';
 import { seconds, wireTurnMedia, wireUsage } from './wire-values.js';
@@ -60,6 +61,14 @@ export const wireToolCall = ({ callId, input, name }: ToolCallPart): object => (
   input,
 });
 
+export const wireToolResult = ({ callId, isError, media, name, output }: ToolResultPart): object => ({
+  call_id: callId,
+  name,
+  output,
+  is_error: isError,
+  media: media?.map(wireTurnMedia),
+});
+
 export const wireCode = ({ code, language }: Omit<CodePart, 'type'>): object => ({ language, code });
 
 export const wireCodeResult = ({ outcome, output }: Omit<CodeResultPart, 'type'>): object => ({
@@ -78,16 +87,7 @@ function wirePart(part: MessagePart): readonly object[] {
     case 'tool-call':
       return [{ type: part.type, ...wireToolCall(part) }];
     case 'tool-result':
-      return [
-        {
-          type: part.type,
-          call_id: part.callId,
-          name: part.name,
-          output: part.output,
-          is_error: part.isError,
-          media: part.media?.map(wireTurnMedia),
-        },
-      ];
+      return [{ type: part.type, ...wireToolResult(part) }];
     case 'file': {
       const { type, mimeType, fingerprint, bytes, name } = part;
       return [{ type, mime_type: mimeType, fingerprint, bytes, name }];

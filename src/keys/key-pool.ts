@@ -4,6 +4,7 @@ import type { Usage } from '../core/usage.js';
 
 /** What a call needs from the pool. */
 export interface LeaseRequest {
+  /** Name of the model that will be called. */
   readonly model: string;
   /** Expected input tokens; they are reserved until the lease is settled. */
   readonly estimatedTokens: number;
@@ -134,12 +135,16 @@ export interface KeyPoolStats {
 
 /** A change in the state of a key or its quotas. */
 export interface KeyEvent {
+  /** Paused for a while, taken out of rotation, back in it, or wiser about a quota. */
   readonly type: 'cooled' | 'disabled' | 'recovered' | 'limit-learned';
+  /** Masked, safe to show: `key_1_...w2Do`. */
   readonly keyId: string;
   readonly project: string;
+  /** The model that it concerns; absent if it concerns all. */
   readonly model?: string | undefined;
+  /** Why, in one sentence. */
   readonly reason?: string | undefined;
-  /** Milliseconds since the epoch. */
+  /** When the key will be tried again, in milliseconds since the epoch. */
   readonly until?: number | undefined;
   readonly learned?: Failure['learned'];
 }

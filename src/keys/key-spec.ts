@@ -4,10 +4,15 @@ import { nonBlank } from '../core/parse-options.js';
 /** A key, alone or with the project that it belongs to. Gemini counts quotas per project, not per key. */
 export type KeySpec = string | { readonly key: string; readonly project?: string | undefined };
 
-export const keySpecSchema = z.union([
-  nonBlank,
-  z.strictObject({ key: nonBlank, project: nonBlank.optional() }),
-]) satisfies z.ZodType<unknown, KeySpec>;
+const hint = 'check that its environment variable is set';
+const unset = ({ input }: { readonly input?: unknown }) =>
+  input === undefined || input === null ? `is ${input}; ${hint}` : undefined;
+const value = z.string({ error: unset }).trim().min(1, `is empty; ${hint}`);
+
+export const keySpecSchema = z.union(
+  [value, z.strictObject({ key: value, project: nonBlank.optional() }, { error: unset })],
+  { error: unset },
+) satisfies z.ZodType<unknown, KeySpec>;
 
 /** The last four characters of a shorter key would give too much of it away. */
 const shortestShownKey = 12;

@@ -13,7 +13,9 @@ export interface QuotaLimits {
 
 /** Limits, and what they apply to: everything, unless a project or a model is named. */
 export interface LimitRule extends QuotaLimits {
+  /** Default: all projects. */
   readonly project?: string | undefined;
+  /** Default: all models. */
   readonly model?: string | undefined;
 }
 

@@ -2,6 +2,7 @@ import { ClosedError, MediaError } from '../core/errors.js';
 import type { MediaFrames, MediaKind, MediaSource, PreparedMedia } from '../core/media.js';
 import { parseOptions } from '../core/parse-options.js';
 import { settingsFor } from './budget/detail-budget.js';
+import { PixelBudget } from './budget/pixel-budget.js';
 import { locateFfmpeg } from './ffmpeg/ffmpeg-location.js';
 import { rawPhotoFormat } from './image/raw-formats.js';
 import {
@@ -16,6 +17,7 @@ import { PictureProcesses } from './picture-process/picture-processes.js';
 import { prepareSource } from './prepare-source.js';
 import { formatOf } from './source/format-of.js';
 import { isContainer, type MediaFormat } from './source/formats.js';
+import { nameOf } from './source/named-media.js';
 import { openSource } from './source/open-source.js';
 import type { LocalSource } from './source/source.js';
 import { removeAbandonedWorkspaces, Workspace } from './source/workspace.js';
@@ -32,6 +34,12 @@ const documentConcurrency = 4;
 
 /** A prepared attachment without the name of its source. */
 type Prepared = PreparedContent & { readonly kind: MediaKind; readonly fingerprint: string };
+
+interface PreparedWith {
+  readonly budget: PixelBudget;
+  readonly settings: MediaSettings;
+  readonly workspace: Workspace;
+}
 
 /**
  * Prepares pictures, clips, recordings and documents with sharp and ffmpeg: upright and in the right
@@ -54,6 +62,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
   readonly #pictureProcesses = new PictureProcesses();
   readonly #cache: PreparedCache<Prepared>;
   readonly #shared = new SharedWork<Prepared>();
+  readonly #budgets = new WeakMap<object, PixelBudget>();
   readonly #deadlines = new Set<Deadline>();
   /** Workspaces of clips that were handed out as files. */
   readonly #held = new Set<Workspace>();
@@ -97,7 +106,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
 
   async #prepare(
     source: MediaSource,
-    { accepts, maxTokens, onProgress, signal }: PrepareOptions,
+    { accepts, maxTokens, onProgress, request, signal }: PrepareOptions,
   ): Promise<PreparedMedia> {
     const { tempDir, timeoutMs } = this.#options;
     this.#cleaned ??= removeAbandonedWorkspaces(tempDir);
@@ -106,7 +115,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
       const workspace = new Workspace(tempDir);
       let handedOver = false;
       try {
-        deadline.start(timeoutMs, 'The attachment');
+        deadline.start(timeoutMs, `"${nameOf(source)}"`);
         const local = await openSource(source, workspace, this.#options, deadline.signal);
         const format = rawPhotoFormat(local.head) ?? (await formatOf(local));
         deadline.pause();
@@ -126,12 +135,15 @@ export class DefaultMediaProcessor implements MediaProcessor {
         }
         const key = keyOf(local, format, settings);
         const known = this.#cache.get(key);
-        // Errors name the file, so only sources of the same name wait for the same work.
+        const budget = this.#budgetOf(request);
+        // Errors name the file, so only sources of the same name wait for the same work, and a picture is
+        // refused for what else is in its own request.
+        const sharedKey = `${key} ${request && format.kind === 'image' ? budget.id : ''} ${local.name}`;
         const prepared =
           known ??
-          (await this.#shared.run(`${key} ${local.name}`, deadline.signal, report, (whole, reportAll) => {
+          (await this.#shared.run(sharedKey, deadline.signal, report, (whole, reportAll) => {
             handedOver = true;
-            return this.#prepareOnce(local, format, settings, workspace, reportAll, whole);
+            return this.#prepareOnce(local, format, { settings, budget, workspace }, reportAll, whole);
           }));
         // An abort counts even if the work had just finished.
         deadline.signal.throwIfAborted();
@@ -180,7 +192,8 @@ export class DefaultMediaProcessor implements MediaProcessor {
     return this.#within(undefined, async ({ signal }) => {
       try {
         const report = trackProgress(source.name, undefined);
-        const preparation = { settings, report, signal, pictures: this.#pictureProcesses };
+        const budget = this.#budgetOf(undefined);
+        const preparation = { settings, report, signal, budget, pictures: this.#pictureProcesses };
         return await this.#clips.run(() => prepareSource(source, format, preparation), signal);
       } catch (error) {
         // The model may know a codec that this ffmpeg does not.
@@ -200,8 +213,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
   #prepareOnce(
     source: LocalSource,
     format: MediaFormat,
-    settings: MediaSettings,
-    workspace: Workspace,
+    { budget, settings, workspace }: PreparedWith,
     report: ReportProgress,
     signal: AbortSignal,
   ): Promise<Prepared> {
@@ -211,7 +223,7 @@ export class DefaultMediaProcessor implements MediaProcessor {
         return await this.#queueOf(format.kind).run(async () => {
           deadline.start(settings.timeoutMs, `"${source.name}"`);
           const { signal } = deadline;
-          const preparation = { settings, report, signal, pictures: this.#pictureProcesses };
+          const preparation = { settings, report, signal, budget, pictures: this.#pictureProcesses };
           const content = await prepareSource(source, format, preparation);
           return { kind: format.kind, ...content, fingerprint: await source.fingerprint() };
         }, deadline.signal);
@@ -219,6 +231,12 @@ export class DefaultMediaProcessor implements MediaProcessor {
         await workspace.remove();
       }
     });
+  }
+
+  #budgetOf(request: object | undefined): PixelBudget {
+    const budget = (request && this.#budgets.get(request)) ?? new PixelBudget(this.#options.maxRequestPixels);
+    if (request) this.#budgets.set(request, budget);
+    return budget;
   }
 
   #queueOf(kind: MediaKind): Semaphore {

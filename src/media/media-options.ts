@@ -78,6 +78,12 @@ export interface MediaOptions {
   readonly maxInlineBytes?: number | undefined;
   /** Largest picture or frame, in pixels. Default 100 million. */
   readonly maxPixels?: number | undefined;
+  /**
+   * Pixels of all pictures of one request together: of a picture its own, of a TIFF those of the pages that are
+   * shown, of an animation those of the frames that are looked at. What is in the cache counts as none, and so
+   * do clips. Default 500 million.
+   */
+  readonly maxRequestPixels?: number | undefined;
   /** Most memory that the process which decodes a picture may take, in bytes. Default 400 MiB. */
   readonly maxPictureMemoryBytes?: number | undefined;
   /** Most processor time that a picture may take, in milliseconds. Default 10 seconds. */
@@ -128,6 +134,7 @@ const shape = {
   maxBytes: atLeastOne.default(2048 * mebibyte),
   maxInlineBytes: atLeastOne.default(defaultInlineBytes),
   maxPixels: atLeastOne.default(100e6),
+  maxRequestPixels: atLeastOne.default(500e6),
   maxPictureMemoryBytes: z
     .number()
     .int()

@@ -7,6 +7,11 @@ export interface PrepareOptions extends AbortOptions {
   readonly maxTokens?: number | undefined;
   /** What the model takes. Default: everything that the processor can make. */
   readonly accepts?: MediaCapabilities | undefined;
+  /**
+   * The request that the attachment belongs to: the same object for each of its attachments, so that limits can
+   * hold for all of them together. Default: a request of its own.
+   */
+  readonly request?: object | undefined;
   /** Called with each step of the preparation. The last stage is `ready`. */
   readonly onProgress?: ((progress: MediaProgress) => void) | undefined;
 }

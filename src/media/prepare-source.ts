@@ -1,8 +1,7 @@
 import { MediaError } from '../core/errors.js';
+import type { PixelBudget } from './budget/pixel-budget.js';
 import { preparePdf, prepareText } from './document/document.js';
 import { locateFfmpeg } from './ffmpeg/ffmpeg-location.js';
-import { bitmapToPng } from './image/bitmap.js';
-import { heifToTiff } from './image/heif/decode-heif.js';
 import { imageSettings } from './image/image-settings.js';
 import type { MediaSettings } from './media-options.js';
 import { takesPictures } from './model-accepts.js';
@@ -16,6 +15,8 @@ import type { ReportProgress } from './work/progress.js';
 /** How a source is prepared, and with what. */
 export interface Preparation {
   readonly settings: MediaSettings;
+  /** Of the request that the source belongs to. */
+  readonly budget: PixelBudget;
   readonly pictures: PictureProcesses;
   readonly report: ReportProgress;
   readonly signal: AbortSignal;
@@ -32,7 +33,7 @@ export async function prepareSource(
   preparation: Preparation,
 ): Promise<PreparedContent> {
   const { settings } = preparation;
-  if (format.decoder === 'pdf') return preparePdf(source, format.mimeType, settings);
+  if (format.decoder === 'pdf') return preparePdf(source, format.mimeType, settings, preparation.signal);
   if (format.decoder === 'text') return prepareText(source, format.mimeType, settings);
   if (!isContainer(format)) return preparePicture(source, format, preparation);
   const binary = await locateFfmpeg(settings.ffmpegPath);
@@ -44,7 +45,7 @@ async function preparePicture(
   format: MediaFormat,
   preparation: Preparation,
 ): Promise<PreparedContent> {
-  const { pictures, report, settings, signal } = preparation;
+  const { budget, pictures, report, settings, signal } = preparation;
   const { name, bytes } = source;
   if (!takesPictures(settings.accepts)) {
     throw new MediaError(
@@ -53,15 +54,17 @@ async function preparePicture(
     );
   }
   if (isAnimatedAvif(source.head)) return prepareAvifAnimation(source, format, preparation);
-  const { mimeType } = format;
-  const data = (await toReadable(source, format, settings, signal)) ?? source.data ?? (await source.path());
+  const { decoder, mimeType } = format;
+  const ffmpeg = decoder === 'heif' ? await locateFfmpeg(settings.ffmpegPath) : undefined;
+  const data = source.data ?? (await source.path());
   report('probing');
   return pictures.run(
     {
-      input: { name, mimeType, bytes, data },
+      input: { name, mimeType, bytes, data, ffmpeg },
       settings: imageSettings(settings),
       limits: { memoryBytes: settings.maxPictureMemoryBytes, cpuMs: settings.maxPictureCpuMs },
       report: (done) => report('encoding', done),
+      admit: (pixels) => budget.take(name, pixels),
     },
     signal,
   );
@@ -88,18 +91,4 @@ async function prepareAvifAnimation(
     },
   );
   return content;
-}
-
-/** The picture in a format that sharp reads; `undefined` if its own is one. */
-async function toReadable(
-  source: LocalSource,
-  { decoder }: MediaFormat,
-  settings: MediaSettings,
-  signal: AbortSignal,
-): Promise<Uint8Array | undefined> {
-  if (decoder !== 'bitmap' && decoder !== 'heif') return undefined;
-  const binary = await locateFfmpeg(settings.ffmpegPath);
-  return decoder === 'heif'
-    ? heifToTiff(source, binary, settings, signal)
-    : bitmapToPng(await source.read(), source.name, binary, settings, signal);
 }

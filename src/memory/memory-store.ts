@@ -65,6 +65,27 @@ export interface ConversationSummaries {
   keep(conversation: Conversation, summary: ConversationSummary, options?: AbortOptions): Promise<boolean>;
 }
 
+/** A conversation in a list. */
+export interface StoredSession {
+  readonly sessionId: string;
+  /** The beginning of its first prompt, in one line of at most 120 characters; empty if that was media alone. */
+  readonly title: string;
+  readonly turns: number;
+  /** When its first turn was made, in milliseconds since the epoch. */
+  readonly firstAt: number;
+  /** When its latest turn was made. */
+  readonly lastAt: number;
+}
+
+export interface SessionPage extends AbortOptions {
+  readonly limit: number;
+  /**
+   * Only sessions that come after this one in the list, usually the last of the page before; without
+   * `sessionId`, those whose latest turn was made before `lastAt`.
+   */
+  readonly before?: { readonly lastAt: number; readonly sessionId?: string | undefined } | undefined;
+}
+
 export interface AppendOptions extends AbortOptions {
   /**
    * When the turn was accepted, in microseconds since the epoch, if it waited in an outbox. A store that
@@ -92,6 +113,8 @@ export interface AppendOptions extends AbortOptions {
  *   resolves with their number. A turn whose parent is removed by its id follows the parent of the removed
  *   one. A date removes the ancestors too, so turns after it keep their `parentId`.
  * - a turn comes back as it was appended, message parts of unknown types included: it is JSON to a store.
+ * - `sessions` lists each conversation of one tenant once over all pages, those with the latest turn first. One
+ *   that gets a turn meanwhile moves to the top.
  * - any number of concurrent calls. Failures are `MemoryError`, calls after `close` a `ClosedError`.
  *
  * Shipped: {@link EmbeddedMemoryStore}, and `ChromaMemoryStore` from `multimodal-chat/chroma`. Both
@@ -110,6 +133,8 @@ export interface MemoryStore {
     query: string,
     options: AbortOptions & { readonly limit: number },
   ): Promise<readonly RecalledTurn[]>;
+  /** The conversations of a tenant that come after `before`, at most `limit`. Without it they cannot be listed. */
+  sessions?(tenant: string, page: SessionPage): Promise<readonly StoredSession[]>;
   forget(target: ForgetTarget, options?: AbortOptions): Promise<number>;
   stats(): Promise<MemoryStats>;
   /**

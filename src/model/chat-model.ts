@@ -17,8 +17,25 @@ import type {
   ToolCallPart,
   ToolResultPart,
 } from '../core/message.js';
+import type { ToolChoice, ToolDeclaration } from '../core/tool.js';
 import type { FinishReason } from '../core/turn.js';
 import type { Usage } from '../core/usage.js';
+
+/** Names of Gemini models that editors suggest; any other name is fine. */
+export type ModelName =
+  | 'gemini-3.8-flash'
+  | 'gemini-3.5-flash-lite'
+  | 'gemini-3.1-pro-preview'
+  | 'gemini-4-argon'
+  | 'gemini-4-carbon'
+  | 'gemini-4-hydrogen'
+  | 'gemini-3-pro-image'
+  | 'gemini-3.1-flash-image'
+  | 'gemini-3.8-flash-tts'
+  | 'gemini-flash-latest'
+  | 'gemini-flash-lite-latest'
+  | 'gemini-pro-latest'
+  | (string & {});
 
 /** A picture, sound or document. */
 export interface DataPart {
@@ -51,12 +68,18 @@ export interface UploadPart {
   readonly excerpt?: MediaExcerpt | undefined;
 }
 
+/** A tool result, with its media and the lines that name them. */
+export interface ToolResultWithMedia extends ToolResultPart {
+  /** Where the model takes them there (`toolResultMedia`). */
+  readonly parts?: readonly ModelPart[] | undefined;
+}
+
 /** A piece of a model message: text and tool calls as they are stored, media with their bytes. */
 export type ModelPart =
   | TextPart
   | ReasoningPart
   | ToolCallPart
-  | ToolResultPart
+  | ToolResultWithMedia
   | CodePart
   | CodeResultPart
   | ProviderPart
@@ -95,7 +118,9 @@ export interface BuiltInTools {
 
 /** How to generate. Only what is set is sent; the service has defaults of its own. */
 export interface GenerationOptions {
+  /** Maximum tokens of the answer, thoughts included. Default: the model's. */
   readonly maxOutputTokens?: number | undefined;
+  /** The answer ends before the first of these. Default: none. */
   readonly stopSequences?: readonly string[] | undefined;
   /** How much to think before answering. Not sent to a model that does not list the level. */
   readonly thinkingLevel?: ThinkingLevel | undefined;
@@ -113,6 +138,7 @@ export interface GenerationOptions {
   readonly topP?: number | undefined;
   /** Deprecated by Gemini since 3.6. */
   readonly topK?: number | undefined;
+  /** `application/json` asks for JSON. Default: text. */
   readonly responseMimeType?: string | undefined;
   /** JSON schema of the answer; needs `responseMimeType: 'application/json'`. */
   readonly responseJsonSchema?: unknown;
@@ -125,12 +151,21 @@ export interface GenerationOptions {
 export type ProviderOptions = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
 
 export interface ModelRequest {
+  /** Name of the model, one of the provider's. */
   readonly model: string;
+  /** Tells the model its role. */
   readonly systemInstruction?: string | undefined;
-  /** Oldest first; the last one is the user's. */
+  /** Oldest first; the last one is the user's, or holds the results of tools. */
   readonly messages: readonly ModelMessage[];
+  /** How to generate; what is not set is the model's default. */
   readonly generation: GenerationOptions;
+  /** Tools that the provider runs itself. Default: none. */
   readonly builtIn?: BuiltInTools | undefined;
+  /** Tools of the app that the model may call. */
+  readonly tools?: readonly ToolDeclaration[] | undefined;
+  /** Only with `tools`. Default `auto`. */
+  readonly toolChoice?: ToolChoice | undefined;
+  /** Settings by provider. Default: none. */
   readonly providerOptions?: ProviderOptions | undefined;
   /** Goes on with an answer whose `finish` had this `continuation`. */
   readonly continuation?: JsonValue | undefined;
@@ -198,8 +233,8 @@ export interface ModelCapabilities {
   readonly tools?: boolean | undefined;
   /** Where pictures of a tool result go: into the result, or into a user message after it. Default `after`. */
   readonly toolResultMedia?: 'inside' | 'after' | undefined;
-  /** Whether it supports `responseJsonSchema`. Default `false`. */
-  readonly jsonSchema?: boolean | undefined;
+  /** Whether it supports `responseJsonSchema`; `alone`: only without tools. Default `false`. */
+  readonly jsonSchema?: boolean | 'alone' | undefined;
 }
 
 /** The model names of a provider. */

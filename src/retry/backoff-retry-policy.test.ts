@@ -68,7 +68,7 @@ const table: readonly Row[] = [
   ['timeout', 'call', later, later],
   ['timeout', 'model', later, later],
   ['network', 'call', later, later],
-  ['incomplete', 'call', later, later],
+  ['incomplete', 'call', later, next],
   ['blocked', 'call', never, never],
   ['invalid-request', 'call', never, never],
   ['too-large', 'call', never, never],
@@ -166,15 +166,74 @@ describe('BackoffRetryPolicy', () => {
     expect(decide('overloaded', 'model', { retryAfterMs: 7_000 })).toEqual({ delayMs: 7_000 });
   });
 
-  it.each<[FailureKind, number]>([
-    ['internal', 5],
-    ['timeout', 5],
-    ['incomplete', 2],
-  ])('after %s makes %i attempts in all, then takes the next model', (kind, most) => {
+  it.each<FailureKind>(['internal', 'timeout'])(
+    'after %s makes five attempts in all, then takes the next model',
+    (kind) => {
+      const options = { fallbackModels: [fallback] };
+      expect(decide(kind, 'model', { attempt: 4, elapsedMs: 60_000 })).toBeDefined();
+      expect(decide(kind, 'model', { attempt: 5, elapsedMs: 60_000 })).toBeUndefined();
+      expect(decide(kind, 'model', { attempt: 5, elapsedMs: 60_000 }, options)).toEqual(next);
+    },
+  );
+
+  describe.each<[string, Partial<Failure>]>([
+    ['an answer without an end', { kind: 'incomplete', reason: 'NO_FINISH_REASON' }],
+    ['a reset', { kind: 'network', reason: 'ECONNRESET' }],
+    ['silence', { kind: 'timeout', reason: 'BETWEEN_CHUNKS' }],
+    ['an error of the service', { kind: 'internal', status: 500 }],
+    ['an overload', { kind: 'overloaded', status: 503 }],
+  ])('after %s in the middle of an answer', (_, fault) => {
+    const brokenAt = (brokeOffAt: number): Failure => ({
+      ...{ kind: 'incomplete', scope: 'call', message: 'Broken.' },
+      ...fault,
+      brokeOffAt,
+    });
+    const decideOn = (
+      failure: Failure,
+      context: Partial<RetryContext> = {},
+      options: BackoffRetryPolicyOptions = { fallbackModels: [fallback] },
+    ) => decide(failure.kind, 'call', { failure, hasEmittedText: true, ...context }, options);
+
+    it('asks once more: another model if there is one and the answer can start again', () => {
+      expect(decideOn(brokenAt(100))).toEqual(next);
+      expect(decideOn(brokenAt(100), {}, {})).toEqual(later);
+      expect(decideOn(brokenAt(100), { isBound: true })).toEqual(later);
+    });
+
+    it.each([
+      ['the same model', [model], 2],
+      ['another model', [model, fallback], 1],
+    ])('gives up once %s breaks off at the same place', (_name, triedModels, attempt) => {
+      const context = { earlierFailures: [brokenAt(100)], triedModels, attempt };
+      for (const place of [100, 92, 110]) expect(decideOn(brokenAt(place), context)).toBeUndefined();
+    });
+
+    it('goes on, up to five attempts, as long as the place is another', () => {
+      const context = { earlierFailures: [brokenAt(10), brokenAt(200)] };
+      expect(decideOn(brokenAt(100), { ...context, attempt: 3 }, {})).toBeDefined();
+      expect(decideOn(brokenAt(100), { ...context, attempt: 5 }, {})).toBeUndefined();
+    });
+
+    it('makes no further call with `maxAttempts: 1` and no other model', () => {
+      expect(decideOn(brokenAt(100), {}, { maxAttempts: 1 })).toBeUndefined();
+    });
+  });
+
+  it('tells a reply that breaks off from a connection that is not made', () => {
+    const reset = { kind: 'network', scope: 'call', message: 'Reset.', reason: 'ECONNRESET' } as const;
+    const decideAfter = (failure: Failure) =>
+      decide('network', 'call', { failure, attempt: 2, earlierFailures: [failure] });
+    expect(decideAfter({ ...reset, brokeOffAt: 0 })).toBeUndefined();
+    expect(decideAfter(reset)).toBeDefined();
+  });
+
+  it('asks the same model again for what is about no answer, once', () => {
+    const failure = { kind: 'incomplete', scope: 'call', message: 'No such file.', status: 403 } as const;
     const options = { fallbackModels: [fallback] };
-    expect(decide(kind, 'model', { attempt: most - 1, elapsedMs: 60_000 })).toBeDefined();
-    expect(decide(kind, 'model', { attempt: most, elapsedMs: 60_000 })).toBeUndefined();
-    expect(decide(kind, 'model', { attempt: most, elapsedMs: 60_000 }, options)).toEqual(next);
+    expect(decide('incomplete', 'call', { failure }, options)).toEqual(later);
+    expect(
+      decide('incomplete', 'call', { failure, attempt: 2, earlierFailures: [failure] }, options),
+    ).toBeUndefined();
   });
 
   it.each<[FailureKind, string, RetryDecision | undefined, RetryDecision | undefined, number]>([
@@ -182,8 +241,7 @@ describe('BackoffRetryPolicy', () => {
     ['incomplete', 'EMPTY_ANSWER', later, next, 1],
     ['timeout', 'FIRST_TOKEN', never, next, 1],
     ['timeout', 'TOTAL', never, next, 1],
-    ['timeout', 'BETWEEN_CHUNKS', later, later, 1],
-    ['timeout', 'BETWEEN_CHUNKS', never, next, 2],
+    ['timeout', 'BETWEEN_CHUNKS', later, next, 1],
   ])('decides on %s of reason %s', (kind, reason, alone, withFallback, attempt) => {
     expect(decide(kind, 'call', { attempt, reason })).toEqual(alone);
     expect(decide(kind, 'call', { attempt, reason }, { fallbackModels: [fallback] })).toEqual(withFallback);

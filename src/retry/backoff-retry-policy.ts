@@ -1,5 +1,5 @@
 import { exponentialDelayMs } from '../core/backoff.js';
-import { isUnreachable } from '../core/failure.js';
+import { type Failure, isUnreachable, malformedCall } from '../core/failure.js';
 import { parseOptions } from '../core/parse-options.js';
 import {
   type BackoffRetryPolicyOptions,
@@ -7,8 +7,8 @@ import {
 } from './backoff-retry-policy-options.js';
 import type { RetryContext, RetryDecision, RetryPolicy } from './retry-policy.js';
 
-/** An answer that broke off or fell silent twice is likely to do so again. */
-const maxRepeatedAttempts = 2;
+/** Answers that differ in length by no more than this part broke off at the same place. */
+const samePlace = 0.1;
 /** Limits of our own, which another attempt at the same model would meet again. */
 const ownLimits: ReadonlySet<string> = new Set(['FIRST_TOKEN', 'TOTAL']);
 const overloadedAttemptsBeforeFallback = 2;
@@ -70,32 +70,37 @@ export class BackoffRetryPolicy implements RetryPolicy {
       case 'model-unavailable':
         return this.#fallBack(context);
       case 'incomplete':
-        if (failure.reason === 'MAX_TOKENS') return undefined;
-        return failure.reason === 'EMPTY_ANSWER' ? this.#onceElsewhere(context) : this.#onceMore(context);
+        return failure.reason === 'MAX_TOKENS' ? undefined : this.#afterBreak(context);
       case 'overloaded': {
+        if (isBreak(failure)) return this.#afterBreak(context);
         const fallback = attempt >= overloadedAttemptsBeforeFallback ? this.#fallBack(context) : undefined;
         return fallback ?? this.#retry(context, this.#patienceMs);
       }
       case 'network':
-        return this.#reach(context);
+        return isBreak(failure) ? this.#afterBreak(context) : this.#reach(context);
       case 'timeout':
         if (ownLimits.has(failure.reason ?? '')) return this.#fallBack(context);
-        return failure.reason === 'BETWEEN_CHUNKS' ? this.#onceMore(context) : this.#retry(context, 0);
+        return isBreak(failure) ? this.#afterBreak(context) : this.#retry(context, 0);
       case 'internal':
-        return this.#retry(context, 0);
+        return isBreak(failure) ? this.#afterBreak(context) : this.#retry(context, 0);
     }
   }
 
-  #onceMore(context: RetryContext): RetryDecision | undefined {
-    const isFirst = context.attempt < Math.min(maxRepeatedAttempts, this.#maxAttempts);
-    return isFirst ? this.#backOff(context) : this.#fallBack(context);
-  }
-
-  /** A single further call for this reason, to another model if there is one, which is likelier to answer. */
-  #onceElsewhere(context: RetryContext): RetryDecision | undefined {
-    const { earlierFailures, failure } = context;
-    if (earlierFailures.some(({ reason }) => reason === failure.reason)) return undefined;
-    return this.#fallBack(context) ?? (this.#maxAttempts > 1 ? this.#backOff(context) : undefined);
+  /**
+   * A single further call, to another model if there is one. If that breaks off at the same place, so would every
+   * other; at another place, it is a fault that passes.
+   */
+  #afterBreak(context: RetryContext): RetryDecision | undefined {
+    const { attempt, earlierFailures, failure, isBound } = context;
+    const earlier = earlierFailures.filter(isBreak);
+    if (earlier.some((each) => isSameBreak(each, failure))) return undefined;
+    if (earlier.length > 0) return this.#retry(context, 0);
+    // A status in place of a reply is about something that this model can be asked again for, such as a file.
+    const isAnswer = failure.brokeOffAt !== undefined || failure.status === undefined;
+    // Of a call that could not be read, the same model is told.
+    const isElsewhere = isAnswer && isBound !== true && failure.reason !== malformedCall;
+    const fallback = isElsewhere || attempt >= this.#maxAttempts ? this.#fallBack(context) : undefined;
+    return fallback ?? (attempt < this.#maxAttempts ? this.#backOff(context) : undefined);
   }
 
   #retry(context: RetryContext, patienceMs: number): RetryDecision | undefined {
@@ -122,4 +127,17 @@ export class BackoffRetryPolicy implements RetryPolicy {
     const model = this.#fallbackModels.find((candidate) => !triedModels.includes(candidate));
     return model === undefined ? undefined : { delayMs: 0, model };
   }
+}
+
+/** Whether the reply ended before the answer did. An overload or a fault that is told at the start of a reply is no such end. */
+function isBreak({ brokeOffAt, kind, reason }: Failure): boolean {
+  if (kind === 'incomplete' || reason === 'BETWEEN_CHUNKS') return true;
+  return kind === 'network' ? brokeOffAt !== undefined : (brokeOffAt ?? 0) > 0;
+}
+
+function isSameBreak(one: Failure, other: Failure): boolean {
+  const [a, b] = [one.brokeOffAt, other.brokeOffAt];
+  if (one.kind !== other.kind || a === undefined || b === undefined)
+    return one.kind === other.kind && a === b;
+  return Math.abs(a - b) <= samePlace * Math.max(a, b);
 }

@@ -17,12 +17,17 @@ export interface RetryContext {
    * key, a spent quota) do not count.
    */
   readonly attempt: number;
-  /** What the policy was asked about before in this call, oldest first. */
+  /** What the policy was asked about before in this call, or since an answer in several calls last went on, oldest first. */
   readonly earlierFailures: readonly Failure[];
   /** Milliseconds since the call began. */
   readonly elapsedMs: number;
   /** Whether the caller has already seen something of this answer that would be discarded: text, a file, code, a source. */
   readonly hasEmittedText: boolean;
+  /**
+   * Whether the answer goes on from earlier calls, which only this model can do: another starts it again.
+   * Default: no.
+   */
+  readonly isBound?: boolean | undefined;
 }
 
 /** Try again after `delayMs`, with `model` if given. */
@@ -42,7 +47,8 @@ export interface RetryDecision {
  *   time to the first token or of the whole attempt (`timeout`, reason `FIRST_TOKEN` or `TOTAL`).
  *
  * `undefined` gives up, and the failure of the first model that was asked is thrown. A request that was refused for
- * what it holds of earlier answers is repeated as plain text before the policy is asked.
+ * what it holds of earlier answers is repeated as plain text before the policy is asked. A model whose call could not be
+ * read (`incomplete`, reason `MALFORMED_FUNCTION_CALL`) is told so in the next attempt.
  *
  * Shipped: {@link BackoffRetryPolicy}. `examples/custom-parts` holds another.
  */

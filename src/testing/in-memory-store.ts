@@ -1,6 +1,7 @@
 import type { AbortOptions } from '../core/abort.js';
 import { ClosedError } from '../core/errors.js';
 import { followersOf, isForgotten, parseForgetTarget } from '../core/forget-target.js';
+import { titleOf } from '../core/session-title.js';
 import type { Conversation, RecalledTurn, Turn } from '../core/turn.js';
 import type {
   AppendOptions,
@@ -9,6 +10,8 @@ import type {
   ForgetTarget,
   MemoryStats,
   MemoryStore,
+  SessionPage,
+  StoredSession,
 } from '../memory/memory-store.js';
 
 /**
@@ -79,6 +82,19 @@ export class InMemoryStore implements MemoryStore {
       .slice(0, options.limit);
   }
 
+  async sessions(
+    tenant: string,
+    { before, limit, ...options }: SessionPage,
+  ): Promise<readonly StoredSession[]> {
+    this.#check(options);
+    const names = new Set(this.#turns.flatMap((turn) => (turn.tenant === tenant ? [turn.sessionId] : [])));
+    const listed = [...names].map((sessionId) => describe(sessionId, this.#turnsOf({ tenant, sessionId })));
+    return listed
+      .sort(byLatest)
+      .filter((session) => before === undefined || isAfter(session, before))
+      .slice(0, limit);
+  }
+
   async forget(target: ForgetTarget, options: AbortOptions = {}): Promise<number> {
     this.#check(options);
     parseForgetTarget(target);
@@ -122,5 +138,23 @@ export class InMemoryStore implements MemoryStore {
     if (this.#isClosed) throw new ClosedError('memory store');
   }
 }
+
+function describe(sessionId: string, turns: readonly Turn[]): StoredSession {
+  const dates = turns.map(({ createdAt }) => createdAt);
+  return {
+    sessionId,
+    title: titleOf(turns[0]?.prompt ?? ''),
+    turns: turns.length,
+    firstAt: Math.min(...dates),
+    lastAt: Math.max(...dates),
+  };
+}
+
+const byLatest = (a: StoredSession, b: StoredSession) =>
+  b.lastAt - a.lastAt || (a.sessionId < b.sessionId ? -1 : 1);
+
+const isAfter = ({ lastAt, sessionId }: StoredSession, before: NonNullable<SessionPage['before']>) =>
+  lastAt < before.lastAt ||
+  (lastAt === before.lastAt && before.sessionId !== undefined && sessionId > before.sessionId);
 
 const isSame = (a: Conversation, b: Conversation) => a.tenant === b.tenant && a.sessionId === b.sessionId;

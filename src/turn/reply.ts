@@ -1,6 +1,15 @@
 import type { Attempt, Failure } from '../core/failure.js';
 import type { MediaProgress, PreparedMedia } from '../core/media.js';
-import type { AnswerInfo, CodePart, CodeResultPart, SourcePart, ToolCallPart } from '../core/message.js';
+import type {
+  AnswerInfo,
+  CodePart,
+  CodeResultPart,
+  JsonValue,
+  SourcePart,
+  ToolCallPart,
+  ToolResultPart,
+} from '../core/message.js';
+import type { AnySchema, SchemaOutput } from '../core/schema.js';
 import type { FinishReason, RecalledTurn } from '../core/turn.js';
 import type { TurnMedia } from '../core/turn-media.js';
 import type { Usage } from '../core/usage.js';
@@ -23,6 +32,15 @@ export interface ExecutedCode extends Omit<CodePart, 'type' | 'providerMetadata'
   readonly result?: Omit<CodeResultPart, 'type' | 'providerMetadata'> | undefined;
 }
 
+/** A tool call that somebody has to decide about: see `chat.resume()`. */
+export interface PendingCall {
+  readonly callId: string;
+  readonly name: string;
+  readonly input: JsonValue;
+  /** `approval`: a person has to allow it. `result`: the tool has no `execute`, so the app gives the result. */
+  readonly needs: 'approval' | 'result';
+}
+
 /** A finished answer. */
 export interface Reply extends AnswerInfo {
   readonly text: string;
@@ -34,8 +52,14 @@ export interface Reply extends AnswerInfo {
   readonly sources: readonly SourcePart[];
   /** Code that the provider ran. */
   readonly code: readonly ExecutedCode[];
-  /** Calls of functions that were declared in `providerOptions`. */
+  /** Calls of tools, and of functions that were declared in `providerOptions`, which are not run. */
   readonly toolCalls: readonly ToolCallPart[];
+  /** What the tools gave. */
+  readonly toolResults: readonly ToolResultPart[];
+  /** The answer as `output` asks for it. Read while calls are `pending`, it throws an `OutputError`. */
+  readonly object?: unknown;
+  /** Calls that somebody has to decide about before the answer goes on. Usually empty. */
+  readonly pending: readonly PendingCall[];
   readonly sessionId: string;
   readonly turnId: string;
   readonly model: string;
@@ -55,6 +79,11 @@ export interface Reply extends AnswerInfo {
   /** Whether the turn is durably stored. `false` with memory off, or when storing failed (see the `failure` event). */
   readonly stored: boolean;
 }
+
+/** A reply to a question with this `output`. */
+export type ReplyWith<Output> = [Output] extends [AnySchema]
+  ? Reply & { readonly object: SchemaOutput<Output> }
+  : Reply;
 
 /** What `chat.stream()` yields, in this order: media and recall (interleaved), then attempts with their text, then done. */
 export type ChatStreamEvent =
@@ -77,6 +106,17 @@ export type ChatStreamEvent =
       readonly isHedge?: boolean | undefined;
     }
   | AnswerEvent
-  /** Discard everything received so far: another attempt starts the answer again. */
+  | {
+      readonly type: 'tool-result';
+      readonly result: ToolResultPart;
+      /** The media of the result, as the model is shown them. */
+      readonly media: readonly PreparedMedia[];
+    }
+  | {
+      readonly type: 'object';
+      /** What is there so far of the answer to a question with `output`; not checked yet. */
+      readonly object: JsonValue;
+    }
+  /** Discard everything received so far, thoughts included: another attempt starts the answer again. What is still true of it, such as results of tools, is sent again. */
   | { readonly type: 'restart'; readonly failure: Failure }
   | { readonly type: 'done'; readonly reply: Reply };

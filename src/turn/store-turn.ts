@@ -1,63 +1,56 @@
-import { MemoryError } from '../core/errors.js';
-import type { PreparedMedia } from '../core/media.js';
+import { MemoryError, OutputError } from '../core/errors.js';
 import type { Message, MessagePart } from '../core/message.js';
 import { type Turn, toTurn } from '../core/turn.js';
-import type { TurnMedia } from '../core/turn-media.js';
+import { addUsage } from '../core/usage.js';
 import { bestEffort } from './best-effort.js';
 import type { Call } from './call-scope.js';
 import type { ComposedContext } from './context/compose.js';
-import type { Answer } from './generate/generate.js';
 import { keepMedia, toArchivable } from './inputs/earlier-media.js';
 import type { GatheredInputs } from './inputs/gather-inputs.js';
 import type { ExecutedCode, Reply } from './reply.js';
+import type { TurnAnswer } from './turn-answer.js';
 import type { TurnDeps } from './turn-deps.js';
+import { describeTurnMedia } from './turn-media.js';
 import { forgetMediaOf } from './unnamed-media.js';
 
 /** Everything that a turn came to. */
 export interface FinishedTurn {
   readonly inputs: GatheredInputs;
   readonly context: ComposedContext;
-  readonly answer: Answer;
+  readonly answer: TurnAnswer;
 }
 
 /** Stores the turn, its attachments and the files of the answer, and gives the reply. */
 export async function storeTurn(deps: TurnDeps, call: Call, finished: FinishedTurn): Promise<Reply> {
   const { clock } = deps.settings;
-  const { askedAt, conversation, request, startedAt, turnId } = call;
+  const { conversation, startedAt, turnId } = call;
   const { answer, context, inputs } = finished;
-  const { finish, model, queueMs, text, thoughts } = answer;
-  const kept = keepMedia(deps, call, [...inputs.media, ...answer.files.map(toArchivable)]);
-  const messages: readonly Message[] = [
-    {
-      role: 'user',
-      parts: [
-        ...inputs.media.map((media) => ({ type: 'media', media: describeTurnMedia(media) }) as const),
-        ...(request.prompt.trim() === '' ? [] : [{ type: 'text', text: request.prompt } as const]),
-      ],
-    },
-    {
-      role: 'assistant',
-      parts: finish.parts,
-      origin: { provider: answer.provider, model },
-      ...(finish.info && { info: finish.info }),
-    },
-  ];
-  const turn = { ...conversation, id: turnId, createdAt: askedAt, messages, model, usage: finish.usage };
-  const stored = await append(deps, call, toTurn({ ...turn, reply: text }), inputs.replaced);
+  const { messages, model, queueMs, text, thoughts, usage } = answer;
+  const media = isOfCaller(call) ? [] : [...inputs.media, ...answer.files.map(toArchivable)];
+  const kept = keepMedia(deps, call, media);
+  const stored = await append(
+    deps,
+    call,
+    toTurn({ ...turnOf(call, inputs, answer), model, reply: text }),
+    inputs,
+  );
   await kept;
+  const parts = messages.flatMap((message) => message.parts);
   const reply: Reply = {
-    ...finish.info,
+    ...answer.info,
     text,
     thoughts,
     files: answer.files,
-    sources: finish.parts.filter((part) => part.type === 'source'),
-    code: executedCode(finish.parts),
-    toolCalls: finish.parts.filter((part) => part.type === 'tool-call'),
+    sources: parts.filter((part) => part.type === 'source'),
+    code: executedCode(parts),
+    toolCalls: parts.filter((part) => part.type === 'tool-call'),
+    toolResults: parts.filter((part) => part.type === 'tool-result'),
+    pending: answer.pending,
     sessionId: conversation.sessionId,
     turnId,
     model,
-    usage: finish.usage,
-    finishReason: finish.finishReason,
+    usage,
+    finishReason: answer.finishReason,
     media: inputs.media,
     reattachedMedia: inputs.reattached.map(({ media }) => describeTurnMedia(media)),
     recalled: context.recalled,
@@ -72,9 +65,22 @@ export async function storeTurn(deps: TurnDeps, call: Call, finished: FinishedTu
       firstTokenMs: answer.firstTokenMs,
     },
     stored,
+    ...(answer.object && { object: answer.object.value }),
   };
+  if (call.request.output !== undefined && answer.object === undefined) refuseObject(reply);
   deps.events.emit('reply', { tenant: conversation.tenant, reply });
   return reply;
+}
+
+/** While calls wait for a decision there is no object. A reader who did not look for them is told so. */
+function refuseObject(reply: Reply): void {
+  Object.defineProperty(reply, 'object', {
+    configurable: true,
+    get: () => {
+      const issues = 'Calls of the answer wait for a decision: see `reply.pending` and `chat.resume()`.';
+      throw new OutputError(`There is no object yet. ${issues}`, { issues, text: reply.text });
+    },
+  });
 }
 
 /** Each piece of code with the result that follows it. */
@@ -88,30 +94,56 @@ function executedCode(parts: readonly MessagePart[]): readonly ExecutedCode[] {
   });
 }
 
-/** What memory keeps of an attachment. */
-function describeTurnMedia(media: PreparedMedia): TurnMedia {
-  const frames = media.parts.flatMap((part) => (part.timestampMs === undefined ? [] : [part.timestampMs]));
-  return {
-    kind: media.kind,
-    name: media.name,
-    fingerprint: media.fingerprint,
-    mimeType: media.source.mimeType,
-    durationMs: media.source.durationMs,
-    frameTimestampsMs: frames.length > 0 ? frames : undefined,
+/** Whether the caller keeps the conversation, and named none here. */
+const isOfCaller = ({ request }: Call) => request.history !== undefined && request.sessionId === undefined;
+
+/** What was said and done after the user's message, and what it cost. */
+type Said = Pick<TurnAnswer, 'messages' | 'usage'>;
+
+/** The record of a turn. */
+function turnOf(call: Call, inputs: GatheredInputs, { messages, usage }: Said) {
+  const { askedAt, conversation, request, turnId } = call;
+  const asked: Message = request.resume?.turn.messages[0] ?? {
+    role: 'user',
+    parts: [
+      ...inputs.media.map((media) => ({ type: 'media', media: describeTurnMedia(media) }) as const),
+      ...(request.prompt.trim() === '' ? [] : [{ type: 'text', text: request.prompt } as const]),
+    ],
   };
+  const createdAt = request.resume?.turn.createdAt ?? askedAt;
+  // What the turn cost before it waited for decisions belongs to it as well.
+  const cost = addUsage(request.resume?.turn.usage, usage);
+  return { ...conversation, id: turnId, createdAt, messages: [asked, ...messages], usage: cost };
+}
+
+/** Makes a turn durable before its end, so that nothing that tools did is done again. */
+export async function saveOpenTurn(
+  deps: TurnDeps,
+  call: Call,
+  inputs: GatheredInputs,
+  said: Said,
+): Promise<void> {
+  await append(deps, call, toTurn(turnOf(call, inputs, said)), {}, { replaces: true });
 }
 
 /**
  * Appends the turn and says whether it is durable. A failure is an event beside the answer, which the
  * user has already seen.
  */
-async function append(deps: TurnDeps, call: Call, turn: Turn, replaced: Turn | undefined): Promise<boolean> {
+async function append(
+  deps: TurnDeps,
+  call: Call,
+  turn: Turn,
+  { replaced }: Pick<GatheredInputs, 'replaced'>,
+  { replaces = false } = {},
+): Promise<boolean> {
   const { archive, events, memory, memoryHealth } = deps;
-  if (memory === undefined) return false;
+  if (memory === undefined || isOfCaller(call)) return false;
   const { conversation, signal, spans, turnId } = call;
   try {
-    // Only a turn with an id of the caller can be known.
-    const replace = call.request.turnId !== undefined;
+    // Only a turn with an id of the caller can be known, and one that was saved before its end.
+    const hasSteps = turn.messages.length > 2;
+    const replace = replaces || hasSteps || call.request.turnId !== undefined;
     await spans.during({ kind: 'store' }, signal, () => memory.append(turn, { replace }));
     memoryHealth.worked();
     if (replaced !== undefined && archive !== undefined) {

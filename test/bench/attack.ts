@@ -1,7 +1,7 @@
 /** `npm run bench:attack -- --json [--seconds 120] [--only bodies]`: text questions beside a mixed attack. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,7 +20,8 @@ import {
   webpOf,
 } from '../support/media-bombs.js';
 import type { AskedTexts } from './attack-asker.js';
-import { startChild } from './child.js';
+import { startChild, startCompiled } from './child.js';
+import { processTree } from './process-tree.js';
 import { quantile, rounded } from './statistics.js';
 
 const { values } = parseArgs({
@@ -29,7 +30,8 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds ?? 120);
 const directory = await mkdtemp(join(tmpdir(), 'bench-attack-'));
 const emulator = await startChild('./emulator-process.ts');
-const server = await startChild('./infer-server.ts', {
+// As published: run from source, tsx starts a compiler for each thread and process, and those would count.
+const server = await startCompiled('./infer-server.ts', {
   GEMINI_API_KEY: 'emulated-key',
   GOOGLE_GEMINI_BASE_URL: emulator.url,
   TMPDIR: directory,
@@ -114,22 +116,6 @@ const media = () =>
       return post(name, upload, undefined, AbortSignal.timeout(10_000));
     }),
   );
-
-/** The process and all that it started. */
-async function processTree(root: number): Promise<readonly { pid: number; rssMb: number }[]> {
-  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const all = await Promise.all(
-    pids.map(async (pid) => {
-      // A process may end meanwhile.
-      const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '');
-      const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? 0);
-      return { pid: Number(pid), parent: field('PPid'), rssMb: field('VmRSS') / 1024 };
-    }),
-  );
-  const found = all.filter(({ pid }) => pid === root);
-  for (const each of found) found.push(...all.filter(({ parent }) => parent === each.pid));
-  return found;
-}
 
 let maxRssMb = 0;
 /** In a process of its own, because the attack keeps this one busy. */

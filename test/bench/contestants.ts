@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { Agent, request as post } from 'node:http';
 import { GoogleGenAI } from '@google/genai';
-import { MultimodalChat } from 'multimodal-chat';
+import { MultimodalChat, tool } from 'multimodal-chat';
 
 export const model = 'gemini-3.8-flash';
 export const prompt = 'What are the benefits of renewable energy?';
@@ -65,13 +65,22 @@ export async function aiSdk(baseUrl: string): Promise<Contestant> {
   };
 }
 
-export function ours(baseUrl: string, memory: false | string): Contestant {
+/** Declared, and never called. */
+const weather = tool({
+  name: 'weather',
+  description: 'Tells the weather in a city.',
+  input: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
+  execute: () => 'sun',
+});
+
+export function ours(baseUrl: string, memory: false | string, hasTools = false): Contestant {
+  const tools = hasTools ? [weather] : [];
   const chat = new MultimodalChat(
     memory === false
-      ? { keys: [apiKey], baseUrl, memory: false }
-      : { keys: [apiKey], baseUrl, dataDir: memory },
+      ? { keys: [apiKey], baseUrl, tools, memory: false }
+      : { keys: [apiKey], baseUrl, tools, dataDir: memory },
   );
-  const name = memory === false ? 'chat.stream, memory off' : 'chat.stream, memory on';
+  const name = `chat.stream, memory ${memory === false ? 'off' : 'on'}${hasTools ? ', a tool declared' : ''}`;
   let session = 0;
   return {
     name,

@@ -1,8 +1,8 @@
 /** The emulators of `npm run bench:faults`, one for each case, in a process of their own. */
 import type { GeminiEmulator, Injection } from 'multimodal-chat/testing';
-import { startGeminiEmulator } from 'multimodal-chat/testing';
+import { callPart, startGeminiEmulator } from 'multimodal-chat/testing';
 import { seededRandom } from '../support/seeded-random.js';
-import { answerTo } from './faults/answer.js';
+import { answerTo, asksForTool } from './faults/answer.js';
 import { models, type PlanName, projects, type Share } from './faults/plans.js';
 import { serveCalls } from './faults/worker.js';
 
@@ -30,8 +30,11 @@ const periodMs = 1_000;
 const sleep = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 function start(port = 0): Promise<GeminiEmulator> {
-  const answer: NonNullable<Parameters<typeof startGeminiEmulator>[0]>['answer'] = (call) =>
-    answerTo(call.texts.at(-1) ?? '');
+  const answer: NonNullable<Parameters<typeof startGeminiEmulator>[0]>['answer'] = ({ contents, texts }) => {
+    const prompt = texts.at(-1) ?? '';
+    const hasResult = contents.at(-1)?.parts?.some(({ functionResponse }) => functionResponse) === true;
+    return asksForTool(prompt) && !hasResult ? { parts: [callPart('note')] } : answerTo(prompt);
+  };
   return startGeminiEmulator({ projects, answer, port, chunkDelayMs: 5 });
 }
 

@@ -1,7 +1,7 @@
 /** The load of `npm run bench:faults`: clients in a process of their own that check every reply. */
 import { randomUUID } from 'node:crypto';
 import { Agent } from 'node:http';
-import { promptOf } from './faults/answer.js';
+import { promptOf, toolPromptOf } from './faults/answer.js';
 import { ask, formats, HangingError, type Question } from './faults/ask.js';
 import { judge } from './faults/judge.js';
 import type { Plan } from './faults/plans.js';
@@ -73,7 +73,10 @@ function start(options: LoadOptions): Load {
       // Ten megabytes are no history to send along.
       if (sessionId === '' || turn % turnsOfSession === 0 || plan.form === 'big') sessionId = randomUUID();
       const format = formats[turn % formats.length] ?? 'text/plain';
-      const question = { prompt: promptOf(randomUUID()), sessionId, format };
+      // Faults that make something else of a text have nothing to change in a call.
+      const isPlain = plan.form !== undefined || asked % 2 === 0;
+      const prompt = (isPlain ? promptOf : toolPromptOf)(randomUUID());
+      const question = { prompt, sessionId, format };
       asked += 1;
       const leavesEarly = asked % leavesEvery === 0 && format === 'text/event-stream';
       const startedAt = Date.now();

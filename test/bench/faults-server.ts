@@ -2,7 +2,7 @@
 import { rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import express from 'express';
-import { MultimodalChat } from 'multimodal-chat';
+import { MultimodalChat, tool } from 'multimodal-chat';
 import type { ChatRouter } from 'multimodal-chat/express';
 import { chatRouter } from 'multimodal-chat/express';
 import { type Limits, models, projects } from './faults/plans.js';
@@ -23,9 +23,25 @@ export interface ServerUsage {
 
 const cases = new Map<string, Case>();
 const warnings: string[] = [];
-process.on('warning', (warning) => warnings.push(warning.stack ?? String(warning)));
+// Node's own listener prints; here they are reported instead.
+process.removeAllListeners('warning');
+process.on('warning', (warning: NodeJS.ErrnoException) => {
+  // Said on purpose where the first model does not exist, which is one of the faults.
+  if (warning.code !== 'MULTIMODAL_CHAT_MODEL') warnings.push(warning.stack ?? String(warning));
+});
 process.on('unhandledRejection', (reason) => {
   warnings.push(`Unhandled: ${reason instanceof Error ? reason.stack : String(reason)}`);
+});
+
+const ran = new Set<string>();
+const note = tool({
+  name: 'note',
+  description: 'Writes something down.',
+  execute: (_, { callId }) => {
+    if (ran.has(callId)) warnings.push(`The call ${callId} ran twice.`);
+    ran.add(callId);
+    return 'noted';
+  },
 });
 
 const app = express();
@@ -59,6 +75,7 @@ const calls = {
       fallbackModels: models.slice(1),
       baseUrl,
       dataDir,
+      tools: [note],
       timeouts: limits,
       retry: { baseDelayMs: 50, maxDelayMs: 500 },
     });

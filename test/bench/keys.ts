@@ -4,6 +4,7 @@
  *
  * Prints one JSON object on stdout: `runs` (one a policy, window, load, scenario and seed), `medians`
  * over the seeds, `micro`, and `redis` where processes share a ledger; progress goes to stderr.
+ * `--scenario contention --processes N` measures N processes on one real Redis instead.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,6 +16,7 @@ import { markdownTable } from './keys/markdown-table.js';
 import { medianRows } from './keys/median-rows.js';
 import { measureMicro } from './keys/micro.js';
 import { policies } from './keys/policies.js';
+import { measureContention } from './keys/redis-contention.js';
 import { measureRedisLatency } from './keys/redis-latency.js';
 import { type BenchRow, runCase } from './keys/run-case.js';
 import { type Bench, type BenchCase, readBench } from './keys/scenario.js';
@@ -91,7 +93,10 @@ const bench = readBench(
 const cases = listCases(bench);
 const processes = Number(options.processes);
 
-if (options.part !== undefined) {
+if (options.scenario === 'contention') {
+  const contention = await measureContention(bench.projects.unequal ?? [], processes);
+  process.stdout.write(`${JSON.stringify(contention, undefined, 2)}\n`);
+} else if (options.part !== undefined) {
   for (const [index, benchCase] of cases.entries()) {
     if (index % processes !== Number(options.part)) continue;
     const row = await runCase(bench, benchCase);

@@ -127,7 +127,13 @@ async function main(): Promise<void> {
     const fastApi = await start(startFastApi(baseUrl));
 
     const raw = rawClient(baseUrl);
-    const inProcess = [raw, ours(baseUrl, false), ours(baseUrl, dataDir), await aiSdk(baseUrl)];
+    const inProcess = [
+      raw,
+      ours(baseUrl, false),
+      ours(baseUrl, false, true),
+      ours(baseUrl, dataDir),
+      await aiSdk(baseUrl),
+    ];
     const services = [
       inferService('POST /infer (SSE), memory off', inferOff, true),
       inferService('POST /infer (SSE), memory on', inferOn, true),

@@ -15,6 +15,7 @@ import {
   MultimodalChat,
   TimeoutError,
 } from 'multimodal-chat';
+import { createHandler } from 'multimodal-chat/http';
 import type { FaultName, GeminiEmulator } from 'multimodal-chat/testing';
 import {
   FakeChatModel,
@@ -176,7 +177,6 @@ describe('MultimodalChat, on a fault before the first text', () => {
     'wrong-content-type',
     'empty-body',
     'empty-candidates',
-    'thoughts-only',
     'rate-limit-bare',
     'bad-key',
     'leaked-key',
@@ -195,6 +195,14 @@ describe('MultimodalChat, on a fault before the first text', () => {
     const parts = await readAll(chat.stream({ prompt: 'Still there? Grüße, 世界.' }));
     expect(visibleText(parts)).toContain('Still there? Grüße, 世界.');
     expect(parts.filter(({ type }) => type === 'restart')).toEqual([]);
+  });
+
+  it('takes back thoughts that no answer followed', async () => {
+    const chat = openChat();
+    emulator.inject({ fault: 'thoughts-only', times: 1 });
+    const parts = await readAll(chat.stream({ prompt: 'Still there?' }));
+    const types = parts.map(({ type }) => type).filter((type, index, all) => type !== all[index - 1]);
+    expect(types).toEqual(['recall', 'attempt', 'thought', 'restart', 'attempt', 'text', 'done']);
   });
 
   it('reports every attempt in the reply and by events', async () => {
@@ -397,10 +405,15 @@ describe('MultimodalChat, when memory fails', () => {
 });
 
 describe('new MultimodalChat()', () => {
-  it('names the environment variables if there is no key', () => {
+  it.each([{}, { keys: [] }])('is made without a key, which the first call asks for: %j', async (options) => {
     vi.stubEnv('GEMINI_API_KEY', '');
-    expect(() => new MultimodalChat()).toThrow(ConfigurationError);
-    expect(() => new MultimodalChat()).toThrow(/GEMINI_API_KEY.*GEMINI_API_KEY_1/);
+    await using chat = new MultimodalChat({ ...options, memory: false });
+    const refused = expect(chat.send({ prompt: 'Hi' })).rejects;
+    await refused.toBeInstanceOf(ConfigurationError);
+    await refused.toThrow(/GEMINI_API_KEY.*GEMINI_API_KEY_1/);
+    expect((await chat.stats()).keys).toMatchObject({ keys: [], allRejected: true });
+    const health = await createHandler(chat)(new Request('http://localhost/health'));
+    expect(health.status).toBe(503);
   });
 
   it('takes keys, model and base URL from the environment', async () => {

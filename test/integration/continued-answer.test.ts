@@ -177,6 +177,68 @@ describe('an answer that goes on in further calls', () => {
   });
 });
 
+const thinks = (thought: string) => ({ type: 'thought', text: thought }) as const;
+
+/** The thoughts that are shown in the end. */
+function thoughtsIn(events: readonly ChatStreamEvent[]): string {
+  const kept = events.slice(events.map(({ type }) => type).lastIndexOf('restart') + 1);
+  return kept.map((event) => (event.type === 'thought' ? event.text : '')).join('');
+}
+
+describe('thoughts of a call that is repeated', () => {
+  const retry = { baseDelayMs: 1, maxDelayMs: 2 };
+
+  it.each([
+    ['before the first word', { says: [thinks('First ')], failure: brokeOff }],
+    ['of an overloaded model', { says: [thinks('First ')], failure: makeFailure('overloaded') }],
+    ['after some text', { says: [thinks('First '), 'Some'], failure: brokeOff }],
+  ])('are taken back: %s', async (_, broken) => {
+    const model = scriptedModel((__, call) => (call === 1 ? broken : { says: [thinks('Again.'), 'Fine.'] }));
+    const { events, text } = await shown(openChat(model));
+    expect(text).toBe('Fine.');
+    expect(events.filter(({ type }) => type === 'restart')).toHaveLength(1);
+    expect(thoughtsIn(events)).toBe('Again.');
+    expect(events.at(-1)).toMatchObject({ reply: { thoughts: 'Again.' } });
+  });
+
+  it.each([
+    ['thoughts alone', [thinks('Hm. ')]],
+    ['thoughts and text', [thinks('Hm. '), 'upon ']],
+  ])('are taken back in the middle of an answer that goes on: %s', async (_, says) => {
+    const model = scriptedModel((request, call) => {
+      if (call === 1) return { says: [thinks('One. '), 'Once '], finish: { continuation: '1' } };
+      if (call === 2) return { says, failure: brokeOff };
+      return call === 3 ? { ...piece(request), says: [thinks('Two.'), 'upon '] } : piece(request);
+    });
+    const { events, text } = await shown(openChat(model));
+    expect(text).toBe('Once upon a time.');
+    expect(thoughtsIn(events)).toBe('One. Two.');
+    expect(events.at(-1)).toMatchObject({ reply: { text, thoughts: 'One. Two.' } });
+  });
+
+  it('are taken back if the history is refused after them', async () => {
+    const refused = makeFailure('invalid-request', { status: 400 });
+    const signed = { type: 'text', text: 'Hi.', providerMetadata: { acme: { signature: 's' } } } as const;
+    const model = scriptedModel((_, call) => {
+      if (call === 1) return { says: ['Hi.'], finish: { parts: [signed] } };
+      return call === 2
+        ? { says: [thinks('First.')], failure: refused }
+        : { says: [thinks('Again.'), 'Fine.'] };
+    });
+    const chat = openChat(model, { memory: new InMemoryStore(), mediaArchive: false, retry });
+    await shown(chat);
+    expect(thoughtsIn((await shown(chat)).events)).toBe('Again.');
+  });
+
+  it('do not count as shown for `onPartialOutput: fail`', async () => {
+    const model = scriptedModel((_, call) =>
+      call === 1 ? { says: [thinks('First.')], failure: brokeOff } : { says: ['Fine.'] },
+    );
+    const chat = openChat(model, { retry: { ...retry, onPartialOutput: 'fail' } });
+    expect((await shown(chat)).text).toBe('Fine.');
+  });
+});
+
 describe('a restart', () => {
   it.each([
     ['a file', { type: 'file', file: generatedFile(1) }],

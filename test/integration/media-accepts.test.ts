@@ -7,7 +7,7 @@ import sharp from 'sharp';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { MediaCapabilities, PreparedMedia } from '../../src/core/media.js';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
-import { capabilitiesOf } from '../../src/model/gemini/gemini-capabilities.js';
+import { capabilitiesOf } from '../../src/model/gemini/request/gemini-capabilities.js';
 import { ffmpeg, makeClip } from '../support/media-fixtures.js';
 
 const eyes: MediaCapabilities = { inline: ['image/jpeg'] };

@@ -84,7 +84,7 @@ describe.skipIf(!haveFfmpeg && !process.env.CI).concurrent('damaged files of eve
   );
 
   it(
-    'are read or refused with a sentence: clips, recordings and bitmaps',
+    'are read or refused with a sentence: clips, recordings and HEIC',
     async () => {
       const report = await run(
         'clips',

@@ -105,6 +105,19 @@ describe('an encrypted PDF', () => {
     expect(await pagesOf(ofRevision6(`(${escaped})`))).toBe(1);
   });
 
+  /** As qpdf made it, with a password for the user and none for the owner. */
+  const userHash =
+    'ae700c793d687882958ce411fed797a6364e182dc4cb8c3819d347b9d577c3526d9fd5c2b9fe54cfed6539accc53ac28';
+  const ownerHash =
+    '57c08f4d2b7e02a2eb6deabf903267643bd971f5201ed5e1865311001c05d012e7a9dea18e3de1aa35675d0069944da1';
+
+  it('is taken if the password of its owner is empty', async () => {
+    expect(await pagesOf(ofRevision6(`<${userHash}> /O <${ownerHash}>`))).toBe(1);
+    await expect(
+      prepare(ofRevision6(`<${userHash}> /O <${ownerHash.replace('57', '58')}>`)),
+    ).rejects.toThrow();
+  });
+
   it.each([
     ['of 40 bits', oddFile('user-password-40-bits.pdf')],
     ['of 128 bits', oddFile('user-password-128-bits.pdf')],
@@ -118,5 +131,40 @@ describe('an encrypted PDF', () => {
       reason: 'unsupported',
       message: expect.stringContaining('Save it without a password'),
     });
+  });
+});
+
+describe('a PDF that is made to do harm', () => {
+  const flate = (text: string) => deflateSync(text, { level: 9 }).toString('latin1');
+  const stream = (first: number, data: string) =>
+    `9 0 obj <</Type /ObjStm /First ${first}>>\nstream\n${data}\nendstream endobj\n`;
+
+  it('has no part of it read twice because its index says so', async () => {
+    const root = '<</Type /Pages /Count 7>>';
+    const index = `1 0 2 ${15e6} `.repeat(5000);
+    const unpacked = `${index}${root}${' '.repeat(15e6)}`;
+    expect(await pagesOf(pdfOf(stream(index.length, flate(unpacked))))).toBe(7);
+  });
+
+  it('is unpacked up to a limit, of which what fails takes its part', async () => {
+    const bomb = stream(0, flate(' '.repeat(2 ** 24 + 1)));
+    const root = packed('<</Type /Pages /Count 7>>', page);
+    expect(await pagesOf(pdfOf(root, bomb))).toBe(7);
+    // Nothing is left for it, so the beginning of the file has to do.
+    const linearized = object('<</Linearized 1 /L 9 /N 40 /T 1>>');
+    expect(await pagesOf(pdfOf(linearized, bomb, root))).toBe(40);
+  });
+
+  it('leaves time for other work', async () => {
+    await prepare(pdfOf());
+    let [turns, isDone] = [0, false];
+    const turn = () => {
+      turns += 1;
+      if (!isDone) setImmediate(turn);
+    };
+    setImmediate(turn);
+    await prepare(pdfOf('endobj'.repeat(5e6)));
+    isDone = true;
+    expect(turns).toBeGreaterThan(100);
   });
 });

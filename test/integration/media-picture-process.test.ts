@@ -3,14 +3,18 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { PassThrough } from 'node:stream';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { DefaultMediaProcessor } from '../../src/media/default-media-processor.js';
+import { writeMessage } from '../../src/media/picture-process/messages.js';
 import type { StartPictureProcess } from '../../src/media/picture-process/start-picture-process.js';
 import { chunk, emptyTiffPage, gifOf, pngOf, tiffOf } from '../support/media-bombs.js';
-import { drawPicture, readPattern } from '../support/media-fixtures.js';
+import { availableFfmpegs, drawPicture, readPattern } from '../support/media-fixtures.js';
+import { makeHeic } from '../support/media-heic.js';
+import { seededRandom } from '../support/seeded-random.js';
 
 /** Takes seconds: sharp looks through all pages for each that is shown. */
 const slowPicture = () => tiffOf(emptyTiffPage(), 9000);
@@ -27,6 +31,12 @@ function pictureProcesses(of: number | string = 'self'): readonly number[] {
     .filter((id) => readFileSync(`/proc/${id}/cmdline`, 'utf8').includes('picture-process'))
     .map(Number);
 }
+
+/** Those that an ffmpeg works for. */
+const decoders = () =>
+  pictureProcesses().flatMap((id) =>
+    childrenOf(id).filter((child) => readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('ffmpeg')),
+  );
 
 afterEach(() => expect(pictureProcesses()).toEqual([]));
 
@@ -50,6 +60,24 @@ describe('the process that decodes pictures', () => {
     expect(await readPattern(parts[0]?.data ?? new Uint8Array())).toBe(4);
     expect(pictureProcesses()).toHaveLength(1);
     expect(pictureProcesses()).not.toContain(before);
+  });
+
+  it.skipIf(availableFfmpegs().size === 0)('starts the ffmpeg of a HEIC, which is gone with it', async () => {
+    await using processor = new DefaultMediaProcessor({ concurrency: 1 });
+    const leaving = new AbortController();
+    const large = await makeHeic(
+      sharp({ create: { width: 6000, height: 5000, channels: 3, background: '#123' } }),
+    );
+    const work = processor.prepare(large, { signal: leaving.signal });
+    const outcome = work.then(
+      () => 'shown',
+      (error: Error) => error.message,
+    );
+    await vi.waitFor(() => expect(decoders()).toHaveLength(1), { timeout: 10_000, interval: 5 });
+    const [decoder] = decoders();
+    leaving.abort(new Error('left'));
+    expect(await outcome).toBe('left');
+    await vi.waitFor(() => expect(isRunning(Number(decoder))).toBe(false));
   });
 
   it('is gone after close(), at work and idle', async () => {
@@ -245,6 +273,62 @@ describe('a process that starts', () => {
   it('is gone after close()', async () => {
     expect(await leaves((processor) => processor.close())).toContain('closed');
   });
+});
+
+/** What a process may say on a picture, with one change or two. */
+function spoiledReplies(seed: number): Buffer {
+  const random = seededRandom(seed);
+  const pick = (limit: number) => Math.floor(random() * limit);
+  const stream = new PassThrough();
+  const part = { mimeType: 'image/jpeg', timestampMs: 5 };
+  const source = { mimeType: 'image/png', bytes: 9, width: 3, height: 3 };
+  const content = { parts: [part, part], estimatedTokens: 9, source, note: 'A note.' };
+  const replies = [
+    { type: 'begun' },
+    { type: 'sized', pixels: 9 },
+    { type: 'progress', done: 0.5 },
+    { type: 'done', content, isInput: false, rss: 1e6 },
+  ];
+  if (pick(4) === 0) replies.splice(pick(4), 1);
+  if (pick(4) === 0)
+    replies.splice(pick(4), 0, { type: ['ready', 'over', 'failed', 'done', 'x'][pick(5)] ?? '' });
+  for (const reply of replies) {
+    const payloads = reply.type === 'done' ? [Buffer.alloc(50, 1), Buffer.alloc(pick(60), 2)] : [];
+    writeMessage(stream, reply, payloads);
+  }
+  const said = Buffer.concat([stream.read() as Buffer]);
+  for (let left = pick(3); left > 0; left -= 1)
+    said[pick(said.length)] = [0, 0xff, 0x31, pick(256)][pick(4)] ?? 0;
+  return said.subarray(0, pick(5) ? said.length : pick(said.length));
+}
+
+describe('a process that says what it should not', () => {
+  it('costs its picture alone, whatever it says', async () => {
+    let seed = 0;
+    const processor = await processorThatStarts(() => {
+      seed += 1;
+      const ready = new PassThrough();
+      writeMessage(ready, { type: 'ready' });
+      const hex = (bytes: Buffer) => JSON.stringify(bytes.toString('hex'));
+      return startOther(
+        `const say = (hex, done) => process.stdout.write(Buffer.from(hex, 'hex'), done);
+        say(${hex(ready.read() as Buffer)});
+        process.stdin.once('data', () => say(${hex(spoiledReplies(seed))}, () => process.exit()))`,
+      )();
+    });
+    const outcomes = new Set<string>();
+    for (let n = 0; n < 40; n += 1) {
+      const data = await drawPicture(n, 64, 32).png().toBuffer();
+      outcomes.add(
+        await processor.prepare(data).then(
+          ({ parts }) => `${parts.length} parts`,
+          (error: { name: string; code: string }) => `${error.name} ${error.code}`,
+        ),
+      );
+    }
+    await processor.close();
+    expect([...outcomes].sort()).toEqual(['2 parts', 'MediaError MEDIA_CORRUPT']);
+  }, 120_000);
 });
 
 describe('without such a process', () => {

@@ -184,7 +184,7 @@ describe('The database that version 0.1 wrote', () => {
     await store.recent(trip, { limit: 1 });
     const { default: Database } = await import('libsql');
     const database = new Database(join(directory, 'memory.db'));
-    expect(database.pragma('user_version')).toEqual([{ user_version: 7 }]);
+    expect(database.pragma('user_version')).toEqual([{ user_version: 8 }]);
     database.close();
   });
 });
@@ -200,7 +200,7 @@ describe.each([5, 6])('The database that schema %i wrote', (schema) => {
     const make = (sessionId: string, id: string, prompt: string) =>
       toTurn({ ...of(sessionId), id, createdAt: 3_000, prompt, reply: 'r' });
     {
-      await using store = asDisposable(new EmbeddedMemoryStore({ path }));
+      await using store = new EmbeddedMemoryStore({ path });
       expect(await idsOf(store, 'long')).toEqual(Array.from({ length: 70 }, (_, n) => `${n}`));
       expect(await idsOf(store, 'late')).toEqual(['6']);
       const [call] = await store.recent({ tenant: 'globex', sessionId: 'short' }, { limit: 9 });
@@ -209,6 +209,13 @@ describe.each([5, 6])('The database that schema %i wrote', (schema) => {
         const [found] = await store.recall(of('long'), `number${n}`, { limit: 1 });
         expect(found?.turn.id).toBe(`${n}`);
       }
+      const listed = await store.sessions('acme', { limit: 9 });
+      expect(listed.map(({ sessionId, turns }) => [sessionId, turns]).sort()).toEqual([
+        ['late', 1],
+        ['long', 70],
+        ['short', 3],
+      ]);
+      for (const { firstAt, lastAt } of listed) expect(0 < firstAt && firstAt <= lastAt).toBe(true);
       await store.append(make('late', '8', 'heron'));
       await store.append(make('short', '1', 'heron'), { replace: true });
       expect(await store.forget({ ...of('short'), turnId: '2' })).toBe(1);

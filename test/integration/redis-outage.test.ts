@@ -1,5 +1,5 @@
 import { Redis } from 'ioredis';
-import type { KeyLease } from 'multimodal-chat';
+import type { KeyEvent, KeyLease } from 'multimodal-chat';
 import { type LedgerChange, RedisKeyPool, type RedisKeyPoolOptions } from 'multimodal-chat/redis';
 import { createClient } from 'redis';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -78,6 +78,49 @@ describe.skipIf(server === undefined)('RedisKeyPool without Redis', () => {
     await Promise.all([one.untilMode('shared'), two.untilMode('shared')]);
     expect(await drain(one.pool)).toBe(0);
     expect((await two.pool.stats()).keys[0]?.windows?.[0]?.requests).toBe(8);
+  });
+
+  it('tells at once what it learns, divides a limit that it learns, and tells nothing twice', async () => {
+    const { pool, untilMode } = await open({ limits: [], expectedProcesses: 2 });
+    const events: KeyEvent['type'][] = [];
+    pool.onEvent(({ type }) => events.push(type));
+    await server?.kill();
+    (await pool.acquire(request)).settle({
+      ok: false,
+      sent: true,
+      failure: {
+        kind: 'rate-limit',
+        scope: 'project-model',
+        message: 'Slow.',
+        retryAfterMs: 0,
+        learned: { rpm: 8 },
+      },
+    });
+    await expect.poll(() => events).toEqual(['limit-learned', 'cooled']);
+    expect((await pool.stats()).keys[0]).toMatchObject({
+      state: 'cooling',
+      windows: [{ rpm: { value: 4 } }],
+    });
+    await server?.restart();
+    await untilMode('shared');
+    expect((await pool.stats()).keys[0]).toMatchObject({
+      state: 'cooling',
+      windows: [{ rpm: { value: 8 } }],
+    });
+    expect(events).toEqual(['limit-learned', 'cooled']);
+  });
+
+  it('uses no key that was removed during the outage', async () => {
+    const { pool } = await open({
+      keys: ['a-key-for-the-outage-tests-0000001', 'a-key-for-the-outage-tests-0000002'],
+    });
+    const [first] = [await pool.acquire(request)];
+    await server?.kill();
+    (await pool.acquire(request)).settle({ ok: true });
+    expect(pool.removeKey(first.key.id)).toBe(true);
+    const leases = await Promise.all([1, 2, 3].map(() => pool.acquire(request)));
+    expect(leases.map(({ key }) => key.id)).not.toContain(first.key.id);
+    await server?.restart();
   });
 
   it('serves calls that were waiting for Redis', async () => {

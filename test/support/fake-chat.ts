@@ -65,6 +65,8 @@ function fakeReply(reply: Partial<Reply> = {}): Reply {
     sources: [],
     code: [],
     toolCalls: [],
+    toolResults: [],
+    pending: [],
     sessionId: 'c1',
     turnId: 't1',
     model: 'gemini-3.8-flash',

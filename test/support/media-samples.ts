@@ -71,7 +71,7 @@ function bitmaps(): readonly MediaSample[] {
   return ([1, 4, 8, 16, 24, 32] as const).map((bits) => ({
     name: `${bits}.bmp`,
     bytes: makeBitmap({ width, height, bits, topDown: bits === 24, colorAt }),
-    cost: 'ffmpeg' as const,
+    cost: 'in-process' as const,
   }));
 }
 

@@ -2,10 +2,14 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-type Respond = (response: ServerResponse, request: IncomingMessage) => void | Promise<void>;
+type Respond = (
+  response: ServerResponse,
+  request: IncomingMessage,
+  received: ReceivedRequest,
+) => void | Promise<void>;
 
 /** A request as it came in. */
-interface ReceivedRequest {
+export interface ReceivedRequest {
   readonly url: string;
   readonly headers: IncomingMessage['headers'];
   /** Parsed from JSON. */
@@ -29,8 +33,9 @@ export async function startRawServer(respond: Respond): Promise<RawServer> {
     let text = '';
     for await (const chunk of request) text += chunk;
     const body = text === '' ? {} : (JSON.parse(text) as Record<string, unknown>);
-    requests.push({ url: request.url ?? '', headers: request.headers, body });
-    await respond(response, request);
+    const received = { url: request.url ?? '', headers: request.headers, body };
+    requests.push(received);
+    await respond(response, request, received);
     answered += 1;
     for (const resolve of waiting.splice(0)) resolve();
   });
@@ -60,9 +65,40 @@ export const textChunk = (text: string, finishReason?: string, more: object = {}
 });
 
 /** Replies with these pieces, each in a packet of its own, and leaves the connection open. */
-export async function writePieces(response: ServerResponse, ...pieces: readonly string[]): Promise<void> {
+export async function writePieces(
+  response: ServerResponse,
+  ...pieces: readonly (string | Uint8Array)[]
+): Promise<void> {
   if (!response.headersSent) response.writeHead(200, { 'Content-Type': 'text/event-stream' });
   for (const piece of pieces) {
     await new Promise((resolve) => response.write(piece, () => setImmediate(resolve)));
   }
+}
+
+/** A reply to be sent as it is. */
+export interface RawReply {
+  /** Default 200. */
+  readonly status?: number;
+  /** Default: those of an event stream. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Each is sent in a packet of its own. */
+  readonly pieces: readonly (string | Uint8Array)[];
+  /** What becomes of the connection. Default `close`: the body ends. */
+  readonly end?: 'close' | 'reset' | 'open';
+}
+
+/** A reply of these pieces. */
+export const pieces = (...sent: RawReply['pieces']): RawReply => ({ pieces: sent });
+
+/** A reply of these chunks of Gemini, each in an event. */
+export const events = (...chunks: readonly unknown[]): RawReply => pieces(...chunks.map(event));
+
+export async function sendReply(response: ServerResponse, reply: RawReply): Promise<void> {
+  const { end = 'close', headers = { 'Content-Type': 'text/event-stream' }, status = 200 } = reply;
+  response.writeHead(status, headers);
+  response.flushHeaders();
+  await writePieces(response, ...reply.pieces);
+  if (end === 'close') response.end();
+  // After the bytes have arrived: a reset drops what is still on its way.
+  if (end === 'reset') setTimeout(() => response.socket?.resetAndDestroy(), 10);
 }

@@ -46,17 +46,24 @@ async function errorOf(response) {
 }
 
 /** Asks a question and passes every event of the answer to `onEvent`. */
-export async function infer({ prompt, sessionId, files, signal, onEvent }) {
-  const form = new FormData();
-  form.append('prompt', prompt);
-  form.append('session_id', sessionId);
-  for (const file of files) form.append('video_file', file, file.name);
-  const response = await call('infer', {
-    method: 'POST',
-    body: form,
-    signal,
-    headers: { accept: 'text/event-stream' },
-  });
+export function infer({ prompt, sessionId, files, signal, onEvent }) {
+  const body = new FormData();
+  body.append('prompt', prompt);
+  body.append('session_id', sessionId);
+  for (const file of files) body.append('video_file', file, file.name);
+  return readAnswer('infer', { body, signal }, onEvent);
+}
+
+/** Goes on with an answer once its calls are decided; otherwise as `infer`. */
+export function resume({ sessionId, turnId, approvals, signal, onEvent }) {
+  const body = JSON.stringify({ session_id: sessionId, turn_id: turnId, approvals });
+  const headers = { 'content-type': 'application/json' };
+  return readAnswer('infer/resume', { body, headers, signal }, onEvent);
+}
+
+async function readAnswer(path, { headers, ...options }, onEvent) {
+  const accept = 'text/event-stream';
+  const response = await call(path, { ...options, method: 'POST', headers: { ...headers, accept } });
   let finished = false;
   try {
     await readEventStream(response, ({ event, data }) => {

@@ -1,6 +1,6 @@
 // The page: conversations on the left, messages in the middle, the key pool on the right.
 
-import { ApiError, forgetSession, infer, readFile, readHistory } from './api.js';
+import { ApiError, forgetSession, infer, readFile, readHistory, resume } from './api.js';
 import { setUpComposer } from './composer.js';
 import { byId, el, load, save } from './dom.js';
 import { setUpViewer } from './frames.js';
@@ -18,7 +18,7 @@ import {
 } from './sessions.js';
 import { setUpToken, withToken } from './token.js';
 import { createTurn } from './turn.js';
-import { readDone, readMediaEvent, readRecalled, readTurn } from './wire.js';
+import { openCalls, readDone, readMediaEvent, readRecalled, readTurn } from './wire.js';
 
 const settings = JSON.parse(byId('page-settings').textContent);
 
@@ -60,7 +60,9 @@ async function loadHistory(conversation) {
   try {
     const turns = (await withToken(() => readHistory(conversation.id))).map(readTurn);
     note.remove();
-    conversation.column.prepend(...turns.map((turn) => pastTurnView(turn, conversation.id)));
+    // Only the last turn can still go on.
+    const views = turns.map((turn, at) => pastTurnView(turn, conversation, at === turns.length - 1));
+    conversation.column.prepend(...views);
     conversation.isEmpty = conversation.column.childElementCount === 0;
   } catch (error) {
     note.replaceWith(problemView(error, () => loadHistory(conversation)));
@@ -73,12 +75,27 @@ async function loadHistory(conversation) {
 
 const loadFileOf = (sessionId) => (fingerprint) => withToken(() => readFile(sessionId, fingerprint));
 
-function pastTurnView({ prompt, reply, media, facts, pieces }, sessionId) {
+function pastTurnView(past, conversation, isLast) {
+  const { prompt, reply, media, facts, pieces, turnId, isBrokenOff } = past;
   const attachments = media.map(rememberedAttachment);
-  const loadFile = loadFileOf(sessionId);
-  const turn = createTurn({ prompt, attachments, loadFile, onGrow: () => undefined });
-  turn.finish({ text: reply, pieces, facts, isPast: true });
+  const turn = turnView(conversation, prompt, attachments);
+  const pending = isLast ? openCalls(pieces) : [];
+  turn.finish({ text: reply, pieces, facts, turnId, pending, isPast: true });
+  if (isLast && isBrokenOff && pending.length === 0)
+    turn.fail('The answer broke off.', () => goOn(conversation, turn, turnId, {}));
   return turn.element;
+}
+
+/** An exchange of the conversation, which can go on once the user has decided about its calls. */
+function turnView(conversation, prompt, attachments) {
+  const turn = createTurn({
+    prompt,
+    attachments,
+    loadFile: loadFileOf(conversation.id),
+    onGrow: () => conversation === current && followLatest(),
+    onDecide: (turnId, approvals) => goOn(conversation, turn, turnId, approvals),
+  });
+  return turn;
 }
 
 function problemView(error, onRetry) {
@@ -118,15 +135,8 @@ async function deleteSession(id) {
 
 // ---------- Asking ----------
 
-async function ask(conversation, prompt, attachments) {
-  const controller = new AbortController();
-  const isCurrent = () => conversation === current;
-  const turn = createTurn({
-    prompt,
-    attachments,
-    loadFile: loadFileOf(conversation.id),
-    onGrow: () => isCurrent() && followLatest(),
-  });
+function ask(conversation, prompt, attachments) {
+  const turn = turnView(conversation, prompt, attachments);
   const askAgain = () => {
     if (conversation.running) return;
     turn.element.remove();
@@ -135,24 +145,35 @@ async function ask(conversation, prompt, attachments) {
   };
   conversation.column.append(turn.element);
   conversation.isEmpty = false;
-  conversation.running = controller;
   touchSession(conversation.id, prompt);
-  showCurrent();
   turn.setStatus(attachments.length > 0 ? 'Sending…' : 'Thinking…');
+  const files = attachments.map(({ file }) => file);
+  return answerTo(conversation, turn, askAgain, (options) =>
+    infer({ prompt, sessionId: conversation.id, files, ...options }),
+  );
+}
+
+function goOn(conversation, turn, turnId, approvals) {
+  if (conversation.running) return undefined;
+  turn.goOn();
+  const tryAgain = () => goOn(conversation, turn, turnId, approvals);
+  return answerTo(conversation, turn, tryAgain, (options) =>
+    resume({ sessionId: conversation.id, turnId, approvals, ...options }),
+  );
+}
+
+/** Shows an answer as it comes; `open` asks for it. */
+async function answerTo(conversation, turn, again, open) {
+  const controller = new AbortController();
+  conversation.running = controller;
+  showCurrent();
   scrollToLatest(turn.answer);
+  const onEvent = (event, data) => showEvent(turn, event, data);
   try {
-    await withToken(() =>
-      infer({
-        prompt,
-        sessionId: conversation.id,
-        files: attachments.map(({ file }) => file),
-        signal: controller.signal,
-        onEvent: (event, data) => showEvent(turn, event, data),
-      }),
-    );
+    await withToken(() => open({ signal: controller.signal, onEvent }));
   } catch (error) {
-    if (controller.signal.aborted) turn.stopped(askAgain);
-    else turn.fail(sentenceOf(error), askAgain);
+    if (controller.signal.aborted) turn.stopped(again);
+    else turn.fail(sentenceOf(error), again);
   } finally {
     conversation.running = undefined;
     showCurrent();

@@ -50,7 +50,13 @@ export function readStoredPieces(messages) {
 /** The pieces of a finished answer. */
 export function readPieces(reply) {
   const pieces = noPieces();
-  const lists = { file: 'files', code: 'code', 'tool-call': 'tool_calls', source: 'sources' };
+  const lists = {
+    file: 'files',
+    code: 'code',
+    'tool-call': 'tool_calls',
+    'tool-result': 'tool_results',
+    source: 'sources',
+  };
   for (const [type, list] of Object.entries(lists))
     for (const piece of reply[list] ?? []) addPiece(pieces, type, piece);
   addInfo(pieces, reply);

@@ -3,7 +3,7 @@
 import { el, plural } from './dom.js';
 import { fileChip } from './frames.js';
 
-const asText = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
+export const asText = (value) => (typeof value === 'string' ? value : JSON.stringify(value, null, 2));
 
 function fold(title, list) {
   return el('details', { className: 'steps' }, el('summary', {}, title), list);

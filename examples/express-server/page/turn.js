@@ -6,6 +6,7 @@ import { factsView } from './facts.js';
 import { shownMedia } from './frames.js';
 import { madeFile } from './made-files.js';
 import { createMarkdownView } from './markdown-view.js';
+import { pendingView } from './pending.js';
 import { addPiece, noPieces } from './pieces.js';
 import { questionView } from './question.js';
 import { codeView, endingView, searchesView, sourcesView, toolsView } from './steps.js';
@@ -27,9 +28,9 @@ function show(place, view) {
 
 /**
  * The view of one exchange. `loadFile` fetches the bytes of a generated file by its fingerprint; `onGrow` is
- * called when the view may have become taller.
+ * called when the view may have become taller; `onDecide` gets the turn's id and what the user decided about its calls.
  */
-export function createTurn({ prompt, attachments, loadFile, onGrow }) {
+export function createTurn({ prompt, attachments, loadFile, onGrow, onDecide }) {
   const question = questionView(prompt, attachments);
   const shown = el('div');
   const recalled = el('div');
@@ -48,6 +49,7 @@ export function createTurn({ prompt, attachments, loadFile, onGrow }) {
   const ending = el('div');
   const sources = el('div', { className: 'sources' });
   const searches = el('div');
+  const pending = el('div');
   const foot = el('div');
   const element = el(
     'article',
@@ -64,6 +66,7 @@ export function createTurn({ prompt, attachments, loadFile, onGrow }) {
     ending,
     sources,
     searches,
+    pending,
     foot,
   );
   const announcer = createAnnouncer();
@@ -122,6 +125,11 @@ export function createTurn({ prompt, attachments, loadFile, onGrow }) {
     draw(true);
     answer.classList.remove('is-streaming');
     setStatus(undefined);
+  }
+
+  function showPending(turnId, calls) {
+    const view = calls.length > 0 && pendingView(calls, (approvals) => onDecide(turnId, approvals));
+    pending.replaceChildren(...[view].filter(Boolean));
   }
 
   return {
@@ -187,6 +195,13 @@ export function createTurn({ prompt, attachments, loadFile, onGrow }) {
       onGrow();
     },
 
+    /** After the user's decision the answer comes again from its beginning. */
+    goOn() {
+      showPending(undefined, []);
+      foot.replaceChildren();
+      this.restart('Going on…');
+    },
+
     restart(sentence) {
       text = '';
       madeFiles.clear();
@@ -199,7 +214,7 @@ export function createTurn({ prompt, attachments, loadFile, onGrow }) {
     },
 
     /** `facts` say what it took: model, milliseconds, tokens. An answer of the past is not read out. */
-    finish({ text: whole, pieces: all, facts, isPast = false }) {
+    finish({ text: whole, pieces: all, facts, turnId, pending: calls = [], isPast = false }) {
       text = whole;
       if (!isPast) {
         announcer.follow(text, true);
@@ -208,6 +223,8 @@ export function createTurn({ prompt, attachments, loadFile, onGrow }) {
       }
       endAnswer();
       setPieces(all);
+      showPending(turnId, calls);
+      if (!isPast && calls.length > 0) announcer.say('The answer waits for your decision.');
       foot.replaceChildren(factsView(facts, () => text));
       onGrow();
     },

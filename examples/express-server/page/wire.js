@@ -31,6 +31,9 @@ export function readTurn(turn) {
     reply: readReply(messages) || turn.response,
     createdAt,
     pieces: readStoredPieces(messages),
+    turnId: turn.turn_id,
+    // Tools ran, but the answer that follows their results never came.
+    isBrokenOff: messages.at(-1)?.role === 'tool',
     media: turn.media.map(({ kind, name, frame_timestamps_ms: frameTimestampsMs }) => ({
       kind,
       name,
@@ -52,6 +55,8 @@ export function readDone(reply) {
   return {
     text: reply.response,
     pieces: readPieces(reply),
+    turnId: reply.turn_id,
+    pending: (reply.pending ?? []).map(readPending),
     facts: {
       model: reply.model,
       totalMs: reply.timings.total_ms,
@@ -63,3 +68,11 @@ export function readDone(reply) {
 }
 
 const readUsage = (usage) => usage && { input: usage.input_tokens, output: usage.output_tokens };
+
+const readPending = ({ call_id: id, name, input, needs }) => ({ id, name, input, needs });
+
+/** Calls of a stored turn that were not decided. */
+export const openCalls = ({ tools }) =>
+  tools
+    .filter(({ result }) => !result)
+    .map(({ id, name, input }) => ({ id, name, input, needs: 'approval' }));

@@ -32,10 +32,15 @@ export type LimitOrigin = 'configured' | 'learned' | 'estimated' | 'unknown';
  */
 export class AdaptiveLimit {
   readonly #configured: number;
+  readonly #least: number;
   state: LimitState = { share: 1, cutAt: 0 };
+  /** Among how many processes the limit is divided. */
+  processes = 1;
 
-  constructor(configured: number | undefined) {
+  /** @param least What a process gets at least of a divided limit. */
+  constructor(configured: number | undefined, least = 1) {
     this.#configured = configured ?? Number.POSITIVE_INFINITY;
+    this.#least = least;
   }
 
   get origin(): LimitOrigin {
@@ -46,7 +51,7 @@ export class AdaptiveLimit {
 
   /** The limit itself; `Infinity` when unknown. */
   get nominal(): number {
-    return Math.min(this.#configured, this.state.learned ?? unknown);
+    return partOfLimit(this.#whole, this.processes, this.#least);
   }
 
   /** What may be used at `now`; `Infinity` when the limit is unknown. */
@@ -59,7 +64,7 @@ export class AdaptiveLimit {
       return Math.max(1, Math.floor(nominal * Math.min(1, this.state.share + regained(minutes))));
     }
     if (this.state.estimate === undefined) return unknown;
-    return Math.floor(this.state.estimate * (1 + regained(minutes)) + minutes);
+    return partOfLimit(Math.floor(this.state.estimate * (1 + regained(minutes)) + minutes), this.processes);
   }
 
   /** The server named the limit. Returns whether it differs from the one known. */
@@ -72,7 +77,7 @@ export class AdaptiveLimit {
 
   /** Merges a limit that turned out to be this one. */
   absorb(other: AdaptiveLimit): void {
-    if (other.nominal < this.nominal) this.learn(other.nominal);
+    if (other.#whole < this.#whole) this.learn(other.#whole);
   }
 
   /**
@@ -82,7 +87,7 @@ export class AdaptiveLimit {
   cut(used: number, now: number): boolean {
     const nominal = this.nominal;
     if (nominal === Number.POSITIVE_INFINITY) {
-      this.state.estimate = Math.max(1, Math.floor(used * cutFactor));
+      this.state.estimate = Math.max(1, Math.floor(used * cutFactor)) * this.processes;
     } else if (used < nominal * fullShare) {
       // One refusal takes at most half: the other applications may stop at any time.
       const share = this.usable(now) / nominal;
@@ -93,6 +98,15 @@ export class AdaptiveLimit {
     this.state.cutAt = now;
     return true;
   }
+
+  get #whole(): number {
+    return Math.min(this.#configured, this.state.learned ?? unknown);
+  }
+}
+
+/** What each process gets of a limit: at least 1 by default, to notice when it may call again. */
+export function partOfLimit(limit: number, processes: number, least = 1): number {
+  return limit === 0 || processes === 1 ? limit : Math.max(least, Math.floor(limit / processes));
 }
 
 function regained(minutes: number): number {

@@ -14,7 +14,7 @@ export function inferSharedProject(
   quotas: readonly ProjectModelQuota[],
   now: number,
 ): readonly ProjectModelQuota[] {
-  const limit = quota.rpd.nominal;
+  const limit = quota.limits.rpd.nominal;
   const isPartlyUsed = (candidate: ProjectModelQuota) => {
     const requests = candidate.requestsToday(now);
     return requests > 0 && requests < limit * fullShare;
@@ -24,7 +24,7 @@ export function inferSharedProject(
     (other) =>
       other !== quota &&
       !other.project.labelled &&
-      other.rpd.nominal === limit &&
+      other.limits.rpd.nominal === limit &&
       other.gate.why === 'daily-quota' &&
       quota.facts.answeredAt < other.facts.dayRefusedAt &&
       isPartlyUsed(other),

@@ -1,14 +1,17 @@
 import type { Failure } from '../../core/failure.js';
 import { isRejection } from '../health/failure-reaction.js';
-import { type GateState, HalfOpenGate } from '../health/half-open-gate.js';
+import { HalfOpenGate } from '../health/half-open-gate.js';
 import type { KeyProject } from '../health/pooled-key.js';
 import type { QuotaLimits } from '../limit-rules.js';
-import { AdaptiveLimit, type LimitState } from './adaptive-limit.js';
+import { partOfLimit } from './adaptive-limit.js';
 import { CooldownWithoutHint } from './cooldown-without-hint.js';
 import { DayCount } from './day-count.js';
 import { GcraPace } from './gcra-pace.js';
 import { InFlightCap } from './in-flight-cap.js';
+import { LimitSet } from './limit-set.js';
+import type { Booking, QuotaFacts, QuotaState } from './quota-state.js';
 import { SlidingLog } from './sliding-log.js';
+import { claimedUntil, claimSlot } from './slot-claim.js';
 
 const minuteMs = 60_000;
 /** Requests reach the server a little after they are booked here, and not all equally late. */
@@ -20,64 +23,11 @@ const refusalUsuallyTakesMs = 250;
 /** For how long a refusal that the log cannot explain brings back the in-flight cap. */
 const distrustMs = 120_000;
 
-/** A claim on the next slot of a quota, by the process that waits for it. */
-interface Claim {
-  readonly by: string;
-  readonly at: number;
-  readonly paced: boolean;
-}
-
-/** How long after a slot comes free the process that waits for it may still claim it. */
-const claimMs = 100;
-/** Claims are renewed at least this often, because a process may die. */
-const longestClaimMs = 1_000;
-
-/** What a call has charged to a quota. */
-export interface Booking {
-  readonly at: number;
-  readonly tokens: number;
-  /** The quota day to which it is charged. */
-  readonly day: number;
-  /** Tokens of the minute that were used before. */
-  readonly usedTokens: number;
-}
-
-/** What is known of a quota besides its parts, as plain data. */
-interface QuotaFacts {
-  /** When the latest successful call had been granted. */
-  answeredAt: number;
-  /** When the service last refused a call for the daily quota. */
-  dayRefusedAt: number;
-  /** Until when the log is not trusted alone, because the service refused what it had admitted. */
-  distrustedUntil: number;
-  bookedAt: number;
-  /** When the first call was charged. */
-  openedAt?: number | undefined;
-  claim?: Claim | undefined;
-  /** The process that started the latest paced call. */
-  pacedBy?: string | undefined;
-}
-
-/** A quota as plain data, calls in flight left out. */
-export interface QuotaState {
-  readonly limits: { readonly rpm: LimitState; readonly tpm: LimitState; readonly rpd: LimitState };
-  readonly gate?: GateState | undefined;
-  readonly windowMs: number;
-  readonly log: readonly number[];
-  readonly pace: GcraPace['state'];
-  readonly day: DayCount['state'];
-  readonly cap: number;
-  readonly refusals: number;
-  readonly facts: QuotaFacts;
-}
-
 /** The quota of one model in one project, which is how Gemini counts. */
 export class ProjectModelQuota {
   readonly model: string;
   readonly project: KeyProject;
-  readonly rpm: AdaptiveLimit;
-  readonly tpm: AdaptiveLimit;
-  readonly rpd: AdaptiveLimit;
+  readonly limits: LimitSet;
   readonly gate = new HalfOpenGate(refusalArrivesWithinMs);
   readonly log = new SlidingLog(minuteMs + initialMarginMs);
   readonly #pace = new GcraPace();
@@ -106,9 +56,7 @@ export class ProjectModelQuota {
     this.#day = new DayCount(wallAheadMs);
     this.model = model;
     this.project = project;
-    this.rpm = new AdaptiveLimit(limits.rpm);
-    this.tpm = new AdaptiveLimit(limits.tpm);
-    this.rpd = new AdaptiveLimit(limits.rpd);
+    this.limits = new LimitSet(limits);
     this.#maxInFlight = maxInFlight;
     this.#inFlightCap = new InFlightCap(maxInFlight);
   }
@@ -120,8 +68,10 @@ export class ProjectModelQuota {
 
   /** Calls that may run at once. Unknown limits are approached slowly; known ones need no cap. */
   inFlightCap(now: number): number {
-    const isKnown = this.rpm.origin !== 'unknown' && this.tpm.origin !== 'unknown';
-    return isKnown && now >= this.facts.distrustedUntil ? this.#maxInFlight : this.#inFlightCap.value;
+    const most = partOfLimit(this.#maxInFlight, this.limits.processes);
+    return this.limits.areKnown && now >= this.facts.distrustedUntil
+      ? most
+      : Math.min(this.#inFlightCap.value, most);
   }
 
   /** Calls that run, in all processes. */
@@ -139,7 +89,7 @@ export class ProjectModelQuota {
 
   /** Whether `tokens` fit into a whole minute. */
   couldFit(tokens: number): boolean {
-    return tokens <= this.tpm.nominal;
+    return tokens <= this.limits.tpm.nominal;
   }
 
   /**
@@ -171,9 +121,14 @@ export class ProjectModelQuota {
    * @param optimistic Assumes that the probes under way succeed.
    */
   freeAt(tokens: number, now: number, optimistic = false): number {
-    const maxTokens = this.tpm.usable(now);
+    const maxTokens = this.limits.tpm.usable(now);
     // A request above the usable share but within the limit may run alone.
-    const windowAt = this.log.freeAt(Math.min(tokens, maxTokens), this.rpm.usable(now), maxTokens, now);
+    const windowAt = this.log.freeAt(
+      Math.min(tokens, maxTokens),
+      this.limits.rpm.usable(now),
+      maxTokens,
+      now,
+    );
     return Math.max(this.#passableAt(now, optimistic), windowAt);
   }
 
@@ -182,48 +137,30 @@ export class ProjectModelQuota {
    * pace.
    */
   paceAllowsAt(now: number): number {
-    const isKnown = this.rpm.origin !== 'estimated' && now >= this.facts.distrustedUntil;
-    return Math.max(isKnown ? this.#pace.allowsAt : 0, this.#claimedUntil());
+    const isKnown = this.limits.rpm.origin !== 'estimated' && now >= this.facts.distrustedUntil;
+    return Math.max(isKnown ? this.#pace.allowsAt : 0, claimedUntil(this.facts, this.process));
   }
 
-  /**
-   * Claims the slot at `at`, so that this process has had time to ask again when it comes free. Claims of
-   * paced calls yield to unpaced calls of other processes, and alternate with their paced calls.
-   */
+  /** Claims the slot at `at` for this process, if others use the quota too. */
   claim(at: number, paced: boolean, now: number): void {
-    const { claim: other, pacedBy } = this.facts;
-    if (this.process === undefined) return;
-    const isTaken = other !== undefined && other.at > now && other.by !== this.process;
-    if (isTaken && !(other.paced && (!paced || other.by === pacedBy))) return;
-    this.facts.claim = { by: this.process, at: Math.min(at, now + longestClaimMs) + claimMs, paced };
-  }
-
-  /** Calls a minute that the limits admit; `Infinity` when they are unknown. */
-  callsPerMinute(meanTokens: number, now: number): number {
-    return Math.min(this.rpm.usable(now), this.tpm.usable(now) / Math.max(1, meanTokens));
+    if (this.process !== undefined) claimSlot(this.facts, { by: this.process, at, paced }, now);
   }
 
   /** The part of the tightest limit that is unused: 1 is idle, 0 is full. */
   slack(now: number): number {
-    let slack = 1 - this.inFlight / this.inFlightCap(now);
-    const isUnknown = this.rpm.origin === 'unknown' && this.tpm.origin === 'unknown';
+    const used = { rpm: this.log.requests(now), tpm: this.log.tokens(now), rpd: this.requestsToday(now) };
     // Calls sent before the first refusal has arrived are refused too, so another quota is tried first.
-    if (isUnknown && now < this.facts.bookedAt + refusalUsuallyTakesMs) slack -= 1;
-    const rpm = this.rpm.usable(now);
-    if (rpm < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.log.requests(now) / rpm);
-    const tpm = this.tpm.usable(now);
-    if (tpm < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.log.tokens(now) / tpm);
-    const rpd = this.rpd.usable(now);
-    if (rpd < Number.POSITIVE_INFINITY) slack = Math.min(slack, 1 - this.requestsToday(now) / rpd);
-    return slack;
+    const isRisky = this.limits.areUnknown && now < this.facts.bookedAt + refusalUsuallyTakesMs;
+    const spareCalls = 1 - this.inFlight / this.inFlightCap(now);
+    return Math.min(spareCalls - (isRisky ? 1 : 0), this.limits.slack(used, now));
   }
 
   /** How many calls of `meanTokens` could start by `at`; `Infinity` when the limits are unknown. */
   startsBy(at: number, meanTokens: number, now: number): number {
     if (this.#passableAt(now, true) > at) return 0;
     const windows = (at - now) / this.log.windowMs;
-    const rpm = this.rpm.usable(now);
-    const tpm = this.tpm.usable(now);
+    const rpm = this.limits.rpm.usable(now);
+    const tpm = this.limits.tpm.usable(now);
     // Slots come in the bursts of the log first, and later at the mean rate.
     const byRequests =
       rpm * (1 + Math.floor(windows)) - this.log.requests(now) + this.log.requestsLeavingBy(at);
@@ -269,15 +206,6 @@ export class ProjectModelQuota {
     this.#inFlightCap.succeed(inFlight);
   }
 
-  /** Learns the limits that a refusal named. Returns whether any was new. */
-  learn(learned: Failure['learned']): boolean {
-    let news = false;
-    if (learned?.rpm !== undefined) news = this.rpm.learn(learned.rpm) || news;
-    if (learned?.tpm !== undefined) news = this.tpm.learn(learned.tpm) || news;
-    if (learned?.rpd !== undefined) news = this.rpd.learn(learned.rpd) || news;
-    return news;
-  }
-
   /**
    * The service refused a call for its rate, and the call has been refunded. Returns the cool-down in
    * milliseconds, without jitter.
@@ -293,7 +221,9 @@ export class ProjectModelQuota {
       // Only calls sent before the refused one show what the service had admitted by then.
       const used = this.log.before(bookedAt, now);
       const isCut =
-        learned?.tpm !== undefined ? this.tpm.cut(used.tokens, now) : this.rpm.cut(used.requests, now);
+        learned?.tpm !== undefined
+          ? this.limits.tpm.cut(used.tokens, now)
+          : this.limits.rpm.cut(used.requests, now);
       if (isCut) this.facts.distrustedUntil = now + distrustMs;
     }
     if (isNews) {
@@ -315,7 +245,7 @@ export class ProjectModelQuota {
   absorb(other: ProjectModelQuota, now: number, isSame = false): void {
     this.log.absorb(other.log, now, isSame);
     this.#day.absorb(other.#day, isSame);
-    for (const metric of ['rpm', 'tpm', 'rpd'] as const) this[metric].absorb(other[metric]);
+    this.limits.absorb(other.limits);
     const { blockedUntil, reason = '', why } = other.gate;
     if (why !== undefined) this.gate.block(blockedUntil, { kind: why, message: reason });
     if (isSame) return;
@@ -326,7 +256,7 @@ export class ProjectModelQuota {
 
   save(now: number): QuotaState {
     return {
-      limits: { rpm: this.rpm.state, tpm: this.tpm.state, rpd: this.rpd.state },
+      limits: this.limits.state,
       gate: this.gate.save(),
       windowMs: this.log.windowMs,
       log: this.log.save(now),
@@ -340,7 +270,7 @@ export class ProjectModelQuota {
 
   /** Takes over a saved state, which then belongs to this quota. */
   load(state: QuotaState): void {
-    for (const metric of ['rpm', 'tpm', 'rpd'] as const) this[metric].state = state.limits[metric];
+    this.limits.state = state.limits;
     this.gate.load(state.gate);
     this.log.load(state.log, state.windowMs);
     this.#pace.state = state.pace;
@@ -350,19 +280,13 @@ export class ProjectModelQuota {
     this.facts = state.facts;
   }
 
-  #claimedUntil(): number {
-    const { claim, pacedBy } = this.facts;
-    if (claim === undefined || claim.by === this.process) return 0;
-    return claim.paced && pacedBy !== this.process ? 0 : claim.at;
-  }
-
   /** How long the quota of one request takes to come back, in the mean. */
   #requestMs(now: number): number {
-    return this.log.windowMs / this.rpm.usable(now);
+    return this.log.windowMs / this.limits.rpm.usable(now);
   }
 
   #tokensMs(tokens: number, now: number): number {
-    return (this.log.windowMs * tokens) / this.tpm.usable(now);
+    return (this.log.windowMs * tokens) / this.limits.tpm.usable(now);
   }
 
   #passableAt(now: number, optimistic: boolean): number {
@@ -374,7 +298,7 @@ export class ProjectModelQuota {
   }
 
   #dayFreeAt(now: number): number {
-    const limit = this.rpd.usable(now);
+    const limit = this.limits.rpd.usable(now);
     if (limit === Number.POSITIVE_INFINITY) return 0;
     return this.requestsToday(now) < limit ? 0 : this.#day.endsAt(now);
   }

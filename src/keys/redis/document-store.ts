@@ -1,5 +1,5 @@
 import { type Clock, wallAheadMs } from '../../core/clock.js';
-import { RedisScript, type ScriptRunner } from './redis-client.js';
+import { type RedisClient, type ScriptRunner, scriptRunner } from './redis-client.js';
 
 /** What was learned of a quota outlives a weekend without calls. */
 const documentTtlMs = 3 * 24 * 3_600_000;
@@ -14,30 +14,47 @@ export interface LedgerTime {
   readonly aheadOfDateMs?: number | undefined;
 }
 
+/** How long the process whose turn it is may take, at least and at most. */
+const turnMs = { least: 50, most: 1_000 };
+
 /**
  * Compares and sets several documents at once. KEYS: their hashes. ARGV: the new version, the time to live,
- * and for each document the version that the caller knows, the number of fields to set, and their names and
- * values; an empty value removes the field. Nothing is set if any version differs. The reply holds whether
- * all was set, the time, and the documents whose version differs.
+ * the process, how long its turn lasts, and for each document the version that the caller knows, the number
+ * of fields to set, and their names and values; an empty value removes the field. Nothing is set if any
+ * version differs. Then it is the caller's turn, unless it is that of another one: until that has written, or
+ * its time is over, nobody else writes. Else many processes would outdate one another for ever. The reply
+ * holds what came of it (1 all is set, 0 the caller's turn, -1 the turn of another), the time, and the
+ * documents whose version differs.
  */
-const swap = new RedisScript(`
+const swap = `
 local time = redis.call('TIME')
-local reply = { 1, time[1] * 1000 + math.floor(time[2] / 1000) }
-local place = 3
-local firsts = {}
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local reply = { 1, now }
+local process, last = ARGV[3], KEYS[#KEYS]
+local ends, holder = string.match(redis.call('HGET', last, 'turn') or '', '^(%d+) (.+)$')
+local isOthers = ends and tonumber(ends) > now and holder ~= process
+local place, firsts, writes = 5, {}, false
 for i, key in ipairs(KEYS) do
   firsts[i] = place
-  local known = ARGV[place]
-  if (redis.call('HGET', key, 'version') or '') == known then
+  local count = tonumber(ARGV[place + 1])
+  writes = writes or count > 0
+  if (redis.call('HGET', key, 'version') or '') == ARGV[place] then
     reply[i + 2] = {}
   else
     reply[1] = 0
     reply[i + 2] = redis.call('HGETALL', key)
     if #reply[i + 2] == 0 then reply[i + 2] = { 'version', '' } end
   end
-  place = place + 2 + 2 * ARGV[place + 1]
+  place = place + 2 + 2 * count
 end
-if reply[1] == 0 then return reply end
+if writes and isOthers then
+  reply[1] = -1
+elseif writes and reply[1] == 0 then
+  redis.call('HSET', last, 'turn', string.format('%.0f ', now + ARGV[4]) .. process)
+  redis.call('PEXPIRE', last, ARGV[2])
+end
+if reply[1] ~= 1 then return reply end
+if holder == process then redis.call('HDEL', last, 'turn') end
 for i, key in ipairs(KEYS) do
   local first = firsts[i]
   local count = tonumber(ARGV[first + 1])
@@ -51,7 +68,7 @@ for i, key in ipairs(KEYS) do
   end
 end
 return reply
-`);
+`;
 
 /** One hash in Redis, as this process last saw it. */
 export class LedgerDocument {
@@ -77,6 +94,8 @@ export interface SwapOptions {
   readonly onLate?: (isSet: boolean) => void;
 }
 
+export type SwapResult = 'set' | 'turn' | 'busy';
+
 /** Redis does not answer, or answers too late. */
 export class LedgerUnavailable extends Error {}
 
@@ -92,8 +111,8 @@ export class DocumentStore {
   readonly #isOwnTime: boolean;
 
   /** @param isOwnTime Whether `clock` is used instead of the time of Redis. */
-  constructor(run: ScriptRunner, clock: Clock, process: string, isOwnTime: boolean) {
-    this.#run = run;
+  constructor(client: RedisClient, clock: Clock, process: string, isOwnTime: boolean) {
+    this.#run = scriptRunner(client, swap);
     this.#clock = clock;
     this.#process = process;
     this.#isOwnTime = isOwnTime;
@@ -130,17 +149,18 @@ export class DocumentStore {
 
   /**
    * Sets the fields if nobody has changed the documents since they were read. If somebody has, sets nothing,
-   * updates the documents and returns those that were changed.
+   * updates the documents: it is the turn of this process to write, or of another one (`busy`).
    *
    * @throws LedgerUnavailable
    */
   async swap(
     writes: ReadonlyMap<LedgerDocument, Changes>,
     { onLate, timeoutMs }: SwapOptions,
-  ): Promise<readonly LedgerDocument[]> {
+  ): Promise<SwapResult> {
     this.#writes += 1;
     const version = `${this.#process}.${this.#writes}`;
-    const parameters = [version, String(documentTtlMs)];
+    const mayTakeMs = Math.min(turnMs.most, Math.max(turnMs.least, timeoutMs));
+    const parameters = [version, String(documentTtlMs), this.#process, String(mayTakeMs)];
     for (const [document, changes] of writes) {
       const isNew = document.version === '' && changes.size > 0;
       parameters.push(document.version, String(changes.size + (isNew ? 1 : 0)));
@@ -149,14 +169,16 @@ export class DocumentStore {
     }
     const names = [...writes.keys()].map(({ name }) => name);
     const sentAt = this.#clock.now();
-    const reply = await this.#inTime(this.#run(swap, names, parameters), timeoutMs, onLate);
+    const reply = await this.#inTime(this.#run(names, parameters), timeoutMs, onLate);
     this.#redisAheadMs = Math.round(Number(reply[1]) - (sentAt + this.#clock.now()) / 2);
     this.#offsetMs ??= this.#redisAheadMs;
     if (reply[0] === 1) {
       for (const [document, changes] of writes) confirm(document, changes, version);
-      return [];
+      return 'set';
     }
-    return [...writes.keys()].filter((document, place) => refresh(document, reply[place + 2] as string[]));
+    for (const [place, document] of [...writes.keys()].entries())
+      refresh(document, reply[place + 2] as string[]);
+    return reply[0] === 0 ? 'turn' : 'busy';
   }
 
   async #inTime(
@@ -205,9 +227,9 @@ function confirm(document: LedgerDocument, changes: Changes, version: string): v
   document.fields = fields;
 }
 
-/** Returns whether the reply holds the document. */
-function refresh(document: LedgerDocument, reply: readonly string[]): boolean {
-  if (reply.length === 0) return false;
+/** @param reply All fields of the document; empty if nobody has changed it. */
+function refresh(document: LedgerDocument, reply: readonly string[]): void {
+  if (reply.length === 0) return;
   const fields = new Map<string, string>();
   for (let i = 0; i + 1 < reply.length; i += 2) fields.set(reply[i] ?? '', reply[i + 1] ?? '');
   const origin = fields.get('origin') ?? '';
@@ -216,6 +238,6 @@ function refresh(document: LedgerDocument, reply: readonly string[]): boolean {
   document.version = fields.get('version') ?? '';
   fields.delete('version');
   fields.delete('origin');
+  fields.delete('turn');
   document.fields = fields;
-  return true;
 }

@@ -1,45 +1,31 @@
-import type { Clock } from '../../core/clock.js';
 import { ClosedError, KeyPoolExhaustedError } from '../../core/errors.js';
-import type { KeyLease } from '../key-pool.js';
-import type { KeyRegistry } from '../scheduler/key-registry.js';
+import type { LeaseDesk } from '../scheduler/lease-desk.js';
 import type { ModelQueue } from '../scheduler/model-queue.js';
-import type { ScheduledKeyPool } from '../scheduler/scheduled-key-pool.js';
 import type { Waiter } from '../scheduler/wait-queue.js';
 import type { DocumentStore, LedgerUnavailable } from './document-store.js';
-import { FallbackQueue } from './fallback-queue.js';
-import { openLocalShare } from './local-share.js';
 import type { Peers } from './peers.js';
 import type { LedgerChange, ResolvedRedisKeyPoolOptions } from './redis-key-pool-options.js';
-import type { SharedScheduler } from './shared-scheduler.js';
+import { backgroundPatience, type SharedScheduler } from './shared-scheduler.js';
 
 /** How often a process reports to the others and reads their reports, or tries again to reach Redis. */
 const heartbeatMs = 1_000;
 /** An attempt without any answer blocks further ones no longer than this. */
 const abandonedMs = 30_000;
-const backgroundPatience = 10;
 
-export interface LedgerLinkDeps {
-  readonly options: ResolvedRedisKeyPoolOptions;
-  /** Of the ledger. */
-  readonly clock: Clock;
-  readonly registry: KeyRegistry;
+export interface LedgerLinkDeps
+  extends Pick<ResolvedRedisKeyPoolOptions, 'client' | 'failClosed' | 'timeoutMs' | 'onLedgerChange'> {
+  readonly desk: LeaseDesk;
   readonly store: DocumentStore;
   readonly peers: Peers;
   readonly scheduler: SharedScheduler;
-  /** With each heartbeat. */
-  readonly onHeartbeat: () => void;
-  /** A call got a lease of the local share. */
-  readonly adopt: (waiter: Waiter, lease: KeyLease) => void;
 }
 
 /**
- * Decides what serves the calls: the ledger while Redis answers, else the local share, or nothing with
- * `failClosed`.
+ * Decides what serves the calls: the ledger while Redis answers, else this process's share of the limits, or
+ * nothing with `failClosed`.
  */
 export class LedgerLink {
   readonly #deps: LedgerLinkDeps;
-  readonly #fallback: FallbackQueue;
-  #local: ScheduledKeyPool | undefined;
   #isLocal = false;
   #isClosed = false;
   #reason = '';
@@ -48,51 +34,40 @@ export class LedgerLink {
 
   constructor(deps: LedgerLinkDeps) {
     this.#deps = deps;
-    this.#fallback = new FallbackQueue(deps.adopt);
     // Without a listener a broken connection would end the process.
-    deps.options.client.on('error', this.#onClientError);
+    deps.client.on('error', this.#onClientError);
   }
 
   readonly #onClientError = (error: unknown): void => {
     this.#reason = error instanceof Error ? error.message : String(error);
   };
 
-  get localQueued(): number {
-    return this.#fallback.size;
-  }
-
-  get local(): ScheduledKeyPool | undefined {
-    return this.#local;
-  }
-
   push(modelQueue: ModelQueue, waiter: Waiter): void {
-    if (this.#isLocal) {
-      this.#fallBack(modelQueue, waiter);
+    const { failClosed, scheduler } = this.#deps;
+    if (this.#isLocal && failClosed) {
+      waiter.reject(this.#refusal());
       return;
     }
     modelQueue.waiters.push(waiter);
-    this.#deps.scheduler.schedule(modelQueue);
+    scheduler.schedule(modelQueue);
     if (this.#timer === undefined) this.#beat();
-  }
-
-  drop(modelQueue: ModelQueue, waiter: Waiter): void {
-    modelQueue.waiters.remove(waiter);
-    this.#fallback.drop(waiter);
   }
 
   /** Reports this process to the others, and takes over what they wrote. */
   async observe(all = true): Promise<void> {
-    const { clock, options, peers, registry, scheduler, store } = this.#deps;
-    this.#deps.onHeartbeat();
+    const { desk, peers, scheduler, store } = this.#deps;
+    const { clock, registry } = desk;
+    this.#maintain();
     if (this.#isLocal || this.#isClosed) return;
     try {
-      const timeoutMs = options.timeoutMs * backgroundPatience;
-      for (;;) {
+      const timeoutMs = this.#deps.timeoutMs * backgroundPatience;
+      for (let attempt = 1; ; attempt += 1) {
         const changes = peers.report(registry.modelQueues(), clock.now(), store.aheadOfDateMs);
-        const stale = await store.swap(new Map([[peers.document, changes]]), { timeoutMs });
+        const result = await store.swap(new Map([[peers.document, changes]]), { timeoutMs });
         const latest = peers.latest();
         if (latest !== undefined) store.follow(latest);
-        if (stale.length === 0) break;
+        if (result === 'set') break;
+        if (result === 'busy') await scheduler.waitForTurn(attempt);
       }
       peers.update(clock.now());
       scheduler.observe(all);
@@ -104,32 +79,35 @@ export class LedgerLink {
 
   onUnavailable(error: LedgerUnavailable): void {
     if (this.#isLocal || this.#isClosed) return;
-    const { clock, options, peers, registry, scheduler } = this.#deps;
+    const { failClosed, peers, scheduler } = this.#deps;
     this.#reason = error.message;
     this.#isLocal = true;
-    scheduler.isActive = false;
-    if (!options.failClosed) {
-      this.#local = openLocalShare({ registry, options, processes: peers.processes, clock });
-    }
-    for (const { modelQueue, waiter } of scheduler.drain()) this.#fallBack(modelQueue, waiter);
+    peers.leave();
+    scheduler.leave(!failClosed);
+    if (failClosed) for (const waiter of scheduler.drain()) waiter.reject(this.#refusal());
     this.#beat();
     this.#announce({ mode: 'local', reason: this.#reason });
   }
 
   async close(): Promise<void> {
-    const { options, scheduler } = this.#deps;
-    for (const { waiter } of [...scheduler.drain(), ...this.#fallback.drain()])
-      waiter.reject(new ClosedError('key pool'));
+    const { client, desk, scheduler } = this.#deps;
+    for (const waiter of scheduler.drain()) waiter.reject(new ClosedError('key pool'));
     this.#isClosed = true;
-    this.#deps.clock.clearTimeout(this.#timer);
+    desk.clock.clearTimeout(this.#timer);
     scheduler.wake();
-    await this.#local?.close();
     await scheduler.idle;
-    options.client.off('error', this.#onClientError);
+    client.off('error', this.#onClientError);
+  }
+
+  /** What is due without any call. */
+  #maintain(): void {
+    const { clock, leases, prober } = this.#deps.desk;
+    leases.reclaim(clock.now());
+    prober.arm();
   }
 
   #beat(): void {
-    const { clock } = this.#deps;
+    const { clock } = this.#deps.desk;
     clock.clearTimeout(this.#timer);
     if (this.#isClosed) return;
     this.#timer = clock.setTimeout(
@@ -143,17 +121,18 @@ export class LedgerLink {
   }
 
   async #reconnect(): Promise<void> {
-    const { clock, options, peers, scheduler, store } = this.#deps;
+    const { desk, peers, scheduler, store, timeoutMs } = this.#deps;
+    this.#maintain();
     // A client queues what it cannot send, so attempts must not pile up.
-    if (this.#attemptedAt + abandonedMs > clock.now()) return;
-    this.#attemptedAt = clock.now();
+    if (this.#attemptedAt + abandonedMs > desk.clock.now()) return;
+    this.#attemptedAt = desk.clock.now();
     let isLate = false;
     const ended = () => {
       this.#attemptedAt = Number.NEGATIVE_INFINITY;
     };
     try {
       await store.swap(new Map([[peers.document, new Map()]]), {
-        timeoutMs: options.timeoutMs * backgroundPatience,
+        timeoutMs: timeoutMs * backgroundPatience,
         onLate: ended,
       });
     } catch {
@@ -162,31 +141,23 @@ export class LedgerLink {
     if (!isLate) ended();
     if (isLate || this.#isClosed || !this.#isLocal) return;
     this.#isLocal = false;
-    this.#local = undefined;
-    scheduler.isActive = true;
-    for (const { modelQueue, waiter } of this.#fallback.drain()) this.push(modelQueue, waiter);
+    scheduler.join();
     await this.observe();
     if (!this.#isLocal) this.#announce({ mode: 'shared' });
   }
 
   #announce(change: LedgerChange): void {
     try {
-      this.#deps.options.onLedgerChange?.(change);
+      this.#deps.onLedgerChange?.(change);
     } catch (error) {
       process.emitWarning(error instanceof Error ? error : String(error));
     }
   }
 
-  #fallBack(modelQueue: ModelQueue, waiter: Waiter): void {
-    if (this.#local === undefined) {
-      waiter.reject(
-        new KeyPoolExhaustedError(
-          `The limits are kept in Redis, which cannot be used: ${this.#reason} Retry later, or create the pool with failClosed: false.`,
-          { retryAfterMs: heartbeatMs },
-        ),
-      );
-      return;
-    }
-    this.#fallback.push(this.#local, modelQueue, waiter);
+  #refusal(): KeyPoolExhaustedError {
+    return new KeyPoolExhaustedError(
+      `The limits are kept in Redis, which cannot be used: ${this.#reason} Retry later, or create the pool with failClosed: false.`,
+      { retryAfterMs: heartbeatMs },
+    );
   }
 }

@@ -85,6 +85,12 @@ export class Peers implements PeerDemand {
     }
   }
 
+  /** Without Redis only the calls of this process count. The number of processes stays. */
+  leave(): void {
+    this.#sizes.clear();
+    this.#queuedElsewhere = 0;
+  }
+
   *#reports(): Generator<readonly [process: string, report: Report]> {
     for (const [process, text] of this.document.fields) yield [process, JSON.parse(text) as Report];
   }

@@ -23,38 +23,23 @@ export function isRedisClient(value: unknown): value is RedisClient {
   return isFunction(value, 'evalSha') || isFunction(value, 'evalsha');
 }
 
-/** A Lua script and its digest, by which Redis caches it. */
-export class RedisScript {
-  readonly source: string;
-  readonly sha: string;
+/** Runs one script: by its digest, or by its source on first use and after Redis has flushed it. */
+export type ScriptRunner = (keys: readonly string[], parameters: readonly string[]) => Promise<unknown>;
 
-  constructor(source: string) {
-    this.source = source;
-    this.sha = createHash('sha1').update(source).digest('hex');
-  }
-}
-
-/** Runs a script by its digest; by its source on first use and after Redis has flushed it. */
-export type ScriptRunner = (
-  script: RedisScript,
-  keys: readonly string[],
-  parameters: readonly string[],
-) => Promise<unknown>;
-
-export function scriptRunner(client: RedisClient): ScriptRunner {
+export function scriptRunner(client: RedisClient, source: string): ScriptRunner {
+  const sha = createHash('sha1').update(source).digest('hex');
   const [bySha, bySource] = commandsOf(client);
-  const sent = new Set<RedisScript>();
-  return async (script, keys, parameters) => {
-    if (!sent.has(script)) {
-      // A retry after a refused digest would let later commands overtake this one.
-      sent.add(script);
-      return bySource(script.source, keys, parameters);
-    }
+  let isSent = false;
+  return async (keys, parameters) => {
+    // A retry after a refused digest would let later commands overtake this one.
+    const isFirst = !isSent;
+    isSent = true;
+    if (isFirst) return bySource(source, keys, parameters);
     try {
-      return await bySha(script.sha, keys, parameters);
+      return await bySha(sha, keys, parameters);
     } catch (error) {
       if (!(error instanceof Error) || !error.message.includes('NOSCRIPT')) throw error;
-      return bySource(script.source, keys, parameters);
+      return bySource(source, keys, parameters);
     }
   };
 }
@@ -62,23 +47,23 @@ export function scriptRunner(client: RedisClient): ScriptRunner {
 type Command = (script: string, keys: readonly string[], parameters: readonly string[]) => Promise<unknown>;
 
 function commandsOf(client: RedisClient): readonly [bySha: Command, bySource: Command] {
-  if (isFunction(client, 'evalSha')) {
-    const node = client as NodeRedisClient;
+  if (isNodeRedis(client)) {
     const options = (keys: readonly string[], parameters: readonly string[]) => ({
       keys: [...keys],
       arguments: [...parameters],
     });
     return [
-      (sha, keys, parameters) => node.evalSha(sha, options(keys, parameters)),
-      (source, keys, parameters) => node.eval(source, options(keys, parameters)),
+      (sha, keys, parameters) => client.evalSha(sha, options(keys, parameters)),
+      (source, keys, parameters) => client.eval(source, options(keys, parameters)),
     ];
   }
-  const io = client as IoRedisClient;
   return [
-    (sha, keys, parameters) => io.evalsha(sha, keys.length, ...keys, ...parameters),
-    (source, keys, parameters) => io.eval(source, keys.length, ...keys, ...parameters),
+    (sha, keys, parameters) => client.evalsha(sha, keys.length, ...keys, ...parameters),
+    (source, keys, parameters) => client.eval(source, keys.length, ...keys, ...parameters),
   ];
 }
+
+const isNodeRedis = (client: RedisClient): client is NodeRedisClient => isFunction(client, 'evalSha');
 
 function isFunction(client: unknown, name: string): boolean {
   return typeof (client as Record<string, unknown> | null | undefined)?.[name] === 'function';

@@ -1,9 +1,7 @@
-import type { AbortOptions } from '../../core/abort.js';
-import { raceAbort } from '../../core/abort.js';
+import { type AbortOptions, raceAbort } from '../../core/abort.js';
 import { type Clock, systemClock, wallTime } from '../../core/clock.js';
 import { ClosedError } from '../../core/errors.js';
 import { parseOptions } from '../../core/parse-options.js';
-import { KeyEvents } from '../key-events.js';
 import type {
   KeyEvent,
   KeyLease,
@@ -14,23 +12,14 @@ import type {
   LeaseRequest,
 } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
-import { KeyProber } from '../scheduler/key-prober.js';
-import { consumerNumber, KeyRegistry } from '../scheduler/key-registry.js';
-import { lostLease, OpenLeases } from '../scheduler/open-leases.js';
-import { describePool, QueueWaits } from '../scheduler/pool-stats.js';
-import { admit, refusal } from '../scheduler/queue-admission.js';
-import { type Grant, Settlement } from '../scheduler/settlement.js';
-import { type Waiter, waitForLease } from '../scheduler/wait-queue.js';
-import { DocumentStore } from './document-store.js';
+import type { Grant } from '../scheduler/grant.js';
+import { consumerNumber } from '../scheduler/key-registry.js';
+import { type Dispatcher, LeaseDesk } from '../scheduler/lease-desk.js';
+import { DocumentStore, type LedgerUnavailable } from './document-store.js';
 import { LedgerIds } from './ledger-ids.js';
 import { LedgerLink } from './ledger-link.js';
 import { Peers } from './peers.js';
-import { scriptRunner } from './redis-client.js';
-import {
-  type RedisKeyPoolOptions,
-  type ResolvedRedisKeyPoolOptions,
-  redisKeyPoolOptionsSchema,
-} from './redis-key-pool-options.js';
+import { type RedisKeyPoolOptions, redisKeyPoolOptionsSchema } from './redis-key-pool-options.js';
 import { SharedScheduler } from './shared-scheduler.js';
 import { SharedState } from './shared-state.js';
 
@@ -55,87 +44,55 @@ import { SharedState } from './shared-state.js';
  * ```
  */
 export class RedisKeyPool implements KeyPool {
-  readonly #options: ResolvedRedisKeyPoolOptions;
-  /** Tells the time of the ledger. */
-  readonly #clock: Clock;
-  readonly #registry: KeyRegistry;
-  readonly #settlement: Settlement;
+  readonly #desk: LeaseDesk;
   readonly #ids: LedgerIds;
   readonly #store: DocumentStore;
   readonly #scheduler: SharedScheduler;
   readonly #link: LedgerLink;
-  readonly #prober: KeyProber;
-  readonly #events: KeyEvents;
-  readonly #waits = new QueueWaits();
-  readonly #leases = new OpenLeases();
-  #current: Grant['key'] | undefined;
   #contact: Promise<void> | undefined;
   #isClosed = false;
 
   /** @throws ConfigurationError that names every option that is wrong or unknown. */
   constructor(options: RedisKeyPoolOptions) {
     const parsed = parseOptions(redisKeyPoolOptionsSchema, options, 'RedisKeyPool');
-    const { maxWaitMs, prefix, random, timeoutMs } = parsed;
-    const clock = parsed.clock ?? systemClock;
+    const { client, clock: own = systemClock, prefix } = parsed;
     const process = Math.random().toString(36).slice(2, 12);
-    this.#options = parsed;
-    this.#clock = {
-      now: () => clock.now() + (this.#store.offsetMs ?? 0),
-      wallTime: () => wallTime(clock),
-      setTimeout: (callback, delayMs, timer) => clock.setTimeout(callback, delayMs, timer),
-      clearTimeout: (handle) => clock.clearTimeout(handle),
+    const store = new DocumentStore(client, own, process, parsed.clock !== undefined);
+    const clock: Clock = {
+      now: () => own.now() + (store.offsetMs ?? 0),
+      wallTime: () => wallTime(own),
+      setTimeout: (callback, delayMs, timer) => own.setTimeout(callback, delayMs, timer),
+      clearTimeout: (handle) => own.clearTimeout(handle),
     };
-    this.#events = new KeyEvents(this.#clock);
-    this.#ids = new LedgerIds(parsed.secret);
-    const peers = new Peers(prefix, this.#ids, process, parsed.expectedProcesses);
     // The processes must agree on the day of a quota, also if the date of one is wrong.
-    const sharedDate = { ...this.#clock, wallTime: () => this.#clock.now() - this.#store.aheadOfDateMs };
-    this.#registry = new KeyRegistry(parsed, sharedDate, peers);
-    this.#registry.add(parsed.keys);
-    this.#settlement = new Settlement(this.#registry, random);
-    this.#store = new DocumentStore(scriptRunner(parsed.client), clock, process, parsed.clock !== undefined);
-    const shared = { registry: this.#registry, store: this.#store, clock: this.#clock, peers, process };
-    const state = new SharedState({ ...shared, ids: this.#ids, prefix, leaseMs: parsed.reservationTtlMs });
-    this.#scheduler = new SharedScheduler({
-      ...shared,
-      state,
-      random,
-      timeoutMs,
-      maxWaitMs,
-      spare: () => parsed.maxInFlight - this.#leases.size,
-      emit: (event) => this.#events.report(event),
-      grant: (waiter, grant) => {
-        this.#waits.add(this.#clock.now() - waiter.enqueuedAt);
-        waiter.grant(this.#lease(grant, waiter.deadline));
+    const date = { ...clock, wallTime: () => clock.now() - store.aheadOfDateMs };
+    const ids = new LedgerIds(parsed.secret);
+    const peers = new Peers(prefix, ids, process, parsed.expectedProcesses);
+    const dispatcher: Dispatcher = {
+      wake: () => this.#scheduler.wake(),
+      enqueue: (modelQueue, waiter) => this.#link.push(modelQueue, waiter),
+      leave: ({ waiters }, waiter) => {
+        waiters.remove(waiter);
+        this.#scheduler.wake();
       },
-      refusal: (modelQueue, { deadline, request, tokens }, at) => {
-        const call = { modelQueue, request, project: this.#registry.projectName(request.project), tokens };
-        return refusal(call, deadline, parsed, this.#clock.now(), at);
-      },
-      release: (grant) => this.#settle(grant, unused),
-      onUnavailable: (error) => this.#link.onUnavailable(error),
+      settle: (grant, outcome) => this.#settle(grant, outcome),
+      change: (model, run) => this.#change(model, run),
+    };
+    const desk = new LeaseDesk(parsed, dispatcher, clock, date, peers);
+    this.#desk = desk;
+    this.#ids = ids;
+    this.#store = store;
+    const state = new SharedState({
+      ids,
+      prefix,
+      process,
+      registry: desk.registry,
+      leaseMs: parsed.reservationTtlMs,
     });
-    this.#prober = new KeyProber({
-      registry: this.#registry,
-      settlement: this.#settlement,
-      events: this.#events,
-      clock: this.#clock,
-      change: (model, run) =>
-        new Promise((done) => {
-          const name = model ?? [...this.#registry.modelQueues()][0]?.model ?? '';
-          this.#scheduler.change(this.#registry.modelQueue(name), { run, done });
-        }),
-    });
-    this.#link = new LedgerLink({
-      ...shared,
-      options: parsed,
-      scheduler: this.#scheduler,
-      onHeartbeat: () => {
-        this.#leases.reclaim(this.#clock.now());
-        this.#prober.arm();
-      },
-      adopt: (waiter, lease) => this.#adopt(waiter, lease),
-    });
+    const shared = { ...parsed, desk, store, peers };
+    const onUnavailable = (error: LedgerUnavailable) => this.#link.onUnavailable(error);
+    this.#scheduler = new SharedScheduler({ ...shared, state, process, onUnavailable });
+    this.#link = new LedgerLink({ ...shared, scheduler: this.#scheduler });
   }
 
   async acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
@@ -146,26 +103,28 @@ export class RedisKeyPool implements KeyPool {
     this.#contact ??= this.#link.observe();
     await raceAbort(this.#contact, signal);
     if (this.#isClosed) throw new ClosedError('key pool');
-    return this.#acquire(request, signal);
+    const now = this.#desk.clock.now();
+    const offsetMs = this.#store.offsetMs ?? 0;
+    const deadline = request.deadline === undefined ? undefined : request.deadline + offsetMs;
+    const since = request.since === undefined ? now : request.since + offsetMs;
+    return this.#desk.wait(this.#desk.prepare({ ...request, deadline }, now), since, now, signal);
   }
 
   async stats(): Promise<KeyPoolStats> {
     await this.#link.observe();
-    const { size } = this.#leases;
-    const stats = describePool(this.#registry, this.#waits, this.#current, size, this.#clock);
-    return { ...stats, queued: stats.queued + this.#link.localQueued };
+    return this.#desk.stats();
   }
 
   secrets(): readonly string[] {
-    return this.#registry.secrets();
+    return this.#desk.registry.secrets();
   }
 
   onEvent(listener: (event: KeyEvent) => void): () => void {
-    return this.#events.subscribe(listener);
+    return this.#desk.events.subscribe(listener);
   }
 
   useProbe(probe: KeyProbe): () => void {
-    return this.#prober.use(probe);
+    return this.#desk.prober.use(probe);
   }
 
   /**
@@ -174,23 +133,18 @@ export class RedisKeyPool implements KeyPool {
    * @throws ConfigurationError if a key is not valid.
    */
   addKeys(keys: readonly KeySpec[]): void {
-    const parsed = parseOptions(redisKeyPoolOptionsSchema.shape.keys, keys, 'addKeys');
-    this.#registry.add(parsed);
-    this.#link.local?.addKeys(parsed);
-    this.#scheduler.wake();
+    this.#desk.addKeys(keys);
   }
 
   /** Removes the key with this masked id in this process. Its calls in flight may finish. Returns whether the pool had it. */
   removeKey(id: string): boolean {
-    const removed = this.#registry.remove(id);
-    this.#scheduler.wake();
-    return removed;
+    return this.#desk.removeKey(id);
   }
 
   /** Rejects waiting calls. Resolves once the ended calls are reported to Redis. Leaves the client open. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#prober.close();
+    this.#desk.prober.close();
     await this.#link.close();
   }
 
@@ -198,90 +152,21 @@ export class RedisKeyPool implements KeyPool {
     return this.close();
   }
 
-  #acquire(request: LeaseRequest, signal: AbortSignal | undefined): Promise<KeyLease> {
-    const now = this.#clock.now();
-    const offsetMs = this.#store.offsetMs ?? 0;
-    this.#leases.reclaim(now);
-    const modelQueue = this.#registry.modelQueue(request.model);
-    const resized = modelQueue.oversized.resize(request);
-    const tokens = modelQueue.tokensFor(resized.estimatedTokens);
-    modelQueue.noteDemand(resized, now);
-    const since = (resized.since ?? now - offsetMs) + offsetMs;
-    const asked = resized.deadline === undefined ? undefined : resized.deadline + offsetMs;
-    const project = this.#registry.projectName(resized.project);
-    const call = { modelQueue, request: resized, project, tokens };
-    const place = admit(call, { since, deadline: asked }, this.#options, now);
-    if ('error' in place) return Promise.reject(place.error);
-    return waitForLease({ request: resized, tokens, ...place, enqueuedAt: now }, signal, {
-      enqueue: (waiter) => this.#link.push(modelQueue, waiter),
-      leave: (waiter) => {
-        this.#link.drop(modelQueue, waiter);
-        this.#scheduler.wake();
-      },
-    });
-  }
-
-  /** @param local The lease of the local share behind this one, if there is one. */
-  #lease(grant: Grant, deadline: number, local?: KeyLease): KeyLease {
-    this.#current = grant.key;
-    const end = (outcome: LeaseOutcome) => {
-      local?.settle(outcome);
-      this.#settle(grant, outcome);
-    };
-    const open = {
-      expiresAt: Math.max(this.#clock.now(), deadline) + this.#options.maxLeaseMs,
-      reclaim: () => end(lostLease),
-    };
-    this.#leases.add(open);
-    return {
-      key: grant.key.leased,
-      settle: (outcome) => {
-        if (this.#leases.delete(open)) end(outcome);
-      },
-    };
-  }
-
   #settle(grant: Grant, given: LeaseOutcome): void {
     const outcome = this.#hideProject(given);
-    const observation = this.#settlement.observe(grant, outcome, this.#clock.now());
+    const observation = this.#desk.settlement.observe(grant, outcome, this.#desk.clock.now());
     this.#scheduler.change(grant.modelQueue, {
-      quota: grant.quota,
-      isLazy: outcome.ok && this.#isHealthy(grant),
-      run: (now) => this.#settlement.apply(grant, outcome, observation, now),
+      grant,
+      isLazy: outcome.ok && isHealthy(grant),
+      run: (now) => this.#desk.settlement.apply(grant, outcome, observation, now),
     });
   }
 
-  /** Whether there is nothing that the other processes should know at once. */
-  #isHealthy({ key, modelQueue, quota }: Grant): boolean {
-    const { gate, project } = quota.current;
-    return [key.gate, gate, project.gate, modelQueue.breaker.gate].every(({ isHealthy }) => isHealthy);
-  }
-
-  /** Charges a call that the local share granted, once Redis answers again. */
-  #adopt(waiter: Waiter, local: KeyLease): void {
-    const { request, tokens } = waiter;
-    const modelQueue = this.#registry.modelQueue(request.model);
-    const quota = modelQueue.quotas.find(({ project }) =>
-      project.keys.some((key) => key.is(local.key.value)),
-    );
-    const key = quota?.project.keys.find((candidate) => candidate.is(local.key.value));
-    if (quota === undefined || key === undefined) {
-      waiter.grant(local);
-      return;
-    }
-    const now = this.#clock.now();
-    const booking = { at: now, tokens, day: quota.day(now), usedTokens: quota.log.tokens(now) };
-    quota.ownInFlight += 1;
-    key.inFlight += 1;
-    this.#scheduler.change(modelQueue, {
-      quota,
-      run: (later) => {
-        quota.current.bookEarlier(booking, later);
-        return [];
-      },
+  #change(model: string | undefined, run: (now: number) => readonly KeyEvent[]): Promise<void> {
+    const name = model ?? [...this.#desk.registry.modelQueues()][0]?.model ?? '';
+    return new Promise((done) => {
+      this.#scheduler.change(this.#desk.registry.modelQueue(name), { run, done });
     });
-    this.#waits.add(now - waiter.enqueuedAt);
-    waiter.grant(this.#lease({ modelQueue, quota, key, booking, request, at: now }, waiter.deadline, local));
   }
 
   /** Processes compare projects by digests of their numbers, so that Redis holds no number. */
@@ -292,8 +177,8 @@ export class RedisKeyPool implements KeyPool {
   }
 }
 
-const unused: LeaseOutcome = {
-  ok: false,
-  sent: false,
-  failure: { kind: 'network', scope: 'call', message: 'The caller left before the call was made.' },
-};
+/** Whether there is nothing that the other processes should know at once. */
+function isHealthy({ key, modelQueue, quota }: Grant): boolean {
+  const { gate, project } = quota.current;
+  return [key.gate, gate, project.gate, modelQueue.breaker.gate].every((each) => each.isHealthy);
+}

@@ -1,7 +1,8 @@
 import type { GateState } from '../health/half-open-gate.js';
 import type { KeyProject, PooledKey } from '../health/pooled-key.js';
 import { limitsFor } from '../limit-rules.js';
-import { ProjectModelQuota, type QuotaState } from '../quota/project-model-quota.js';
+import { ProjectModelQuota } from '../quota/project-model-quota.js';
+import { partOf, type QuotaState } from '../quota/quota-state.js';
 import type { KeyRegistry } from '../scheduler/key-registry.js';
 import type { ModelQueue } from '../scheduler/model-queue.js';
 import { type Changes, LedgerDocument } from './document-store.js';
@@ -46,7 +47,7 @@ export interface SharedStateOptions {
 
 /** Copies the state of the scheduler to documents and back: one of all keys and projects, and one a model. */
 export class SharedState {
-  readonly keys: LedgerDocument;
+  readonly #keys: LedgerDocument;
   readonly #options: SharedStateOptions;
   readonly #models = new Map<ModelQueue, LedgerDocument>();
   readonly #projectIds = new WeakMap<KeyProject, string>();
@@ -58,10 +59,10 @@ export class SharedState {
 
   constructor(options: SharedStateOptions) {
     this.#options = options;
-    this.keys = new LedgerDocument(`{${options.prefix}}:keys`);
+    this.#keys = new LedgerDocument(`{${options.prefix}}:keys`);
   }
 
-  modelDocument(modelQueue: ModelQueue): LedgerDocument {
+  #modelDocument(modelQueue: ModelQueue): LedgerDocument {
     let document = this.#models.get(modelQueue);
     if (document === undefined) {
       const { ids, prefix } = this.#options;
@@ -86,6 +87,17 @@ export class SharedState {
     }
   }
 
+  /** Leaves each quota the part of this process of its limits and of what was used. */
+  share(modelQueue: ModelQueue, processes: number, now: number): void {
+    for (const quota of modelQueue.quotas) {
+      quota.othersInFlight = 0;
+      quota.process = undefined;
+      if (quota.limits.processes === processes) continue;
+      quota.load(partOf(quota.save(now), processes));
+      quota.limits.processes = processes;
+    }
+  }
+
   /** Takes over the documents. What Redis has lost is kept, and is to be written again. */
   load(modelQueue: ModelQueue, touched: ReadonlySet<ProjectModelQuota>, now: number): void {
     this.#loadKeys(now);
@@ -93,22 +105,32 @@ export class SharedState {
     this.#loadModel(modelQueue, now);
   }
 
-  /** What has changed in the document of the keys. */
-  keyChanges(): Changes {
+  /** What has changed in the documents. */
+  writes(
+    modelQueue: ModelQueue,
+    touched: ReadonlySet<ProjectModelQuota>,
+    now: number,
+  ): ReadonlyMap<LedgerDocument, Changes> {
+    return new Map([
+      [this.#keys, this.#keyChanges()],
+      [this.#modelDocument(modelQueue), this.#modelChanges(modelQueue, touched, now)],
+    ]);
+  }
+
+  #keyChanges(): Changes {
     const changes = new Map<string, string>();
     for (const project of this.#options.registry.projects()) {
-      this.#change(changes, this.keys, this.projectId(project), saveHealth(project, project.consumer));
-      for (const key of project.keys) this.#change(changes, this.keys, this.#keyId(key), saveHealth(key));
+      this.#change(changes, this.#keys, this.#projectId(project), saveHealth(project, project.consumer));
+      for (const key of project.keys) this.#change(changes, this.#keys, this.#keyId(key), saveHealth(key));
     }
     for (const from of this.#options.registry.joined.keys())
-      this.#change(changes, this.keys, this.projectId(from), saveHealth(from, from.consumer));
+      this.#change(changes, this.#keys, this.#projectId(from), saveHealth(from, from.consumer));
     return changes;
   }
 
-  /** What has changed in the document of a model. */
-  modelChanges(modelQueue: ModelQueue, touched: ReadonlySet<ProjectModelQuota>, now: number): Changes {
+  #modelChanges(modelQueue: ModelQueue, touched: ReadonlySet<ProjectModelQuota>, now: number): Changes {
     const { registry } = this.#options;
-    const document = this.modelDocument(modelQueue);
+    const document = this.#modelDocument(modelQueue);
     const changes = new Map<string, string>();
     const { gate, failingSince } = modelQueue.breaker;
     const graceUntil = this.graceUntil(modelQueue);
@@ -120,10 +142,10 @@ export class SharedState {
     const isWhole = document.lost !== undefined || this.#joinedCount !== registry.joined.size;
     for (const quota of modelQueue.quotas) {
       if (!touched.has(quota) && !isWhole && !this.#isToRenew(quota, now)) continue;
-      this.#change(changes, document, this.projectId(quota.project), this.#saveQuota(quota, now));
+      this.#change(changes, document, this.#projectId(quota.project), this.#saveQuota(quota, now));
     }
     for (const from of registry.joined.keys()) {
-      const id = this.projectId(from);
+      const id = this.#projectId(from);
       if (document.fields.has(id)) changes.set(id, '');
     }
     return changes;
@@ -131,14 +153,15 @@ export class SharedState {
 
   /** The changes are in Redis. */
   saved(modelQueue: ModelQueue): void {
-    const { fields } = this.modelDocument(modelQueue);
-    for (const quota of modelQueue.quotas) this.#loaded.set(quota, fields.get(this.projectId(quota.project)));
+    const { fields } = this.#modelDocument(modelQueue);
+    for (const quota of modelQueue.quotas)
+      this.#loaded.set(quota, fields.get(this.#projectId(quota.project)));
     this.#joinedCount = this.#options.registry.joined.size;
-    this.keys.lost = undefined;
-    this.modelDocument(modelQueue).lost = undefined;
+    this.#keys.lost = undefined;
+    this.#modelDocument(modelQueue).lost = undefined;
   }
 
-  projectId(project: KeyProject): string {
+  #projectId(project: KeyProject): string {
     let id = this.#projectIds.get(project);
     if (id === undefined) {
       const { ids } = this.#options;
@@ -183,7 +206,7 @@ export class SharedState {
   #loadKeys(now: number): void {
     const { registry } = this.#options;
     for (const project of [...registry.projects()]) {
-      const saved = this.#loadHealth(project, this.projectId(project));
+      const saved = this.#loadHealth(project, this.#projectId(project));
       for (const key of project.keys) this.#loadHealth(key, this.#keyId(key));
       if (saved?.consumer !== undefined && saved.consumer !== project.consumer)
         registry.identify(project, saved.consumer, now);
@@ -191,7 +214,7 @@ export class SharedState {
   }
 
   #loadHealth(part: PooledKey | KeyProject, id: string): SavedHealth | undefined {
-    const text = textOf(this.keys, id);
+    const text = textOf(this.#keys, id);
     const saved = text === undefined ? undefined : (JSON.parse(text) as SavedHealth);
     part.gate.load(saved?.gate);
     part.strikes = saved?.strikes ?? 0;
@@ -200,7 +223,7 @@ export class SharedState {
 
   #loadModel(modelQueue: ModelQueue, now: number): void {
     const { registry } = this.#options;
-    const document = this.modelDocument(modelQueue);
+    const document = this.#modelDocument(modelQueue);
     const text = textOf(document, modelField);
     const saved = text === undefined ? undefined : (JSON.parse(text) as SavedModel);
     const { breaker } = modelQueue;
@@ -213,7 +236,7 @@ export class SharedState {
     for (const quota of modelQueue.quotas) this.#loadQuota(document, quota, now);
     for (const [from, into] of registry.joined) {
       const target = modelQueue.quotas.find(({ project }) => project === into);
-      if (target === undefined || !document.fields.has(this.projectId(from))) continue;
+      if (target === undefined || !document.fields.has(this.#projectId(from))) continue;
       const absorbed = new ProjectModelQuota(modelQueue.model, from, {}, 1);
       this.#loadQuota(document, absorbed, now);
       target.absorb(absorbed, now);
@@ -222,7 +245,7 @@ export class SharedState {
   }
 
   #loadQuota(document: LedgerDocument, quota: ProjectModelQuota, now: number): void {
-    const id = this.projectId(quota.project);
+    const id = this.#projectId(quota.project);
     const [text, lost] = [textOf(document, id), document.lost?.get(id)];
     if (lost === undefined && this.#loaded.has(quota) && this.#loaded.get(quota) === text) return;
     this.#loaded.set(quota, text);

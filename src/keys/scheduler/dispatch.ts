@@ -19,24 +19,14 @@ export interface DispatchActions {
   refuse(waiter: Waiter, at?: number): void;
 }
 
-/** Refuses the waiters whose deadline has passed. */
-export function expireWaiters(modelQueue: ModelQueue, now: number, actions: DispatchActions): void {
-  if (modelQueue.waiters.earliestDeadline > now) return;
-  for (const waiter of modelQueue.waiters.expired(now)) {
-    const { request, tokens } = waiter;
-    const ahead = modelQueue.waiters.ahead(request, now);
-    const project = actions.projectOf(request);
-    const at = modelQueue.earliest(request, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
-    actions.refuse(waiter, Math.max(at, modelQueue.forecast(request, project, tokens, ahead, now)));
-  }
-}
-
 /**
- * Grants free slots to waiters in service order, and sets when the next slot comes free. A waiter that
+ * Refuses waiters whose deadline has passed, grants free slots to the others in service order, and sets when
+ * the next slot comes free. A waiter that
  * cannot start yet reserves the quota that it waits for, so that a stream of smaller calls cannot overtake
  * it forever; later waiters may use the other quotas.
  */
 export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchActions): void {
+  expireWaiters(modelQueue, now, actions);
   const reserved = new Set<ProjectModelQuota>();
   // A waiter held back only by pacing reserves its quota against other paced waiters alone.
   const reservedAgainstPaced = new Set<ProjectModelQuota>();
@@ -82,6 +72,18 @@ export function dispatch(modelQueue: ModelQueue, now: number, actions: DispatchA
     if (slot.at > now) modelQueue.wakeAt = Math.min(modelQueue.wakeAt, slot.at);
     actions.hold?.(slot.quota, slot.at, paced);
     if (reserved.size === modelQueue.quotas.length) return;
+  }
+}
+
+/** Refuses the waiters whose deadline has passed. */
+function expireWaiters(modelQueue: ModelQueue, now: number, actions: DispatchActions): void {
+  if (modelQueue.waiters.earliestDeadline > now) return;
+  for (const waiter of modelQueue.waiters.expired(now)) {
+    const { request, tokens } = waiter;
+    const ahead = modelQueue.waiters.ahead(request, now);
+    const project = actions.projectOf(request);
+    const at = modelQueue.earliest(request, project, tokens, now)?.at ?? Number.POSITIVE_INFINITY;
+    actions.refuse(waiter, Math.max(at, modelQueue.forecast(request, project, tokens, ahead, now)));
   }
 }
 

@@ -57,7 +57,7 @@ function quotaCause(
   if (gate.allowsAt(now) > now) return `of a project that Gemini rejects: ${gate.reason ?? ''}`;
   if (!quota.couldFit(request.estimatedTokens)) {
     return (
-      `limited to ${quota.tpm.nominal} input tokens a minute for ${quota.model}, ` +
+      `limited to ${quota.limits.tpm.nominal} input tokens a minute for ${quota.model}, ` +
       `and the request needs about ${request.estimatedTokens}; send less or use a key with a higher limit`
     );
   }

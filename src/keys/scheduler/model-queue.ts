@@ -193,7 +193,7 @@ export class ModelQueue {
     let callsPerMinute = 0;
     const meanTokens = this.waiters.meanTokens;
     for (const quota of this.quotas) {
-      if (quota.project.keys.length > 0) callsPerMinute += quota.callsPerMinute(meanTokens, now);
+      if (quota.project.keys.length > 0) callsPerMinute += quota.limits.callsPerMinute(meanTokens, now);
     }
     return Math.max(1, callsPerMinute * pacedBacklog);
   }

@@ -36,12 +36,11 @@ export class OpenLeases {
   reclaim(now: number): void {
     if (this.earliest > now) return;
     const expired = [...this.#leases].filter((lease) => lease.expiresAt <= now);
-    for (const lease of expired) {
-      this.#leases.delete(lease);
-      lease.reclaim();
-    }
+    for (const lease of expired) this.#leases.delete(lease);
     this.#earliest = Number.POSITIVE_INFINITY;
     for (const lease of this.#leases) this.#earliest = Math.min(this.#earliest, lease.expiresAt);
+    // Last, because settling one looks for expired leases again.
+    for (const lease of expired) lease.reclaim();
   }
 }
 
@@ -50,4 +49,10 @@ export const lostLease: LeaseOutcome = {
   ok: false,
   sent: true,
   failure: { kind: 'incomplete', scope: 'call', message: 'The lease was never settled.' },
+};
+
+export const unusedLease: LeaseOutcome = {
+  ok: false,
+  sent: false,
+  failure: { kind: 'network', scope: 'call', message: 'The caller left before the call was made.' },
 };

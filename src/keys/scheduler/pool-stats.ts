@@ -126,9 +126,9 @@ function describeQuota(quota: ProjectModelQuota, now: number): WindowStats {
     requests: quota.log.requests(now),
     inputTokens: quota.log.tokens(now),
     requestsToday: quota.requestsToday(now),
-    rpm: describeLimit(quota.rpm, now),
-    tpm: describeLimit(quota.tpm, now),
-    rpd: describeLimit(quota.rpd, now),
+    rpm: describeLimit(quota.limits.rpm, now),
+    tpm: describeLimit(quota.limits.tpm, now),
+    rpd: describeLimit(quota.limits.rpd, now),
     inFlight: quota.inFlight,
     nextFreeAt: nextFreeAt === Number.POSITIVE_INFINITY ? null : Math.max(now, nextFreeAt),
   };

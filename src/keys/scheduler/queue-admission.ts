@@ -10,7 +10,7 @@ export interface QueueLimits {
   readonly maxQueueLength: number;
 }
 
-interface QueuedRequest {
+export interface QueuedRequest {
   readonly modelQueue: ModelQueue;
   readonly request: LeaseRequest;
   /** The current name of the project that the call is bound to. */
@@ -27,15 +27,12 @@ export type Admission =
  * Whether the queue has room for a call, and serves it before its deadline. The next dispatch refuses the
  * call if no quota comes back soon.
  */
-export function admit(
-  call: QueuedRequest,
-  { since, deadline: asked }: { readonly since: number; readonly deadline: number | undefined },
-  limits: QueueLimits,
-  now: number,
-): Admission {
+export function admit(call: QueuedRequest, since: number, limits: QueueLimits, now: number): Admission {
   const { modelQueue, request, project, tokens } = call;
   const deadline =
-    asked === undefined ? now + limits.maxWaitMs : modelQueue.latestStart(request, asked, since, now);
+    request.deadline === undefined
+      ? now + limits.maxWaitMs
+      : modelQueue.latestStart(request, request.deadline, since, now);
   if (deadline <= now || modelQueue.eligible(request, project).length === 0)
     return { error: refusal(call, deadline, limits, now) };
   if (modelQueue.waiters.size === 0) return { since, deadline };

@@ -1,9 +1,6 @@
 import type { AbortOptions } from '../../core/abort.js';
-import type { Clock } from '../../core/clock.js';
-import { ClosedError, KeyPoolExhaustedError } from '../../core/errors.js';
+import { ClosedError } from '../../core/errors.js';
 import { parseOptions } from '../../core/parse-options.js';
-import type { PooledKey } from '../health/pooled-key.js';
-import { KeyEvents } from '../key-events.js';
 import type {
   KeyEvent,
   KeyLease,
@@ -14,17 +11,12 @@ import type {
   LeaseRequest,
 } from '../key-pool.js';
 import type { KeySpec } from '../key-spec.js';
-import type { ProjectModelQuota, QuotaState } from '../quota/project-model-quota.js';
-import { type DispatchActions, dispatch, expireWaiters } from './dispatch.js';
-import { KeyProber } from './key-prober.js';
-import { KeyRegistry } from './key-registry.js';
+import { type DispatchActions, dispatch } from './dispatch.js';
+import { type Grant, openGrant } from './grant.js';
+import { type Dispatcher, LeaseDesk } from './lease-desk.js';
 import type { ModelQueue } from './model-queue.js';
-import { lostLease, OpenLeases } from './open-leases.js';
-import { describePool, QueueWaits } from './pool-stats.js';
-import { admit, type QueueLimits, refusal } from './queue-admission.js';
 import { type ScheduledKeyPoolOptions, scheduledKeyPoolOptionsSchema } from './scheduled-key-pool-options.js';
-import { type Grant, Settlement } from './settlement.js';
-import { type Waiter, waitForLease } from './wait-queue.js';
+import type { Waiter } from './wait-queue.js';
 import { WakeTimer } from './wake-timer.js';
 
 /**
@@ -42,82 +34,64 @@ import { WakeTimer } from './wake-timer.js';
  * ```
  */
 export class ScheduledKeyPool implements KeyPool {
-  readonly #clock: Clock;
-  readonly #registry: KeyRegistry;
-  readonly #settlement: Settlement;
-  readonly #events: KeyEvents;
-  readonly #prober: KeyProber;
-  readonly #waits = new QueueWaits();
+  readonly #desk: LeaseDesk;
   readonly #timer: WakeTimer;
-  readonly #queueLimits: QueueLimits;
+  readonly #maxWaitMs: number;
   readonly #maxInFlight: number;
-  readonly #maxLeaseMs: number;
-  readonly #leases = new OpenLeases();
-  #current: PooledKey | undefined;
+  #isWakeDue = false;
   #isClosed = false;
-  #isPumpDue = false;
 
   /** @throws ConfigurationError that names every option that is wrong or unknown. */
   constructor(options: ScheduledKeyPoolOptions) {
     const parsed = parseOptions(scheduledKeyPoolOptionsSchema, options, 'ScheduledKeyPool');
-    this.#clock = parsed.clock;
-    this.#events = new KeyEvents(this.#clock);
-    this.#timer = new WakeTimer(this.#clock, () => this.#pump());
-    this.#queueLimits = parsed;
+    this.#timer = new WakeTimer(parsed.clock, () => this.#wake());
+    this.#maxWaitMs = parsed.maxWaitMs;
     this.#maxInFlight = parsed.maxInFlight;
-    this.#maxLeaseMs = parsed.maxLeaseMs;
-    this.#registry = new KeyRegistry(parsed, this.#clock);
-    this.#settlement = new Settlement(this.#registry, parsed.random);
-    this.#registry.add(parsed.keys);
-    this.#prober = new KeyProber({
-      clock: this.#clock,
-      registry: this.#registry,
-      settlement: this.#settlement,
-      events: this.#events,
-      change: (_, run) => {
-        for (const event of run(this.#clock.now())) this.#events.report(event);
-        this.#pump();
-        return undefined;
+    const dispatcher: Dispatcher = {
+      wake: () => this.#wake(),
+      enqueue: ({ waiters }, waiter) => {
+        waiters.push(waiter);
+        this.#wake();
       },
-    });
+      leave: ({ waiters }, waiter) => {
+        waiters.remove(waiter);
+        this.#wakeSoon();
+      },
+      settle: (grant, outcome) => this.#settle(grant, outcome),
+      change: (_, run) => this.#change(run),
+    };
+    this.#desk = new LeaseDesk(parsed, dispatcher, parsed.clock);
   }
 
   acquire(request: LeaseRequest, options?: AbortOptions): Promise<KeyLease> {
     if (options?.signal?.aborted) return Promise.reject(options.signal.reason);
     if (this.#isClosed) return Promise.reject(new ClosedError('key pool'));
-    const now = this.#clock.now();
-    const modelQueue = this.#registry.modelQueue(request.model);
-    const resized = modelQueue.oversized.resize(request);
-    const tokens = modelQueue.tokensFor(resized.estimatedTokens);
-    modelQueue.noteDemand(resized, now);
-    if (modelQueue.waiters.size === 0 && this.#leases.size < this.#maxInFlight) {
+    const now = this.#desk.clock.now();
+    const call = this.#desk.prepare(request, now);
+    const { modelQueue, project, request: resized, tokens } = call;
+    if (modelQueue.waiters.size === 0 && this.#hasRoom()) {
       const isPaced = modelQueue.isPaced(resized, Number.POSITIVE_INFINITY, now);
-      const project = this.#registry.projectName(resized.project);
       const quota = modelQueue.choose(resized, project, tokens, now, undefined, isPaced);
-      if (quota !== undefined) {
-        this.#waits.add(0);
-        return Promise.resolve(this.#grant(modelQueue, quota, resized, tokens, now));
-      }
+      const grant = quota && openGrant(modelQueue, quota, call, isPaced, now);
+      if (grant !== undefined) return Promise.resolve(this.#desk.lease(grant, { enqueuedAt: now }));
     }
-    return this.#wait(modelQueue, resized, tokens, now, options?.signal);
+    return this.#desk.wait(call, resized.since ?? now, now, options?.signal);
   }
 
-  stats(): Promise<KeyPoolStats> {
-    return Promise.resolve(
-      describePool(this.#registry, this.#waits, this.#current, this.#leases.size, this.#clock),
-    );
+  async stats(): Promise<KeyPoolStats> {
+    return this.#desk.stats();
   }
 
   secrets(): readonly string[] {
-    return this.#registry.secrets();
+    return this.#desk.registry.secrets();
   }
 
   onEvent(listener: (event: KeyEvent) => void): () => void {
-    return this.#events.subscribe(listener);
+    return this.#desk.events.subscribe(listener);
   }
 
   useProbe(probe: KeyProbe): () => void {
-    return this.#prober.use(probe);
+    return this.#desk.prober.use(probe);
   }
 
   /**
@@ -126,36 +100,19 @@ export class ScheduledKeyPool implements KeyPool {
    * @throws ConfigurationError if a key is not valid.
    */
   addKeys(keys: readonly KeySpec[]): void {
-    this.#registry.add(parseOptions(scheduledKeyPoolOptionsSchema.shape.keys, keys, 'addKeys'));
-    this.#pump();
+    this.#desk.addKeys(keys);
   }
 
   /** Removes the key with this masked id. Its calls in flight may finish. Returns whether the pool had it. */
   removeKey(id: string): boolean {
-    const removed = this.#registry.remove(id);
-    this.#pump();
-    return removed;
-  }
-
-  /**
-   * Takes over what another pool knows about a project and model.
-   *
-   * @internal
-   */
-  restore(model: string, project: string, state: QuotaState): void {
-    const { quotas } = this.#registry.modelQueue(model);
-    quotas.find((quota) => quota.project.name === project)?.load(state);
+    return this.#desk.removeKey(id);
   }
 
   close(): Promise<void> {
     this.#isClosed = true;
-    this.#prober.close();
-    for (const modelQueue of this.#registry.modelQueues()) {
-      for (const waiter of [...modelQueue.waiters.inServiceOrder()]) {
-        modelQueue.waiters.remove(waiter);
-        waiter.reject(new ClosedError('key pool'));
-      }
-    }
+    this.#desk.prober.close();
+    for (const { waiters } of this.#desk.registry.modelQueues())
+      for (const waiter of waiters.drain()) waiter.reject(new ClosedError('key pool'));
     this.#arm();
     return Promise.resolve();
   }
@@ -164,121 +121,68 @@ export class ScheduledKeyPool implements KeyPool {
     return this.close();
   }
 
-  #wait(
-    modelQueue: ModelQueue,
-    request: LeaseRequest,
-    tokens: number,
-    now: number,
-    signal: AbortSignal | undefined,
-  ): Promise<KeyLease> {
-    const project = this.#registry.projectName(request.project);
-    const asked = { since: request.since ?? now, deadline: request.deadline };
-    const place = admit({ modelQueue, request, project, tokens }, asked, this.#queueLimits, now);
-    if ('error' in place) return Promise.reject(place.error);
-    return waitForLease({ request, tokens, ...place, enqueuedAt: now }, signal, {
-      enqueue: (waiter) => {
-        modelQueue.waiters.push(waiter);
-        this.#pump();
-      },
-      leave: (waiter) => {
-        modelQueue.waiters.remove(waiter);
-        this.#pumpSoon();
-      },
+  /** Dispatches once for all calls that are aborted together. */
+  #wakeSoon(): void {
+    if (this.#isWakeDue) return;
+    this.#isWakeDue = true;
+    queueMicrotask(() => {
+      this.#isWakeDue = false;
+      this.#wake();
     });
   }
 
-  #grant(
-    modelQueue: ModelQueue,
-    quota: ProjectModelQuota,
-    request: LeaseRequest,
-    tokens: number,
-    now: number,
-  ): KeyLease {
-    const key = quota.project.pick(now);
-    // `choose` returns only quotas whose project has a usable key.
-    if (key === undefined) throw new KeyPoolExhaustedError('The project has no usable key.');
-    const booking = quota.book(tokens, now);
-    key.gate.enter(now);
-    quota.project.gate.enter(now);
-    modelQueue.breaker.gate.enter(now);
-    quota.ownInFlight += 1;
-    key.inFlight += 1;
-    this.#current = key;
-    const grant: Grant = { modelQueue, quota, key, booking, at: now, request };
-    const open = {
-      expiresAt: Math.max(now, request.deadline ?? now) + this.#maxLeaseMs,
-      reclaim: () => this.#settle(grant, lostLease),
-    };
-    this.#leases.add(open);
-    return {
-      key: key.leased,
-      settle: (outcome: LeaseOutcome) => {
-        if (!this.#leases.delete(open)) return;
-        this.#settle(grant, outcome);
-        this.#pump();
-      },
-    };
+  #settle(grant: Grant, outcome: LeaseOutcome): void {
+    const { clock, settlement } = this.#desk;
+    const observation = settlement.observe(grant, outcome, clock.now());
+    this.#change((now) => settlement.apply(grant, outcome, observation, now));
   }
 
-  #settle(grant: Grant, outcome: LeaseOutcome): void {
-    const now = this.#clock.now();
-    const observation = this.#settlement.observe(grant, outcome, now);
-    for (const event of this.#settlement.apply(grant, outcome, observation, now)) this.#events.report(event);
+  #change(run: (now: number) => readonly KeyEvent[]): undefined {
+    for (const event of run(this.#desk.clock.now())) this.#desk.events.report(event);
+    this.#wake();
   }
 
   /** Grants what is free, and sets the timer for the next slot or deadline. */
-  #pump(): void {
-    const now = this.#clock.now();
-    this.#leases.reclaim(now);
-    const projectOf = (request: LeaseRequest) => this.#registry.projectName(request.project);
-    for (const modelQueue of this.#registry.modelQueues()) {
-      if (modelQueue.waiters.size === 0) continue;
-      const served: Waiter[] = [];
-      const refused: { readonly waiter: Waiter; readonly error: Error }[] = [];
-      const actions: DispatchActions = {
-        hasRoom: () => this.#leases.size < this.#maxInFlight,
-        projectOf,
-        grant: (waiter, quota) => {
-          served.push(waiter);
-          this.#waits.add(now - waiter.enqueuedAt);
-          waiter.grant(this.#grant(modelQueue, quota, waiter.request, waiter.tokens, now));
-        },
-        maxWaitMs: this.#queueLimits.maxWaitMs,
-        refuse: (waiter, at) => {
-          const { request, tokens, deadline } = waiter;
-          const call = { modelQueue, request, project: projectOf(request), tokens };
-          refused.push({ waiter, error: refusal(call, deadline, this.#queueLimits, now, at) });
-        },
-      };
-      expireWaiters(modelQueue, now, actions);
-      dispatch(modelQueue, now, actions);
-      modelQueue.waiters.arrivals.clear();
-      for (const waiter of served) modelQueue.waiters.take(waiter);
-      for (const { waiter, error } of refused) if (modelQueue.waiters.remove(waiter)) waiter.reject(error);
+  #wake(): void {
+    const now = this.#desk.clock.now();
+    this.#desk.leases.reclaim(now);
+    for (const modelQueue of this.#desk.registry.modelQueues()) {
+      if (modelQueue.waiters.size > 0) this.#dispatch(modelQueue, now);
     }
     this.#arm();
   }
 
-  /** Dispatches once for all calls that are aborted together. */
-  #pumpSoon(): void {
-    if (this.#isPumpDue) return;
-    this.#isPumpDue = true;
-    queueMicrotask(() => {
-      this.#isPumpDue = false;
-      this.#pump();
-    });
+  #dispatch(modelQueue: ModelQueue, now: number): void {
+    const served: Waiter[] = [];
+    const refused: { readonly waiter: Waiter; readonly error: Error }[] = [];
+    const actions: DispatchActions = {
+      maxWaitMs: this.#maxWaitMs,
+      hasRoom: () => this.#hasRoom(),
+      projectOf: ({ project }) => this.#desk.registry.projectName(project),
+      grant: (waiter, quota, paced) => {
+        const grant = openGrant(modelQueue, quota, waiter, paced, now);
+        if (grant === undefined) return;
+        served.push(waiter);
+        waiter.grant(this.#desk.lease(grant, waiter));
+      },
+      refuse: (waiter, at) =>
+        refused.push({ waiter, error: this.#desk.refusal(modelQueue, waiter, now, at) }),
+    };
+    dispatch(modelQueue, now, actions);
+    modelQueue.waiters.arrivals.clear();
+    for (const waiter of served) modelQueue.waiters.take(waiter);
+    for (const { waiter, error } of refused) if (modelQueue.waiters.remove(waiter)) waiter.reject(error);
+  }
+
+  #hasRoom(): boolean {
+    return this.#desk.leases.size < this.#maxInFlight;
   }
 
   #arm(): void {
     let wakeAt = Number.POSITIVE_INFINITY;
-    for (const modelQueue of this.#registry.modelQueues()) {
-      if (modelQueue.waiters.size === 0) continue;
-      wakeAt = Math.min(
-        wakeAt,
-        modelQueue.wakeAt,
-        modelQueue.waiters.earliestDeadline,
-        this.#leases.earliest,
-      );
+    for (const { waiters, wakeAt: slotAt } of this.#desk.registry.modelQueues()) {
+      if (waiters.size > 0)
+        wakeAt = Math.min(wakeAt, slotAt, waiters.earliestDeadline, this.#desk.leases.earliest);
     }
     this.#timer.set(wakeAt);
   }

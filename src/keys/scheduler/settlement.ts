@@ -1,25 +1,15 @@
 import { type Failure, isUnreachable } from '../../core/failure.js';
 import { type Reaction, reactTo, rejectedForMs } from '../health/failure-reaction.js';
 import type { KeyProject, PooledKey } from '../health/pooled-key.js';
-import type { KeyEvent, LeaseOutcome, LeaseRequest } from '../key-pool.js';
+import type { KeyEvent, LeaseOutcome } from '../key-pool.js';
 import { inferSharedProject } from '../quota/infer-shared-project.js';
-import type { Booking, ProjectModelQuota } from '../quota/project-model-quota.js';
+import type { ProjectModelQuota } from '../quota/project-model-quota.js';
+import { countRunning, type Grant } from './grant.js';
 import type { KeyRegistry } from './key-registry.js';
-import type { ModelQueue } from './model-queue.js';
 
 const hourMs = 3_600_000;
 /** Spreads the calls that were all refused until the same moment. */
 const coolingJitterMs = 1_000;
-
-/** The call that a lease was granted to. */
-export interface Grant {
-  readonly modelQueue: ModelQueue;
-  readonly quota: ProjectModelQuota;
-  readonly key: PooledKey;
-  readonly booking: Booking;
-  readonly request: LeaseRequest;
-  readonly at: number;
-}
 
 /** What this process alone learns from the end of a call. */
 export interface Observation {
@@ -49,9 +39,8 @@ export class Settlement {
   observe(grant: Grant, outcome: LeaseOutcome, now: number): Observation {
     const { key, modelQueue, request } = grant;
     const quota = grant.quota.current;
-    quota.ownInFlight -= 1;
+    countRunning(quota, key, -1);
     const { inFlight } = quota;
-    key.inFlight -= 1;
     if (outcome.ok) {
       key.usageCount += 1;
       key.successCount += 1;
@@ -130,7 +119,7 @@ export class Settlement {
 
   /** Limit 0 stands for no quota at all, so it is not learned. */
   #learn(grant: Grant, quota: ProjectModelQuota, { kind, learned }: Failure, events: KeyEvent[]): void {
-    if (kind === 'no-quota' || !quota.learn(learned)) return;
+    if (kind === 'no-quota' || !quota.limits.learn(learned)) return;
     events.push({
       type: 'limit-learned',
       keyId: grant.key.id,

@@ -129,6 +129,13 @@ export class WaitQueue {
     return true;
   }
 
+  /** Removes and returns all waiters, in the order of service. */
+  drain(): readonly Waiter[] {
+    const waiters = [...this.inServiceOrder()];
+    for (const waiter of waiters) this.remove(waiter);
+    return waiters;
+  }
+
   /** How many calls wait in the backlog of this one: all batch calls, or the interactive ones of its tenant. */
   backlog(request: LeaseRequest): number {
     if (request.priority !== 'batch')

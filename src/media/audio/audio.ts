@@ -29,6 +29,8 @@ export interface Sound {
 }
 
 export interface SoundRequest {
+  /** The attachment, for messages. */
+  readonly name: string;
   readonly path: string;
   readonly demuxer: string;
   /** Number of the stream in the file, or `a:0` for the first with sound. */
@@ -60,7 +62,7 @@ export async function extractSound(
 }
 
 async function transcode(
-  { path, demuxer, stream, startMs, maxMs, isRecording }: SoundRequest,
+  { name, path, demuxer, stream, startMs, maxMs, isRecording }: SoundRequest,
   encoding: readonly string[],
   binary: FfmpegBinary,
   settings: MediaSettings,
@@ -71,6 +73,7 @@ async function transcode(
   const { value, log } = await runFfmpeg(
     binary,
     {
+      name,
       input: { path },
       demuxer,
       // Video packets are skipped as they are read rather than queued for a decoder.
@@ -155,7 +158,8 @@ export async function prepareRecording(
   const part =
     excerpt && cutSpan({ startMs: 0, endMs: durationMs ?? Number.POSITIVE_INFINITY }, excerpt, source.name);
   const request = {
-    ...{ path: await source.path(), demuxer: format.demuxer, stream: audio.index, isRecording: true },
+    ...{ name: source.name, path: await source.path(), demuxer: format.demuxer },
+    ...{ stream: audio.index, isRecording: true },
     ...(part && { startMs: part.startMs, maxMs: part.endMs - part.startMs }),
   };
   const sound = await extractSound(request, binary, settings, signal);

@@ -19,6 +19,7 @@ export async function preparePdf(
   source: LocalSource,
   mimeType: string,
   { accepts, maxInlineBytes }: Settings,
+  signal: AbortSignal,
 ): Promise<PreparedContent> {
   const { bytes, name } = source;
   if (acceptedAs(accepts, mimeType) === undefined) {
@@ -31,7 +32,7 @@ export async function preparePdf(
   const data = await source.read();
   const content = Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('latin1');
   checkPdf(content, name);
-  const pages = countPages(content);
+  const pages = await countPages(content, signal);
   const mostPages = accepts?.maxPdfPages ?? Number.POSITIVE_INFINITY;
   if (pages > mostPages) {
     throw new MediaError(

@@ -22,9 +22,14 @@ export function opensWithoutPassword(content: string): boolean {
   const user = readPdfString(dictionary, /\/U\s*(?=[<(])/);
   if (!/\/Filter\s*\/Standard/.test(dictionary) || user.length < 32) return false;
   if (revision >= 5) {
-    const salt = user.subarray(32, 40);
-    const hash = revision === 5 ? sha(256, salt) : hardenedHash(Buffer.alloc(0), salt);
-    return hash.equals(user.subarray(0, 32));
+    const owner = readPdfString(dictionary, /\/O\s*(?=[<(])/);
+    const opens = (check: Buffer, ...more: Uint8Array[]) => {
+      const salt = check.subarray(32, 40);
+      const hash = revision === 5 ? sha(256, salt, ...more) : hardenedHash(salt, ...more);
+      return hash.equals(check.subarray(0, 32));
+    };
+    // An owner's password that is empty opens it as well.
+    return opens(user) || opens(owner, user.subarray(0, 48));
   }
   const version = number('V');
   const bits = version === 1 ? 40 : version === 4 ? 128 : number('Length') || 40;
@@ -47,11 +52,11 @@ export function opensWithoutPassword(content: string): boolean {
 
 const maxDictionaryChars = 10_000;
 
-/** The hash of revision 6 (ISO 32000-2, 7.6.4.3.4), for the password of a user. */
-function hardenedHash(password: Uint8Array, salt: Uint8Array): Buffer {
-  let key = sha(256, password, salt);
+/** The hash of revision 6 (ISO 32000-2, 7.6.4.3.4) for an empty password; of an owner's with what there is of the user's. */
+function hardenedHash(salt: Uint8Array, ...user: Uint8Array[]): Buffer {
+  let key = sha(256, salt, ...user);
   for (let round = 0, last = 0; round < 64 || last > round - 32; round += 1) {
-    const repeated = Buffer.concat(new Array<Uint8Array[]>(64).fill([password, key]).flat());
+    const repeated = Buffer.concat(new Array<Uint8Array[]>(64).fill([key, ...user]).flat());
     const cipher = createCipheriv('aes-128-cbc', key.subarray(0, 16), key.subarray(16, 32));
     const encrypted = cipher.setAutoPadding(false).update(repeated);
     const remainder = encrypted.subarray(0, 16).reduce((sum, byte) => sum + byte, 0) % 3;

@@ -5,6 +5,7 @@ import { access } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { MediaError } from '../../core/errors.js';
+import { loadInstalled } from '../../core/installed.js';
 
 /** A working ffmpeg. */
 export interface FfmpegBinary {
@@ -33,12 +34,6 @@ const known = new Map<string, Promise<FfmpegBinary>>();
 export async function locateFfmpeg(configured: string | undefined): Promise<FfmpegBinary> {
   const asked = configured || process.env.FFMPEG_PATH;
   const path = asked || (await searchPath()) || (await installedPackage());
-  if (!path) {
-    throw new MediaError(
-      'unavailable',
-      'ffmpeg is needed for clips, recordings, HEIC and BMP pictures, and there is none. Install it (apt install ffmpeg, brew install ffmpeg, or npm install @ffmpeg-installer/ffmpeg), or set FFMPEG_PATH.',
-    );
-  }
   const checked = known.get(path) ?? check(path);
   known.set(path, checked);
   // A failure is not remembered: the file may be repaired by the next call.
@@ -87,8 +82,23 @@ async function searchPath(): Promise<string | undefined> {
   return undefined;
 }
 
-async function installedPackage(): Promise<string | undefined> {
-  // An optional dependency: absent if it was omitted or has no build for the platform.
-  const installer = await import('@ffmpeg-installer/ffmpeg').catch(() => undefined);
-  return installer?.default.path;
+const installer = '@ffmpeg-installer/ffmpeg';
+const importInstaller = (): Promise<{ readonly default: typeof import('@ffmpeg-installer/ffmpeg') }> =>
+  import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ installer);
+
+/** An optional dependency: absent if it was omitted or has no build for the platform. */
+async function installedPackage(): Promise<string> {
+  try {
+    return (await loadInstalled(installer, importInstaller)).default.path;
+  } catch (cause) {
+    throw new MediaError(
+      'unavailable',
+      `ffmpeg is needed for clips, recordings and HEIC pictures, and there is none. Install it (apt install ffmpeg, brew install ffmpeg, or npm install ${installer}), or set FFMPEG_PATH. (${describeReason(cause)})`,
+      { cause },
+    );
+  }
 }
+
+/** The installer throws texts; Node says in further lines what required what. */
+const describeReason = (cause: unknown) =>
+  (cause instanceof Error ? cause.message : String(cause)).split('\n')[0];

@@ -3,11 +3,14 @@ import { existsSync } from 'node:fs';
 import { type Readable, Transform } from 'node:stream';
 import { onAbort } from '../../core/abort.js';
 import { MediaError } from '../../core/errors.js';
+import { loadInstalled } from '../../core/installed.js';
 import { demuxerAlias } from '../source/formats.js';
 import type { FfmpegBinary } from './ffmpeg-location.js';
 
 /** One run of ffmpeg. */
 export interface FfmpegJob<T> {
+  /** The attachment, for messages. */
+  readonly name: string;
   /** A file, or bytes that are piped in. */
   readonly input: { readonly path: string } | { readonly stream: Readable };
   /** The demuxer that reads the input, as `sniffFormat` names it. No other may. */
@@ -50,6 +53,23 @@ const shell = '/bin/sh';
 /** Windows has none, and neither have some containers: only the limits that ffmpeg knows hold there. */
 const hasShell = process.platform !== 'win32' && existsSync(shell);
 
+const fluentName = 'fluent-ffmpeg';
+const importFluent = (): Promise<{ readonly default: typeof import('fluent-ffmpeg') }> =>
+  import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ fluentName);
+
+/** It has CommonJS names such as `__dirname`, which a bundle in ES modules has not. */
+async function loadFluent() {
+  try {
+    return (await loadInstalled(fluentName, importFluent)).default;
+  } catch (cause) {
+    throw new MediaError(
+      'unavailable',
+      'The package fluent-ffmpeg cannot be loaded. Run npm install again; beside a bundle, run npm install fluent-ffmpeg.',
+      { cause },
+    );
+  }
+}
+
 /** Processes that are running, so that none outlives this one. */
 const running = new Set<ChildProcess>();
 
@@ -88,7 +108,7 @@ export async function runFfmpeg<T>(
   signal: AbortSignal,
 ): Promise<FfmpegResult<T>> {
   signal.throwIfAborted();
-  const { default: fluent } = await import('fluent-ffmpeg');
+  const fluent = await loadFluent();
   const command = fluent({ stdoutLines: keptLogLines });
   const internals = command as unknown as CommandInternals;
   adjust(internals, binary.path);
@@ -159,7 +179,7 @@ export async function runFfmpeg<T>(
         cause: failure,
       });
     }
-    const refused = lackedMemory || isCrash(failure) ? tooMuchMemory() : undefined;
+    const refused = lackedMemory || isCrash(failure) ? tooMuchMemory(job.name) : undefined;
     if (refused && !hasOutput) throw refused;
     return { value: outcome.value, ok: !failure, log: log.join('\n'), refused };
   } finally {
@@ -223,9 +243,9 @@ function isCrash(failure: Error | undefined): boolean {
   return /killed with signal (SIGSEGV|SIGABRT|SIGBUS)/.test(failure?.message ?? '');
 }
 
-function tooMuchMemory(): MediaError {
+function tooMuchMemory(name: string): MediaError {
   return new MediaError(
     'too-large',
-    `An attachment needs more than ${maxMemoryBytes / 2 ** 30} GiB of memory to decode. Send it with fewer pixels or frames, or export it again.`,
+    `"${name}" needs more than ${maxMemoryBytes / 2 ** 30} GiB of memory to decode. Send it with fewer pixels or frames, or export it again.`,
   );
 }

@@ -44,6 +44,7 @@ export async function probeFile(
   const { log } = await runFfmpeg(
     binary,
     {
+      name,
       input: { path },
       demuxer,
       inputOptions: ['-dump_separator', separator],

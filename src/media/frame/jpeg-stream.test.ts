@@ -18,7 +18,7 @@ async function read(bytes: Buffer, chunkSizes: readonly number[], maxBytes = 100
     at += size;
   }
   const found: Buffer[] = [];
-  for await (const jpeg of readJpegs(Readable.from(chunks), maxBytes)) found.push(Buffer.from(jpeg));
+  for await (const jpeg of readJpegs(Readable.from(chunks), 'a.mp4', maxBytes)) found.push(Buffer.from(jpeg));
   return found;
 }
 

@@ -14,10 +14,12 @@ export function jpegOptions(quality: number): readonly string[] {
  * Splits ffmpeg's `mpjpeg` output, in which each picture has its length in front. One that is cut off at
  * the end is dropped.
  *
+ * @param name The clip, for messages.
  * @throws MediaError `too-large` for a picture of more than `maxBytes`.
  */
 export async function* readJpegs(
   stream: Readable,
+  name: string,
   maxBytes: number,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   let pending: Buffer = Buffer.alloc(0);
@@ -29,9 +31,13 @@ export async function* readJpegs(
         const end = pending.indexOf(headerEnd);
         if (end < 0 && pending.length < maxHeaderBytes) break;
         const length = Number(lengthPattern.exec(pending.toString('latin1', 0, Math.max(0, end)))?.[1]);
-        if (!(length > 0)) throw new MediaError('corrupt', 'ffmpeg gave no picture.');
+        if (!(length > 0))
+          throw new MediaError('corrupt', `A picture of "${name}" cannot be decoded. Export it again.`);
         if (length > maxBytes) {
-          throw new MediaError('too-large', `A frame takes ${length} bytes as JPEG. Lower maxSide.`);
+          throw new MediaError(
+            'too-large',
+            `A frame of "${name}" takes ${length} bytes as JPEG. Lower maxSide.`,
+          );
         }
         picture = { data: Buffer.allocUnsafeSlow(length), filled: 0 };
         pending = pending.subarray(end + headerEnd.length);

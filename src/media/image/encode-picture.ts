@@ -9,8 +9,8 @@ export interface OpenPage {
   readonly metadata: Metadata;
   /** How many channels are colors, if more follow that are no transparency. */
   readonly colorChannels?: number | undefined;
-  /** Transparency of AVIF in the range of video, where 235 means opaque. */
-  readonly hasVideoAlpha: boolean;
+  /** Whether transparency is in the range of video, where 235 means opaque, as in AVIF. Decodes the picture. */
+  readonly hasVideoAlpha: () => Promise<boolean>;
 }
 
 interface Size {
@@ -41,7 +41,7 @@ export async function toJpeg(
   if (more > 1)
     return (await joinColors(() => picture.clone().resize(size), size)).jpeg({ quality }).toBuffer();
   if (more === 1) picture.removeAlpha();
-  else if (page.hasVideoAlpha) return onWhite(picture.resize(size), quality);
+  else if (await page.hasVideoAlpha()) return onWhite(picture.resize(size), quality);
   else if (metadata.hasAlpha) picture.flatten({ background: '#ffffff' });
   // sharp 0.35 takes pictures of 16 bits with a profile to Display P3, and leaves them there.
   if (/16$/.test(metadata.space ?? '')) picture.pipelineColorspace('srgb');

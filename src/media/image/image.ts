@@ -4,10 +4,12 @@ import type { MediaSourceInfo, PreparedPart } from '../../core/media.js';
 import { imageTokens } from '../../core/media-tokens.js';
 import { loadSharp } from '../frame/sharp-module.js';
 import { pictureType } from '../model-accepts.js';
+import { formats } from '../source/formats.js';
 import type { PreparedContent } from '../work/prepared-content.js';
-import type { ReportProgress } from '../work/progress.js';
+import { bitmapToTiff } from './bitmap.js';
 import { type OpenPage, toJpeg, uprightSize } from './encode-picture.js';
-import type { ImageSettings } from './image-settings.js';
+import { heifToTiff } from './heif/decode-heif.js';
+import type { ImageSettings, ImageWork } from './image-settings.js';
 import { type ShownPage, shownFor, spreadOverLoop } from './loop.js';
 import { type ImageInput, outlinePicture, type PictureOutline, tooManyPixels } from './outline.js';
 import { planTiles, type Tile } from './tiles.js';
@@ -25,16 +27,18 @@ const passThroughBytes = 512 * 1024;
 export async function prepareImage(
   input: ImageInput,
   settings: ImageSettings,
-  report: ReportProgress,
-  signal: AbortSignal,
+  work: ImageWork,
 ): Promise<PreparedContent> {
+  const { report, signal } = work;
   try {
-    const outline = outlinePicture(input, settings);
+    const readable = await toReadable(input, settings, work);
+    const outline = readable ? { data: readable } : outlinePicture(input, settings);
     const open = await opener(outline, settings);
     const first = await open(outline.pages?.[0] ?? 0);
     const { metadata } = first;
     const size = uprightSize(metadata);
     if (size.width * size.height > settings.maxPixels) throw tooManyPixels(input.name);
+    if (!readable) await work.admit(outline.pixels ?? size.width * size.height);
     const delays = delaysOf(metadata, outline);
     const source = describe(metadata, input, delays);
     const rest = { estimatedTokens: imageTokens(settings.detail), source, note: outline.note };
@@ -71,6 +75,16 @@ export async function prepareImage(
   }
 }
 
+/** The picture in a format that sharp reads; `undefined` if its own is one. */
+async function toReadable(
+  input: ImageInput,
+  settings: ImageSettings,
+  work: ImageWork,
+): Promise<Uint8Array | undefined> {
+  if (input.mimeType === formats.heic.mimeType) return heifToTiff(input, settings, work);
+  return input.mimeType === formats.bmp.mimeType ? bitmapToTiff(input, settings, work) : undefined;
+}
+
 /** Opens the pages of a picture by their numbers. */
 async function opener(
   { colorChannels, data }: PictureOutline,
@@ -85,10 +99,12 @@ async function opener(
     const page = found.format === 'heif' ? (found.pagePrimary ?? 0) : wanted;
     const metadata = page === wanted ? found : await sharp(data, { ...options, page }).metadata();
     const open = () => sharp(data, { ...options, page, pages: 1 }).timeout({ seconds });
-    const hasVideoAlpha =
-      metadata.format === 'heif' &&
-      metadata.hasAlpha &&
-      (await isVideoRange(open().extractChannel(3).stats()));
+    let isVideoAlpha: Promise<boolean> | undefined;
+    const hasVideoAlpha = async () => {
+      if (metadata.format !== 'heif' || !metadata.hasAlpha) return false;
+      isVideoAlpha ??= isVideoRange(open().extractChannel(3).stats());
+      return isVideoAlpha;
+    };
     return { open, metadata, hasVideoAlpha, colorChannels: colorChannels?.get(page) };
   };
 }

@@ -1,4 +1,5 @@
 import { MediaError } from '../../core/errors.js';
+import type { FfmpegBinary } from '../ffmpeg/ffmpeg-location.js';
 import type { ImageSettings } from './image-settings.js';
 import { rawMimePattern } from './raw-formats.js';
 import { previewOf } from './raw-photo.js';
@@ -19,15 +20,20 @@ export interface PictureOutline {
   readonly colorChannels?: ReadonlyMap<number, number | undefined> | undefined;
   /** Frames of an animation, and how many of them are looked at. */
   readonly frames?: { readonly total: number; readonly looked: number } | undefined;
+  /** How many are decoded at most; `undefined` for those of the picture itself. */
+  readonly pixels?: number | undefined;
   readonly note?: string | undefined;
 }
 
 export interface ImageInput {
+  /** For messages. */
   readonly name: string;
   readonly mimeType: string;
   readonly bytes: number;
   /** The bytes of the picture, or the path of a file with them. */
   readonly data: Uint8Array | string;
+  /** For the formats that sharp does not read. */
+  readonly ffmpeg?: FfmpegBinary | undefined;
 }
 
 /** To show a frame all frames before it are decoded, so their number and that of their pixels is bounded. */
@@ -63,9 +69,10 @@ function outlineAnimation(
   const passes = Math.max(1, settings.maxPages / 2);
   const affordable = Math.floor(mostPixelsDecoded / passes / Math.max(1, width * height));
   const looked = Math.min(ends.length, mostFramesLooked, Math.max(affordable, settings.maxPages));
+  const pixels = width * height * looked;
   const end = ends[looked - 1];
   const isCut = end !== undefined && (looked < ends.length || showsGround);
-  return { data: isCut ? cut(file, end) : data, frames: { total: ends.length, looked } };
+  return { data: isCut ? cut(file, end) : data, frames: { total: ends.length, looked }, pixels };
 }
 
 function outlineTiff(file: PictureFile, input: ImageInput, settings: ImageSettings): PictureOutline {
@@ -86,6 +93,7 @@ function outlineTiff(file: PictureFile, input: ImageInput, settings: ImageSettin
     data: input.data,
     // What cannot be looked through is left to sharp.
     pages: numbers.length > 0 ? numbers : undefined,
+    pixels: shown.reduce((sum, [, { height, width }]) => sum + width * height, 0) || undefined,
     colorChannels: new Map(shown.map(([number, page]) => [number, colorChannels(page)])),
   };
 }
@@ -101,6 +109,12 @@ function outlineRaw(
     data: previewOf(file, name, orientation),
     note: 'This is the preview that the camera stored in its raw file.',
   };
+}
+
+/** @throws MediaError `unavailable` if none came along */
+export function ffmpegOf({ ffmpeg, name }: ImageInput): FfmpegBinary {
+  if (ffmpeg) return ffmpeg;
+  throw new MediaError('unavailable', `"${name}" is decoded by ffmpeg, and there is none.`);
 }
 
 /** Where a CR3 keeps what the other formats begin with. */

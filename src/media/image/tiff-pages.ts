@@ -4,6 +4,15 @@ import type { TiffPage } from './structure/tiff.js';
 /** By the numbers of TIFF 6.0 and its supplements. */
 const photometric = { rgb: 2, yCbCr: 6, lab: [8, 9, 10] };
 const [oldJpeg, jpeg] = [6, 7];
+/** That the libtiff in sharp is built without. */
+const unreadableCompressions: Readonly<Record<number, string>> = {
+  34661: 'JBIG',
+  34676: 'LogLuv',
+  34677: 'LogLuv',
+  34712: 'JPEG 2000',
+  34887: 'LERC',
+  34925: 'LZMA',
+};
 const unspecified = 0;
 
 /** The numbers of the pages that are no reduced copy of another; all if there are only such. */
@@ -41,6 +50,8 @@ function unreadableKind(page: TiffPage): string | undefined {
   if (bits > 16) return `samples of ${bits} bits`;
   if (bits !== 8 && bits !== 16 && (samples > 1 || ![1, 2, 4].includes(bits)))
     return `samples of ${bits} bits`;
+  const packed = unreadableCompressions[compression];
+  if (packed) return `data compressed as ${packed}`;
   if (compression === oldJpeg) return 'data compressed as old-style JPEG';
   if (photometric.lab.includes(page.photometric) && (bits === 8 || page.extraSamples.length > 0))
     return page.extraSamples.length > 0 ? 'Lab colors and further channels' : 'Lab colors of 8 bits';

@@ -19,11 +19,19 @@ export interface PictureRequest {
   readonly limits: PictureLimits;
 }
 
+/** Whether a picture may be decoded. */
+export interface PictureVerdict {
+  /** Why it may not. */
+  readonly refusal?: string | undefined;
+}
+
 /** What the process says: that it is ready, then for each picture that it has begun, how far it is, how it ended. */
 export type PictureReply =
   | { readonly type: 'ready' }
   | { readonly type: 'begun' }
   | { readonly type: 'progress'; readonly done: number }
+  /** Before it decodes so many pixels. Goes on when it is given a `PictureVerdict`. */
+  | { readonly type: 'sized'; readonly pixels: number }
   /** The bytes of the parts go along, unless the picture is sent as it is. */
   | {
       readonly type: 'done';
@@ -66,6 +74,7 @@ export const pictureReplySchema = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('ready') }),
   z.strictObject({ type: z.literal('begun') }),
   z.strictObject({ type: z.literal('progress'), done: amount }),
+  z.strictObject({ type: z.literal('sized'), pixels: amount }),
   z.strictObject({
     type: z.literal('done'),
     content: z.strictObject({

@@ -7,10 +7,12 @@ import type { ImageSettings } from '../image/image-settings.js';
 import type { ImageInput } from '../image/outline.js';
 import type { PreparedContent } from '../work/prepared-content.js';
 import { ProtocolError, readMessages, type WireMessage, writeMessage } from './messages.js';
+import { hasOwnGroup } from './own-group.js';
 import {
   type PictureLimits,
   type PictureReply,
   type PictureRequest,
+  type PictureVerdict,
   pictureReplySchema,
 } from './picture-messages.js';
 import type { StartPictureProcess } from './start-picture-process.js';
@@ -20,6 +22,8 @@ export interface PictureJob {
   readonly settings: ImageSettings;
   readonly limits: PictureLimits;
   readonly report: (done: number) => void;
+  /** @throws MediaError if so many pixels may not be decoded */
+  readonly admit: (pixels: number) => void;
 }
 
 /** Loading takes a fifth of a second on an idle machine. */
@@ -123,8 +127,10 @@ export class PictureProcess {
   /** Resolves with how it ended. */
   kill(): Promise<string> {
     // Whoever waits for the end must not find this process ended before.
-    if (!this.#isOver) this.hold(true);
-    this.#child.kill('SIGKILL');
+    if (!this.#isOver) {
+      this.hold(true);
+      endGroup(this.#child);
+    }
     return this.#exit;
   }
 
@@ -138,7 +144,7 @@ export class PictureProcess {
     writeMessage(this.#child.stdin as Writable, request, isPath ? [] : [data]);
   }
 
-  async #answer({ input, limits, report }: PictureJob): Promise<PreparedContent> {
+  async #answer({ admit, input, limits, report }: PictureJob): Promise<PreparedContent> {
     for (;;) {
       const message = await this.#read();
       if (!message) throw crashed(input.name, await this.kill());
@@ -149,6 +155,13 @@ export class PictureProcess {
       }
       if (reply.type === 'progress') {
         report(reply.done);
+        continue;
+      }
+      if (reply.type === 'sized') {
+        writeMessage(
+          this.#child.stdin as Writable,
+          verdictOn(() => admit(reply.pixels)),
+        );
         continue;
       }
       if (reply.type === 'over') {
@@ -165,6 +178,28 @@ export class PictureProcess {
   /** `undefined` after the last. */
   async #read(): Promise<WireMessage | undefined> {
     return (await this.#replies.next()).value ?? undefined;
+  }
+}
+
+/** Ends the process, and the ffmpeg that it may have started. */
+function endGroup(child: ChildProcess): void {
+  child.kill('SIGKILL');
+  if (!hasOwnGroup || child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, 'SIGKILL');
+  } catch (error) {
+    // ESRCH: none of it is left, or it was started without a group. EPERM: so says macOS of one that just ended.
+    if (!/ESRCH|EPERM/.test(String((error as NodeJS.ErrnoException).code))) throw error;
+  }
+}
+
+function verdictOn(admit: () => void): PictureVerdict {
+  try {
+    admit();
+    return {};
+  } catch (error) {
+    if (MediaError.isInstance(error)) return { refusal: error.message };
+    throw error;
   }
 }
 

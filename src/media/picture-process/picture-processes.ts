@@ -97,10 +97,14 @@ export class PictureProcesses {
 }
 
 async function prepareHere(
-  { input, report, settings }: PictureJob,
+  { admit, input, report, settings }: PictureJob,
   signal: AbortSignal,
 ): Promise<PreparedContent> {
-  const content = await prepareImage(input, settings, (_, done = 0) => report(done), signal);
+  const content = await prepareImage(input, settings, {
+    admit,
+    report: (_, done = 0) => report(done),
+    signal,
+  });
   // Copied, because the result may be kept while the caller goes on with its buffer.
   const own = (data: Uint8Array) => (data === input.data ? Uint8Array.from(data) : data);
   return { ...content, parts: content.parts.map((part) => ({ ...part, data: own(part.data) })) };

@@ -4,7 +4,8 @@ import { prepareImage } from '../image/image.js';
 import type { ImageInput } from '../image/outline.js';
 import type { PreparedContent } from '../work/prepared-content.js';
 import { readMessages, writeMessage } from './messages.js';
-import type { PictureLimits, PictureReply, PictureRequest } from './picture-messages.js';
+import { hasOwnGroup } from './own-group.js';
+import type { PictureLimits, PictureReply, PictureRequest, PictureVerdict } from './picture-messages.js';
 
 /** How often the process looks at its own memory and processor time. libvips takes about 1 GB a second. */
 const watchMs = 10;
@@ -19,21 +20,28 @@ export async function servePictures(): Promise<void> {
   const requests = new Readable({ read: () => undefined });
   process.stdin.on('data', (chunk) => requests.push(chunk));
   process.stdin.on('error', endNow).on('end', endNow).on('close', endNow);
-  for await (const { header, payloads } of readMessages(requests, () => Number.POSITIVE_INFINITY))
-    await answer(header as PictureRequest, payloads[0], say);
+  const messages = readMessages(requests, () => Number.POSITIVE_INFINITY);
+  const admit = async (pixels: number) => {
+    say({ type: 'sized', pixels });
+    const { value } = await messages.next();
+    const { refusal } = (value?.header ?? {}) as PictureVerdict;
+    if (refusal !== undefined) throw new MediaError('too-large', refusal);
+  };
+  for (let next = await messages.next(); !next.done; next = await messages.next())
+    await answer(next.value.header as PictureRequest, next.value.payloads[0], { admit, say });
 }
 
 async function answer(
   { input: { path, ...input }, limits, settings }: PictureRequest,
   bytes: Uint8Array | undefined,
-  say: Say,
+  { admit, say }: { readonly admit: (pixels: number) => Promise<void>; readonly say: Say },
 ): Promise<void> {
   say({ type: 'begun' });
   const stopWatching = watch(limits, say);
   const report = (_stage: string, done = 0) => say({ type: 'progress', done });
   const data = path ?? bytes ?? new Uint8Array();
   try {
-    const content = await prepareImage({ ...input, data }, settings, report, never);
+    const content = await prepareImage({ ...input, data }, settings, { admit, report, signal: never });
     stopWatching();
     sendContent(content, { ...input, data }, say);
   } catch (error) {
@@ -71,9 +79,9 @@ function watch({ memoryBytes, cpuMs }: PictureLimits, say: Say): () => void {
   return () => clearInterval(timer);
 }
 
-/** The process is ended rather than told to: threads of libvips that work on would be waited for. */
+/** The process is ended rather than told to: threads of libvips that work on would be waited for. So is its ffmpeg. */
 function endNow(): void {
-  process.kill(process.pid, 'SIGKILL');
+  process.kill(hasOwnGroup ? -process.pid : process.pid, 'SIGKILL');
 }
 
 const never = new AbortController().signal;

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import { installedFile, resolveFrom } from '../../core/installed.js';
+import { hasOwnGroup } from './own-group.js';
 
 /** Starts the process that decodes pictures from one place. Throws, or the process ends, if the file is not there. */
 export type StartPictureProcess = () => ChildProcess;
@@ -13,11 +13,7 @@ const besideThisFile: StartPictureProcess = () => {
 };
 
 /** In the installed package, for a bundle without the file. */
-const fromPackage: StartPictureProcess = () => {
-  // A bundle in CommonJS has no `import.meta.url`.
-  const from = import.meta.url ?? pathToFileURL(process.argv[1] ?? join(process.cwd(), 'index.js')).href;
-  return startNode([join(resolveFrom(from, 'multimodal-chat/package.json'), '../dist/picture-process.cjs')]);
-};
+const fromPackage: StartPictureProcess = () => startNode([installedFile('picture-process.cjs')]);
 
 /** From source, as tests run. */
 const fromSource: StartPictureProcess = () => {
@@ -26,11 +22,6 @@ const fromSource: StartPictureProcess = () => {
   const load = `require(${JSON.stringify(tsx)}).register(); require(${JSON.stringify(file)});`;
   return startNode(['--eval', load]);
 };
-
-/** A function, because bundlers would follow `createRequire(import.meta.url).resolve('…')`. */
-function resolveFrom(from: string, name: string): string {
-  return createRequire(from).resolve(name);
-}
 
 /** What Node and sharp need to start. Keys and other secrets of the environment stay here. */
 const passedOn = ['LD_LIBRARY_PATH', 'DYLD_LIBRARY_PATH', 'NODE_PATH', 'SystemRoot', 'TEMP', 'TMP', 'TMPDIR'];
@@ -46,7 +37,10 @@ function startNode(args: readonly string[]): ChildProcess {
     MALLOC_ARENA_MAX: '2',
   };
   for (const name of passedOn) if (process.env[name] !== undefined) env[name] = process.env[name];
-  return spawn(process.execPath, args, { env, stdio: ['pipe', 'pipe', 'ignore'], windowsHide: true });
+  return spawn(process.execPath, args, {
+    ...{ env, stdio: ['pipe', 'pipe', 'ignore'] },
+    ...{ detached: hasOwnGroup, windowsHide: true },
+  });
 }
 
 /** The ways to start the process, in the order in which they are tried. */

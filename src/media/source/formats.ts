@@ -5,7 +5,7 @@ export interface MediaFormat {
   readonly mimeType: string;
   /** What the source is to the user. */
   readonly kind: MediaKind;
-  readonly decoder: 'sharp' | 'bitmap' | 'heif' | 'ffmpeg' | 'pdf' | 'text';
+  readonly decoder: 'sharp' | 'heif' | 'ffmpeg' | 'pdf' | 'text';
   /** The one ffmpeg demuxer that may read it, so that no crafted file is read as a playlist. */
   readonly demuxer?: string | undefined;
   /** The `formats` name of mediabunny, for containers that it indexes reliably. */
@@ -24,7 +24,7 @@ const matroskaDemuxer = 'matroska,webm';
 /** Reads the Matroska streams that are written here. */
 export const demuxerOfRemux = matroskaDemuxer;
 
-const picture = (mimeType: string, decoder: 'sharp' | 'bitmap' | 'heif' = 'sharp'): MediaFormat => ({
+const picture = (mimeType: string, decoder: 'sharp' | 'heif' = 'sharp'): MediaFormat => ({
   ...{ mimeType, kind: 'image', decoder },
 });
 const clip = (
@@ -43,7 +43,7 @@ export const formats = {
   webp: picture('image/webp'),
   tiff: picture('image/tiff'),
   avif: picture('image/avif'),
-  bmp: picture('image/bmp', 'bitmap'),
+  bmp: picture('image/bmp'),
   heic: picture('image/heic', 'heif'),
 
   mp4: clip('video/mp4', isoDemuxer, { indexer: 'MP4' }),

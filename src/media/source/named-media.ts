@@ -18,8 +18,13 @@ const unnamed = 'attachment';
 export const isDataUrl = (text: string) => /^data:/i.test(text);
 export const isRemoteUrl = (text: string) => /^https?:\/\//i.test(text);
 
-/** A name for messages, if none was given. */
-export function nameOf(data: MediaData): string {
+/** What a source is called in messages. */
+export function nameOf(source: MediaSource): string {
+  const { data, name } = asNamed(source);
+  return name || nameOfData(data);
+}
+
+function nameOfData(data: MediaData): string {
   if (typeof data === 'string') {
     if (isDataUrl(data)) return unnamed;
     // Only an address has a query and a fragment: a file may be called `notes #2.md`.

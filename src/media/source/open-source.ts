@@ -34,7 +34,7 @@ export async function openSource(
 ): Promise<LocalSource> {
   const { data: givenData, ...given } = asNamed(source);
   const excerpt = checkExcerpt(given.startMs, given.endMs);
-  const name = given.name || nameOf(givenData);
+  const name = nameOf(source);
   const { data, mimeType = given.mimeType } = readDataUrl(givenData, name, settings.maxBytes);
   const location = asLocation(data);
   let opened: OpenedSource;

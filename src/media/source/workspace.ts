@@ -1,13 +1,10 @@
-import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { MediaError } from '../../core/errors.js';
+import { hostMark } from '../../core/host-mark.js';
 
-// The host is part of the name because containers may share a directory but not their process ids.
-const hostTag = createHash('sha256').update(hostname()).digest('hex').slice(0, 8);
-const namePattern = new RegExp(`^multimodal-chat-${hostTag}-(\\d+)-`);
+const prefix = () => `multimodal-chat-${hostMark()}-`;
 
 /** Directories that this process has open, so that they go even when it exits in the middle. */
 const open = new Set<string>();
@@ -36,7 +33,7 @@ export class Workspace {
   async #create(): Promise<string> {
     try {
       await mkdir(this.#parent, { recursive: true });
-      const directory = await mkdtemp(join(this.#parent, `multimodal-chat-${hostTag}-${process.pid}-`));
+      const directory = await mkdtemp(join(this.#parent, `${prefix()}${process.pid}-`));
       if (open.size === 0) process.once('exit', removeOpenDirectories);
       open.add(directory);
       return directory;
@@ -63,8 +60,9 @@ export class Workspace {
 /** Removes the directories of processes that were killed. */
 export async function removeAbandonedWorkspaces(parent: string): Promise<void> {
   const names = await readdir(parent).catch(() => []);
+  const pattern = new RegExp(`^${prefix()}(\\d+)-`);
   for (const name of names) {
-    const pid = Number(namePattern.exec(name)?.[1] ?? 0);
+    const pid = Number(pattern.exec(name)?.[1] ?? 0);
     if (pid && (await isAbandoned(pid, join(parent, name)))) {
       // Another process may remove the same directory at the same time.
       await rm(join(parent, name), { recursive: true, force: true }).catch(() => undefined);

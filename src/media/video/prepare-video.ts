@@ -198,6 +198,7 @@ async function soundOf(
   { binary, settings, signal }: ClipDeps,
 ): Promise<Sound | undefined> {
   const request: SoundRequest = {
+    name: source.name,
     path: await source.path(),
     demuxer: format.demuxer,
     stream,

@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ClosedError, MemoryError } from '../../core/errors.js';
 import { parseForgetTarget } from '../../core/forget-target.js';
+import { makeDirectory } from '../../core/make-directory.js';
 import type { PreparedMedia } from '../../core/media.js';
 import { parseOptions } from '../../core/parse-options.js';
 import type { Conversation } from '../../core/turn.js';
@@ -71,7 +72,7 @@ export class DiskMediaArchive implements MediaArchive {
       if (await setTime(path, attachedAt)) return;
       const file = encodeArchived(media, at);
       if (file.length > this.#maxBytes * largestShare) return;
-      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await makeDirectory(directory, 0o700);
       const unfinished = `${path}.${randomUUID()}.part`;
       await writeFile(unfinished, file, { mode: 0o600 });
       await utimes(unfinished, attachedAt, attachedAt);

@@ -12,6 +12,8 @@ import type {
   MemoryStats,
   MemoryStore,
   ReindexOptions,
+  SessionPage,
+  StoredSession,
 } from '../memory-store.js';
 import { AppendQueue } from '../shared/append-queue.js';
 import { conversationKey, turnId } from '../shared/conversation-key.js';
@@ -24,6 +26,7 @@ import { ChromaSummaries } from './chroma-summaries.js';
 import { ChromaTurns, type TurnRecord } from './chroma-turns.js';
 import { ChromaVectors } from './chroma-vectors.js';
 import { scopeOf, toForget } from './scope.js';
+import { listSessions } from './session-list.js';
 import { type ChromaSession, SessionReader } from './session-reader.js';
 
 /** Larger requests only take longer; the server's own limit is far higher. */
@@ -118,6 +121,13 @@ export class ChromaMemoryStore implements MemoryStore {
     this.#assertOpen();
     options.signal?.throwIfAborted();
     return options.limit <= 0 ? [] : this.#sessions.recall(conversation, query, options);
+  }
+
+  /** Reads the metadata of all turns of the tenant, a thousand at a time. */
+  async sessions(tenant: string, page: SessionPage): Promise<readonly StoredSession[]> {
+    this.#assertOpen();
+    page.signal?.throwIfAborted();
+    return page.limit <= 0 ? [] : listSessions(this.#turns, tenant, page);
   }
 
   async forget(target: ForgetTarget, { signal }: AbortOptions = {}): Promise<number> {

@@ -25,6 +25,7 @@ export interface ChromaMemoryStoreOptions {
   readonly queryEmbeddingTimeoutMs?: number | undefined;
   /** How long one request may take, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number | undefined;
+  /** For tests. Default: the machine's clock. */
   readonly clock?: Clock | undefined;
 }
 

@@ -2,7 +2,7 @@ import type { Where } from 'chromadb';
 import type { ForgetTarget } from '../memory-store.js';
 import { textOfBody } from '../shared/turn-body.js';
 import type { ChromaConnection } from './chroma-connection.js';
-import { inConversation, inConversationFrom, type RecordScope, toForget } from './scope.js';
+import { inConversation, inConversationFrom, ofTenant, type RecordScope, toForget } from './scope.js';
 
 /** A turn as it is stored on the server. */
 export interface TurnRecord {
@@ -73,6 +73,27 @@ export class ChromaTurns {
   /** Turns of all conversations. */
   page(offset: number, limit: number, signal?: AbortSignal): Promise<TurnRecord[]> {
     return this.#read({ limit, offset }, signal);
+  }
+
+  /** The ids and metadata of all turns of a tenant, page by page. */
+  async *scopes(tenant: string, signal?: AbortSignal): AsyncGenerator<Omit<TurnRecord, 'body'>[]> {
+    for (let offset = 0; ; offset += pageSize) {
+      const range = { where: ofTenant(tenant), limit: pageSize, offset, include: ['metadatas' as const] };
+      const { ids, metadatas } = await this.#connection.call(
+        this.#collection,
+        (collection) => collection.get(range),
+        signal,
+      );
+      yield ids.map((id, at) => ({ id, scope: metadatas[at] as object as RecordScope }));
+      if (ids.length < pageSize) return;
+    }
+  }
+
+  /** Those of the turns that are on the server, as JSON. */
+  async bodies(ids: readonly string[], signal?: AbortSignal): Promise<ReadonlyMap<string, string>> {
+    if (ids.length === 0) return new Map();
+    const records = await this.#read({ ids: [...ids], limit: ids.length, offset: 0 }, signal);
+    return new Map(records.map(({ body, id }) => [id, body]));
   }
 
   async #read(

@@ -22,6 +22,8 @@ export const scopeOf = (turn: Conversation & Pick<Turn, 'createdAt'>, order: num
 /** The only filters: nothing is read for a caller without one of them. */
 export const inConversation = (key: string): Where => ({ conversation: key });
 
+export const ofTenant = (tenant: string): Where => ({ tenant: namesKey(tenant) });
+
 export const inConversationFrom = (key: string, order: number): Where => ({
   $and: [{ conversation: key }, { order: { $gte: order } }],
 });
@@ -32,7 +34,7 @@ export function toForget(target: ForgetTarget): { ids: string[] } | { where: Whe
   if (id !== undefined) return { ids: [turnId({ tenant, sessionId, id })] };
   const conditions: Where[] = [];
   if (sessionId !== undefined) conditions.push(inConversation(conversationKey({ tenant, sessionId })));
-  else if (tenant !== undefined) conditions.push({ tenant: namesKey(tenant) });
+  else if (tenant !== undefined) conditions.push(ofTenant(tenant));
   if (before !== undefined) conditions.push({ created_at: { $lt: before.getTime() } });
   const [first, second] = conditions as [Where, Where?];
   return { where: second === undefined ? first : { $and: [first, second] } };

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
-import { link, mkdir, open, rm, writeFile } from 'node:fs/promises';
+import { link, open, rm, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { MemoryError } from '../../core/errors.js';
+import { makeDirectory } from '../../core/make-directory.js';
 import { explainDatabaseFailure } from './explain-failure.js';
 import type { MemoryDatabase } from './memory-database.js';
 
@@ -11,7 +12,7 @@ export async function backUp(database: MemoryDatabase, path: string): Promise<vo
   const unfinished = `${target}.${process.pid}.partial`;
   try {
     if (existsSync(target)) throw existsAlready(target);
-    await mkdir(dirname(target), { recursive: true, mode: 0o700 });
+    await makeDirectory(dirname(target), 0o700);
     await rm(unfinished, { force: true });
     await writeFile(unfinished, '', { mode: 0o600 });
     await database.vacuumInto(unfinished);

@@ -15,6 +15,7 @@ export interface EmbeddedMemoryStoreOptions {
   readonly maxCacheBytes?: number | undefined;
   /** How long a recall waits for the query's embedding before the words alone decide. Default 300. */
   readonly queryEmbeddingTimeoutMs?: number | undefined;
+  /** For tests. Default: the machine's clock. */
   readonly clock?: Clock | undefined;
 }
 

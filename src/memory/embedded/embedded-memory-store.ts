@@ -11,6 +11,8 @@ import type {
   MemoryStats,
   MemoryStore,
   ReindexOptions,
+  SessionPage,
+  StoredSession,
 } from '../memory-store.js';
 import { termsOf } from '../rank/terms.js';
 import { AppendQueue } from '../shared/append-queue.js';
@@ -25,6 +27,7 @@ import {
 } from './embedded-memory-store-options.js';
 import { EmbeddedSummaries } from './embedded-summaries.js';
 import { MemoryDatabase } from './memory-database.js';
+import { listSessions } from './session-list.js';
 import { type EmbeddedSession, type IndexedDatabase, SessionReader } from './session-reader.js';
 import { deleteTurns } from './turn-deletion.js';
 import { type IndexedTurn, insertTurn, lastTurns } from './turn-records.js';
@@ -94,6 +97,11 @@ export class EmbeddedMemoryStore implements MemoryStore {
   ): Promise<readonly RecalledTurn[]> {
     const database = await this.#existing(options.signal);
     return database ? this.#sessions.recall(conversation, query, options) : [];
+  }
+
+  async sessions(tenant: string, page: SessionPage): Promise<readonly StoredSession[]> {
+    const database = await this.#existing(page.signal);
+    return database?.read(() => listSessions(database, tenant, page)) ?? [];
   }
 
   async forget(target: ForgetTarget, { signal }: AbortOptions = {}): Promise<number> {

@@ -37,7 +37,7 @@ const explanations: readonly (readonly [RegExp, string])[] = [
   ],
   [
     /MODULE_NOT_FOUND|Cannot find module/,
-    'the native part of "libsql" is not installed for this platform. Run "npm install" again without --omit=optional.',
+    'the package "libsql" or its part for this platform is not installed. Run "npm install" again without --omit=optional; beside a bundle, run "npm install libsql".',
   ],
   [
     /SQLITE_IOERR|EIO/,

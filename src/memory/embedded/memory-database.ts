@@ -1,13 +1,22 @@
 import { existsSync, statSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Database, Statement } from 'libsql';
 import { type Clock, sleep, systemClock } from '../../core/clock.js';
 import { ClosedError } from '../../core/errors.js';
+import { loadInstalled } from '../../core/installed.js';
+import { makeDirectory } from '../../core/make-directory.js';
 import { type Columns, decodeRow, type RowOf, selectColumns } from './columns.js';
 import { explainDatabaseFailure, isBusy } from './explain-failure.js';
 import { lostWrites } from './lost-writes.js';
 import { prepareSchema } from './schema.js';
+
+const libsql = 'libsql';
+const importLibsql = (): Promise<{ readonly default: typeof import('libsql') }> =>
+  import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ libsql);
+const libsqlPromise = 'libsql/promise';
+const importLibsqlPromise = (): Promise<{ readonly default: typeof import('libsql/promise') }> =>
+  import(/* webpackIgnore: true */ /* turbopackIgnore: true */ /* @vite-ignore */ libsqlPromise);
 
 /** SQLite waits this long with the event loop blocked; longer waits sleep between tries. */
 const blockingWaitMs = 20;
@@ -41,7 +50,7 @@ export class MemoryDatabase {
     const file = path === ':memory:' ? path : resolve(path);
     try {
       if (file !== ':memory:') await createFile(file);
-      const { default: Libsql } = await import('libsql');
+      const { default: Libsql } = await loadInstalled(libsql, importLibsql);
       const database = new MemoryDatabase(file, new Libsql(file), clock);
       await database.#retryWhileBusy(() => database.#configure(prepare));
       database.#files = database.#identities();
@@ -112,7 +121,7 @@ export class MemoryDatabase {
       return;
     }
     // On a separate connection, which works in a thread: a large file takes seconds.
-    const { default: Libsql } = await import('libsql/promise');
+    const { default: Libsql } = await loadInstalled(libsqlPromise, importLibsqlPromise);
     const connection = new Libsql(this.path, {});
     try {
       await connection.exec(statement);
@@ -218,7 +227,7 @@ const warnOf = (message: string) => process.emitWarning(message, { code: 'MULTIM
 
 /** Only the user can read what is created. What exists keeps its permissions. */
 async function createFile(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await makeDirectory(dirname(path), 0o700);
   try {
     // SQLite gives its log the permissions of the file. An existing file is not opened: closing it would
     // release the locks that SQLite holds on it.

@@ -79,6 +79,14 @@ const migrations: readonly string[] = [
      WHERE latest.session = sessions.id;
    -- A second way to find a conversation, to notice that the first one is damaged.
    CREATE INDEX sessions_by_name ON sessions (name, tenant);`,
+
+  `-- The dates of the first and the latest turn, to list the conversations of a tenant without reading their turns.
+   ALTER TABLE sessions ADD COLUMN first_at INTEGER NOT NULL DEFAULT 0;
+   ALTER TABLE sessions ADD COLUMN last_at INTEGER NOT NULL DEFAULT 0;
+   UPDATE sessions SET first_at = dates.first_at, last_at = dates.last_at
+     FROM (SELECT session, min(created_at) AS first_at, max(created_at) AS last_at FROM turns GROUP BY session) AS dates
+     WHERE dates.session = sessions.id;
+   CREATE INDEX sessions_by_date ON sessions (tenant, last_at, id);`,
 ];
 
 /** The tables of the memory. */

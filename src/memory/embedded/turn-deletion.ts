@@ -4,7 +4,7 @@ import { nameKey } from '../shared/conversation-key.js';
 import { parseTurn, serializeTurn } from '../shared/turn-body.js';
 import type { MemoryDatabase } from './memory-database.js';
 import { firstKey, lastKey } from './schema.js';
-import { findKey } from './turn-records.js';
+import { findKey, updateSession } from './turn-records.js';
 
 /** Deletes the turns and what was derived from them; returns the number of turns. Runs inside a transaction. */
 export function deleteTurns(database: MemoryDatabase, target: ForgetTarget): number {
@@ -47,20 +47,6 @@ function deleteFrom(database: MemoryDatabase, session: number, { before, turnId 
   const count = database.run(`DELETE FROM turns WHERE ${condition}`, ...parameters);
   if (count > 0) updateSession(database, session);
   return count;
-}
-
-function updateSession(database: MemoryDatabase, session: number): void {
-  database.run(
-    `UPDATE sessions SET epoch = epoch + 1, turns = left.turns, last_sequence = left.last_sequence
-     FROM (SELECT count(*) AS turns, coalesce(max(key) - ?, 0) AS last_sequence
-           FROM turns WHERE key BETWEEN ? AND ?) AS left
-     WHERE id = ?`,
-    firstKey(session),
-    firstKey(session),
-    lastKey(session),
-    session,
-  );
-  database.run('DELETE FROM sessions WHERE id = ? AND turns = 0', session);
 }
 
 /** Turns that follow a turn that goes follow its parent from here on. */

@@ -71,8 +71,10 @@ export function insertTurn(database: MemoryDatabase, indexed: IndexedTurn): void
   }
   database.run('INSERT INTO terms (key, line) VALUES (?, ?)', key, terms);
   database.run(
-    `UPDATE sessions SET last_sequence = next_sequence, next_sequence = next_sequence + 1, turns = turns + 1
-     WHERE id = ?`,
+    `UPDATE sessions SET last_sequence = next_sequence, next_sequence = next_sequence + 1, turns = turns + 1,
+       first_at = CASE WHEN turns = 0 THEN ?1 ELSE min(first_at, ?1) END, last_at = max(last_at, ?1)
+     WHERE id = ?2`,
+    turn.createdAt,
     session.id,
   );
 }
@@ -88,7 +90,23 @@ function replaceTurn(database: MemoryDatabase, session: number, { turn, body, te
   database.run('DELETE FROM vectors WHERE key = ?', key);
   database.run('INSERT OR REPLACE INTO terms (key, line) VALUES (?, ?)', key, terms);
   database.run('DELETE FROM summaries WHERE session = ? AND last >= ?', session, key);
-  database.run('UPDATE sessions SET epoch = epoch + 1 WHERE id = ?', session);
+  updateSession(database, session);
+}
+
+/** Brings the record of a session up to date after turns were removed or replaced. Without turns it goes too. */
+export function updateSession(database: MemoryDatabase, session: number): void {
+  database.run(
+    `UPDATE sessions SET epoch = epoch + 1, turns = left.turns, last_sequence = left.last_sequence,
+       first_at = left.first_at, last_at = left.last_at
+     FROM (SELECT count(*) AS turns, coalesce(max(key) - ?1, 0) AS last_sequence,
+             coalesce(min(created_at), 0) AS first_at, coalesce(max(created_at), 0) AS last_at
+           FROM turns WHERE key BETWEEN ?1 AND ?2) AS left
+     WHERE id = ?3`,
+    firstKey(session),
+    lastKey(session),
+    session,
+  );
+  database.run('DELETE FROM sessions WHERE id = ? AND turns = 0', session);
 }
 
 export function findKey(database: MemoryDatabase, session: number, id: string): number | undefined {

@@ -10,6 +10,7 @@ export interface OutboxOptions {
   readonly path: string;
   /** How many turns may wait before `append` rejects. Default 100,000. */
   readonly maxPending?: number | undefined;
+  /** For tests. Default: the machine's clock. */
   readonly clock?: Clock | undefined;
 }
 

@@ -69,6 +69,7 @@ function rankTogether(
 class OutboxStore implements MemoryStore {
   readonly summaries: ConversationSummaries | undefined;
   readonly reindex?: (options?: ReindexOptions) => Promise<void>;
+  readonly sessions?: NonNullable<MemoryStore['sessions']>;
   readonly #store: MemoryStore;
   readonly #clock: Clock;
   readonly #outbox: TurnOutbox;
@@ -86,6 +87,13 @@ class OutboxStore implements MemoryStore {
     this.#delivery = new Delivery(this.#outbox, store, clock);
     const { summaries } = store;
     this.summaries = summaries && this.#summariesAfterDelivery(summaries);
+    if (store.sessions)
+      this.sessions = async (...given) => {
+        this.#assertOpen();
+        given[1].signal?.throwIfAborted();
+        await this.#deliver();
+        return (await store.sessions?.(...given)) ?? [];
+      };
     if (!store.reindex) return;
     this.reindex = async (given) => {
       await this.#deliver();

@@ -15,6 +15,7 @@ export interface Ranked {
 export interface ConversationIndexOptions {
   /** Of the embedder; absent if turns are ranked by words alone. */
   readonly dimensions?: number | undefined;
+  /** Weights of words, speakers and meaning. Default: as the shipped stores have them. */
   readonly tuning?: Tuning | undefined;
 }
 

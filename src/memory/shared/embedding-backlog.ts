@@ -19,6 +19,7 @@ export interface EmbeddingSource<Key> {
 }
 
 export interface DrainOptions extends AbortOptions {
+  /** Called after every batch that is stored. */
   readonly onBatch?: (() => void) | undefined;
 }
 

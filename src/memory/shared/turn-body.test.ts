@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { MemoryError } from '../../core/errors.js';
-import type { Turn } from '../../core/turn.js';
+import type { JsonValue } from '../../core/message.js';
+import { type Turn, toTurn } from '../../core/turn.js';
 import { makeTurn } from '../../testing/contracts/memory-store-contract.js';
 import { parseTurn, serializeTurn, textOfBody } from './turn-body.js';
 
@@ -41,5 +42,34 @@ describe('textOfBody', () => {
       expect(textOfBody(serializeTurn(turn).body)).toBe(`${plain.prompt}\nParis.\nharbor.jpg`);
     }
     expect(textOfBody(serializeTurn(makeTurn({ reply: '' })).body)).toBe(plain.prompt);
+  });
+
+  it('is also what tools gave, the beginning of it', () => {
+    const result = (name: string, output: JsonValue, more = {}) =>
+      ({ type: 'tool-result', callId: name, name, output, ...more }) as const;
+    const call = { type: 'tool-call', callId: 'a', name: 'a', input: { secret: 'not indexed' } } as const;
+    const plain = makeTurn();
+    const turn = toTurn({
+      ...plain,
+      messages: [
+        { role: 'user', parts: [{ type: 'text', text: plain.prompt }] },
+        { role: 'assistant', parts: [call] },
+        {
+          role: 'tool',
+          parts: [
+            result('weather', { city: 'Oslo' }, { media: [photo] }),
+            result('read', `start${'x'.repeat(9000)}end`),
+          ],
+        },
+        { role: 'assistant', parts: [{ type: 'text', text: 'Paris.' }] },
+      ],
+    });
+    const [prompt, weather, read, ...rest] = textOfBody(serializeTurn(turn).body).split('\n');
+    expect([prompt, weather, ...rest]).toEqual([
+      plain.prompt,
+      'weather: {"city":"Oslo"}, harbor.jpg',
+      'Paris.',
+    ]);
+    expect(read).toMatch(/^read: startx{3995}$/);
   });
 });

@@ -1,4 +1,5 @@
 import { MemoryError } from '../../core/errors.js';
+import { textOfResults } from '../../core/message.js';
 import { type Turn, type TurnRecord, toTurn, toTurnRecord } from '../../core/turn.js';
 
 /** A turn and its JSON, under which it is stored. */
@@ -25,9 +26,16 @@ export function parseTurn(body: string): Turn {
   return toTurn(record);
 }
 
-/** The text of a turn that is indexed and embedded: prompt, reply and the names of the attachments. */
-export function textOfTurn({ prompt, reply, media = [] }: Pick<Turn, 'prompt' | 'reply' | 'media'>): string {
-  return [prompt, reply, ...media.map(({ name }) => name)].filter((text) => text !== '').join('\n');
+/** In characters: what a tool says first tells what it is about. */
+const longestResult = 4_000;
+
+/** The text of a turn that is indexed and embedded: prompt, what tools gave, reply and the names of the attachments. */
+export function textOfTurn(
+  turn: Pick<Turn, 'prompt' | 'reply' | 'media'> & Partial<Pick<Turn, 'messages'>>,
+): string {
+  const { media = [], messages = [], prompt, reply } = turn;
+  const results = messages.length > 2 ? textOfResults(messages, longestResult) : '';
+  return [prompt, results, reply, ...media.map(({ name }) => name)].filter((text) => text !== '').join('\n');
 }
 
 /** The same of a stored turn. Half the time of `parseTurn`: a record has its plain text in any case. */

@@ -1,4 +1,6 @@
 import type { Fetch, GoogleGenAI, HttpOptions } from '@google/genai';
+import { ConfigurationError } from '../../core/errors.js';
+import { loadInstalled } from '../../core/installed.js';
 import { type GeminiEndpointOptions, resolveEndpoint } from './gemini-endpoint.js';
 
 /** Far more keys than a pool has; a client costs 3.5 KB. */
@@ -44,7 +46,7 @@ export class GeminiClients {
 
   /** A new client whose requests are made by `fetch`. */
   async make(apiKey: string, fetch?: Fetch): Promise<GoogleGenAI> {
-    this.#sdk ??= import('@google/genai');
+    this.#sdk ??= loadSdk();
     const { GoogleGenAI } = await this.#sdk;
     // Explicit, because GOOGLE_GENAI_USE_VERTEXAI flips it; fresh, because the constructor changes it.
     const httpOptions: HttpOptions = {};
@@ -57,5 +59,19 @@ export class GeminiClients {
 
   clear(): void {
     this.#clients.clear();
+  }
+}
+
+const importSdk = () => import('@google/genai');
+
+/** Bundlers may take it in; what esbuild makes of it in an ES module fails on its first require(). */
+async function loadSdk(): ReturnType<typeof importSdk> {
+  try {
+    return await loadInstalled('@google/genai', importSdk);
+  } catch (cause) {
+    throw new ConfigurationError(
+      'The package @google/genai cannot be loaded. Run npm install again; beside a bundle, run npm install @google/genai, or bundle as CommonJS.',
+      { cause },
+    );
   }
 }

@@ -7,10 +7,10 @@ import { Redactor } from '../../core/redact.js';
 import type { KeyPool } from '../../keys/key-pool.js';
 import type { Embedder } from '../../memory/embedder.js';
 import { AttemptWatch } from './attempt-watch.js';
-import { estimateEmbeddingTokens, formatForEmbedding } from './embedding-text.js';
 import { GeminiClients } from './gemini-clients.js';
 import { type GeminiEmbedderOptions, geminiEmbedderOptionsSchema } from './gemini-embedder-options.js';
 import { GeminiExchange } from './gemini-exchange.js';
+import { estimateEmbeddingTokens, formatForEmbedding } from './request/embedding-text.js';
 
 /** Limit of `batchEmbedContents`. */
 const maxTextsPerBatch = 100;

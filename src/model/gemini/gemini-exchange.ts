@@ -1,22 +1,25 @@
 import type { Fetch } from '@google/genai';
 import { ModelCallError } from '../../core/errors.js';
 import type { Redactor } from '../../core/redact.js';
-import type { CallEvidence } from './classify-failure.js';
-import { classifyFailure } from './classify-failure.js';
+import type { CallEvidence } from './failure/classify-failure.js';
+import { classifyFailure } from './failure/classify-failure.js';
 import { withUntimedDispatcher } from './untimed-dispatcher.js';
 
 /** The rest of a longer error page is not read. */
 const maxErrorBytes = 256 * 1024;
 
-async function readErrorBody(response: Response): Promise<string> {
+/** The body of an error as far as it comes: its status means what it means without. */
+async function readErrorBody(response: Response, signal: AbortSignal): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
-  if (response.body) {
-    for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+  try {
+    for await (const chunk of (response.body ?? []) as unknown as AsyncIterable<Uint8Array>) {
       chunks.push(chunk);
       bytes += chunk.byteLength;
       if (bytes > maxErrorBytes) break;
     }
+  } catch (error) {
+    if (signal.aborted) throw error;
   }
   return Buffer.concat(chunks).toString('utf8');
 }
@@ -33,6 +36,7 @@ export class GeminiExchange {
   readonly #redactor: Redactor;
   readonly #fetch: typeof globalThis.fetch | undefined;
   #wasSent = false;
+  #hasReply = false;
 
   /** @param fetch Makes the request. Default: the global one, without its time limits. */
   constructor(signal: AbortSignal, redactor: Redactor, fetch?: typeof globalThis.fetch) {
@@ -46,6 +50,11 @@ export class GeminiExchange {
     return this.#wasSent;
   }
 
+  /** Whether a successful reply has begun. */
+  get hasReply(): boolean {
+    return this.#hasReply;
+  }
+
   /**
    * The `httpOptions.fetch` of this exchange. The SDK gets successful replies only: its own errors lose
    * headers and wrap bodies.
@@ -57,11 +66,12 @@ export class GeminiExchange {
     if (this.#fetch !== undefined) checkRequest(url, init);
     this.#wasSent = true;
     const response = await this.#send(url, init);
+    this.#hasReply = response.ok;
     if (response.ok) return response;
     throw new ModelCallError(
       this.#classify({
         status: response.status,
-        body: await readErrorBody(response),
+        body: await readErrorBody(response, this.#signal),
         retryAfter: response.headers.get('retry-after'),
       }),
     );
@@ -86,7 +96,7 @@ export class GeminiExchange {
   toPublicError(error: unknown): unknown {
     return ModelCallError.isInstance(error)
       ? error
-      : new ModelCallError(this.#classify({ error, sent: this.#wasSent }));
+      : new ModelCallError(this.#classify({ error, sent: this.#wasSent, hasReply: this.#hasReply }));
   }
 
   #classify(evidence: CallEvidence) {

@@ -5,7 +5,7 @@ import { type Clock, sleep } from '../../core/clock.js';
 import { ClosedError, MediaError, ModelCallError } from '../../core/errors.js';
 import type { Redactor } from '../../core/redact.js';
 import type { UploadPart } from '../chat-model.js';
-import { classifyFailure } from './classify-failure.js';
+import { classifyFailure } from './failure/classify-failure.js';
 import type { GeminiClients } from './gemini-clients.js';
 import { GeminiExchange } from './gemini-exchange.js';
 import { resumingFetch } from './resume-upload.js';

@@ -15,7 +15,6 @@ import type {
 } from '../chat-model.js';
 import { AttemptWatch } from './attempt-watch.js';
 import { defaultFallbackModels, defaultSummaryModel } from './default-models.js';
-import { capabilitiesOf, geminiModelNames } from './gemini-capabilities.js';
 import { GeminiClients } from './gemini-clients.js';
 import { GeminiExchange } from './gemini-exchange.js';
 import { GeminiFiles } from './gemini-files.js';
@@ -25,9 +24,10 @@ import {
   type ResolvedModelOptions,
 } from './gemini-model-options.js';
 import { providerName } from './gemini-parts.js';
-import { type GeminiParameters, toGeminiParameters } from './gemini-request.js';
-import { ReplyReader } from './read-reply.js';
-import { patienceFor } from './thinking-patience.js';
+import { ReplyReader } from './reply/read-reply.js';
+import { capabilitiesOf, geminiModelNames } from './request/gemini-capabilities.js';
+import { type GeminiParameters, toGeminiParameters } from './request/gemini-request.js';
+import { patienceFor } from './request/thinking-patience.js';
 
 /** Reason of a failure: the key's project has no such file. */
 const fileNotAccessible = 'FILE_NOT_ACCESSIBLE';
@@ -204,7 +204,7 @@ export class GeminiModel implements ChatModel {
       const isAbort = watch.signal.aborted && (watch.wasCancelled || !isKnown);
       const thrown = isAbort ? watch.signal.reason : error;
       if (watch.wasCancelled || BlockedError.isInstance(thrown)) throw thrown;
-      throw withUsage(exchange.toPublicError(thrown), reply);
+      throw withFacts(exchange.toPublicError(thrown), reply, exchange);
     } finally {
       this.#running.delete(watch);
       watch.close(isAnswered);
@@ -255,16 +255,18 @@ async function nextBytes(
     const { done, value } = await body.read();
     return done ? undefined : value;
   } catch (error) {
-    const isOver = reply.isWhole || (endsAfterMs !== undefined && watch.signal.aborted);
+    const isOver = reply.isWholeWithPending || (endsAfterMs !== undefined && watch.signal.aborted);
     if (isOver && !watch.wasCancelled) return undefined;
     throw error;
   }
 }
 
-/** The failure with the tokens that the call cost. */
-function withUsage(error: unknown, { usage }: ReplyReader): unknown {
-  if (usage === undefined || !ModelCallError.isInstance(error)) return error;
-  return new ModelCallError({ ...error.failure, usage });
+/** The failure with the tokens that the call cost, and whether the reply had begun. */
+function withFacts(error: unknown, { usage }: ReplyReader, { hasReply }: GeminiExchange): unknown {
+  if (!ModelCallError.isInstance(error)) return error;
+  // How far it came is known to who reads the events.
+  const facts = { ...(usage && { usage }), ...(hasReply && { brokeOffAt: 0 }) };
+  return new ModelCallError({ ...error.failure, ...facts });
 }
 
 function uploadsOf({ messages }: ModelRequest): readonly UploadPart[] {

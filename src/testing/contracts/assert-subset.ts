@@ -14,7 +14,8 @@ export function assertSubset(some: ModelCapabilities, all: ModelCapabilities): v
     assert.ok(!mine || theirs, `${name} is not taken by the default model`);
   implied('detail', some.media.detail, all.media.detail);
   implied('tools', some.tools, all.tools);
-  implied('jsonSchema', some.jsonSchema, all.jsonSchema);
+  implied('jsonSchema', some.jsonSchema === true, all.jsonSchema === true);
+  implied('jsonSchema', Boolean(some.jsonSchema), Boolean(all.jsonSchema));
   const noLimit = Number.POSITIVE_INFINITY;
   assert.ok((some.media.maxPdfPages ?? noLimit) <= (all.media.maxPdfPages ?? noLimit), 'maxPdfPages');
 }

@@ -5,6 +5,7 @@ import { assertSubset } from './assert-subset.js';
 import { answerCases } from './chat-model/answer-cases.js';
 import { answer, collect, keyOf, question, requestOf, textOf, userMessage } from './chat-model/calling.js';
 import type { ChatModelFixture, ChatModelScenario } from './chat-model/fixture.js';
+import { toolCases } from './chat-model/tool-cases.js';
 import type { ContractCase } from './contract-case.js';
 
 /**
@@ -160,6 +161,7 @@ export function chatModelContract(create: () => Promise<ChatModelFixture>): read
       await fixture.cancelled();
     }),
     ...answerCases(withModel),
+    ...toolCases(withModel),
   ];
 }
 

@@ -7,6 +7,7 @@ import { conversation, idsOf, makeTurn, type WithStore } from './memory-store/fi
 import { forgettingCases } from './memory-store/forgetting-cases.js';
 import { isolationCases } from './memory-store/isolation-cases.js';
 import { keepingCases } from './memory-store/keeping-cases.js';
+import { listingCases } from './memory-store/listing-cases.js';
 import { summaryCases } from './memory-store/summary-cases.js';
 
 export { makeTurn } from './memory-store/fixture.js';
@@ -46,6 +47,7 @@ export function memoryStoreContract(
     ...isolationCases(withStore),
     ...forgettingCases(withStore),
     ...callingCases(withStore),
+    ...listingCases(withStore),
     ...summaryCases(withStore, reopen),
     ...(reopen
       ? [

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { describeCall } from './answer/describe-call.js';
+import { answerCall } from './answer/describe-call.js';
 import type { AnswerContent, ScriptedAnswer } from './answer/emulated-answer.js';
 import { embed } from './embed/embed.js';
 import { deliver } from './exchange/deliver.js';
@@ -167,7 +167,7 @@ export class EmulatedApi {
   }
 
   #answerTo(call: RecordedCall): AnswerContent {
-    const answer = this.scriptedAnswers.shift() ?? this.#options.answer ?? describeCall;
+    const answer = this.scriptedAnswers.shift() ?? this.#options.answer ?? answerCall;
     return typeof answer === 'function' ? answer(call) : answer;
   }
 

@@ -56,7 +56,9 @@ export interface GeminiEmulatorOptions {
   /** Random faults: the share of calls that each one hits, from 0 to 1. */
   readonly chaos?:
     | {
+        /** Default: the emulator's `seed`. */
         readonly seed?: number | undefined;
+        /** Shares of the calls, from 0 to 1, by the name of the fault. */
         readonly rates: FaultRates;
       }
     | undefined;

@@ -1,5 +1,5 @@
 import type { PreparedMedia, PreparedPart } from '../../core/media.js';
-import type { TextPart } from '../../core/message.js';
+import { type TextPart, textOfResults } from '../../core/message.js';
 import type { Turn } from '../../core/turn.js';
 import type { ConversationSummary } from '../../memory/memory-store.js';
 import type { ModelPart } from '../../model/chat-model.js';
@@ -100,10 +100,16 @@ const bidirectionalControls = /[\u202a-\u202e\u2066-\u2069]/g;
 const quote = (text: string) =>
   text.replace(bidirectionalControls, '').replace(lineBreaks, '\n').replace(/^/gm, '> ');
 
+/** In characters. */
+const longestResult = 2_000;
+
 /** One turn of a quotation. */
 export function quoteTurn(turn: Turn): string {
+  const results = turn.messages.length > 2 ? textOfResults(turn.messages, longestResult) : '';
+  const given = results === '' ? '' : `\nTools gave:\n${results}`;
   const reply = turn.reply === '' ? '' : `\nYou answered:\n${turn.reply}`;
-  return quote(`[${minuteOf(turn.createdAt)}] The user said:\n${mentionMedia(turn)}${turn.prompt}${reply}`);
+  const said = `${mentionMedia(turn)}${turn.prompt}${given}${reply}`;
+  return quote(`[${minuteOf(turn.createdAt)}] The user said:\n${said}`);
 }
 
 /** Recalled turns as a quotation: data for the model, never instructions. */

@@ -1,6 +1,6 @@
 import type { Failure } from '../../core/failure.js';
 import type { AnswerInfo, MessagePart, SourcePart } from '../../core/message.js';
-import type { Usage } from '../../core/usage.js';
+import { addUsage } from '../../core/usage.js';
 import type { AnswerEvent, GeneratedFile } from '../../model/chat-model.js';
 import type { ChatStreamEvent } from '../reply.js';
 import type { Finish, ModelAttempt } from './model-attempt.js';
@@ -56,14 +56,19 @@ export class AnswerDraft {
   }
 
   /** The current call broke off and is repeated. Returns what to show: nothing, if its text may come again. */
-  repeat({ hasAnswered, hasOnlyText, text }: ModelAttempt, failure: Failure): readonly ChatStreamEvent[] {
+  repeat(
+    { hasAnswered, hasOnlyText, text, thoughts }: ModelAttempt,
+    failure: Failure,
+  ): readonly ChatStreamEvent[] {
     // What the call before it showed is still to be repeated.
     if (this.#repeated !== undefined && !this.#repeated.isOver) {
       this.#repeated = this.#repeated.again();
       return [];
     }
-    this.#repeated = hasAnswered && hasOnlyText ? new RepeatedPart(text, failure) : undefined;
-    return hasAnswered && !hasOnlyText ? this.#restart(failure) : [];
+    // Other thoughts will come again, even before the same text.
+    const isRepeatable = hasOnlyText && thoughts === '';
+    this.#repeated = hasAnswered && isRepeatable ? new RepeatedPart(text, failure) : undefined;
+    return isRepeatable ? [] : this.#restart(failure);
   }
 
   /** The answer starts again from the beginning. */
@@ -117,16 +122,6 @@ function toEvent(part: MessagePart, files: readonly GeneratedFile[]): AnswerEven
     default:
       return undefined;
   }
-}
-
-/** Counts that neither reported stay absent. */
-function addUsage(first: Usage | undefined, second: Usage | undefined): Usage | undefined {
-  if (first === undefined || second === undefined) return first ?? second;
-  const sum: Record<string, number> = {};
-  for (const [name, count] of [...Object.entries(first), ...Object.entries(second)]) {
-    if (typeof count === 'number') sum[name] = (sum[name] ?? 0) + count;
-  }
-  return sum;
 }
 
 function mergeInfo(first: AnswerInfo | undefined, second: AnswerInfo | undefined): AnswerInfo | undefined {

@@ -1,12 +1,11 @@
 import { IncompleteReplyError, KeyPoolExhaustedError, ModelCallError } from '../../core/errors.js';
 import { estimateTextTokens } from '../../core/estimate-tokens.js';
-import { type Attempt, type Failure, isRoutedByPool } from '../../core/failure.js';
+import { type Attempt, type Failure, isRoutedByPool, malformedCall } from '../../core/failure.js';
 import type { JsonValue } from '../../core/message.js';
-import type { ModelRequest } from '../../model/chat-model.js';
 import type { RetryDecision } from '../../retry/retry-policy.js';
 import type { ModelRoute } from '../model-routes.js';
 import type { ChatStreamEvent } from '../reply.js';
-import { fitRequest, withPlainHistory } from './fit-request.js';
+import { type AskedRequest, fitRequest, withAdvice, withPlainHistory } from './fit-request.js';
 import type { GenerationDeps, GenerationRequest } from './generation.js';
 import { firstToSpeak } from './hedge.js';
 import { Leasing } from './leasing.js';
@@ -26,7 +25,7 @@ export class AttemptSeries {
   readonly #made: ModelAttempt[] = [];
   readonly #chain: ModelChain;
   readonly #hasUploads: boolean;
-  #modelRequest: ModelRequest;
+  #modelRequest: AskedRequest;
   #estimatedTokens: number;
   /** Attempts of the latest round: one, or two with a hedge. */
   #round: readonly ModelAttempt[] = [];
@@ -203,7 +202,8 @@ export class AttemptSeries {
 
   #open(route: ModelRoute, lease: AttemptLease, isHedge: boolean): ModelAttempt {
     const { signal, spans } = this.#request;
-    const request = fitRequest(this.#modelRequest, route);
+    const fitted = fitRequest(this.#modelRequest, route);
+    const request = this.lastFault?.reason === malformedCall ? withAdvice(fitted) : fitted;
     const attempt: ModelAttempt = new ModelAttempt({
       route,
       lease,

@@ -3,7 +3,11 @@ import type { ModelMessage, ModelPart, ModelRequest } from '../../model/chat-mod
 import { FakeChatModel } from '../../testing.js';
 import { fitRequest } from './fit-request.js';
 
-const picturesOnly = new FakeChatModel([], { provider: 'acme', media: { inline: ['image/jpeg'] } });
+const picturesOnly = new FakeChatModel([], {
+  provider: 'acme',
+  media: { inline: ['image/jpeg'] },
+  capabilities: { tools: true },
+});
 const route = { name: 'acme-2', model: picturesOnly };
 const data = (mimeType: string, text = 'x'): ModelPart => ({
   type: 'data',

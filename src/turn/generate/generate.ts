@@ -1,13 +1,13 @@
 import { sleep } from '../../core/clock.js';
 import { BlockedError, MediaError } from '../../core/errors.js';
 import type { Attempt, Failure } from '../../core/failure.js';
-import type { BuiltInTools, GeneratedFile, ModelRequest } from '../../model/chat-model.js';
+import type { GeneratedFile, ModelRequest } from '../../model/chat-model.js';
 import type { Call } from '../call-scope.js';
-import type { ComposedContext } from '../context/compose.js';
 import type { ChatStreamEvent } from '../reply.js';
 import type { TurnDeps } from '../turn-deps.js';
 import { AnswerDraft } from './answer-draft.js';
 import { AttemptSeries } from './attempt-series.js';
+import type { AskedRequest } from './fit-request.js';
 import type { GenerationDeps, GenerationRequest } from './generation.js';
 import type { Finish } from './model-attempt.js';
 
@@ -18,33 +18,47 @@ export interface Answer {
   readonly files: readonly GeneratedFile[];
   readonly provider: string;
   readonly model: string;
+  /** Of the key; absent for a model that needs none. */
+  readonly project?: string | undefined;
   readonly finish: Finish;
+  /** The checked value of an answer to a question with `output`. */
+  readonly object?: { readonly value: unknown } | undefined;
   readonly attempts: readonly Attempt[];
   readonly queueMs: number;
   readonly firstTokenMs: number | undefined;
 }
 
-/** Asks the model for the answer to a composed context, with the settings of the chat and of the request. */
+/** What to ask, and the tools for it. */
+export interface ModelQuestion extends Pick<ModelRequest, 'messages' | 'builtIn' | 'tools' | 'toolChoice'> {
+  readonly estimatedTokens: number;
+  /** Answered the step before. */
+  readonly preferProject?: string | undefined;
+}
+
+/** Asks the model for one answer, with the settings of the chat and of the request. */
 export function generate(
   deps: TurnDeps,
   call: Call,
-  context: ComposedContext & { readonly builtIn?: BuiltInTools | undefined },
+  { builtIn, estimatedTokens, messages, preferProject, toolChoice, tools }: ModelQuestion,
 ): AsyncGenerator<ChatStreamEvent, Answer, undefined> {
   const { events, models, plainHistory, settings } = deps;
   const { conversation, request, turnId } = call;
-  const modelRequest: ModelRequest = {
+  const modelRequest: AskedRequest = {
     model: request.model ?? models.main.name,
     systemInstruction: request.systemInstruction ?? settings.systemInstruction,
-    messages: context.messages,
+    messages,
     generation: { ...settings.generation, ...request.generation },
-    builtIn: context.builtIn,
+    builtIn,
+    ...(tools && { tools, toolChoice }),
+    ...(request.output && { output: request.output.jsonSchema }),
     providerOptions: mergeByProvider(settings.providerOptions, request.providerOptions),
   };
   return answerRequest(
     { ...deps, clock: settings.clock, hedge: settings.hedge },
     {
       request: modelRequest,
-      estimatedTokens: context.estimatedTokens,
+      estimatedTokens,
+      preferProject,
       tenant: conversation.tenant,
       priority: request.priority,
       startedAt: call.startedAt,
@@ -115,6 +129,7 @@ export async function* answerRequest(
         files: [...draft.files, ...attempt.files],
         provider: attempt.provider,
         model: attempt.model,
+        project: attempt.lease.key?.project,
         finish: draft.merge(finish),
         attempts: series.attempts,
         queueMs: series.queueMs,
@@ -128,9 +143,10 @@ export async function* answerRequest(
       series.endAll();
     }
 
-    const { attempt: failed, failure, hasAnswered, text } = attempt;
+    const { attempt: failed, failure, hasAnswered, text, thoughts } = attempt;
     if (isRefusedHistory) {
       request.onRetry({ failed, failure, delayMs: 0, model: series.model });
+      if (thoughts !== '') yield { type: 'restart', failure };
       continue;
     }
     const hasShown = hasAnswered || !draft.isEmpty;
@@ -142,7 +158,7 @@ export async function* answerRequest(
     if (series.isContinuing) yield* draft.repeat(attempt, failure);
     else {
       draft.discard();
-      if (hasShown) yield { type: 'restart', failure };
+      if (hasShown || thoughts !== '') yield { type: 'restart', failure };
     }
     if (decision.delayMs > 0) await sleep(clock, decision.delayMs, signal);
   }

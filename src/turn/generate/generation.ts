@@ -1,10 +1,10 @@
 import type { Clock } from '../../core/clock.js';
 import type { Attempt, Failure } from '../../core/failure.js';
 import type { KeyPool } from '../../keys/key-pool.js';
-import type { ModelRequest } from '../../model/chat-model.js';
 import type { RetryPolicy } from '../../retry/retry-policy.js';
 import type { ModelRoutes } from '../model-routes.js';
 import type { Spans } from '../spans.js';
+import type { AskedRequest } from './fit-request.js';
 
 export interface GenerationDeps {
   readonly keyPool: KeyPool | undefined;
@@ -16,8 +16,10 @@ export interface GenerationDeps {
 }
 
 export interface GenerationRequest {
-  readonly request: ModelRequest;
+  readonly request: AskedRequest;
   readonly estimatedTokens: number;
+  /** Answered the step before: taken if it can serve at once, since signatures and caches are a project's own. */
+  readonly preferProject?: string | undefined;
   readonly tenant: string;
   readonly priority: 'interactive' | 'batch';
   readonly startedAt: number;

@@ -7,6 +7,9 @@ import type { AttemptLease } from './model-attempt.js';
 /** How long a call waits for a project that holds its files already, before they are uploaded to another. */
 const maxAffinityWaitMs = 5_000;
 
+/** How long a call looks for a key of a project that it would rather have: no longer than a shared pool takes to grant one. */
+const atOnceMs = 20;
+
 /** An interactive call whose turn comes later than this is refused at once, or goes to a fallback model. */
 const maxTurnWaitMs = 90_000;
 
@@ -63,16 +66,21 @@ export class Leasing {
     return keyPool.acquire({ tenant, priority, ...patience, ...need }, { signal });
   }
 
-  /** A key of the project that holds the files of the request, where one is free soon. */
+  /**
+   * A key of the project that holds the files of the request, where one is free soon; else one of the project that
+   * answered the step before, where one is free at once.
+   */
   async #acquireNear(
     keyPool: KeyPool,
     { model }: ModelRoute,
     need: Parameters<Leasing['acquire']>[1],
   ): Promise<KeyLease | undefined> {
-    const { clock, deadline, request } = this.#start;
-    const [project] = model.projectsWith?.(request) ?? [];
+    const { clock, deadline, preferProject, request } = this.#start;
+    const [owner] = model.projectsWith?.(request) ?? [];
+    const project = owner ?? preferProject;
     if (project === undefined) return undefined;
-    const soon = Math.min(deadline, clock.now() + maxAffinityWaitMs);
+    const patienceMs = owner === undefined ? atOnceMs : maxAffinityWaitMs;
+    const soon = Math.min(deadline, clock.now() + patienceMs);
     try {
       return await this.acquire(keyPool, { ...need, deadline: soon, project });
     } catch (error) {

@@ -1,4 +1,5 @@
 import { type LinkedController, linkedController } from '../../core/abort.js';
+import { withoutBytesInJson } from '../../core/bytes-in-json.js';
 import { type Clock, wallTime } from '../../core/clock.js';
 import { BlockedError, ModelCallError } from '../../core/errors.js';
 import { type Attempt, type Failure, isUnreachable } from '../../core/failure.js';
@@ -127,11 +128,12 @@ export class ModelAttempt {
   async next(): Promise<ModelEvent> {
     const first = this.#first;
     this.#first = undefined;
-    const { done, value: event } = await (first ?? this.#read());
+    const { done, value } = await (first ?? this.#read());
     if (done) {
       this.end(unfinished);
       throw new ModelCallError(unfinished);
     }
+    const event = value.type === 'file' ? { ...value, file: withoutBytesInJson(value.file) } : value;
     if (event.type === 'thought') this.thoughts += event.text;
     else if (event.type === 'finish') {
       const { finishReason, usage } = event;
@@ -149,14 +151,17 @@ export class ModelAttempt {
   }
 
   /** Ends the call, unless it has ended: nothing more is read, and the lease is settled with `failure`. */
-  end(failure: Failure = abandoned): void {
+  end(reason: Failure = abandoned): void {
     if (this.#endedAt !== undefined) return;
+    const failure = this.#hasBegun
+      ? { ...reason, brokeOffAt: this.text.length + this.thoughts.length }
+      : reason;
     this.failure = failure;
     this.#close();
     const sent = !isUnreachable(failure) && !unsentReasons.has(failure.reason ?? '');
     this.#outcome = { ok: false, failure, sent };
     if (!this.#keepsLease?.(failure)) this.settle();
-    const isCancelled = failure === abandoned || failure.reason === hedgedReason;
+    const isCancelled = reason === abandoned || reason.reason === hedgedReason;
     this.#span.end(isCancelled ? 'cancelled' : 'failed', { failure });
     this.#link.controller.abort();
     // The iterator may still be waiting for the abort; its outcome is no longer of interest.

@@ -13,8 +13,9 @@ export class ModelChain {
   /** Failed attempts at the current model that the pool does not route around. */
   #counted = 0;
   #firstFault: Failure | undefined;
-  /** What the policy was asked about. */
-  readonly #faults: Failure[] = [];
+  /** What the policy was asked about since the answer began or went on. */
+  #faults: readonly Failure[] = [];
+  #lastFault: Failure | undefined;
 
   constructor(start: ModelChainStart) {
     this.#start = start;
@@ -34,7 +35,7 @@ export class ModelChain {
 
   /** What the policy was asked about last. */
   get lastFault(): Failure | undefined {
-    return this.#faults.at(-1);
+    return this.#lastFault;
   }
 
   /** Why the model that was asked for did not answer, now that `last` ends the chain. */
@@ -49,6 +50,7 @@ export class ModelChain {
   /** The current model has answered, and is asked to go on. */
   countAnew(): void {
     this.#counted = 0;
+    this.#faults = [];
   }
 
   /**
@@ -66,10 +68,12 @@ export class ModelChain {
       model: this.#model,
       triedModels: this.#tried,
       attempt: this.#counted,
-      earlierFailures: [...this.#faults],
+      earlierFailures: this.#faults,
       elapsedMs: clock.now() - startedAt,
+      isBound,
     };
-    this.#faults.push(failed.failure);
+    this.#lastFault = failed.failure;
+    this.#faults = [...this.#faults, failed.failure];
     let decision = retry.next(context);
     // Another model starts the answer again, so that what was shown is discarded.
     if (isBound && this.#isOther(decision?.model))

@@ -1,6 +1,7 @@
 import type { PreparedMedia } from '../../core/media.js';
 import type { FilePart } from '../../core/message.js';
 import type { RecalledTurn, Turn } from '../../core/turn.js';
+import type { TurnMedia } from '../../core/turn-media.js';
 import type { ArchivedMedia } from '../../memory/media-archive.js';
 import type { DataPart, GeneratedFile } from '../../model/chat-model.js';
 import { bestEffort } from '../best-effort.js';
@@ -83,6 +84,31 @@ async function load(
     if (data !== undefined) files.set(file, toDataPart(file, data));
   }
   return { reattached, files };
+}
+
+/** Media of the conversation as they were shown, as far as they are still there. */
+export async function loadKept(
+  deps: LoadDeps,
+  call: Call,
+  media: readonly TurnMedia[],
+): Promise<readonly PreparedMedia[]> {
+  const { archive } = deps;
+  if (archive === undefined || media.length === 0) return [];
+  const loaded = await bestEffort(deps, call, async () => {
+    const archived = await archive.list(call.conversation);
+    const wanted = media.flatMap(
+      ({ fingerprint }) => archived.find((each) => each.fingerprint === fingerprint) ?? [],
+    );
+    return Promise.all(
+      wanted.map(async (each) => {
+        const data = await archive.load(call.conversation, each.id);
+        const { estimatedTokens, fingerprint, kind, name, source } = each;
+        const parts = each.parts.flatMap((part, at) => (data?.[at] ? [{ ...part, data: data[at] }] : []));
+        return data && { estimatedTokens, fingerprint, kind, name, source, parts };
+      }),
+    );
+  });
+  return (loaded ?? []).filter((each) => each !== undefined);
 }
 
 const isOf = ({ fingerprint }: FilePart, media: ArchivedMedia) =>

@@ -1,4 +1,5 @@
 import { onAbort } from '../../core/abort.js';
+import { withoutBytesInJson } from '../../core/bytes-in-json.js';
 import { Channel } from '../../core/channel.js';
 import type { MediaProgress, MediaSource, PreparedMedia } from '../../core/media.js';
 import type { RecalledTurn, Turn } from '../../core/turn.js';
@@ -10,7 +11,8 @@ import { fitHistory, type HistoryOptions, type SentTurn } from '../context/histo
 import { bytesOf, checkMediaBytes } from '../context/media-bytes.js';
 import type { ChatStreamEvent } from '../reply.js';
 import type { TurnDeps } from '../turn-deps.js';
-import { loadEarlierMedia } from './earlier-media.js';
+import { loadEarlierMedia, loadKept } from './earlier-media.js';
+import { turnsOfHistory } from './given-history.js';
 
 type InputDeps = Pick<
   TurnDeps,
@@ -51,16 +53,18 @@ async function prepareMedia(deps: InputDeps, call: Call, push: Push): Promise<re
   const { model, name } = deps.models.get(request.model ?? deps.models.main.name);
   const accepts = model.capabilities(name).media;
   const prepare = async (source: MediaSource, index: number) => {
-    const media = await deps.media.prepare(source, {
+    const prepared = await deps.media.prepare(source, {
       signal,
       maxTokens,
       accepts,
+      request: call,
       onProgress: (progress) => {
         // `ready` is reported below, together with what was prepared.
         if (progress.stage !== 'ready') report(index, progress);
       },
     });
-    call.onEnd(() => void media.release?.());
+    call.onEnd(() => void prepared.release?.());
+    const media = { ...prepared, parts: prepared.parts.map(withoutBytesInJson) };
     report(index, { name: media.name, stage: 'ready', fraction: 1 }, media);
     return media;
   };
@@ -81,9 +85,13 @@ type Remembered = Pick<GatheredInputs, 'recent' | 'recalled' | 'replaced' | 'sen
   readonly isWhole: boolean;
 };
 
-/** Whether anything was attached to a turn, or the model made any file in it. */
+/** Whether anything was attached to a turn, or a tool or the model gave any file in it. */
 const holdsMedia = ({ messages }: Turn) =>
-  messages.some(({ parts }) => parts.some(({ type }) => type === 'media' || type === 'file'));
+  messages.some(({ parts }) =>
+    parts.some(
+      (part) => part.type === 'media' || part.type === 'file' || (part.type === 'tool-result' && part.media),
+    ),
+  );
 
 /** Reads the latest turns, and recalls older ones if the latest are not the whole conversation. */
 async function readMemory(deps: InputDeps, memory: MemoryStore, call: Call): Promise<Remembered> {
@@ -133,7 +141,15 @@ export async function* gatherInputs(
   const elapsedMs = () => clock.now() - call.startedAt;
   let mediaMs = 0;
   let memoryMs = 0;
-  const remember = async () => {
+  const { history } = call.request;
+  const isPlain = (turn: Turn) => deps.plainHistory.has(turn);
+  const remember = async (): Promise<Remembered> => {
+    if (history !== undefined) {
+      const { recentTokens, recentTurns } = context;
+      const turns = recentTurns === 0 ? [] : turnsOfHistory(history, call).slice(-recentTurns);
+      const sent = fitHistory(turns, recentTokens, { isPlain });
+      return { isWhole: false, recent: sent.map(({ turn }) => turn), recalled: [], sent };
+    }
     if (memory === undefined) return { isWhole: false, recent: [], recalled: [] };
     const remembered = await call.spans.during(
       { kind: 'recall' },
@@ -147,13 +163,13 @@ export async function* gatherInputs(
   const addEarlierMedia = async (inputs: Remembered & Pick<GatheredInputs, 'media'>) => {
     const { earlierMediaTokens, mediaBytes } = context;
     const { isWhole, sent, ...rest } = inputs;
-    const isPlain = (turn: Turn) => deps.plainHistory.has(turn);
     // Nothing was attached or made, so the archive has nothing of this conversation either.
     if (isWhole && inputs.replaced === undefined && !inputs.recent.some(holdsMedia))
       return { ...rest, sent, history: { isPlain }, reattached: [], mediaMs, memoryMs };
     const { files, reattached } = await loadEarlierMedia(deps, call, {
       ...inputs,
-      maxTokens: earlierMediaTokens,
+      // Media of the stored turns belong to a history that is not shown.
+      maxTokens: history === undefined ? earlierMediaTokens : 0,
       maxBytes: mediaBytes - bytesOf(inputs.media),
     });
     const asSent = files.size === 0 ? { sent } : {};
@@ -161,7 +177,8 @@ export async function* gatherInputs(
   };
   if (call.request.media.length === 0) {
     const remembered = await remember();
-    return await addEarlierMedia({ media: [], ...remembered });
+    const media = await loadKept(deps, call, call.request.resume?.turn.media ?? []);
+    return await addEarlierMedia({ media, ...remembered });
   }
 
   const channel = new Channel<ChatStreamEvent>();

@@ -9,6 +9,11 @@ const bigCharacters = 10 * 1024 * 1024;
 
 export const promptOf = (nonce: string): string => `Frage ${nonce}: Wie war der Spätsommer in 京都? 🍂`;
 
+/** The model calls a tool before it answers this one. */
+export const toolPromptOf = (nonce: string): string => `Notiere ${nonce}, dann: ${promptOf(nonce)}`;
+
+export const asksForTool = (prompt: string): boolean => prompt.startsWith('Notiere ');
+
 /** What the emulator answers to a prompt, and so what a client must get to read: no more, no less. */
 export const answerTo = (prompt: string): string => `Antwort auf „${prompt}“\n${filler}\nEnde 🏁`;
 

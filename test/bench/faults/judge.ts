@@ -110,7 +110,7 @@ function checkError(
 const eventPattern = /^event: ([a-z-]+)\ndata: (.*)$/;
 const knownEvents = [
   ...['media', 'recall', 'attempt', 'thought', 'text', 'restart', 'done', 'error'],
-  ...['file', 'code', 'code-result', 'tool-call', 'source'],
+  ...['file', 'code', 'code-result', 'tool-call', 'tool-result', 'source', 'object'],
 ];
 
 /** What a reader of the events has seen when they end, and whether they end as they must. */

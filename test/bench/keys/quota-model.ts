@@ -8,7 +8,7 @@ import type {
   ModelRequest,
   ModelStreamOptions,
 } from '../../../src/model/chat-model.js';
-import { classifyFailure } from '../../../src/model/gemini/classify-failure.js';
+import { classifyFailure } from '../../../src/model/gemini/failure/classify-failure.js';
 import { QuotaLedger, type QuotaViolation } from '../../../src/testing/gemini-emulator/quota/quota-ledger.js';
 import type { QuotaWindow } from '../../../src/testing/gemini-emulator/quota/quota-window.js';
 import {

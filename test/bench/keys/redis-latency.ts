@@ -1,16 +1,12 @@
-import { type ChildProcess, fork } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import { startRedisServer } from '../../support/redis-server.js';
 import { median, quantile, rounded } from '../statistics.js';
 import type { CallerReport, CallerTask } from './redis-caller.js';
+import { ask, keysOf, withCallers } from './redis-callers.js';
 import type { BenchProject } from './scenario.js';
 
 const processes = 4;
 /** From then on calls leave the minute while others come. */
 const warmUpMs = 65_000;
 const task: CallerTask = { callsPerSecond: 25, durationMs: 10_000, heldMs: 500 };
-const caller = fileURLToPath(new URL('./redis-caller.ts', import.meta.url));
 
 /** Real time, from `acquire` to the lease in hand, in processes that share one ledger; medians of the runs. */
 export interface RedisLatency {
@@ -35,19 +31,12 @@ export async function measureRedisLatency(
   projects: readonly BenchProject[],
   runs: number,
 ): Promise<RedisLatency | undefined> {
-  const server = await startRedisServer();
-  if (server === undefined) return undefined;
   const pool = {
     prefix: 'latency',
-    keys: projects.flatMap(({ id, keys }) => keys.map((key) => ({ key, project: id }))),
+    keys: keysOf(projects),
     limits: [{ rpm: 100_000, tpm: 100_000_000 }],
   };
-  const env = { ...process.env, REDIS_URL: server.url, POOL: JSON.stringify(pool) };
-  const children = Array.from({ length: processes }, () =>
-    fork(caller, { env, execArgv: ['--import', 'tsx'] }),
-  );
-  try {
-    await Promise.all(children.map((child) => once(child, 'message')));
+  return withCallers(processes, pool, async (children) => {
     await Promise.all(children.map((child) => ask(child, { ...task, durationMs: warmUpMs })));
     const measured: ReturnType<typeof summarize>[] = [];
     for (let run = 0; run < runs; run += 1) {
@@ -71,20 +60,7 @@ export async function measureRedisLatency(
         pingP99Ms: rounded(pingP99Ms),
       })),
     };
-  } finally {
-    for (const child of children) child.kill('SIGKILL');
-    await server.stop();
-  }
-}
-
-async function ask(child: ChildProcess, request: CallerTask): Promise<CallerReport> {
-  child.send(request);
-  const ended = once(child, 'exit').then(([code]) => {
-    throw new Error(`A process that called ended with ${code}.`);
   });
-  const [report] = (await Promise.race([once(child, 'message'), ended])) as [CallerReport];
-  ended.catch((error: unknown) => error);
-  return report;
 }
 
 function summarize(reports: readonly CallerReport[]) {

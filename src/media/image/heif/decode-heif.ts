@@ -1,39 +1,43 @@
+import { readFile } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { MediaError } from '../../../core/errors.js';
 import { type FfmpegLimits, runFfmpeg } from '../../ffmpeg/ffmpeg.js';
-import type { FfmpegBinary } from '../../ffmpeg/ffmpeg-location.js';
 import { type RgbFrame, readPpmFrames } from '../../frame/ppm.js';
 import { toSrgb, type WideColors } from '../../frame/tone-map.js';
+import type { ImageWork } from '../image-settings.js';
+import { makeTiff } from '../make-tiff.js';
+import { ffmpegOf, type ImageInput, tooManyPixels } from '../outline.js';
 import { type HeifColors, type HeifPicture, readHeifPicture } from './heif-picture.js';
-import { makeTiff } from './tiff.js';
 
 /** Coded pictures are smaller than this at any quality. */
 const mostBytesPerPixel = 4;
 
 /**
  * A HEIC as TIFF with the same orientation and colors. sharp's own build has no HEVC, and
- * ffmpeg reads such files only from version 7 on; but every ffmpeg decodes the HEVC in them. `libheif-js`
- * would add 8.5 MB and take about a second of this thread for 12 megapixels.
+ * ffmpeg reads such files only from version 7 on; but every ffmpeg decodes the HEVC in them. `libheif-js` 1.23
+ * (LGPL-3, 8.5 MB) would replace the parser beside this file, but takes 400 MB and 5 s for 48 megapixels in one
+ * call of WebAssembly, which no timer can watch.
  *
- * @param read gives the bytes of the file
  * @throws MediaError `corrupt`, `unsupported`, `too-large`, `unavailable`
  */
 export async function heifToTiff(
-  source: { readonly name: string; readonly bytes: number; read(): Promise<Uint8Array> },
-  binary: FfmpegBinary,
+  input: ImageInput,
   limits: FfmpegLimits,
-  signal: AbortSignal,
+  { admit, signal }: ImageWork,
 ): Promise<Uint8Array> {
-  const { name } = source;
-  if (source.bytes > mostBytesPerPixel * limits.maxPixels) throw tooManyPixels(name);
-  const picture = find(await source.read(), name);
+  const { bytes, data, name } = input;
+  if (bytes > mostBytesPerPixel * limits.maxPixels) throw tooManyPixels(name);
+  const picture = find(typeof data === 'string' ? await readFile(data) : data, name);
   if (picture.width * picture.height > limits.maxPixels) throw tooManyPixels(name);
+  await admit(picture.width * picture.height);
   const { file, pixels } = makeTiff({ ...picture, profile: picture.colors.profile });
+  const binary = ffmpegOf(input);
   const wide = wideColors(picture.colors);
   let placed = 0;
   await runFfmpeg(
     binary,
     {
+      name,
       input: { stream: Readable.from(picture.tiles) },
       demuxer: 'hevc',
       outputOptions: [
@@ -41,7 +45,7 @@ export async function heifToTiff(
         ...[...binary.passthrough, '-c:v', 'ppm', '-f', 'image2pipe'],
       ],
       consume: async (output) => {
-        for await (const tile of readPpmFrames(output, limits.maxPixels)) {
+        for await (const tile of readPpmFrames(output, name, limits.maxPixels, pixels)) {
           signal.throwIfAborted();
           if (!fits(tile, picture)) throw damaged(name);
           if (wide) toSrgb(tile, wide);
@@ -119,13 +123,6 @@ function wideColors({ primaries, profile, transfer = 0 }: HeifColors): WideColor
   const bright = transferNames[transfer];
   if (profile || (!bright && primaries !== bt2020)) return undefined;
   return { transfer: bright ?? 'sdr', primaries: primaries === bt2020 ? 'bt2020' : 'bt709' };
-}
-
-function tooManyPixels(name: string): MediaError {
-  return new MediaError(
-    'too-large',
-    `"${name}" has more pixels than are accepted. Send a smaller picture, or raise maxPixels.`,
-  );
 }
 
 function damaged(name: string, cause?: unknown): MediaError {

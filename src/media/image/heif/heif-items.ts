@@ -12,8 +12,8 @@ export interface HeifItems {
   dataOf(item: number): Uint8Array;
 }
 
-/** Real files have one or two extents an item, and a hundred items or two. */
-const mostExtents = 20_000;
+/** Of extents, parts and properties. Real files have a hundred items or two, and one or two extents an item. */
+const mostEntries = 20_000;
 
 interface Location {
   readonly inItemData: boolean;
@@ -46,6 +46,15 @@ export function readHeifItems(file: Uint8Array): HeifItems | undefined {
       if (!source || extents.length === 0) throw new RangeError(`Item ${item} is nowhere.`);
       return join(source, extents);
     },
+  };
+}
+
+/** Counts what a file lists. @throws RangeError above `most`, since what is listed takes more memory than the file */
+export function countUpTo(most: number): (more: number) => void {
+  let left = most;
+  return (more) => {
+    left -= more;
+    if (left < 0) throw new RangeError(`More than ${most} entries.`);
   };
 }
 
@@ -87,16 +96,15 @@ function readLocations(iloc: ByteReader): ReadonlyMap<number, Location> {
   const indexBytes = version === 0 ? 0 : sizes & 15;
   const idBytes = version < 2 ? 2 : 4;
   const locations = new Map<number, Location>();
-  let extentsLeft = mostExtents;
+  const count = countUpTo(mostEntries);
   for (let left = iloc.number(idBytes); left > 0; left -= 1) {
     const item = iloc.number(idBytes);
     const method = version === 0 ? 0 : iloc.number(2) & 15;
     iloc.number(2);
     const base = iloc.number(baseBytes);
-    const count = iloc.number(2);
-    extentsLeft -= count + 1;
-    if (extentsLeft < 0) throw new RangeError('Too many extents.');
-    const extents = Array.from({ length: count }, () => {
+    const length = iloc.number(2);
+    count(1 + length);
+    const extents = Array.from({ length }, () => {
       iloc.number(indexBytes);
       return { offset: base + iloc.number(offsetBytes), length: iloc.number(lengthBytes) };
     });
@@ -108,6 +116,7 @@ function readLocations(iloc: ByteReader): ReadonlyMap<number, Location> {
 function readProperties(iprp: ByteReader): ReadonlyMap<number, readonly IsoBox[]> {
   const known: IsoBox[] = [];
   const properties = new Map<number, readonly IsoBox[]>();
+  const count = countUpTo(mostEntries);
   for (const { type, content } of iprp.boxes()) {
     if (type === 'ipco') known.push(...content.boxes());
     if (type !== 'ipma') continue;
@@ -115,7 +124,9 @@ function readProperties(iprp: ByteReader): ReadonlyMap<number, readonly IsoBox[]
     const wide = (flags & 1) === 1;
     for (let left = content.number(4); left > 0; left -= 1) {
       const item = content.number(version === 0 ? 2 : 4);
-      const indexes = Array.from({ length: content.number(1) }, () =>
+      const length = content.number(1);
+      count(1 + length);
+      const indexes = Array.from({ length }, () =>
         // The highest bit marks a property that a reader must know.
         wide ? content.number(2) & 0x7fff : content.number(1) & 0x7f,
       );
@@ -131,13 +142,16 @@ function readProperties(iprp: ByteReader): ReadonlyMap<number, readonly IsoBox[]
 function readParts(iref: ByteReader | undefined): ReadonlyMap<number, readonly number[]> {
   const parts = new Map<number, readonly number[]>();
   if (!iref) return parts;
+  const count = countUpTo(mostEntries);
   const idBytes = iref.fullHeader().version === 0 ? 2 : 4;
   for (const { type, content } of iref.boxes()) {
     if (type !== 'dimg') continue;
     const item = content.number(idBytes);
+    const length = content.number(2);
+    count(1 + length);
     parts.set(
       item,
-      Array.from({ length: content.number(2) }, () => content.number(idBytes)),
+      Array.from({ length }, () => content.number(idBytes)),
     );
   }
   return parts;

@@ -1,4 +1,4 @@
-import { type HeifItems, readHeifItems } from './heif-items.js';
+import { countUpTo, type HeifItems, readHeifItems } from './heif-items.js';
 import { ByteReader, type IsoBox } from './iso-boxes.js';
 
 /** The main picture of a HEIC file as its tiles are coded; most have one, those of phones many. */
@@ -29,6 +29,10 @@ export interface HeifColors {
 
 /** A picture of 48 megapixels from a phone has 192. */
 const mostTiles = 1024;
+/** Each tile repeats some hundred bytes of them. */
+const parameterSetsBytes = 2 ** 20;
+/** A coded picture has one to a hundred, with a start code each. */
+const mostUnits = 200_000;
 
 /**
  * Finds the main picture of a HEIC file. `undefined` if there is no still picture in it, or one of
@@ -43,11 +47,18 @@ export function readHeifPicture(file: Uint8Array): HeifPicture | undefined {
   if (!grid || grid.tiles.some((tile) => items.types.get(tile) !== 'hvc1')) return undefined;
   const properties = items.properties.get(items.primary) ?? [];
   const [first = items.primary] = grid.tiles;
+  // Tiles may share their bytes, so together they could be far larger than the file.
+  const countBytes = countUpTo(2 * file.byteLength + parameterSetsBytes);
+  const countUnits = countUpTo(mostUnits);
   return {
     ...cut(grid, property(properties, 'clap')),
     columns: grid.columns,
     rows: grid.rows,
-    tiles: grid.tiles.map((tile) => codedPicture(items, tile)),
+    tiles: grid.tiles.map((tile) => {
+      const units = unitsOf(items, tile, countUnits);
+      countBytes(units.reduce((sum, { byteLength }) => sum + byteLength, 0));
+      return Buffer.concat(units);
+    }),
     orientation: orientationOf(property(properties, 'irot'), property(properties, 'imir')),
     colors: { ...colorsOf(items.properties.get(first) ?? []), ...colorsOf(properties) },
   };
@@ -139,18 +150,22 @@ function colorsOf(properties: readonly IsoBox[]): HeifColors {
 const startCode = Uint8Array.of(0, 0, 0, 1);
 
 /** An item as a stream of its own: its parameter sets, then the coded picture, with start codes. */
-function codedPicture(items: HeifItems, item: number): Uint8Array {
+function unitsOf(items: HeifItems, item: number, count: (more: number) => void): readonly Uint8Array[] {
   const configuration = property(items.properties.get(item) ?? [], 'hvcC');
   if (!configuration) throw new RangeError(`Item ${item} has no parameter sets.`);
   configuration.take(21);
   const lengthBytes = (configuration.number(1) & 3) + 1;
   const units: Uint8Array[] = [];
+  const add = (unit: Uint8Array) => {
+    count(2);
+    units.push(startCode, unit);
+  };
   for (let arrays = configuration.number(1); arrays > 0; arrays -= 1) {
     configuration.number(1);
     for (let left = configuration.number(2); left > 0; left -= 1)
-      units.push(startCode, configuration.take(configuration.number(2)));
+      add(configuration.take(configuration.number(2)));
   }
   const data = new ByteReader(items.dataOf(item));
-  while (data.left > 0) units.push(startCode, data.take(data.number(lengthBytes)));
-  return Buffer.concat(units);
+  while (data.left > 0) add(data.take(data.number(lengthBytes)));
+  return units;
 }

@@ -5,6 +5,9 @@ export interface IsoBox {
   readonly content: ByteReader;
 }
 
+/** Far above what a file of one picture has. */
+const mostBoxes = 20_000;
+
 /** Reads big-endian numbers in sequence. Reading past the end means a damaged file. */
 export class ByteReader {
   readonly bytes: Uint8Array;
@@ -52,7 +55,8 @@ export class ByteReader {
 
   /** The boxes that fill what is left. @throws RangeError */
   *boxes(): Generator<IsoBox, void, undefined> {
-    while (this.left >= 8) {
+    for (let found = 0; this.left >= 8; found += 1) {
+      if (found === mostBoxes) throw new RangeError('Too many boxes.');
       const size = this.number(4);
       const type = this.text(4);
       // 1: a longer size follows; 0: the box extends to the end.

@@ -97,7 +97,7 @@ const farApart = 'settb=1,setpts=N*3600';
 async function decode<T>(
   request: DecodeRequest,
   output: FrameOutput<T>,
-  { binary, settings, signal }: FrameContext,
+  { binary, name, settings, signal }: FrameContext,
   onFrame: (ready: number) => void,
 ): Promise<readonly { readonly value: T; readonly timestampMs: number }[]> {
   const times: number[] = [];
@@ -106,6 +106,7 @@ async function decode<T>(
   const { refused } = await runFfmpeg(
     binary,
     {
+      name,
       input: request.input,
       demuxer: request.demuxer,
       inputOptions: request.inputOptions,
@@ -127,7 +128,7 @@ async function decode<T>(
         if (seconds) times.push(Number(seconds) * 1000 + request.offsetMs);
       },
       consume: async (stream) => {
-        for await (const value of output.read(stream)) {
+        for await (const value of output.read(stream, name)) {
           signal.throwIfAborted();
           if (hasChanged) throw new FrameSizeChange();
           if (values.length >= request.limit) continue;

@@ -11,7 +11,8 @@ import { thumbnailHeight, thumbnailWidth } from './thumbnail.js';
 export interface FrameOutput<T> {
   readonly filters: readonly string[];
   readonly options: readonly string[];
-  read(stream: Readable): AsyncIterable<T>;
+  /** @param name The clip, for messages. */
+  read(stream: Readable, name: string): AsyncIterable<T>;
 }
 
 /** More than any frame takes. */
@@ -33,8 +34,8 @@ export function asJpegs(
       'setsar=1',
     ],
     options: jpegOptions(quality),
-    async *read(stream) {
-      for await (const data of readJpegs(stream, maxBytes)) yield { data };
+    async *read(stream, name) {
+      for await (const data of readJpegs(stream, name, maxBytes)) yield { data };
     },
   };
 }
@@ -97,8 +98,8 @@ function ofPixels<T>(
   return {
     filters: [scale, 'format=rgb24'],
     options: ['-c:v', 'ppm', '-f', 'image2pipe'],
-    async *read(stream) {
-      for await (const frame of readPpmFrames(stream, maxPixels)) {
+    async *read(stream, name) {
+      for await (const frame of readPpmFrames(stream, name, maxPixels)) {
         if (wide) toSrgb(frame, wide);
         yield await convert(frame);
       }

@@ -18,6 +18,7 @@ export async function readTimeline(
   const { value } = await runFfmpeg(
     context.binary,
     {
+      name: context.name,
       input: { path },
       demuxer: context.demuxer,
       outputOptions: ['-map', `0:${streamIndex}`, '-c', 'copy', '-f', 'framecrc'],

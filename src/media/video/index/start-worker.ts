@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { installedFile, resolveFrom } from '../../../core/installed.js';
 
 /** Starts the index worker from one place. Throws, or the worker fails, if the file is not there. */
 export type StartWorker = (options: WorkerOptions) => Worker;
@@ -16,12 +15,7 @@ const besideThisFile: StartWorker = (options) => {
 };
 
 /** In the installed package, for a bundle without the file. */
-const fromPackage: StartWorker = (options) => {
-  // A bundle in CommonJS has no `import.meta.url`.
-  const from = import.meta.url ?? pathToFileURL(process.argv[1] ?? join(process.cwd(), 'index.js')).href;
-  const manifest = resolveFrom(from, 'multimodal-chat/package.json');
-  return new Worker(join(manifest, '../dist/index-worker.cjs'), options);
-};
+const fromPackage: StartWorker = (options) => new Worker(installedFile('index-worker.cjs'), options);
 
 /** From source, as tests run. */
 const fromSource: StartWorker = (options) => {
@@ -30,11 +24,6 @@ const fromSource: StartWorker = (options) => {
   const load = `require(${JSON.stringify(tsx)}).register(); require(${JSON.stringify(file)});`;
   return new Worker(load, { ...options, eval: true });
 };
-
-/** A function, because bundlers would follow `createRequire(import.meta.url).resolve('…')`. */
-function resolveFrom(from: string, name: string): string {
-  return createRequire(from).resolve(name);
-}
 
 /** The ways to start the index worker, in the order in which they are tried. */
 export const workerStarts: readonly StartWorker[] = import.meta.url?.endsWith('.ts')

@@ -1,15 +1,42 @@
 import { describeInlineData, type RecordedCall } from '../journal/recorded-call.js';
 import type { WireContent, WireGenerateRequest, WirePart } from '../wire/messages.js';
+import { callPart } from './answer-parts.js';
+import type { AnswerContent } from './emulated-answer.js';
+import { sampleValue } from './sample-value.js';
 
 const firstLine = 'This is the Gemini emulator of multimodal-chat, not Gemini: no model has read this.';
 
-/** Describes what arrived, so that a demo without a key still shows the real pipeline. */
+/** Calls the functions that the prompt names, else describes what arrived: a demo without a key shows the real pipeline. */
+export function answerCall(call: RecordedCall): AnswerContent {
+  const { toolConfig, tools = [] } = (call.body ?? {}) as WireGenerateRequest;
+  const prompt = promptOf(call.contents.at(-1)) ?? '';
+  const words = new Set(prompt.match(/[\w.-]*\w/g));
+  const named =
+    toolConfig?.functionCallingConfig?.mode === 'NONE'
+      ? []
+      : tools
+          .flatMap(({ functionDeclarations = [] }) => functionDeclarations)
+          .filter(({ name = '' }) => words.has(name));
+  if (named.length === 0) return describeCall(call);
+  return {
+    parts: named.map(({ name = '', parameters, parametersJsonSchema }) => {
+      const args = sampleValue(parametersJsonSchema ?? parameters, prompt);
+      return callPart(name, args === null ? {} : (args as Record<string, unknown>));
+    }),
+  };
+}
+
 export function describeCall(call: RecordedCall): string {
   const { contents } = call;
   const lines = [firstLine];
   const last = contents.at(-1);
   const prompt = promptOf(last);
-  lines.push(prompt === undefined ? 'The request had no prompt text.' : `You asked: “${quote(prompt)}”`);
+  const results = (last?.parts ?? []).flatMap(({ functionResponse }) => functionResponse ?? []);
+  if (prompt !== undefined) lines.push(`You asked: “${quote(prompt)}”`);
+  else if (results.length === 0) lines.push('The request had no prompt text.');
+  lines.push(
+    ...results.map(({ name, response }) => `${name} gave: “${quote(JSON.stringify(response) ?? '')}”`),
+  );
   lines.push(...describeHistory(contents.slice(0, -1)));
   lines.push(...otherTexts(last, prompt).map((text) => `Before it stood: “${quote(text)}”`));
   lines.push(...contents.flatMap((content) => describeMedia(content, content === last)));
@@ -21,22 +48,29 @@ export function describeCall(call: RecordedCall): string {
     lines.push(
       `The request offers ${offered.join(', ')}: sources, code and results of the emulator are made up.`,
     );
-  const wantsJson = generationConfig?.responseMimeType === 'application/json';
-  return wantsJson ? JSON.stringify({ emulator: true, description: lines }) : lines.join('\n');
-}
-
-/** Texts beside the prompt that are not labels of media, such as recalled turns. */
-function otherTexts(content: WireContent | undefined, prompt: string | undefined): string[] {
-  const parts = content?.parts ?? [];
-  return parts.flatMap((part, index) =>
-    part.text === undefined || part.text === prompt || isMedia(parts[index + 1]) ? [] : [part.text],
+  if (generationConfig?.responseMimeType !== 'application/json') return lines.join('\n');
+  const { responseJsonSchema: schema } = generationConfig;
+  return JSON.stringify(
+    schema === undefined ? { emulator: true, description: lines } : sampleValue(schema, lines.join(' ')),
   );
 }
 
-/** The last text that is not the label of the media after it. */
-export function promptOf(content: WireContent | undefined): string | undefined {
-  const parts = content?.parts ?? [];
-  return parts.filter((part, index) => part.text !== undefined && !isMedia(parts[index + 1])).at(-1)?.text;
+/** Texts beside the prompt that are not labels of media, such as recalled turns. */
+const otherTexts = (content: WireContent | undefined, prompt: string | undefined): string[] =>
+  textsOf(content, (_, isBeforeMedia) => !isBeforeMedia).filter((text) => text !== prompt);
+
+/** The last text that is not the label of the media after it; other clients put the prompt before the media. */
+export const promptOf = (content: WireContent | undefined): string | undefined =>
+  textsOf(content, (_, isBeforeMedia) => !isBeforeMedia).at(-1) ??
+  textsOf(content, (text) => !/^\[[^\]]*\]$/.test(text)).at(-1);
+
+function textsOf(
+  { parts = [] }: WireContent = {},
+  isMeant: (text: string, isBeforeMedia: boolean) => boolean,
+): string[] {
+  return parts.flatMap(({ text }, index) =>
+    text !== undefined && isMeant(text, isMedia(parts[index + 1])) ? [text] : [],
+  );
 }
 
 function describeHistory(earlier: readonly WireContent[]): string[] {
@@ -52,6 +86,7 @@ const isMedia = (part: WirePart | undefined) =>
 
 function describeMedia(content: WireContent, isCurrent: boolean): string[] {
   const parts = content.parts ?? [];
+  const prompt = promptOf(content);
   const pictures: string[] = [];
   const others: string[] = [];
   parts.forEach((part, index) => {
@@ -59,7 +94,8 @@ function describeMedia(content: WireContent, isCurrent: boolean): string[] {
     if (!part.inlineData) return;
     const mimeType = part.inlineData.mimeType ?? '?';
     const { bytes, size } = describeInlineData(part);
-    const label = parts[index - 1]?.text;
+    const before = parts[index - 1]?.text;
+    const label = before === prompt ? undefined : before;
     if (!mimeType.startsWith('image/')) {
       others.push(`${mimeType}, ${kilobytes(bytes)}${label ? ` (${quote(label, 80)})` : ''}`);
       return;

@@ -40,6 +40,33 @@ export function checkModelRules(
     if (responseMimeType === 'application/json') return isOff('JSON mode');
   }
   const asked = tools.flatMap((tool) => Object.keys(tool) as (keyof WireTool)[]);
+  if (
+    !model.jsonWithFunctions &&
+    responseMimeType === 'application/json' &&
+    asked.includes('functionDeclarations')
+  )
+    return "Function calling with a response mime type: 'application/json' is unsupported";
   const unknown = asked.find((tool) => tool in toolNames && !model.tools.includes(tool));
-  return unknown && isOff(toolNames[unknown]);
+  return unknown ? isOff(toolNames[unknown]) : checkFunctions(tools);
+}
+
+/** Declarations as Gemini takes them: names, objects as parameters, no empty choices. */
+function checkFunctions(tools: readonly WireTool[]): string | undefined {
+  const functions = tools.flatMap(({ functionDeclarations = [] }) => functionDeclarations);
+  const seen = new Set<string>();
+  for (const [at, { name = '', parameters, parametersJsonSchema }] of functions.entries()) {
+    const where = `* GenerateContentRequest.tools[0].function_declarations[${at}]`;
+    if (!/^[A-Za-z_][\w.:-]{0,63}$/.test(name))
+      return `${where}.name: Invalid function name. Must start with a letter or an underscore. Must be alphameric (a-z, A-Z, 0-9), underscores (_), dots (.), colons (:), or dashes (-), with a maximum length of 64.\n`;
+    if (seen.has(name)) return `Duplicate function declaration found: ${name}`;
+    seen.add(name);
+    if (parameters !== undefined && parametersJsonSchema !== undefined)
+      return `${where}: Only one of parameters and parameters_json_schema may be set.\n`;
+    const schema = (parametersJsonSchema ?? parameters) as { readonly type?: unknown } | undefined;
+    if (schema !== undefined && !/^object$/i.test(String(schema.type)))
+      return `${where}.parameters: functionDeclaration parameters schema should be of type OBJECT.\n`;
+    if (/"enum":\[(?:[^\]]*,)?""/.test(JSON.stringify(schema) ?? ''))
+      return `${where}.parameters: enum: cannot be empty\n`;
+  }
+  return undefined;
 }

@@ -164,3 +164,64 @@ describe('a setting', () => {
     await old.close();
   });
 });
+
+describe('declared functions', () => {
+  const contents = [user({ text: 'Go' })];
+  const empty = { type: 'object', properties: {} };
+  const declared = (...functionDeclarations: readonly object[]) => ({
+    contents,
+    tools: [{ functionDeclarations }],
+  });
+  it.each<[string, readonly object[], string | RegExp]>([
+    ['are taken', [{ name: 'find', parametersJsonSchema: empty }, { name: '_a.b-c:d' }], '200'],
+    ['need a name that Gemini takes', [{ name: '2nd' }], /^400 .*Invalid function name/],
+    ['may not have a long name', [{ name: 'a'.repeat(65) }], /^400 .*maximum length of 64/],
+    ['need different names', [{ name: 'find' }, { name: 'find' }], /^400 .*Duplicate function declaration/],
+    [
+      'take an object',
+      [{ name: 'find', parametersJsonSchema: { type: 'string' } }],
+      /^400 .*should be of type OBJECT/,
+    ],
+    [
+      'have one schema',
+      [{ name: 'find', parameters: empty, parametersJsonSchema: empty }],
+      /^400 .*Only one of parameters/,
+    ],
+    [
+      'have no empty choice',
+      [{ name: 'find', parametersJsonSchema: { type: 'object', properties: { a: { enum: ['b', ''] } } } }],
+      /^400 .*enum: cannot be empty/,
+    ],
+  ])('%s', async (_, functions, outcome) => {
+    expect(await outcomeOf(declared(...functions))).toEqual(
+      typeof outcome === 'string' ? outcome : expect.stringMatching(outcome),
+    );
+  });
+
+  it('do not go together with JSON before Gemini 3', async () => {
+    const request = {
+      ...declared({ name: 'find' }),
+      generationConfig: { responseMimeType: 'application/json' },
+    };
+    expect(await outcomeOf(request)).toBe('200');
+    expect(await outcomeOf(request, 'gemini-2.5-flash')).toMatch(/^400 .*mime type.* is unsupported/);
+  });
+});
+
+describe('a function that the prompt names', () => {
+  it('is called with arguments that fit, unless calls are off', async () => {
+    const schema = { type: 'object', properties: { city: { type: 'string' }, days: { type: 'integer' } } };
+    const ask = (mode?: string) =>
+      fetch(`${emulator.url}/v1beta/models/gemini-3.8-flash:generateContent`, {
+        method: 'POST',
+        headers: { 'x-goog-api-key': 'a-key', 'content-type': 'application/json' },
+        body: JSON.stringify({
+          contents: [user({ text: 'Use weather for Oslo.' })],
+          tools: [{ functionDeclarations: [{ name: 'weather', parametersJsonSchema: schema }] }],
+          ...(mode && { toolConfig: { functionCallingConfig: { mode } } }),
+        }),
+      }).then((response) => response.text());
+    expect(await ask()).toMatch(/"functionCall":\s*\{[^}]*"name":\s*"weather"[^}]*"days":\s*1/s);
+    expect(await ask('NONE')).not.toContain('functionCall');
+  });
+});

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto';
 import type { EmulatedModel } from '../models/emulated-models.js';
 import type { WireContent } from '../wire/messages.js';
+import { isSentinel } from '../wire/sentinels.js';
 
 /** Where the emulator takes a thought signature back. */
 export interface SignatureRules {
@@ -13,12 +14,6 @@ export interface SignatureRules {
   readonly model: string;
   readonly project: string;
 }
-
-/** They stand for a signature that a client does not have. */
-const sentinels: readonly string[] = [
-  'skip_thought_signature_validator',
-  'context_engineering_is_the_way_to_go',
-];
 
 const docs = 'https://ai.google.dev/gemini-api/docs/thought-signatures';
 
@@ -46,8 +41,8 @@ export function checkSignatures(
 }
 
 function checkSignature(signature: string, rules: SignatureRules): string | undefined {
+  if (isSentinel(signature)) return undefined;
   const decoded = Buffer.from(signature, 'base64').toString();
-  if (sentinels.includes(signature) || sentinels.includes(decoded)) return undefined;
   const [text = '', sealed] = decoded.split('\n');
   if (sealed !== seal(text)) return 'Corrupted thought signature.';
   const [project, model] = JSON.parse(text) as readonly string[];

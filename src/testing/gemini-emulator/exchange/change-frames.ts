@@ -24,9 +24,11 @@ export function changeFrames(
     case 'stall':
       return firstFrames(frames, injection.afterChunks);
     case 'event-error':
-      return [...firstFrames(frames, injection.afterChunks), errorEvent];
-    case 'error-in-stream':
-      return [...firstFrames(frames, injection.afterChunks), `${JSON.stringify(error, null, 2)}\n`];
+      return [...framesBefore(frames, contentType, injection.afterChunks), errorEvent];
+    case 'error-in-stream': {
+      const before = framesBefore(frames, contentType, injection.afterChunks);
+      return [...before, `${JSON.stringify(error, null, 2)}\n`];
+    }
     case 'truncated-json': {
       const last = frames.at(-1) ?? '';
       return [...frames.slice(0, -1), last.slice(0, Math.floor(last.length / 2))];
@@ -49,6 +51,10 @@ export function changeFrames(
       return frames;
   }
 }
+
+/** What comes before an error: whole events, none of an answer of one event. */
+const framesBefore = (frames: readonly string[], contentType: string, count?: number) =>
+  contentType === eventStreamType && frames.length === 1 ? [] : firstFrames(frames, count);
 
 /** The first chunks; of a body in one piece its first half, so that something is always cut off. */
 function firstFrames(frames: readonly string[], count = 1): readonly string[] {

@@ -242,21 +242,25 @@ describe('faults', () => {
     expect(emulator.journal.at(-1)).toMatchObject({ fault: 'open-end', aborted: true, status: 200 });
   });
 
-  it('of signatures strike only calls that hold one', async () => {
+  it('of signatures strike only calls that hold one, not what stands for one', async () => {
     const unsigned = promptOf('Hello');
-    const signed = {
+    const signedBy = (thoughtSignature: string) => ({
       contents: [
         ...(unsigned.contents ?? []),
-        { role: 'model', parts: [{ text: 'Hi', thoughtSignature: 'skip_thought_signature_validator' }] },
+        { role: 'model', parts: [{ text: 'Hi', thoughtSignature }] },
         ...(unsigned.contents ?? []),
       ],
-    };
+    });
+    const { text } = await send(emulator, unsigned);
+    const signed = signedBy(/"thoughtSignature":\s*"([^"]+)"/.exec(text)?.[1] ?? '');
+    const standIn = signedBy('skip_thought_signature_validator');
     for (const [fault, message] of [
       ['corrupted-signature', '400 Corrupted thought signature.'],
       ['invalid-signature', '400 Invalid thought signature'],
     ] as const) {
       emulator.inject({ fault });
       expect((await send(emulator, unsigned)).status).toBe(200);
+      expect((await send(emulator, standIn)).status).toBe(200);
       expect(errorOf(await send(emulator, signed))).toBe(message);
       expect((await send(emulator, signed)).status).toBe(200);
     }

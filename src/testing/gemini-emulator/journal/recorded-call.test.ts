@@ -11,19 +11,20 @@ const textOf = async (stream: AsyncIterable<{ text: string | undefined }>) => {
   return text;
 };
 
+const picture = async (width: number, height: number) => ({
+  inlineData: {
+    mimeType: 'image/jpeg',
+    data: (
+      await sharp({ create: { width, height, channels: 3, background: 'teal' } })
+        .jpeg()
+        .toBuffer()
+    ).toString('base64'),
+  },
+});
+
 describe('the description of a call', () => {
   it('names the emulator, and shows prompt, turns, system instruction, pictures, sounds and files', async () => {
     const { ai } = await start();
-    const picture = async (width: number, height: number) => ({
-      inlineData: {
-        mimeType: 'image/jpeg',
-        data: (
-          await sharp({ create: { width, height, channels: 3, background: 'teal' } })
-            .jpeg()
-            .toBuffer()
-        ).toString('base64'),
-      },
-    });
     const { text } = await ai.models.generateContent({
       model,
       config: { systemInstruction: 'Be brief.' },
@@ -55,6 +56,27 @@ describe('the description of a call', () => {
     expect(description).toMatch(/clip\.mp4, frame at 0:10\.5 \(64×48 jpeg/);
     expect(description).toContain('audio/mpeg, 3 kB');
     expect(description).toContain('The system instruction reads: “Be brief.”');
+  });
+});
+
+describe('the prompt of a call', () => {
+  it.each([
+    [
+      'before its picture, as most clients send it',
+      ['What is this?', 'picture'],
+      'You asked: “What is this?”',
+    ],
+    ['before two pictures', ['Compare', 'picture', 'picture'], 'You asked: “Compare”'],
+    ['after labeled pictures', ['[a.jpg]', 'picture', 'What?'], 'You asked: “What?”'],
+    ['missing beside a label', ['[a.jpg]', 'picture'], 'The request had no prompt text.'],
+  ])('is found %s', async (_, order, expected) => {
+    const { ai } = await start();
+    const part = (text: string) => (text === 'picture' ? picture(64, 48) : { text });
+    const parts = await Promise.all(order.map(part));
+    const { text } = await ai.models.generateContent({ model, contents: [{ role: 'user', parts }] });
+    expect(text).toContain(expected);
+    expect(text).toContain('64×48 jpeg');
+    expect(text).not.toContain('“What is this?” (');
   });
 });
 

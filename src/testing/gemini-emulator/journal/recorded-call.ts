@@ -1,4 +1,5 @@
 import type { WireContent, WireGenerateRequest, WirePart } from '../wire/messages.js';
+import { isSentinel } from '../wire/sentinels.js';
 import { byteLengthOfBase64 } from '../wire/token-count.js';
 import { type ImageSize, readImageSize } from './image-size.js';
 
@@ -78,9 +79,11 @@ export class RecordedCall {
     return (this.body as WireGenerateRequest | undefined)?.contents ?? [];
   }
 
-  /** Whether a part of the messages holds a thought signature. */
+  /** Whether a part of the messages holds a thought signature, and not just what stands for one. */
   get hasSignature(): boolean {
-    return this.contents.some(({ parts }) => parts?.some(({ thoughtSignature }) => thoughtSignature));
+    return this.contents.some(({ parts }) =>
+      parts?.some(({ thoughtSignature }) => thoughtSignature && !isSentinel(thoughtSignature)),
+    );
   }
 
   get systemInstruction(): string | undefined {

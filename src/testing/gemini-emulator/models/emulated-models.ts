@@ -11,6 +11,8 @@ export interface EmulatedModel {
   readonly modalities: readonly string[];
   readonly tools: readonly (keyof WireTool)[];
   readonly systemInstruction: boolean;
+  /** Whether it may be asked for JSON while functions are declared. */
+  readonly jsonWithFunctions: boolean;
   /** Whether function calls of the current turn, and pictures of its own, need their signature back. */
   readonly needsSignatures: boolean;
 }
@@ -31,9 +33,15 @@ const since3 = (...thinkingLevels: readonly string[]): EmulatedModel => ({
   modalities: ['TEXT'],
   tools: allTools,
   systemInstruction: true,
+  jsonWithFunctions: true,
   needsSignatures: true,
 });
-const before3: EmulatedModel = { ...since3(), resolution: 'request', needsSignatures: false };
+const before3: EmulatedModel = {
+  ...since3(),
+  resolution: 'request',
+  jsonWithFunctions: false,
+  needsSignatures: false,
+};
 const ofImages: EmulatedModel = {
   ...since3(),
   thinkingBudget: false,

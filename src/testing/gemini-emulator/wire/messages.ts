@@ -37,6 +37,7 @@ interface WireGenerationConfig {
   readonly maxOutputTokens?: number;
   readonly stopSequences?: readonly string[];
   readonly responseMimeType?: string;
+  readonly responseJsonSchema?: unknown;
   readonly responseModalities?: readonly string[];
   readonly imageConfig?: { readonly aspectRatio?: string; readonly imageSize?: string };
   readonly mediaResolution?: string;
@@ -47,6 +48,13 @@ interface WireGenerationConfig {
   };
 }
 
+/** A function of the app. */
+interface WireFunction {
+  readonly name?: string;
+  readonly parameters?: unknown;
+  readonly parametersJsonSchema?: unknown;
+}
+
 /** One entry of `tools`: what is present is on. */
 export interface WireTool {
   readonly googleSearch?: unknown;
@@ -54,7 +62,7 @@ export interface WireTool {
   readonly codeExecution?: unknown;
   readonly googleMaps?: { readonly enableWidget?: boolean };
   readonly fileSearch?: { readonly fileSearchStoreNames?: readonly string[] };
-  readonly functionDeclarations?: readonly unknown[];
+  readonly functionDeclarations?: readonly WireFunction[];
 }
 
 export interface WireGenerateRequest {
@@ -62,6 +70,7 @@ export interface WireGenerateRequest {
   readonly systemInstruction?: WireContent;
   readonly generationConfig?: WireGenerationConfig;
   readonly tools?: readonly WireTool[];
+  readonly toolConfig?: { readonly functionCallingConfig?: { readonly mode?: string } };
   /** Goes on with an answer that ended with the finish reason `CONTINUATION`. */
   readonly continuationToken?: string;
 }
