@@ -289,9 +289,10 @@ describe('BackoffRetryPolicy', () => {
     (reason) => {
       const decideAt = (elapsedMs: number, options: BackoffRetryPolicyOptions = {}) =>
         decide('network', 'call', { attempt: 8, elapsedMs, reason }, { random: () => 0, ...options });
-      expect(decideAt(9_900)).toBeDefined();
-      expect(decideAt(10_000)).toBeUndefined();
-      expect(decideAt(9_900, { random: () => 0.5 })).toBeUndefined();
+      expect(decideAt(8_900)).toBeDefined();
+      // A key pool may hold the retry back for a second.
+      expect(decideAt(9_000)).toBeUndefined();
+      expect(decideAt(8_900, { random: () => 0.5 })).toBeUndefined();
       expect(decideAt(50_000, { patienceMs: 60_000 })).toBeDefined();
       expect(
         decide('network', 'call', { attempt: 8, elapsedMs: 29_000, reason: 'ECONNRESET' }),

@@ -14,6 +14,8 @@ const ownLimits: ReadonlySet<string> = new Set(['FIRST_TOKEN', 'TOTAL']);
 const overloadedAttemptsBeforeFallback = 2;
 /** After this a service that cannot be reached is reported, unless `patienceMs` says otherwise. */
 const unreachablePatienceMs = 10_000;
+/** For how long a key pool may hold back the retry of a service that cannot be reached. */
+const poolPauseMs = 1_000;
 
 /**
  * Exponential back-off with full jitter for faults of the service and the network, an immediate retry
@@ -114,7 +116,8 @@ export class BackoffRetryPolicy implements RetryPolicy {
   #reach(context: RetryContext): RetryDecision | undefined {
     const decision = this.#retry(context, this.#patienceMs);
     if (decision === undefined || !isUnreachable(context.failure)) return decision;
-    return context.elapsedMs + decision.delayMs < this.#reachesForMs ? decision : undefined;
+    const retriedAtMs = context.elapsedMs + Math.max(decision.delayMs, poolPauseMs);
+    return retriedAtMs < this.#reachesForMs ? decision : undefined;
   }
 
   #backOff({ attempt, failure }: RetryContext): RetryDecision {

@@ -1,5 +1,10 @@
 import { inspect } from 'node:util';
-import { ModelCallError, MultimodalChat, type MultimodalChatOptions } from 'multimodal-chat';
+import {
+  BackoffRetryPolicy,
+  ModelCallError,
+  MultimodalChat,
+  type MultimodalChatOptions,
+} from 'multimodal-chat';
 import { VirtualClock } from 'multimodal-chat/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 
@@ -50,5 +55,17 @@ describe('a network that is dead', () => {
     expect(elapsedMs).toBeLessThanOrEqual(10_000 + afterMs);
     expect(network.calls()).toBeLessThan(40);
     expect(inspect(error).split('\n').length).toBeLessThan(25);
+  });
+
+  it('is reported within ten seconds, however long the pool holds a retry back', async () => {
+    const elapsed = await Promise.all(
+      Array.from({ length: 100 }, async (_, at) => {
+        const clock = new VirtualClock();
+        const { fetch } = deadNetwork(clock, 'ENOTFOUND', 20);
+        const retry = new BackoffRetryPolicy({ random: () => at / 100 });
+        return (await ask({ keys, fetch, retry }, clock))[1];
+      }),
+    );
+    expect(Math.max(...elapsed)).toBeLessThanOrEqual(10_000 + 20);
   });
 });

@@ -102,7 +102,7 @@ describe('a picture that the model makes', () => {
 
   it('is what the route gives, and no attachment of the user', async () => {
     const mine = await drawPicture(3).png().toBuffer();
-    await ask('text/plain', mine);
+    await (await ask('text/plain', mine)).text();
     expect((await chat.stats()).mediaArchive?.items).toBe(2);
     const response = await fetch(`${url}/api/sessions/a%20b/files/${fingerprintOf(mine)}`);
     expect(response.status).toBe(404);

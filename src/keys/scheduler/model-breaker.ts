@@ -45,7 +45,10 @@ export class ModelBreaker {
     } else if (!this.gate.isProbe(grantedAt)) {
       return undefined;
     }
-    return Math.min(longestPauseMs, Math.max(firstPauseMs, pausePerOutage * (now - this.failingSince)));
+    const outageMs = now - this.failingSince;
+    // A probe that does not reach the service is no load on it, and callers wait for the end of the pause.
+    if (this.#isCutOff && outageMs < unreachableMs) return firstPauseMs;
+    return Math.min(longestPauseMs, Math.max(firstPauseMs, pausePerOutage * outageMs));
   }
 
   /** A quota was refused without hint. Returns whether all `quotas` were at about the same time. */
