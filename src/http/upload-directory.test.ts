@@ -60,7 +60,10 @@ describe('UploadDirectories', () => {
     await writeFile(inTheWay, '');
     const directories = new UploadDirectories(join(inTheWay, 'uploads'), 1e9);
     const failed = directories.forRequest(report);
-    await expect(failed.path()).rejects.toMatchObject({ code: 'ENOTDIR' });
+    await expect(failed.path()).rejects.toMatchObject({
+      name: 'ConfigurationError',
+      message: expect.stringMatching(/^Uploads cannot be stored in .*file.uploads \(ENOTDIR.*`tempDir`/),
+    });
     await failed.remove();
     await rm(inTheWay);
     expect((await stat(await directories.forRequest(report).path())).isDirectory()).toBe(true);

@@ -1,5 +1,6 @@
 import { lstat, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { ConfigurationError } from '../core/errors.js';
 import { hostMark } from '../core/host-mark.js';
 import { makeDirectory } from '../core/make-directory.js';
 import { ByteBudget, type ByteShare } from './byte-budget.js';
@@ -41,10 +42,17 @@ export class UploadDirectories {
 
   async #create(): Promise<string> {
     this.#cleaned ??= this.#prepare();
-    await this.#cleaned;
-    // Cleaners of temporary directories may have removed it since.
-    await makeDirectory(this.#parent);
-    return mkdtemp(join(this.#parent, `${prefix()}${process.pid}-`));
+    try {
+      await this.#cleaned;
+      // Cleaners of temporary directories may have removed it since.
+      await makeDirectory(this.#parent);
+      return await mkdtemp(join(this.#parent, `${prefix()}${process.pid}-`));
+    } catch (cause) {
+      throw new ConfigurationError(
+        `Uploads cannot be stored in ${this.#parent} (${(cause as Error).message}). Make it writable, or set \`tempDir\` or TMPDIR.`,
+        { cause },
+      );
+    }
   }
 
   async #prepare(): Promise<void> {
